@@ -1,0 +1,87 @@
+# Two commands to remember: `make fix` and `make check`. Everything runs in .venv, made from the lock files.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+# The first interpreter of 3.11 to 3.13 that runs: some machines have names on the path that do not.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+SAY = @printf '\n== %s\n'
+
+.PHONY: help setup setup-dev demo ui check fix test prove soak bench lock image clean
+
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+# Compiled when first imported, not before: a third of the size, and most modules are never imported.
+unexport PYTHONDONTWRITEBYTECODE
+SYNC := VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes
+
+$(BIN)/uv: | requirements.lock
+	@test -n '$(PYTHON)' || { echo 'expected Python 3.11, 3.12 or 3.13 with venv; found none on the path; install one, or say make PYTHON=/path/to/python'; exit 2; }
+	$(SAY) 'Making $(VENV) with $(PYTHON)'
+	@$(PYTHON) -m venv $(VENV)
+	@awk '/^[a-z]/ { uv = /^uv==/ } uv' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.lock
+
+$(VENV)/.base: requirements.lock | $(BIN)/uv
+	$(SAY) 'Installing the libraries into $(VENV) (1 GB; half a minute on a fast line; only when the lock changes)'
+	@SECONDS=0; $(SYNC) requirements.lock && \
+	  echo "$(CURDIR)" > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/churn_assets.pth" && \
+	  printf '#!/bin/sh\nexec "$(CURDIR)/$(BIN)/python" -m churn_assets.cli "$$@"\n' > $(BIN)/churn && chmod +x $(BIN)/churn && \
+	  touch $@ && echo "installed in $$SECONDS s"
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.base
+	$(SAY) 'Installing the tools for tests and checks'
+	@SECONDS=0; $(SYNC) requirements-dev.lock && touch $@ && echo "installed in $$SECONDS s"
+
+setup: $(VENV)/.base ## install what is needed to run
+setup-dev: $(VENV)/.dev ## and what is needed to work on it
+
+demo: setup ## make a sample lake, retrain, score a batch (under a minute after the installation)
+	$(SAY) 'The main job on made-up customers, in ./churn_home'
+	@SECONDS=0; $(BIN)/churn sample && $(BIN)/churn retrain sample && $(BIN)/churn score sample 2025-09 && echo "All of it took $$SECONDS s. See it: make ui"
+
+ui: setup ## the Dagster UI on http://127.0.0.1:3000
+	@$(BIN)/churn ui
+
+check: setup-dev ## lint, types, architecture
+	$(SAY) 'Lint, format, types, architecture'
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m benchmarks.check_install
+
+fix: setup-dev ## mend what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: setup-dev ## the tests, under five minutes
+	$(SAY) 'Tests (a few minutes)'
+	@SECONDS=0; $(BIN)/python -m pytest -m 'not prove and not soak' && echo "took $$SECONDS s"
+
+prove: setup-dev image ## kills, daemons, other Pythons: under 45 minutes
+	$(SAY) 'Proofs on real processes'
+	@SECONDS=0; $(BIN)/python -m pytest -m prove --durations=10 && echo "took $$SECONDS s"
+
+soak: setup-dev image ## what takes longer, by hand
+	$(BIN)/python -m pytest -m soak --durations=10
+
+# A Python 3.12 with the managed image's versions and nothing of ours: steps must run there too.
+image: .venv-image/.done
+.venv-image/.done: requirements-image.lock | $(VENV)/.dev
+	$(SAY) 'Installing the managed image'\''s versions into .venv-image'
+	@$(BIN)/uv venv --quiet --clear --python 3.12 .venv-image && \
+	  VIRTUAL_ENV=.venv-image $(BIN)/uv pip sync --quiet --require-hashes requirements-image.lock && touch $@
+
+bench: setup-dev ## measure the ratios that docs/benchmarks.md shows
+	$(BIN)/python -m benchmarks
+
+lock: setup-dev ## resolve the libraries anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --generate-hashes pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --generate-hashes --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 --no-emit-index-url --no-emit-find-links --no-header --generate-hashes infra/image.in -o requirements-image.lock
+
+clean: ## remove what was made, not the working folder
+	rm -rf $(VENV) .venv-image .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

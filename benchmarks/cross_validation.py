@@ -1,0 +1,332 @@
+"""How good the model is, beside the workshop's, where everything is chosen inside the outer fold.
+
+    python -m benchmarks.cross_validation [--seeds 0 1 2 3 4] [--jobs 2] [--tables larose telco sample]
+
+Outer folds: 5, stratified, twice for each seed; the sample's by customer, once for each seed. Inside an outer fold's training rows a
+hash carves out the validation; search, rounds, calibration and cutoff see nothing else. The workshop's model is fitted on the same training rows.
+Cost: FN 500, FP 100, TP 100, TN 0 a customer, so the Bayes cutoff is 0.2; the searched cutoffs come from out-of-fold training rows.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xgboost
+
+from benchmarks.tables import sample_rows, shared_rows, spec_of
+from benchmarks.workshop import fit_workshop, one_hot
+from churn_model.calibration import log_loss
+from churn_model.cutoff import cells_of, cost_curve, cost_of
+from churn_model.dataset import Costs, Dataset, FloatArray
+from churn_model.errors import InputError
+from churn_model.resampling import Resamples, auc
+from churn_model.training import FOLDS, train
+
+RESULTS = Path(__file__).parent / "results"
+COSTS = Costs()
+CELLS = cells_of(COSTS)
+BAYES = 0.2
+REPEATS = 2
+VALIDATION = 0.25  # of the training rows of an outer fold
+SAMPLE_ROWS = 20_000
+FEW_DRAWS = 2  # the benchmark needs the searched cutoff, not its interval
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one dataset; `oracle` where the truth is known."""
+
+    rows: pa.Table
+    dataset: Dataset
+    y: np.ndarray
+    matrix: FloatArray
+    oracle: FloatArray | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One repeat: all five outer folds of a table."""
+
+    table: str
+    seed: int
+    repeat: int
+
+
+@cache
+def table(name: str) -> Table:
+    """The table of that name, read once a process."""
+    dataset = spec_of(name)
+    rows, oracle = sample_rows(SAMPLE_ROWS, dataset) if name == "sample" else (shared_rows(name, dataset), None)
+    return Table(rows, dataset, rows["_label"].to_numpy(), one_hot(rows), oracle)
+
+
+def outer_folds(y: np.ndarray, customers: np.ndarray | None, random: np.random.Generator) -> np.ndarray:
+    """The outer fold of each row: stratified, or by customer where customers have several rows."""
+    fold = np.empty(len(y), dtype=np.int64)
+    if customers is not None:
+        _, codes = np.unique(customers, return_inverse=True)
+        return random.integers(0, FOLDS, size=int(codes.max()) + 1)[codes]
+    for label in (0, 1):
+        mixed = random.permutation(np.flatnonzero(y == label))
+        fold[mixed] = np.arange(len(mixed)) % FOLDS
+    return fold
+
+
+def run(task: Task) -> Figures:
+    """The figures of one repeat, over its pooled test rows; costs are the mean over them."""
+    found, started = table(task.table), time.perf_counter()
+    y, hashes = found.y, found.rows["_hash"].to_numpy()
+    random = np.random.default_rng([task.seed, task.repeat])
+    fold = outer_folds(y, hashes if found.dataset.as_of else None, random)
+    ours, theirs = np.empty(len(y)), np.empty(len(y))
+    our_choice, their_choice = np.zeros(len(y), dtype=bool), np.zeros(len(y), dtype=bool)
+    trained = 0.0
+    for number in range(FOLDS):
+        inside, test = fold != number, fold == number
+        carved = hashes < np.uint64(int(VALIDATION * 2**64))
+        began = time.perf_counter()
+        candidate = train(
+            found.rows.filter(pa.array(inside & ~carved)), found.rows.filter(pa.array(inside & carved)), found.dataset, threads=1
+        )
+        trained += time.perf_counter() - began
+        ours[test] = candidate.probabilities(found.rows.filter(pa.array(test)))
+        our_choice[test] = ours[test] >= searched_cutoff(candidate.out_of_fold.y, candidate.out_of_fold.p)
+        theirs[test] = fit_workshop(found.matrix[inside], y[inside], seed=task.seed).probabilities(found.matrix[test])
+        their_choice[test] = theirs[test] >= searched_cutoff(
+            y[inside], out_of_fold(found.matrix[inside], y[inside], hashes[inside], task.seed)
+        )
+    figures = {
+        **judged("ours", y, ours, our_choice),
+        **judged("workshop", y, theirs, their_choice),
+        "training_seconds": trained / FOLDS,
+        "seconds": time.perf_counter() - started,
+    }
+    if found.oracle is not None:
+        figures["oracle log loss"] = log_loss(y, found.oracle)
+        figures["log loss over oracle"] = figures["ours log loss"] / figures["oracle log loss"] - 1
+    return figures
+
+
+def judged(who: str, y: np.ndarray, p: FloatArray, chosen: np.ndarray) -> Figures:
+    """Cost at 0.2 and at the searched cutoffs, log loss, AUC, ECE and calibration slope."""
+    return {
+        f"{who} cost": cost(y, p >= BAYES),
+        f"{who} cost searched": cost(y, chosen),
+        f"{who} log loss": log_loss(y, p),
+        f"{who} auc": auc(y, p),
+        f"{who} ece": expected_calibration_error(y, p),
+        f"{who} slope": calibration_slope(y, p),
+    }
+
+
+def cost(y: np.ndarray, chosen: np.ndarray) -> float:
+    return float(np.mean(cost_of(y, chosen, CELLS)))
+
+
+def searched_cutoff(y: np.ndarray, p: FloatArray) -> float:
+    """The cheapest cutoff on these rows."""
+    return cost_curve(y, p, CELLS, Resamples(np.arange(len(y)), draws=FEW_DRAWS))[1].cutoff
+
+
+def out_of_fold(matrix: FloatArray, y: np.ndarray, hashes: np.ndarray, seed: int) -> FloatArray:
+    """The workshop's probabilities of its training rows, each from a model without them."""
+    p, fold = np.empty(len(y)), (hashes % np.uint64(FOLDS)).astype(np.int64)
+    for number in range(FOLDS):
+        p[fold == number] = fit_workshop(matrix[fold != number], y[fold != number], seed=seed).probabilities(matrix[fold == number])
+    return p
+
+
+def expected_calibration_error(y: np.ndarray, p: FloatArray) -> float:
+    """Ten bins of equal width, over all rows of a repeat."""
+    bins = np.minimum((p * 10).astype(np.int64), 9)
+    gaps = np.abs(np.bincount(bins, weights=p - y, minlength=10))
+    return float(gaps.sum() / len(y))
+
+
+def calibration_slope(y: np.ndarray, p: FloatArray) -> float:
+    """Slope of the logistic regression of y on the log odds of p: 1 for probabilities that mean what they say."""
+    clipped = np.clip(p, 1e-6, 1 - 1e-6)
+    design = np.column_stack([np.log(clipped / (1 - clipped)), np.ones(len(y))])
+    weights = np.array([1.0, 0.0])
+    for _ in range(50):
+        fitted = 1 / (1 + np.exp(-design @ weights))
+        hessian = (design * (fitted * (1 - fitted))[:, None]).T @ design
+        weights = weights + np.linalg.solve(hessian, design.T @ (y - fitted))
+    return float(weights[0])
+
+
+def own_split(seeds: Sequence[int]) -> Figures:
+    """The workshop's own table on its own split: what it reported, and what stands beside it honestly."""
+    found = table("larose")
+    split = np.array(found.rows["split"].to_pylist())
+    y, inside, validation, test = found.y, split == "train", split == "validation", split == "test"
+    candidate = train(found.rows.filter(pa.array(inside)), found.rows.filter(pa.array(validation)), found.dataset, threads=1)
+    ours = candidate.probabilities(found.rows.filter(pa.array(test)))
+    theirs = [fit_workshop(found.matrix[inside], y[inside], seed=seed) for seed in seeds]
+    p_test = [model.probabilities(found.matrix[test]) for model in theirs]
+    p_validation = [model.probabilities(found.matrix[validation]) for model in theirs]
+    return {
+        "no model, all rows": cost(y, np.zeros(len(y), dtype=bool)),
+        "no model, test": cost(y[test], np.zeros(int(test.sum()), dtype=bool)),
+        "everybody, test": cost(y[test], np.ones(int(test.sum()), dtype=bool)),
+        "oracle, test": cost(y[test], y[test] > 0),
+        "workshop, cutoff chosen on test": mean(cost(y[test], p >= searched_cutoff(y[test], p)) for p in p_test),
+        "workshop, cutoff from validation": mean(
+            cost(y[test], p >= searched_cutoff(y[validation], v)) for p, v in zip(p_test, p_validation, strict=True)
+        ),
+        "workshop, 0.2": mean(cost(y[test], p >= BAYES) for p in p_test),
+        "workshop, 0.5": mean(cost(y[test], p >= 0.5) for p in p_test),
+        "ours, cutoff chosen on test": cost(y[test], ours >= searched_cutoff(y[test], ours)),
+        "ours, 0.2": cost(y[test], ours >= BAYES),
+        "ours, searched out of fold": cost(y[test], ours >= searched_cutoff(candidate.out_of_fold.y, candidate.out_of_fold.p)),
+        "ours, log loss": log_loss(y[test], ours),
+    }
+
+
+def mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
+
+
+def summary(tasks: Sequence[Task], figures: Sequence[Figures]) -> dict[str, dict[str, dict[str, float]]]:
+    """For each table and figure, the mean over repeats and their standard deviation."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for name in dict.fromkeys(task.table for task in tasks):
+        mine = [values for task, values in zip(tasks, figures, strict=True) if task.table == name]
+        found[name] = {
+            key: {"mean": float(np.mean([values[key] for values in mine])), "sd": float(np.std([values[key] for values in mine]))}
+            for key in mine[0]
+        }
+    return found
+
+
+def machine() -> dict[str, str]:
+    """What it ran on."""
+    info = Path("/proc/cpuinfo")
+    names = (
+        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+    )
+    return {
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "cpu": names[0] if names else platform.processor() or platform.machine(),
+        "cores": str(os.cpu_count()),
+        "python": platform.python_version(),
+        "xgboost": xgboost.__version__,
+    }
+
+
+def targets(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[tuple[str, float, str, bool]]:
+    """Each target: what, measured, wanted, reached."""
+
+    def value(table_name: str, key: str) -> float:
+        return found[table_name][key]["mean"]
+
+    rows: list[tuple[str, float, str, bool]] = []
+    if "larose" in found:
+        gain = value("larose", "workshop cost") - value("larose", "ours cost")
+        least = min(value("larose", "workshop cost"), value("larose", "workshop cost searched")) - value("larose", "ours cost")
+        rows += [
+            ("larose: cost at 0.2, $", value("larose", "ours cost"), "at most 23.0", value("larose", "ours cost") <= 23.0),
+            ("larose: log loss", value("larose", "ours log loss"), "at most 0.107", value("larose", "ours log loss") <= 0.107),
+            ("larose: below the workshop's at 0.2, $", gain, "at least 5.0", gain >= 5.0),
+            ("larose: below the workshop's cheaper cutoff, $", least, "at least 5.0", least >= 5.0),
+        ]
+    if "telco" in found:
+        extra = value("telco", "ours cost") - value("telco", "workshop cost")
+        rows += [
+            ("telco: log loss", value("telco", "ours log loss"), "at most 0.412", value("telco", "ours log loss") <= 0.412),
+            ("telco: cost at 0.2 above the workshop's, $", extra, "at most 0.2", extra <= 0.2),
+            ("telco: ECE", value("telco", "ours ece"), "under 0.016", value("telco", "ours ece") < 0.016),
+            ("telco: calibration slope", value("telco", "ours slope"), "0.9 to 1.1", 0.9 <= value("telco", "ours slope") <= 1.1),
+        ]
+    if "sample" in found:
+        over = value("sample", "log loss over oracle")
+        rows.append(("sample: log loss over the oracle's", over, "at most 0.03", over <= 0.03))
+    return rows
+
+
+def markdown(result: Mapping[str, Any]) -> str:
+    """The result as tables."""
+    about = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
+    lines = [f"# Cross-validation\n\n`{result['command']}`: {about}; {result['minutes']:.1f} minutes.\n"]
+    lines += ["| target | measured | wanted | |", "|---|---|---|---|"]
+    lines += [
+        f"| {what} | {measured:.4f} | {wanted} | {'reached' if ok else '**missed**'} |" for what, measured, wanted, ok in result["targets"]
+    ]
+    for name, figures in result["tables"].items():
+        lines += [f"\n## {name}\n", "| mean over repeats ± sd | ours | workshop's |", "|---|---|---|"]
+        for key in ("cost", "cost searched", "log loss", "auc", "ece", "slope"):
+            cells = [f"{figures[f'{who} {key}']['mean']:.4f} ± {figures[f'{who} {key}']['sd']:.4f}" for who in ("ours", "workshop")]
+            lines.append(f"| {key} | {' | '.join(cells)} |")
+        lines.append(f"\nOne training: {figures['training_seconds']['mean']:.1f} s on one core.")
+    if result["own_split"]:
+        lines += ["\n## The workshop's table on its own split\n", "| | $ a customer |", "|---|---|"]
+        lines += [f"| {key} | {value:.2f} |" for key, value in result["own_split"].items() if key != "ours, log loss"]
+        lines.append(f"\nOur log loss there: {result['own_split']['ours, log loss']:.4f}")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--tables", nargs="+", default=["larose", "telco", "sample"])
+    parser.add_argument("--repeats", type=int, default=REPEATS)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=RESULTS / "cross_validation.json")
+    chosen = parser.parse_args(arguments)
+    started = time.perf_counter()
+    tasks = [
+        Task(name, seed, repeat)
+        for name in chosen.tables
+        for seed in chosen.seeds
+        for repeat in range(1 if name == "sample" else chosen.repeats)
+    ]
+    try:
+        for name in chosen.tables:
+            table(name)
+    except InputError as error:
+        print(error)
+        return 2
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    with ProcessPoolExecutor(max_workers=chosen.jobs, mp_context=get_context("spawn")) as pool:
+        figures = []
+        for task, values in zip(tasks, pool.map(run, tasks), strict=True):
+            figures.append(values)
+            shown = ", ".join(f"{key} {values[key]:.4f}" for key in ("ours cost", "workshop cost", "ours log loss", "ours ece", "seconds"))
+            print(f"{task.table} seed {task.seed} repeat {task.repeat}: {shown}", file=sys.stderr, flush=True)
+    tables = summary(tasks, figures)
+    result = {
+        "command": " ".join(["python -m benchmarks.cross_validation", *arguments]),
+        "machine": machine(),
+        "minutes": (time.perf_counter() - started) / 60,
+        "targets": targets(tables),
+        "tables": tables,
+        "own_split": own_split(range(10)) if "larose" in chosen.tables else {},
+        "repeats": [
+            {"table": task.table, "seed": task.seed, "repeat": task.repeat, **values} for task, values in zip(tasks, figures, strict=True)
+        ],
+    }
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    chosen.out.write_text(json.dumps(result, indent=1) + "\n")
+    text = markdown(result)
+    chosen.out.with_suffix(".md").write_text(text)
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Where the pieces meet: assets, the command line, reports, the sample."""

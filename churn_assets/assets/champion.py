@@ -1,0 +1,135 @@
+"""The champion: the gate's decision carried out. The one place that moves the champion's pointer."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.stage import Claim, check_results, now, published, required, said_plainly
+from churn_model.dataset import Dataset, seconds
+from churn_model.errors import ChurnError
+from resources.errors import RegistryError
+from resources.pointers import Champion, champion_key, encoded, read_bytes, read_champion
+from resources.ports import Lake, ModelRecord, Registry, StepReport
+
+# What the gate weighs are facts, not faults: a kept champion is a success.
+CLAIMS = (
+    Claim("enough_customers_to_judge", "The test and validation splits hold enough of both classes to tell a good model from luck.", blocking=False),
+    Claim("ranks_leavers_better_than_chance", "With 99 % confidence the model ranks leavers better than chance.", blocking=False),
+    Claim("saves_money", "With 95 % confidence the model is cheaper than contacting nobody and than contacting everybody.", blocking=False),
+    Claim("no_suspected_leak", "No column looks as if it were written after the fact, or the spec vouches for it.", blocking=False),
+    Claim("is_the_champion", "The candidate scores from now on. Where not, the reason says why the champion stays.", blocking=False),
+)
+
+
+class ChampionConfig(dg.Config):
+    """Empty for a promotion; for a rollback the model to go back to, or `previous`."""
+
+    rollback_to: str = ""
+
+
+def champion_model(dataset: Dataset) -> dg.AssetsDefinition:
+    """The model of a dataset that scores."""
+    key = dg.AssetKey([dataset.name, "champion_model"])
+
+    @dg.asset(
+        key=key,
+        deps=[[dataset.name, "tuned_model"], [dataset.name, "evaluation_report"]],
+        group_name=dataset.name,
+        kinds={"xgboost"},
+        description="The model that scores. It is replaced only by a candidate that has proved itself better on rows that neither has seen.",
+        check_specs=[claim.spec(key) for claim in CLAIMS],
+    )
+    def asset(context: dg.AssetExecutionContext, config: ChampionConfig, lake: Lake, registry: Registry) -> dg.MaterializeResult:
+        with said_plainly(context):
+            if config.rollback_to:
+                return _rolled_back(lake, registry, dataset, config.rollback_to)
+            return _decided(lake, registry, dataset)
+
+    return asset
+
+
+def _decided(lake: Lake, registry: Registry, dataset: Dataset) -> dg.MaterializeResult:
+    """Carry out what the gate says of the candidate, against the champion that it was compared with."""
+    model, evaluation = required(lake, dataset, "tuned_model"), required(lake, dataset, "evaluation_report")
+    report = published(lake, evaluation.prefix)
+    if report is None:
+        raise ChurnError(f"expected a published evaluation at {evaluation.prefix}; found none; run `churn retrain {dataset.name}` again")
+    before = read_bytes(lake, champion_key(dataset.name))
+    champion = read_champion(lake, dataset.name)
+    if champion and champion.version == model.version:
+        return _told(champion, report, _Verdict("unchanged", f"The champion is made of just this data: {champion.reason}"))
+    if report.detail["champion_version"] != (champion.version if champion else None):
+        raise ChurnError("expected the champion that the candidate was judged against; found another, promoted meanwhile; run the job again")
+    verdict = _verdict(report, champion, dataset, model.version)
+    if verdict.outcome in ("first", "promoted"):
+        previous, barred = (champion.version, champion.barred) if champion else (None, ())
+        champion = Champion(model.version, model.prefix, evaluation.prefix, now(), verdict.outcome, verdict.reason, previous, barred)
+        lake.swap(champion_key(dataset.name), before, encoded(champion))
+    registry.record(dataset.name, ModelRecord(model.version, evaluation.version, verdict.outcome, verdict.reason, now(), report.metrics))
+    return _told(champion, report, verdict)
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    outcome: str
+    reason: str
+
+
+def _verdict(report: StepReport, champion: Champion | None, dataset: Dataset, candidate: str) -> _Verdict:
+    """The gate's decision. The evaluation holds it for a young and for an old champion: only here is there a clock."""
+    if champion and candidate in champion.barred:
+        return _Verdict("kept", "The champion stays: this candidate was taken back by hand. New data or another spec makes another candidate.")
+    is_old = champion is not None and age_seconds(champion) > seconds(dataset.gate.max_age)
+    decision = report.detail["decision_when_old" if is_old else "decision"]
+    return _Verdict(decision["outcome"], decision["reason"])
+
+
+def age_seconds(champion: Champion) -> float:
+    """How long a champion has been one."""
+    return (datetime.now(UTC) - datetime.fromisoformat(champion.since)).total_seconds()
+
+
+def _rolled_back(lake: Lake, registry: Registry, dataset: Dataset, target: str) -> dg.MaterializeResult:
+    """Move the pointer to a model that was champion before, and bar the one that is left from coming back by itself."""
+    before = read_bytes(lake, champion_key(dataset.name))
+    champion = read_champion(lake, dataset.name)
+    if champion is None:
+        raise RegistryError(f"expected a champion of {dataset.name} to roll back from; found none; run `churn retrain {dataset.name}`")
+    version = champion.previous if target == "previous" else target
+    known = {record.version: record for record in registry.approved(dataset.name)}
+    if version not in known or version == champion.version:
+        others = ", ".join(each for each in known if each != champion.version) or "none"
+        raise RegistryError(
+            f"expected a model that was champion before; found {version or 'no earlier one'}; the earlier champions of {dataset.name}: {others}"
+        )
+    prefix, evaluation = f"{dataset.name}/tuned_model/{version}/", f"{dataset.name}/evaluation_report/{known[version].evaluation}/"
+    report = published(lake, evaluation)
+    if report is None or published(lake, prefix) is None:
+        raise RegistryError(f"expected model {version} and its evaluation in the lake; found them removed; roll back to another model")
+    reason = f"Rolled back by hand from {champion.version}."
+    barred = tuple(each for each in (*champion.barred, champion.version) if each != version)
+    back = Champion(version, prefix, evaluation, now(), "rolled_back", reason, champion.version, barred)
+    lake.swap(champion_key(dataset.name), before, encoded(back))
+    registry.record(dataset.name, ModelRecord(version, known[version].evaluation, "rolled_back", reason, now(), report.metrics))
+    return _told(back, report, _Verdict("rolled_back", reason))
+
+
+def _told(champion: Champion | None, report: StepReport, verdict: _Verdict) -> dg.MaterializeResult:
+    """The decision as Dagster shows it. Without a champion the asset still has its say: nothing was promoted, and why."""
+    facts = {fact["name"]: {**fact, "passed": fact["holds"]} for fact in report.detail["decision"]["facts"]}
+    is_champion = verdict.outcome in ("first", "promoted", "unchanged", "rolled_back")
+    facts["is_the_champion"] = {
+        "name": "is_the_champion",
+        "passed": is_champion,
+        "expected": "a candidate that proved itself",
+        "found": verdict.reason,
+        "todo": "nothing: a kept champion is a success" if champion else "see the other checks",
+    }
+    metadata: dict[str, Any] = {"outcome": verdict.outcome, "reason": verdict.reason, "champion": champion.version if champion else "none"}
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(champion.version if champion else "none"),
+        metadata=metadata,
+        check_results=check_results(CLAIMS, list(facts.values())),
+    )

@@ -1,0 +1,179 @@
+"""The retention list: whom to contact, best first, within budget and capacity; and what was done with every scored row."""
+
+import io
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from churn_assets.assets.predictions import taken_up
+from churn_assets.spreadsheet import csv_bytes
+from churn_assets.stage import Made, materialized, now, published, required, said_plainly
+from churn_model.dataset import Dataset, seconds
+from churn_model.steps.layout import REPORT, REPORT_SCHEMA
+from churn_model.targeting import History, Programme, Targeting, says_yes
+from churn_model.targeting import retention_list as choose
+from jobs.score import batches_of
+from resources.pointers import BatchRecord, Current, current_key, read_batch, read_current, show
+from resources.ports import Lake, Manifest, PublishedFile, StepReport, Tables
+from resources.versions import digest_of, version_of
+
+LIST = "list/list.csv"
+ASSIGNMENTS = "assignments/part-0.parquet"
+_OUTCOME_DAYS = 90  # a hold-out is kept this long: an outcome takes so long to show
+
+
+def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
+    """The list of a dataset's batch."""
+
+    @dg.asset(
+        key=[dataset.name, "retention_list"],
+        deps=[[dataset.name, "batch_predictions"]],
+        group_name=dataset.name,
+        kinds={"csv", "parquet"},
+        partitions_def=batches_of(dataset),
+        description="Whom to contact, best expected saving first, after opt-outs and recent contacts, within budget and capacity. "
+        "Every scored row keeps whether it was listed, held out and contacted, and with what chance.",
+    )
+    def asset(context: dg.AssetExecutionContext, lake: Lake, tables: Tables) -> dg.MaterializeResult:
+        batch = context.partition_key
+        with said_plainly(context):
+            record = taken_up(lake, dataset, batch)
+            predictions = required(lake, dataset, f"batch_predictions/{batch}")
+            earlier = _earlier_lists(lake, dataset, record)
+            made = _made(lake, dataset, record, predictions, earlier)
+            tables.publish(dataset.name, "retention_list", made.version, made.prefix + "assignments/", batch)
+            show(lake, current_key(dataset.name, f"retention_list/{batch}"), made.current)
+            return materialized(made, lake, (), _metadata(lake, made))
+
+    return asset
+
+
+def _earlier_lists(lake: Lake, dataset: Dataset, record: BatchRecord) -> dict[str, tuple[datetime, Current]]:
+    """The lists of other batches that were landed before this one and still matter: for the cooldown or for a hold-out."""
+    here = datetime.fromisoformat(record.landed_at)
+    since = here - timedelta(seconds=max(seconds(dataset.list.cooldown), _OUTCOME_DAYS * 86_400))
+    found = {}
+    folder = f"{dataset.name}/batches/"
+    for entry in lake.entries(folder):
+        batch = entry.key.removeprefix(folder).removesuffix(".json")
+        other = read_batch(lake, dataset.name, batch)
+        current = read_current(lake, dataset.name, f"retention_list/{batch}")
+        if other is None or current is None or batch == record.batch:
+            continue
+        landed = datetime.fromisoformat(other.landed_at)
+        if since <= landed and (landed, batch) < (here, record.batch):
+            found[batch] = (landed, current)
+    return found
+
+
+def _made(
+    lake: Lake, dataset: Dataset, record: BatchRecord, predictions: Current, earlier: Mapping[str, tuple[datetime, Current]]
+) -> Made:
+    """The list's version, found or made. It is made here and not by a step: it reads what other batches were told."""
+    upstream = {"batch_predictions": predictions.version, **{f"list of {name}": current.version for name, (_, current) in earlier.items()}}
+    version = version_of("list", dataset, [f"{name}={value}" for name, value in upstream.items()])
+    prefix = f"{dataset.name}/retention_list/{record.batch}/{version}/"
+    found = published(lake, prefix)
+    if found:
+        return Made(version, prefix, found, reused=True)
+    chosen = _chosen(lake, dataset, record, predictions, earlier)
+    content = {LIST: csv_bytes(_for_people(chosen.contacts)), ASSIGNMENTS: _parquet(chosen.rows)}
+    rows = {LIST: chosen.contacts.num_rows, ASSIGNMENTS: chosen.rows.num_rows}
+    files = {name: PublishedFile(len(data), digest_of(data), rows[name]) for name, data in content.items()}
+    report = _report(chosen, files)
+    for name, data in {**content, REPORT: report}.items():
+        lake.put(prefix + name, data)
+    lake.publish(prefix, Manifest(version, {**files, REPORT: PublishedFile(len(report), digest_of(report))}, upstream, now()))
+    return Made(version, prefix, StepReport.from_json(report), reused=False)
+
+
+def _chosen(
+    lake: Lake, dataset: Dataset, record: BatchRecord, predictions: Current, earlier: Mapping[str, tuple[datetime, Current]]
+) -> Targeting:
+    scored = _table(lake, predictions.prefix + "predictions/part-0.parquet")
+    opted_out = None
+    if dataset.list.opt_out:
+        rows = _table(lake, record.rows.prefix + "rows/part-0.parquet", [dataset.list.opt_out])
+        opted_out = says_yes(rows.column(0))
+    landed = datetime.fromisoformat(record.landed_at)
+    period = (landed.date() - datetime(1970, 1, 1, tzinfo=landed.tzinfo).date()).days // _OUTCOME_DAYS
+    return choose(
+        scored,
+        dataset.list,
+        contact_cost=_contact_cost(dataset),
+        programme=Programme(name=dataset.name, period=str(period)),
+        history=_history(lake, dataset, landed, earlier),
+        opted_out=opted_out,
+    )
+
+
+def _contact_cost(dataset: Dataset) -> float:
+    costs = dataset.costs
+    return costs.contact.cost if costs.contact else costs.false_positive - costs.true_negative
+
+
+def _history(lake: Lake, dataset: Dataset, landed: datetime, earlier: Mapping[str, tuple[datetime, Current]]) -> History:
+    listed: set[str] = set()
+    held_out: dict[str, bool] = {}
+    cooldown = timedelta(seconds=seconds(dataset.list.cooldown))
+    for when, current in earlier.values():
+        rows = _table(lake, current.prefix + ASSIGNMENTS, ["id", "listed", "held_out"])
+        rows = rows.filter(rows["listed"])
+        ids = rows["id"].to_pylist()
+        held_out.update(zip(ids, rows["held_out"].to_pylist(), strict=True))
+        if landed - when <= cooldown:
+            listed.update(ids)
+    return History(listed=listed, held_out=held_out)
+
+
+def _for_people(contacts: pa.Table) -> pa.Table:
+    """The columns that who makes the calls needs, money and shares rounded."""
+    wanted = ["rank", "id", "churn_probability", "expected_saving", "reason_1", "reason_2", "reason_3"]
+    table = contacts.select([name for name in wanted if name in contacts.column_names])
+    for name, digits in (("churn_probability", 3), ("expected_saving", 2)):
+        table = table.set_column(table.column_names.index(name), name, pc.round(table[name], digits))
+    return table
+
+
+def _report(chosen: Targeting, files: Mapping[str, PublishedFile]) -> bytes:
+    said = {
+        "schema": REPORT_SCHEMA,
+        "step": "list",
+        "counts": {name.replace(" ", "_"): count for name, count in chosen.counts.items()},
+        "metrics": {"contact_cost": chosen.contact_cost, "expected_saving": chosen.expected_saving},
+        "checks": [],
+        "detail": {},
+        "files": {name: vars(file) for name, file in files.items()},
+    }
+    return json.dumps(said, sort_keys=True).encode()
+
+
+def _metadata(lake: Lake, made: Made) -> dict[str, Any]:
+    """The first rows as a table, ids and reasons as they are, and where the list lies."""
+    first = csv.read_csv(io.BytesIO(lake.read(made.prefix + LIST))).slice(0, 10) if made.report.files[LIST].rows else None
+    metadata: dict[str, Any] = {"list": dg.MetadataValue.path(lake.uri(made.prefix + LIST)), "dagster/row_count": made.report.files[LIST].rows}
+    if first is not None:
+        columns = [dg.TableColumn(name, "string") for name in first.column_names]
+        records = [dg.TableRecord({name: "" if value is None else str(value) for name, value in row.items()}) for row in first.to_pylist()]
+        metadata["first contacts"] = dg.MetadataValue.table(records=records, schema=dg.TableSchema(columns=columns))
+    return metadata
+
+
+def _table(lake: Lake, key: str, columns: list[str] | None = None) -> pa.Table:
+    with lake.open(key) as stream:
+        file = pq.ParquetFile(stream)
+        names = None if columns is None else [name for name in file.schema_arrow.names if name.lower() in {c.lower() for c in columns}]
+        return file.read(names)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(table, out, compression="zstd")
+    return out.getvalue()

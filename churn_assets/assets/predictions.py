@@ -1,0 +1,58 @@
+"""Batch predictions: a probability, a decision and reasons for each row of a batch."""
+
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.stage import Claim, check_results, make, materialized, passed, said_plainly
+from churn_model.dataset import Dataset
+from churn_model.errors import ChurnError
+from jobs.score import batches_of
+from resources.pointers import BatchRecord, batch_key, current_key, read_batch, show
+from resources.ports import Lake, Runner, Tables
+
+CLAIMS = (Claim("every_row_is_scored_once", "There is one prediction for each row of the batch, under the same ids in the same order."),)
+
+
+def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
+    """The predictions for one batch of a dataset."""
+    key = dg.AssetKey([dataset.name, "batch_predictions"])
+
+    @dg.asset(
+        key=key,
+        deps=[[dataset.name, "raw_batch"]],
+        group_name=dataset.name,
+        kinds={"xgboost", "parquet"},
+        partitions_def=batches_of(dataset),
+        description="For each row of the batch the calibrated probability that the customer leaves, whether to contact him, "
+        "and for those to be contacted up to three reasons.",
+        check_specs=[claim.spec(key) for claim in CLAIMS],
+    )
+    def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
+        batch = context.partition_key
+        with said_plainly(context):
+            record = taken_up(lake, dataset, batch)
+            made = make(
+                lake,
+                runner,
+                dataset,
+                step="score",
+                folder=f"{dataset.name}/batch_predictions/{batch}/",
+                inputs={"rows": [record.rows.prefix], "bundle": [record.champion.prefix]},
+                upstream={"raw_batch": record.rows.version, "champion": record.champion.version},
+            )
+            results = check_results(CLAIMS, made.report.checks)
+            if passed(results):
+                tables.publish(dataset.name, "batch_predictions", made.version, made.prefix + "predictions/", batch)
+                show(lake, current_key(dataset.name, f"batch_predictions/{batch}"), made.current)
+            return materialized(made, lake, results, {"dagster/row_count": made.report.counts["rows"], "champion": record.champion.version})
+
+    return asset
+
+
+def taken_up(lake: Lake, dataset: Dataset, batch: str) -> BatchRecord:
+    """What `raw_batch` recorded of a batch. Raises ChurnError where it has not."""
+    record = read_batch(lake, dataset.name, batch)
+    if record is None:
+        raise ChurnError(f"expected {batch_key(dataset.name, batch)}; found none; materialise raw_batch first: `churn score {dataset.name} {batch}`")
+    return record

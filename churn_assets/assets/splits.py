@@ -1,0 +1,48 @@
+"""Preprocessed splits: train, validation and test in hash order, and whether the table is fit to learn from."""
+
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.stage import Claim, check_results, make, materialized, passed, required, said_plainly
+from churn_model.dataset import Dataset
+from resources.pointers import current_key, show
+from resources.ports import Lake, Runner
+
+CLAIMS = (
+    Claim("no_customer_in_two_splits", "A customer's rows are all in one of train, validation and test, and no row is lost."),
+    Claim("no_column_gives_the_label_away", "No column predicts the label almost perfectly, repeats it, or is dated after the snapshot."),
+)
+
+
+def preprocessed_splits(dataset: Dataset) -> dg.AssetsDefinition:
+    """The three splits of a dataset."""
+    key = dg.AssetKey([dataset.name, "preprocessed_splits"])
+
+    @dg.asset(
+        key=key,
+        deps=[[dataset.name, "raw_customers"]],
+        group_name=dataset.name,
+        kinds={"parquet"},
+        description=f"Train, validation and test, divided by {dataset.split.by} and written in the order of the customers' hashes. "
+        "The test split decides promotion and nothing else.",
+        check_specs=[claim.spec(key) for claim in CLAIMS],
+    )
+    def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner) -> dg.MaterializeResult:
+        with said_plainly(context):
+            raw = required(lake, dataset, "raw_customers")
+            made = make(
+                lake,
+                runner,
+                dataset,
+                step="preprocess",
+                folder=f"{dataset.name}/preprocessed_splits/",
+                inputs={"rows": [raw.prefix]},
+                upstream={"raw_customers": raw.version},
+            )
+            results = check_results(CLAIMS, made.report.checks)
+            if passed(results):
+                show(lake, current_key(dataset.name, "preprocessed_splits"), made.current)
+            return materialized(made, lake, results, {"dagster/row_count": sum(made.report.counts.values())})
+
+    return asset

@@ -1,0 +1,133 @@
+"""Raw tables: what landed, record for record, as typed rows and quarantine. `raw_customers` for training, `raw_batch` for scoring."""
+
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.stage import (
+    Claim,
+    Made,
+    check_results,
+    make,
+    materialized,
+    now,
+    passed,
+    said_plainly,
+)
+from churn_model.dataset import Dataset
+from churn_model.errors import ChurnError, InputError
+from jobs.score import batches_of
+from resources.landing import fingerprint_of, fingerprints, landed, landed_batch, listing_of, train_prefix
+from resources.pointers import BatchRecord, Current, batch_key, current_key, read_batch, read_champion, show
+from resources.ports import Lake, Runner, Tables
+
+_ACCOUNTED = Claim("every_record_is_accounted_for", "Each physical record that landed is a row or in quarantine with its reason: the counts agree.")
+_CONTRACT = Claim("landed_data_keeps_the_contract", "The columns that the spec names are there, and at most one record in ten is in quarantine.")
+_CLASSES = Claim("both_classes_are_present", "Some customers left and some stayed: otherwise there is nothing to learn.")
+
+
+def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
+    """The training table of a dataset."""
+    key = dg.AssetKey([dataset.name, "raw_customers"])
+    claims = (_ACCOUNTED, _CONTRACT, _CLASSES)
+
+    @dg.asset(
+        key=key,
+        group_name=dataset.name,
+        kinds={"duckdb", "parquet"},
+        description=f"Every record that landed in landing/{dataset.name}/train as a typed row, or in quarantine with file, line, column and reason.",
+        check_specs=[claim.spec(key) for claim in claims],
+    )
+    def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
+        with said_plainly(context):
+            keys, contents = _training_files(lake, tables, dataset)
+            made = make(
+                lake,
+                runner,
+                dataset,
+                step="ingest",
+                folder=f"{dataset.name}/raw_customers/",
+                inputs={"landed": keys},
+                upstream=contents,
+            )
+            results = check_results(claims, made.report.checks)
+            if passed(results):
+                tables.publish(dataset.name, "raw_customers", made.version, made.prefix + "rows/")
+                show(lake, current_key(dataset.name, "raw_customers"), made.current)
+            return materialized(made, lake, results, _table_metadata(made))
+
+    return asset
+
+
+def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
+    """One landed batch of a dataset, and the champion that will score it."""
+    key = dg.AssetKey([dataset.name, "raw_batch"])
+    claims = (_ACCOUNTED, _CONTRACT)
+
+    @dg.asset(
+        key=key,
+        group_name=dataset.name,
+        kinds={"duckdb", "parquet"},
+        partitions_def=batches_of(dataset),
+        description="A landed batch as typed rows or quarantine. The champion is resolved here, once, so that a promotion meanwhile changes nothing.",
+        check_specs=[claim.spec(key) for claim in claims],
+    )
+    def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
+        batch = context.partition_key
+        with said_plainly(context):
+            champion = read_champion(lake, dataset.name)
+            if champion is None:
+                raise ChurnError(f"expected a champion of {dataset.name} to score with; found none; run `churn retrain {dataset.name}` and see what its gate says")
+            entries = landed_batch(lake, dataset.name, batch)
+            contents = fingerprints(lake, entries)
+            made = make(
+                lake,
+                runner,
+                dataset,
+                step="ingest",
+                folder=f"{dataset.name}/raw_batch/{batch}/",
+                inputs={"landed": [entry.key for entry in entries], "bundle": [champion.prefix]},
+                upstream={**contents, "bundle": champion.version},
+            )
+            results = check_results(claims, made.report.checks)
+            if passed(results):
+                tables.publish(dataset.name, "raw_batch", made.version, made.prefix + "rows/", batch)
+                known = read_batch(lake, dataset.name, batch)
+                fingerprint = fingerprint_of(contents)
+                # The time stays that of the content's first sight, so that a repeat changes nothing.
+                landed_at = known.landed_at if known and known.fingerprint == fingerprint else now()
+                scored_by = Current(champion.version, champion.prefix)
+                record = BatchRecord(batch, fingerprint, listing_of(entries), landed_at, made.current, scored_by)
+                show(lake, batch_key(dataset.name, batch), record)
+            return materialized(made, lake, results, {**_table_metadata(made), "champion": champion.version})
+
+    return asset
+
+
+def _training_files(lake: Lake, tables: Tables, dataset: Dataset) -> tuple[list[str], dict[str, str]]:
+    """The files to ingest and what they hold: what landed, or what a table the user already has was unloaded to."""
+    prefix = train_prefix(dataset.name)
+    if dataset.source.table:
+        database, _, table = dataset.source.table.partition(".")
+        prefix = f"{dataset.name}/unloaded/"
+        tables.unload(f'select * from "{database}"."{table}"', prefix)  # noqa: S608  # the spec forbids quotes in both names
+    entries = landed(lake, prefix)
+    if not entries:
+        raise InputError(
+            f"expected at least one file (csv, csv.gz or parquet) below {lake.uri(prefix)}; found none; land one: `churn land {dataset.name} FILE`"
+        )
+    return [entry.key for entry in entries], fingerprints(lake, entries)
+
+
+def _table_metadata(made: Made) -> dict[str, Any]:
+    kinds = made.report.detail["kinds"]
+    columns = [dg.TableColumn(name, "double" if kind == "number" else "string") for name, kind in kinds.items()]
+    reasons = [dg.TableRecord({"reason": reason, "records": count}) for reason, count in made.report.detail["reasons"].items()]
+    metadata: dict[str, Any] = {
+        "dagster/row_count": made.report.counts["rows"],
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+    }
+    if reasons:
+        schema = dg.TableSchema(columns=[dg.TableColumn("reason", "string"), dg.TableColumn("records", "int")])
+        metadata["quarantine"] = dg.MetadataValue.table(records=reasons, schema=schema)
+    return metadata

@@ -1,0 +1,260 @@
+"""`churn`: the main job at the command line. Each command runs the Dagster job that the UI shows, never a path of its own."""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from churn_model.dataset import Dataset
+from churn_model.errors import ChurnError, SpecError
+from resources.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+DONE, FAILED, MISUSED, NOTHING_PROMOTED, INTERRUPTED = 0, 1, 2, 3, 130
+
+_HELP = """\
+From a folder of files to a promoted churn model and scored customers, on this machine.
+
+A first session:
+  churn new telco telco_churn.csv       look at a file, write datasets/telco.yaml
+  churn land telco telco_churn.csv      put the file where training data lands
+  churn retrain telco                   ingest, split, search, fit, judge; the gate promotes or says why not
+  churn land telco today.csv --batch today
+  churn score telco today               probabilities, reasons, and the list of whom to contact
+  churn ui                              see and run all of it in a browser
+"""
+_EPILOG = """\
+CHURN_HOME is the working folder (lake, registry, Dagster's home; default ./churn_home), CHURN_DATASETS the folder of specs (default ./datasets).
+Exit codes: 0 done (a kept champion is done too), 1 failed for the reason printed, 2 wrong command or spec, 3 nothing could be promoted, 130 interrupted.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parsed = _parser().parse_args(arguments)
+    console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+    try:
+        code: int = parsed.command(parsed, read_settings(), console)
+    except SpecError as error:
+        errors.print(str(error), highlight=False, markup=False)
+        return MISUSED
+    except ChurnError as error:
+        errors.print(str(error), highlight=False, markup=False)
+        return FAILED
+    except KeyboardInterrupt:
+        errors.print("Interrupted. What was published stays; the same command goes on from there.")
+        return INTERRUPTED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("churn", description=_HELP, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[..., int], told: str, example: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=told, description=f"{told}\n\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter)
+        made.set_defaults(command=run)
+        return made
+
+    new = command("new", _new, "Look at a file and write a first spec, with a comment for each guess.", "churn new telco telco_churn.csv")
+    new.add_argument("dataset", metavar="NAME", help="a name for the table: a letter, then letters and digits, 2 to 12 in all")
+    new.add_argument("file", type=Path, metavar="FILE", help="csv, csv.gz or parquet")
+    new.add_argument("--label", metavar="COLUMN", help="the column that says who left, where it cannot be guessed")
+    new.add_argument("--id", metavar="COLUMN", help="the column that names a customer, where it cannot be guessed")
+
+    land = command("land", _land, "Put files where they are found: training data, or with --batch a batch to score.", "churn land telco today.csv --batch today")
+    land.add_argument("dataset", metavar="DATASET")
+    land.add_argument("files", nargs="+", type=Path, metavar="FILE", help="csv, csv.gz or parquet")
+    land.add_argument("--batch", metavar="NAME", help="the batch these files belong to; without it they are training data")
+
+    retrain = command("retrain", _retrain, "Run <dataset>_retrain: from what landed to the gate's decision.", "churn retrain telco")
+    retrain.add_argument("dataset", metavar="DATASET")
+
+    score = command("score", _score, "Run <dataset>_score_batch: predictions, reasons and the list of whom to contact.", "churn score telco today")
+    score.add_argument("dataset", metavar="DATASET")
+    score.add_argument("batch", metavar="BATCH")
+
+    report = command("report", _report, "Say what the last evaluation found, and where its page lies.", "churn report telco")
+    report.add_argument("dataset", metavar="DATASET")
+
+    rollback = command("rollback", _rollback, "Make an earlier champion the champion again; the present one does not come back by itself.", "churn rollback telco")
+    rollback.add_argument("dataset", metavar="DATASET")
+    rollback.add_argument("version", nargs="?", default="previous", metavar="VERSION", help="default: the champion before the present one")
+
+    sample = command("sample", _sample, "Make a telecom's customers with a known truth, and land them as dataset `sample`.", "churn sample --rows 10000")
+    sample.add_argument("--rows", type=_positive, default=10_000, help="training rows (default 10000)")
+    sample.add_argument("--seed", type=int, default=1729, help="another seed is another company (default 1729)")
+
+    ui = command("ui", _ui, "Start the Dagster UI with its daemon: assets, runs, schedules and sensors.", "churn ui --port 3000")
+    ui.add_argument("--port", type=_positive, default=3000)
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)
+
+
+def _dataset(settings: Settings, name: str) -> Dataset:
+    """The spec of that name. Raises SpecError with all that is wrong with it, or with the names there are."""
+    from resources.specs import load_specs
+
+    specs = load_specs(settings.datasets)
+    if name in specs.bad:
+        raise specs.bad[name]
+    if name not in specs.datasets:
+        known = ", ".join(specs.datasets) or "none yet"
+        raise SpecError(f"expected a dataset described in {settings.datasets}; found no {name}.yaml (there are: {known}); write one: `churn new {name} FILE`")
+    return specs.datasets[name]
+
+
+def _new(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from churn_assets.new_dataset import propose
+
+    path = settings.datasets / f"{parsed.dataset}.yaml"
+    if path.exists():
+        raise SpecError(f"expected a new dataset; found {path}; take another name, or move that file away")
+    text = propose(parsed.dataset, parsed.file, label=parsed.label, id=parsed.id)
+    settings.datasets.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    console.print(text, highlight=False, markup=False)
+    console.print(f"Written to {path}. Read it, correct it, then: churn land {parsed.dataset} {parsed.file}", highlight=False, markup=False)
+    return DONE
+
+
+def _land(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from churn_assets.home import prepare
+    from resources.landing import land
+    from resources.wiring import wire
+
+    dataset = _dataset(settings, parsed.dataset)
+    prepare(settings)
+    lake = wire(settings).lake
+    for key in land(lake, dataset.name, parsed.files, parsed.batch):
+        console.print(f"Landed {lake.uri(key)}", highlight=False, markup=False)
+    then = f"churn score {dataset.name} {parsed.batch}" if parsed.batch else f"churn retrain {dataset.name}"
+    console.print(f"Next: {then}", highlight=False, markup=False)
+    return DONE
+
+
+def _retrain(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from churn_assets.summary import retrain_summary
+    from resources.wiring import wire
+
+    dataset = _dataset(settings, parsed.dataset)
+    result = _run(settings, console, f"{dataset.name}_retrain")
+    if result is None:
+        return FAILED
+    summary = retrain_summary(wire(settings), dataset, result)
+    console.print(summary.text, highlight=False, markup=False)
+    return DONE if summary.has_champion else NOTHING_PROMOTED
+
+
+def _score(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from churn_assets.summary import score_summary
+    from resources.landing import landed_batch
+    from resources.wiring import wire
+
+    dataset = _dataset(settings, parsed.dataset)
+    ports = wire(settings)
+    landed_batch(ports.lake, dataset.name, parsed.batch)  # a wrong name is said before anything starts
+    if _run(settings, console, f"{dataset.name}_score_batch", batch=parsed.batch) is None:
+        return FAILED
+    console.print(score_summary(ports, dataset, parsed.batch), highlight=False, markup=False)
+    return DONE
+
+
+def _report(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from churn_assets.summary import report_summary
+    from resources.wiring import wire
+
+    console.print(report_summary(wire(settings), _dataset(settings, parsed.dataset)), highlight=False, markup=False)
+    return DONE
+
+
+def _rollback(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from resources.pointers import read_champion
+    from resources.wiring import wire
+
+    dataset = _dataset(settings, parsed.dataset)
+    asset = {"config": {"rollback_to": parsed.version}}
+    if _run(settings, console, f"{dataset.name}_rollback", ops={f"{dataset.name}__champion_model": asset}) is None:
+        return FAILED
+    champion = read_champion(wire(settings).lake, dataset.name)
+    console.print(f"The champion of {dataset.name} is {champion.version if champion else 'none'}. {champion.reason if champion else ''}")
+    return DONE
+
+
+def _sample(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from churn_assets.home import prepare
+    from churn_assets.sample.landing import land_sample
+    from resources.wiring import wire
+
+    prepare(settings)
+    for line in land_sample(wire(settings).lake, settings.home / "sample", rows=parsed.rows, seed=parsed.seed):
+        console.print(line, highlight=False, markup=False)
+    console.print("Next: churn retrain sample", highlight=False, markup=False)
+    return DONE
+
+
+def _ui(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from churn_assets.home import environment, open_instance
+    from resources.settings import PROJECT
+
+    open_instance(settings).dispose()
+    console.print(f"The UI will be at http://127.0.0.1:{parsed.port} in about ten seconds; Ctrl-C ends it.", highlight=False)
+    dagster = Path(sys.executable).with_name("dagster")
+    command = [str(dagster), "dev", "--workspace", str(PROJECT / "workspace.yaml"), "--host", "127.0.0.1", "--port", str(parsed.port)]
+    return subprocess.call(command, env=os.environ | environment(settings), cwd=PROJECT)
+
+
+def _run(
+    settings: Settings, console: Console, job: str, batch: str | None = None, ops: dict[str, object] | None = None
+) -> "dg.ExecuteInProcessResult | None":
+    """Run a Dagster job in this process. None where it failed; then the reason is printed."""
+    from churn_assets.definitions import build_definitions
+    from churn_assets.home import open_instance
+    from resources.specs import load_specs
+
+    with open_instance(settings) as instance:
+        definitions = build_definitions(load_specs(settings.datasets), settings)
+        if batch is not None:
+            instance.add_dynamic_partitions(f"{job.removesuffix('_score_batch')}_batches", [batch])
+        console.print(f"Running {job} ...", highlight=False)
+        result = definitions.resolve_job_def(job).execute_in_process(
+            instance=instance,
+            partition_key=batch,
+            run_config={"loggers": {"progress": {}}, "ops": ops or {}},
+            raise_on_error=False,
+        )
+        for reason in _reasons(result):
+            console.print(reason, highlight=False, markup=False)
+        return result if result.success else None
+
+
+def _reasons(result: "dg.ExecuteInProcessResult") -> list[str]:
+    """Why a run failed: the failures' own words, and the checks that stopped it."""
+    reasons = [
+        f"\n{check.asset_key.path[-1]}: {check.check_name} does not hold: {check.description}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed and check.severity.value == "ERROR"
+    ]
+    if reasons:
+        return reasons
+    for event in result.get_step_failure_events():
+        failure = event.step_failure_data
+        said = failure.user_failure_data.description if failure.user_failure_data else None
+        reasons.append(f"\n{said}" if said else f"\nAn error that we did not expect:\n{failure.error_display_string}")
+    return reasons
+
+
+if __name__ == "__main__":
+    sys.exit(main())

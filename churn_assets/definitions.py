@@ -1,0 +1,81 @@
+"""Where things meet: every spec gets its graph, its jobs, its schedule and its sensor; the wiring gives them their ports."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.assets.champion import champion_model
+from churn_assets.assets.evaluation import evaluation_report
+from churn_assets.assets.lists import retention_list
+from churn_assets.assets.model import tuned_model
+from churn_assets.assets.predictions import batch_predictions
+from churn_assets.assets.splits import preprocessed_splits
+from churn_assets.assets.tables import raw_batch, raw_customers
+from churn_assets.progress import progress_logger
+from churn_model.dataset import Dataset
+from churn_model.errors import SpecError
+from jobs.retrain import retrain_job, retrain_schedule, rollback_job
+from jobs.score import score_job
+from jobs.triggers import new_batches_sensor
+from resources.settings import Settings, read_settings
+from resources.specs import Specs, load_specs
+from resources.wiring import wire
+
+FACTORIES = (
+    raw_customers,
+    preprocessed_splits,
+    tuned_model,
+    evaluation_report,
+    champion_model,
+    raw_batch,
+    batch_predictions,
+    retention_list,
+)
+
+
+def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
+    """The graphs of all good specs; a bad one shows as an asset whose check fails with every problem of its file."""
+    parts = [_of_dataset(dataset) for dataset in specs.datasets.values()]
+    parts += [_of_bad_spec(name, error) for name, error in specs.bad.items()]
+    resources = {name: port for name, port in vars(wire(settings)).items()}
+    loggers = {"console": dg.colored_console_logger, "progress": progress_logger}
+    return dg.Definitions.merge(*parts, dg.Definitions(resources=resources, loggers=loggers, executor=dg.in_process_executor))
+
+
+def _of_dataset(dataset: Dataset) -> dg.Definitions:
+    retrain, score, rollback = retrain_job(dataset), score_job(dataset), rollback_job(dataset)
+    return dg.Definitions(
+        assets=[factory(dataset) for factory in FACTORIES],
+        jobs=[retrain, score, rollback],
+        schedules=[retrain_schedule(dataset, retrain)],
+        sensors=[new_batches_sensor(dataset, score)],
+    )
+
+
+def _of_bad_spec(name: str, error: SpecError) -> dg.Definitions:
+    key = dg.AssetKey([_safe(name), "spec"])
+
+    @dg.asset(
+        key=key,
+        group_name="specs_to_mend",
+        description=f"This dataset's file cannot be used, so it has no graph:\n\n```\n{error}\n```",
+        check_specs=[dg.AssetCheckSpec("spec_is_valid", asset=key, blocking=True, description="The spec has no problem.")],
+    )
+    def spec() -> dg.MaterializeResult:
+        result = dg.AssetCheckResult(check_name="spec_is_valid", passed=False, description=str(error))
+        return dg.MaterializeResult(check_results=[result])
+
+    return dg.Definitions(assets=[spec])
+
+
+def _safe(name: str) -> str:
+    """A file's name as Dagster takes it for a key."""
+    return "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in Path(name).stem) or "spec"
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The location that `workspace.yaml` names."""
+    settings = read_settings()
+    return build_definitions(load_specs(settings.datasets), settings)

@@ -1,0 +1,58 @@
+"""The working folder: made on first use, with a Dagster home inside that needs nothing but this machine."""
+
+import os
+
+import dagster as dg
+
+from resources.processes import fail_abandoned_runs
+from resources.settings import Settings
+
+_DAGSTER_YAML = """\
+# Written once by `churn`; change it as you like. Runs, events and schedules are SQLite files beside this one.
+telemetry:
+  enabled: false
+# A laptop has few cores: more runs than this wait in a queue.
+concurrency:
+  runs:
+    max_concurrent_runs: 2
+retention:
+  schedule:
+    purge_after_days: 90
+  sensor:
+    purge_after_days:
+      skipped: 7
+      failure: 30
+      success: -1
+"""
+
+
+def prepare(settings: Settings) -> None:
+    """Make the folders and Dagster's own settings where they are missing."""
+    settings.lake.mkdir(parents=True, exist_ok=True)
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    config = settings.dagster_home / "dagster.yaml"
+    if not config.exists():
+        partial = config.with_name(f".dagster.yaml.{os.getpid()}")
+        partial.write_text(_DAGSTER_YAML, "utf-8")
+        partial.replace(config)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What Dagster's own processes need to find the same home."""
+    return {
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "CHURN_HOME": str(settings.home),
+        "CHURN_DATASETS": str(settings.datasets),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """Dagster's instance of this home; runs whose process is gone are marked failed first, so that none waits for them."""
+    prepare(settings)
+    os.environ.update(environment(settings))
+    instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
+    fail_abandoned_runs(instance)
+    return instance
+
+

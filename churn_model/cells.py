@@ -1,0 +1,296 @@
+"""What a landed value means: numbers, categories, ids, dates and labels, a whole column at a time.
+
+Belongs here: the rules by which text becomes a typed value, and the reasons where it cannot. Does not belong here: which rule a column gets
+(`columns`), what becomes of a record with a wrong value (`ingest`). Columns are converted by Arrow; Python looks only at what that refuses.
+"""
+
+import datetime
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn_model.csv_records import FIELD_LIMIT
+from churn_model.dataset import Label
+
+NUMBER_LIMIT = float(np.finfo(np.float32).max)
+SHORT = 40
+MISSING_NUMBERS = ("", "na", "n/a", "nan", "null", "none")
+DEFAULT_NEGATIVES = ("no", "false", "0", "n", "f")
+
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+_DRESSED = re.compile(r"[+-]?\s*[$€£¥₹]?\s*[+-]?\d+([,.'’\s]\d+)*\s*([$€£¥₹%]|[A-Z]{3})?")
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?)?")
+_WHOLE = re.compile(r"([+-]?\d+)\.0*")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a value cannot be used: what was expected, what was found (empty where it may not be shown), what to do about it."""
+
+    expected: str
+    found: str = ""
+    todo: str = ""
+
+    def __str__(self) -> str:
+        return f"expected {self.expected}" + (f", found {self.found}" if self.found else "") + (f"; {self.todo}" if self.todo else "")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A column's values (null: missing), and the rows whose value is wrong; those are null as well."""
+
+    values: pa.Array
+    wrong: dict[int, Reason]
+
+
+def shown(text: str) -> str:
+    """A value as it may stand in a message: itself if short, else its length."""
+    return repr(text) if len(text) <= SHORT else f"a value of {len(text)} characters"
+
+
+def texts(array: pa.Array) -> Cells:
+    """The values as text, exactly as landed; other types in their plainest form: `7`, `0.5`, `true`, `2024-01-31`.
+
+    Wrong: what is not UTF-8, and what is longer than `FIELD_LIMIT` bytes.
+    """
+    kind = array.type
+    if pa.types.is_dictionary(kind):
+        return texts(array.dictionary_decode())
+    if pa.types.is_floating(kind):
+        return Cells(_float_texts(array), {})
+    if not _is_text(kind):
+        return Cells(array.cast(pa.string()), {})
+    wrong: dict[int, Reason] = {}
+    raw = array.cast(pa.binary()) if not pa.types.is_binary(kind) else array
+    try:
+        text = raw.cast(pa.string())
+    except pa.ArrowInvalid:
+        values = raw.to_pylist()
+        wrong = {
+            row: Reason("text in UTF-8", "another encoding")
+            for row, value in enumerate(values)
+            if value is not None and not _is_utf8(value)
+        }
+        text = _without(raw, wrong).cast(pa.string())
+    if raw.nbytes > FIELD_LIMIT:
+        long = np.flatnonzero(_filled(pc.greater(pc.binary_length(text), FIELD_LIMIT)))
+        wrong |= {int(row): Reason("a value of at most 1 MiB", "a longer one") for row in long}
+        text = _without(text, wrong)
+    return Cells(text, wrong)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    views = (pa.string_view(), pa.binary_view())
+    return bool(
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or kind in views
+    )
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _float_texts(array: pa.Array) -> pa.Array:
+    """Whole numbers without a point, so that 1.0 in one file is the 1 of another; NaN is missing."""
+    doubles = array.cast(pa.float64())
+    values = doubles.to_numpy(zero_copy_only=False)
+    whole = np.isfinite(values) & (np.abs(values) < 2**53) & (values == np.floor(values))
+    integers = pa.array(np.where(whole, values, 0).astype(np.int64))
+    text = pc.if_else(pa.array(whole), integers.cast(pa.string()), doubles.cast(pa.string()))
+    return pc.if_else(pa.array(np.isnan(values)), pa.scalar(None, pa.string()), text)
+
+
+def _without(array: pa.Array, rows: Iterable[int]) -> pa.Array:
+    """The same array, null at `rows`."""
+    mask = np.zeros(len(array), dtype=bool)
+    mask[list(rows)] = True
+    return pc.if_else(pa.array(mask), pa.scalar(None, array.type), array)
+
+
+def _filled(mask: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    found: np.ndarray[Any, np.dtype[np.bool_]] = pc.fill_null(mask, False).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _trimmed(text: pa.Array) -> pa.Array:
+    """Without blanks around; what is blank is null."""
+    trimmed = pc.utf8_trim_whitespace(text)
+    return pc.if_else(pc.equal(pc.binary_length(trimmed), 0), pa.scalar(None, pa.string()), trimmed)
+
+
+def categories(array: pa.Array) -> Cells:
+    """A category column: text as landed, without the blanks around it. Only blank is missing."""
+    text = texts(array)
+    return Cells(_trimmed(text.values), text.wrong)
+
+
+def ids(array: pa.Array) -> Cells:
+    """An id column: as `categories`, but a missing id is wrong, and so is a number that is not whole."""
+    if pa.types.is_floating(array.type):
+        values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        broken = np.isfinite(values) & ((values != np.floor(values)) | (np.abs(values) >= 2**53))
+        cells = Cells(_without(_float_texts(array), np.flatnonzero(broken)), {})
+        todo = "land ids as text or integers"
+        wrong = {
+            int(row): Reason("an id that is text or a whole number", "a fraction or a number too large to be exact", todo)
+            for row in np.flatnonzero(broken)
+        }
+    else:
+        cells, wrong = categories(array), {}
+    blank = np.flatnonzero(cells.values.is_null().to_numpy(zero_copy_only=False))
+    return Cells(cells.values, {int(row): Reason("an id", "a blank") for row in blank} | wrong | cells.wrong)
+
+
+def numbers(array: pa.Array) -> Cells:
+    """A number column as float64. Missing: blank and `MISSING_NUMBERS`. Wrong: all other text, infinities, what float32 cannot hold."""
+    if _is_numeric(array.type):
+        return _in_range(_doubles(array), {})
+    text = texts(array)
+    quick = _plain_numbers(text.values)
+    if quick is not None:
+        return _in_range(quick, text.wrong)
+    trimmed, number, missing = _sorted_out(text.values)
+    values = pc.if_else(number, pc.utf8_ltrim(trimmed, characters="+"), pa.scalar(None, pa.string())).cast(pa.float64())
+    odd = np.flatnonzero(_filled(pc.invert(pc.or_(number, missing))))
+    found = dict(zip(odd.tolist(), trimmed.take(pa.array(odd)).to_pylist(), strict=True))
+    return _in_range(values, {row: _not_a_number(value) for row, value in found.items()} | text.wrong)
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind)
+        or pa.types.is_floating(kind)
+        or pa.types.is_decimal(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def _doubles(array: pa.Array) -> pa.Array:
+    doubles = array.cast(pa.float64(), safe=False)
+    return pc.if_else(pc.is_nan(doubles), pa.scalar(None, pa.float64()), doubles)
+
+
+def _plain_numbers(text: pa.Array) -> pa.Array | None:
+    """The text as float64 where every value is a plain finite number or empty, else None: the common case, at Arrow's speed."""
+    values = pc.if_else(pc.equal(pc.binary_length(text), 0), pa.scalar(None, pa.string()), text)
+    try:
+        doubles = values.cast(pa.float64())
+    except pa.ArrowInvalid:
+        return None
+    finite = int(np.isfinite(doubles.to_numpy(zero_copy_only=False)).sum())
+    return doubles if finite == len(doubles) - doubles.null_count else None
+
+
+def _sorted_out(text: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
+    """The text without blanks around it, and where it is a number, and where it is missing."""
+    trimmed = pc.utf8_trim_whitespace(text)
+    number = pc.fill_null(pc.match_substring_regex(trimmed, _NUMBER), False)
+    missing = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array([*MISSING_NUMBERS, None]))
+    return trimmed, number, missing
+
+
+def _in_range(values: pa.Array, wrong: dict[int, Reason]) -> Cells:
+    doubles = values.to_numpy(zero_copy_only=False)
+    beyond = np.flatnonzero(np.abs(doubles) > NUMBER_LIMIT)
+    if not beyond.size:
+        return Cells(values, wrong)
+    found = {
+        int(row): _infinite() if np.isinf(doubles[row]) else Reason(f"a number within {NUMBER_LIMIT:.2g}", f"{doubles[row]:g}")
+        for row in beyond
+    }
+    return Cells(_without(values, beyond), wrong | found)
+
+
+def _infinite() -> Reason:
+    return Reason(f"a finite number within {NUMBER_LIMIT:.2g}", "one beyond")
+
+
+def _not_a_number(value: str) -> Reason:
+    if _INFINITE.fullmatch(value):
+        return _infinite()
+    if _DRESSED.fullmatch(value):
+        return Reason("a number without thousands separators, currency or percent signs, such as 1234.5", shown(value))
+    return Reason("a number", shown(value))
+
+
+def count_numbers(array: pa.Array) -> tuple[int, int]:
+    """How many values are there (neither blank nor a word for missing), and how many of those are plain finite numbers."""
+    text = texts(array).values
+    quick = _plain_numbers(text)
+    if quick is not None:
+        present = len(quick) - quick.null_count
+        return present, present
+    counted = text.value_counts()
+    counts = counted.field("counts").to_numpy()
+    _, number, missing = _sorted_out(counted.field("values"))
+    return int(counts[~_filled(missing)].sum()), int(counts[_filled(number)].sum())
+
+
+def _each(text: pa.Array, meaning: Callable[[str], Any], kind: pa.DataType, blank: Reason) -> Cells:
+    """Each distinct text turned into a value by `meaning`, which answers with a Reason where it cannot."""
+    encoded = pc.utf8_trim_whitespace(text).dictionary_encode()
+    meanings = [meaning(value) if value else blank for value in encoded.dictionary.to_pylist()]
+    table = pa.array([None if isinstance(value, Reason) else value for value in meanings], kind)
+    codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    refused = np.array([isinstance(value, Reason) for value in meanings] + [True])
+    wrong = {int(row): meanings[codes[row]] if codes[row] >= 0 else blank for row in np.flatnonzero(refused[codes])}
+    return Cells(table.take(encoded.indices), wrong)
+
+
+def dates(array: pa.Array) -> Cells:
+    """The snapshot's date as date32: an ISO date, or the date part of an ISO timestamp as it is written."""
+    text = texts(array)
+    cells = _each(text.values, _date, pa.date32(), Reason("a date", "a blank"))
+    return Cells(cells.values, cells.wrong | text.wrong)
+
+
+def _date(value: str) -> datetime.date | Reason:
+    matched = _DATE.fullmatch(value)
+    try:
+        return datetime.date.fromisoformat(matched[1]) if matched else Reason("a date such as 2024-01-31", shown(value))
+    except ValueError:
+        return Reason("a date that the calendar has", shown(value))
+
+
+def normal_label(value: str) -> str:
+    """A label's value as it is compared: no blanks around, lower case, no final dot, and 1.0 is 1."""
+    value = value.strip().lower()
+    whole = _WHOLE.fullmatch(value)
+    return whole[1] if whole else value.removesuffix(".")
+
+
+def label_values(label: Label) -> tuple[frozenset[str], frozenset[str]]:
+    """The normalised values that mean left, and those that mean stayed."""
+    positive = frozenset(normal_label(value) for value in label.positive)
+    return positive, frozenset(normal_label(value) for value in label.negative or DEFAULT_NEGATIVES) - positive
+
+
+def labels(array: pa.Array, label: Label) -> Cells:
+    """The label as int8: 1 = left, 0 = stayed. A blank and any value that the spec does not list are wrong."""
+    positive, negative = label_values(label)
+    named = ", ".join(sorted(positive) + sorted(negative))
+
+    def meaning(value: str) -> int | Reason:
+        normal = normal_label(value)
+        if normal in positive or normal in negative:
+            return int(normal in positive)
+        return Reason(f"one of {named}", shown(value), "list it under label.positive or label.negative")
+
+    text = texts(array)
+    cells = _each(text.values, meaning, pa.int8(), Reason("a label", "a blank"))
+    return Cells(cells.values, cells.wrong | text.wrong)

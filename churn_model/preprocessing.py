@@ -1,0 +1,145 @@
+"""Canonical rows as the float32 matrix that a model reads.
+
+Belongs here: the layout of the encoded columns for each family, and filling it fast: a category's Arrow dictionary is remapped, so that the
+work per row is one lookup. Does not belong here: fitting anything (`schema.py`).
+
+Layout, feature by feature; "missing" has a column of its own where training had missing values, and an unknown level is all zeros:
+trees    a number: its value, NaN where missing. A category of few levels: one column a level. A category of many levels: one column,
+         the level's place in the order of frequency, NaN where unknown or missing.
+linear   a number: standardised, the median where missing. A category: one column a level.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn_model.dataset import Family
+from churn_model.errors import InputError, listed, problem
+from churn_model.schema import Feature, FeatureSchema, Rows, as_numbers, column_named, derive, is_category
+
+Encoded = npt.NDArray[np.float32]
+
+# Rows filled at a time: the block of the row-major matrix stays in the cache while its columns are written.
+_BLOCK = 2048
+# Beyond, float32 overflows; this far out only the order matters to a tree.
+_LARGEST = 3e38
+# Standard deviations beyond which a linear model would follow a mistyped value anywhere.
+_FURTHEST = 8.0
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    values: npt.NDArray[np.float64]
+    write: Callable[[npt.NDArray[np.float64], Encoded], None]
+
+    def fill(self, out: Encoded, start: int, stop: int) -> None:
+        self.write(self.values[start:stop], out)
+
+
+@dataclass(frozen=True)
+class _Categories:
+    codes: npt.NDArray[np.int32]
+    table: Encoded
+
+    def fill(self, out: Encoded, start: int, stop: int) -> None:
+        out[:] = self.table.take(self.codes[start:stop], axis=0)
+
+
+def encode(rows: Rows, schema: FeatureSchema, family: Family) -> Encoded:
+    """The rows as float32 (n, width), C-contiguous; `owners_of` names the feature of each column.
+
+    Raises InputError, with all columns at once, where a required column is missing or of another kind.
+    """
+    _require_columns(rows, schema)
+    widths = [_width(feature, schema, family) for feature in schema.features]
+    edges = np.cumsum([0, *widths])
+    out: Encoded = np.empty((rows.num_rows, int(edges[-1])), dtype=np.float32)
+    done = 0
+    for batch in rows.to_batches() if isinstance(rows, pa.Table) else [rows]:
+        parts = [_part(batch, feature, schema, family) for feature in schema.features]
+        for start in range(0, batch.num_rows, _BLOCK):
+            stop = min(start + _BLOCK, batch.num_rows)
+            block = out[done + start : done + stop]
+            for part, left, right in zip(parts, edges[:-1], edges[1:], strict=True):
+                part.fill(block[:, left:right], start, stop)
+        done += batch.num_rows
+    return out
+
+
+def owners_of(schema: FeatureSchema, family: Family) -> tuple[str, ...]:
+    """For each encoded column, the name of the feature it belongs to."""
+    return tuple(feature.name for feature in schema.features for _ in range(_width(feature, schema, family)))
+
+
+def _one_hot(feature: Feature, schema: FeatureSchema, family: Family) -> bool:
+    return feature.kind == "category" and (family == "linear" or len(feature.levels) <= schema.one_hot_limit)
+
+
+def _width(feature: Feature, schema: FeatureSchema, family: Family) -> int:
+    flag = int(feature.missing > 0)
+    if _one_hot(feature, schema, family):
+        return len(feature.levels) + flag
+    return 1 + flag if family == "linear" else 1
+
+
+def _part(batch: pa.RecordBatch, feature: Feature, schema: FeatureSchema, family: Family) -> _Numbers | _Categories:
+    if feature.kind == "category":
+        return _categories(column_named(batch, feature.name), feature, one_hot=_one_hot(feature, schema, family))
+    if feature.expression is not None:
+        values = derive(batch, feature.name, feature.expression)
+    else:
+        values = as_numbers(column_named(batch, feature.name), feature.name)
+    return _Numbers(values, _standardised(feature) if family == "linear" else _plain)
+
+
+def _plain(values: npt.NDArray[np.float64], out: Encoded) -> None:
+    out[:, 0] = np.clip(values, -_LARGEST, _LARGEST)
+
+
+def _standardised(feature: Feature) -> Callable[[npt.NDArray[np.float64], Encoded], None]:
+    def write(values: npt.NDArray[np.float64], out: Encoded) -> None:
+        absent = np.isnan(values)
+        known = np.where(absent, feature.median, values)
+        out[:, 0] = np.clip((known - feature.mean) / feature.scale, -_FURTHEST, _FURTHEST)
+        if out.shape[1] == 2:
+            out[:, 1] = absent
+
+    return write
+
+
+def _categories(column: Any, feature: Feature, *, one_hot: bool) -> _Categories:
+    if not pa.types.is_dictionary(column.type):
+        column = column.cast(pa.string()).dictionary_encode()
+    places = pc.index_in(column.dictionary.cast(pa.string()), value_set=pa.array(feature.levels, pa.string())).fill_null(-1).to_numpy()
+    # A dictionary may itself hold a null: that is a missing value too.
+    absent = np.append(column.dictionary.is_null().to_numpy(zero_copy_only=False), True)
+    places = np.append(places, -1)
+    codes = column.indices.fill_null(len(column.dictionary)).to_numpy().astype(np.int32, copy=False)
+    if not one_hot:
+        return _Categories(codes, np.where(places < 0, np.nan, places).astype(np.float32)[:, None])
+    table = np.zeros((len(places), len(feature.levels) + int(feature.missing > 0)), dtype=np.float32)
+    known = np.flatnonzero(places >= 0)
+    table[known, places[known]] = 1
+    if feature.missing > 0:
+        table[absent, -1] = 1
+    return _Categories(codes, table)
+
+
+def _require_columns(rows: Rows, schema: FeatureSchema) -> None:
+    problems = []
+    for name, kind in schema.required.items():
+        column = column_named(rows, name)
+        if column is None:
+            problems.append(
+                problem(expected=f"column {name} ({kind})", found="no such column", todo="land it: the model was trained with it")
+            )
+        elif not pa.types.is_null(column.type) and is_category(column.type) != (kind == "category"):
+            found = "a category" if is_category(column.type) else "numbers"
+            problems.append(problem(expected=f"a {kind} in {name}, as in training", found=found, todo="correct the file or retrain"))
+    if problems:
+        raise InputError(listed(problems))

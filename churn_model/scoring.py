@@ -1,0 +1,105 @@
+"""From rows to predictions: the one function that the batch step, the server and the SQL function call.
+
+Belongs here: a probability, a decision and reasons for each row. Does not belong here: reading rows, choosing whom a budget reaches
+(`targeting`). The same rows and bundle give the same bytes, in one piece or in blocks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from churn_model.bundle import Bundle
+from churn_model.cutoff import BoolArray, bayes_cutoff, cells_of, contacted, expected_saving
+from churn_model.errors import InputError, problem
+from churn_model.explanation import REASONS, reasons
+from churn_model.models import Model
+from churn_model.preprocessing import Encoded, encode
+from churn_model.schema import Rows, as_numbers, column_named
+
+BLOCK = 131_072
+"""Rows encoded at once, the size of a row group."""
+
+
+def prediction_schema(rows: pa.Schema) -> pa.Schema:
+    """The columns of predictions of such rows."""
+    as_of = [pa.field("as_of", pa.date32())] if "_as_of" in rows.names else []
+    texts = [pa.field(f"reason_{rank}", pa.string()) for rank in range(1, REASONS + 1)]
+    sizes = [pa.field(f"reason_{rank}_contribution", pa.float64()) for rank in range(1, REASONS + 1)]
+    return pa.schema(
+        [
+            pa.field("id", pa.string()),
+            *as_of,
+            pa.field("churn_probability", pa.float64()),
+            pa.field("will_churn", pa.bool_()),
+            pa.field("expected_saving", pa.float64()),
+            *texts,
+            *sizes,
+            pa.field("model_version", pa.string()),
+        ]
+    )
+
+
+def score(batch: Rows, bundle: Bundle, *, threads: int) -> pa.Table:
+    """A prediction for each canonical row, in the same order; `prediction_schema` names the columns.
+
+    `churn_probability` is calibrated; `will_churn` says that contacting is expected to pay, `expected_saving` how much money it is expected
+    to save; reasons and their contributions (log odds) are null unless `will_churn`. Unknown levels count as missing.
+    Raises InputError where a column is absent or of another kind, or a worth is missing.
+    """
+    schema = prediction_schema(batch.schema)
+    if "_id" not in batch.schema.names:
+        raise InputError(problem(expected="canonical rows with _id", found="none", todo="ingest the batch first"))
+    model = replace(bundle.model, threads=threads)
+    blocks = [_scored(block, bundle, model, schema) for block in _blocks(batch)]
+    return pa.Table.from_batches(blocks, schema=schema).combine_chunks()
+
+
+def _blocks(batch: Rows) -> Iterator[pa.RecordBatch]:
+    parts = batch.to_batches(max_chunksize=BLOCK) if isinstance(batch, pa.Table) else [batch]
+    for part in parts:
+        for start in range(0, part.num_rows, BLOCK):
+            yield part.slice(start, BLOCK) if part.num_rows > BLOCK else part
+    if not batch.num_rows:
+        yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in batch.schema], schema=batch.schema)
+
+
+def _scored(block: pa.RecordBatch, bundle: Bundle, model: Model, schema: pa.Schema) -> pa.RecordBatch:
+    encoded = encode(block, bundle.schema, model.family)
+    p = bundle.calibration.apply(model.probabilities(encoded))
+    cells = cells_of(bundle.costs, _worth(block, bundle))
+    chosen = contacted(p, bayes_cutoff(cells))
+    words, sizes = _reasons(block, encoded, chosen, bundle, model)
+    columns = {
+        "id": block.column("_id").cast(pa.string()),
+        "churn_probability": pa.array(p),
+        "will_churn": pa.array(chosen),
+        "expected_saving": pa.array(expected_saving(p, cells)),
+        "model_version": pa.repeat(bundle.version, block.num_rows),
+        **{f"reason_{rank + 1}": words[rank] for rank in range(REASONS)},
+        **{f"reason_{rank + 1}_contribution": sizes[rank] for rank in range(REASONS)},
+    }
+    if "as_of" in schema.names:
+        columns["as_of"] = block.column("_as_of").cast(pa.date32())
+    return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _worth(block: pa.RecordBatch, bundle: Bundle) -> Any:
+    name = bundle.costs.value_column
+    column = column_named(block, name) if name else None
+    return None if column is None or name is None else as_numbers(column, name)
+
+
+def _reasons(block: pa.RecordBatch, encoded: Encoded, chosen: BoolArray, bundle: Bundle, model: Model) -> tuple[list[Any], list[Any]]:
+    """Words and sizes of the reasons of the chosen rows, null for the others."""
+    rows = np.flatnonzero(chosen)
+    if not len(rows):
+        return [pa.nulls(block.num_rows, pa.string())] * REASONS, [pa.nulls(block.num_rows, pa.float64())] * REASONS
+    found = reasons(block.take(pa.array(rows)), np.ascontiguousarray(encoded[rows]), model, bundle.explainer)
+    places = np.full(block.num_rows, -1, dtype=np.int64)
+    places[rows] = np.arange(len(rows))
+    where = pa.array(places, mask=places < 0)
+    sizes = [pa.array(found.contributions[:, rank], from_pandas=True) for rank in range(REASONS)]
+    return [text.take(where) for text in found.words], [size.take(where) for size in sizes]

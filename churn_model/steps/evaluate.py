@@ -1,0 +1,157 @@
+"""Step `evaluate`: candidate and champion on the untouched test rows, and the gate's decision.
+
+Inputs: `splits`, `candidate`, and `champion` where there is one. Result: `scores.parquet` (id, label, both probabilities).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from churn_model.bundle import Bundle, read_bundle
+from churn_model.comparison import Comparison, compare, unseen_by_champion
+from churn_model.dataset import Dataset, FloatArray, Split
+from churn_model.errors import InputError
+from churn_model.evaluation import Evaluation, Scores, evaluate, plain
+from churn_model.explanation import summarise
+from churn_model.leaks import Leak
+from churn_model.preprocessing import encode
+from churn_model.promotion import Champion, Evidence, decide
+from churn_model.schema import as_numbers, column_named
+from churn_model.segments import weak_segments
+from churn_model.steps.layout import REPORT, Layout, Report, run_step
+
+_SUMMARY_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The champion on the same rows, or why it cannot score them."""
+
+    version: str
+    scores: Scores | None = None
+    comparison: Comparison | None = None
+    same_costs: bool = False
+    problem: str | None = None
+
+
+def step(layout: Layout) -> Report:
+    """Judge, compare, decide."""
+    dataset, threads = layout.dataset, int(layout.request["threads"])
+    test = pq.read_table(layout.required("splits") / "test.parquet")
+    candidate = read_bundle(layout.required("candidate") / "model.tar.gz", threads=threads)
+    scores = _scores(test, candidate, dataset)
+    evaluation = evaluate(scores, dataset.costs)
+    champion = _champion(layout.input("champion"), test, scores, dataset, threads)
+    decisions = _decisions(layout, dataset, evaluation, champion)
+    _write_scores(layout.result / "scores.parquet", test, scores, champion)
+    return Report(
+        counts={"rows": evaluation.rows, "leavers": evaluation.leavers, "customers": evaluation.customers, "contacted": evaluation.contacts.contacted},
+        metrics=_metrics(evaluation, champion),
+        detail={
+            **decisions,
+            "candidate_version": candidate.version,
+            "champion_version": champion.version if champion else None,
+            "champion_problem": champion.problem if champion else None,
+            "evaluation": evaluation.to_dict(),
+            "comparison": champion.comparison.to_dict() if champion and champion.comparison else None,
+            "segments": [plain(segment) for segment in weak_segments(test, scores)],
+            "reasons": _summary(test, candidate),
+        },
+    )
+
+
+def _scores(test: pa.Table, bundle: Bundle, dataset: Dataset) -> Scores:
+    p = bundle.calibration.apply(bundle.model.probabilities(encode(test, bundle.schema, bundle.model.family)))
+    return Scores(ids=test["_hash"].to_numpy(), y=test["_label"].to_numpy(), p=p, worth=_worth(test, dataset))
+
+
+def _worth(test: pa.Table, dataset: Dataset) -> FloatArray | None:
+    name = dataset.costs.value_column
+    return as_numbers(column_named(test, name), name) if name else None
+
+
+def _champion(folder: Path | None, test: pa.Table, candidate: Scores, dataset: Dataset, threads: int) -> _Judged | None:
+    """The champion with its own schema and calibration, at today's costs. Where it lacks a column, it cannot be compared; that is said."""
+    if folder is None:
+        return None
+    bundle = read_bundle(folder / "model.tar.gz", threads=threads)
+    try:
+        scores = _scores(test, bundle, dataset)
+    except InputError as error:
+        return _Judged(bundle.version, problem=str(error))
+    unseen = unseen_by_champion(test["_id"].to_pylist(), champion=Split(**bundle.about["split"]), today=dataset.split)
+    comparison = compare(candidate, scores, dataset.costs, unseen=unseen)
+    return _Judged(bundle.version, scores, comparison, same_costs=bundle.costs == dataset.costs)
+
+
+def _decisions(layout: Layout, dataset: Dataset, evaluation: Evaluation, champion: _Judged | None) -> dict[str, Any]:
+    """What the gate says while the champion is young, and once it is older than `gate.max_age`: the clock is not here."""
+    preprocessed = layout.said(layout.required("splits") / REPORT)
+    trained = layout.said(layout.required("candidate") / REPORT)
+    suspects = tuple(Leak(**{**leak, "evidence": leak["evidence"] or np.nan}) for leak in preprocessed["detail"]["suspects"])
+    decisions = {}
+    for name, is_old in (("decision", False), ("decision_when_old", True)):
+        known = None
+        if champion and champion.comparison:
+            known = Champion(comparison=champion.comparison, is_old=is_old, same_costs=champion.same_costs)
+        evidence = Evidence(
+            candidate=evaluation,
+            validation_leavers=trained["detail"]["validation"]["leavers"],
+            validation_stayers=trained["detail"]["validation"]["stayers"],
+            leaks=suspects,
+            champion=known,
+            gate=dataset.gate,
+        )
+        decisions[name] = decide(evidence).to_dict()
+    return decisions
+
+
+def _write_scores(path: Path, test: pa.Table, candidate: Scores, champion: _Judged | None) -> None:
+    """What the decision rests on, row by row."""
+    columns = {"id": test["_id"], "label": test["_label"], "candidate": pa.array(candidate.p)}
+    if champion and champion.scores:
+        columns["champion"] = pa.array(champion.scores.p)
+    if candidate.worth is not None:
+        columns["worth"] = pa.array(candidate.worth)
+    pq.write_table(pa.table(columns), path, compression="zstd")
+
+
+def _metrics(evaluation: Evaluation, champion: _Judged | None) -> dict[str, float | None]:
+    money, contacts = evaluation.money, evaluation.contacts
+    metrics = {
+        "auc": evaluation.auc.value,
+        "auc_lower_99": evaluation.auc_lower_99,
+        "log_loss": evaluation.log_loss.value,
+        "brier": evaluation.brier.value,
+        "ece": evaluation.ece.value,
+        "calibration_slope": evaluation.calibration_slope.value,
+        "cost": money.cost.value,
+        "cost_of_contacting_nobody": money.cost_nobody,
+        "cost_of_contacting_everybody": money.cost_everybody,
+        "saving": money.saving_better.median,
+        "saving_low": money.saving_better.low,
+        "saving_high": money.saving_better.high,
+        "cutoff": contacts.cutoff,
+        "precision": contacts.precision.value,
+        "recall": contacts.recall.value,
+        "f1": contacts.f1.value,
+        "calls_per_leaver": contacts.calls_per_leaver,
+    }
+    if champion and champion.comparison:
+        metrics |= {"champion_log_loss": champion.comparison.log_loss.champion, "champion_cost": champion.comparison.cost.champion}
+    return {name: plain(float(value)) for name, value in metrics.items()}
+
+
+def _summary(test: pa.Table, bundle: Bundle) -> dict[str, Any]:
+    rows = test.slice(0, _SUMMARY_ROWS)
+    encoded = encode(rows, bundle.schema, bundle.model.family)
+    summary: dict[str, Any] = plain(summarise(rows, encoded, bundle.model, bundle.explainer, most_rows=500))
+    return summary
+
+
+if __name__ == "__main__":
+    run_step("evaluate", step)

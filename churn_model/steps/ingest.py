@@ -1,0 +1,64 @@
+"""Step `ingest`: landed files to canonical rows and quarantine. With input `bundle`, a batch to score: its columns are those the model needs.
+
+Inputs: `landed` (files under their whole keys), `bundle` (a published model; absent for training).
+Result: `rows/part-0.parquet`, `quarantine/part-0.parquet`.
+"""
+
+from churn_model.bundle import read_bundle
+from churn_model.ingest import Ingested, LandedFile, ingest
+from churn_model.steps.layout import Check, Layout, Report, run_step
+
+_MOST_QUARANTINED = 0.1  # of all records: above it something is wrong with the file, not with some records
+
+
+def step(layout: Layout) -> Report:
+    """Ingest what landed."""
+    files = [LandedFile(key=name, path=path) for name, path in layout.files("landed")]
+    bundle = layout.input("bundle")
+    expected = read_bundle(bundle / "model.tar.gz").required if bundle else None
+    made = ingest(files, layout.dataset, layout.result, expected=expected)
+    for name in ("rows", "quarantine"):
+        (layout.result / name).mkdir()
+        (layout.result / f"{name}.parquet").rename(layout.result / name / "part-0.parquet")
+    counts = {"records": made.records, "rows": made.rows, "quarantined": made.quarantined, "files": made.files}
+    checks = [_accounted(made), _contract(made)]
+    if bundle is None:
+        counts["positives"] = made.positives
+        checks.append(_classes(made))
+    detail = {"kinds": made.kinds, "ignored_columns": list(made.ignored_columns), "reasons": made.reasons}
+    return Report(counts=counts, checks=checks, detail=detail)
+
+
+def _accounted(made: Ingested) -> Check:
+    return Check(
+        "every_record_is_accounted_for",
+        made.records == made.rows + made.quarantined,
+        expected=f"{made.records:,} records as rows or in quarantine",
+        found=f"{made.rows:,} rows and {made.quarantined:,} in quarantine",
+        todo="report this: it is a fault of ours",
+    )
+
+
+def _contract(made: Ingested) -> Check:
+    worst = ", ".join(f"{reason} ({count:,})" for reason, count in list(made.reasons.items())[:3])
+    return Check(
+        "landed_data_keeps_the_contract",
+        made.rows > 0 and made.quarantined <= _MOST_QUARANTINED * made.records,
+        expected=f"at least one row, and at most {_MOST_QUARANTINED:.0%} of {made.records:,} records in quarantine",
+        found=f"{made.rows:,} rows, {made.quarantined:,} in quarantine" + (f": {worst}" if worst else ""),
+        todo="look at the quarantine table, mend the file or the spec, and land it again",
+    )
+
+
+def _classes(made: Ingested) -> Check:
+    return Check(
+        "both_classes_are_present",
+        0 < made.positives < made.rows,
+        expected="customers who left and customers who stayed",
+        found=f"{made.positives:,} who left among {made.rows:,}",
+        todo="see to label.positive in the spec, or land customers of both kinds",
+    )
+
+
+if __name__ == "__main__":
+    run_step("ingest", step)

@@ -1,0 +1,49 @@
+"""Step `score`: a prediction for each row of a batch, row group by row group.
+
+Inputs: `rows` (a published `raw_batch`), `bundle` (the champion resolved for it). Result: `predictions/part-0.parquet`.
+"""
+
+import pyarrow.parquet as pq
+
+from churn_model.bundle import read_bundle
+from churn_model.scoring import BLOCK, prediction_schema, score
+from churn_model.steps.layout import Check, Layout, Report, run_step
+
+
+def step(layout: Layout) -> Report:
+    """Score the batch."""
+    threads = int(layout.request["threads"])
+    bundle = read_bundle(layout.required("bundle") / "model.tar.gz", threads=threads)
+    source = pq.ParquetFile(layout.required("rows") / "rows" / "part-0.parquet")
+    folder = layout.result / "predictions"
+    folder.mkdir()
+    contacted, same_ids, probability, saving = 0, True, 0.0, 0.0
+    with pq.ParquetWriter(folder / "part-0.parquet", prediction_schema(source.schema_arrow), compression="zstd") as writer:
+        for batch in source.iter_batches(batch_size=BLOCK):
+            predictions = score(batch, bundle, threads=threads)
+            writer.write_table(predictions)
+            same_ids = same_ids and predictions["id"].combine_chunks().equals(batch.column("_id").cast("string"))
+            chosen = predictions["will_churn"].to_numpy()
+            contacted += int(chosen.sum())
+            probability += float(predictions["churn_probability"].to_numpy().sum())
+            saving += float(predictions["expected_saving"].to_numpy()[chosen].sum())
+    written = pq.read_metadata(folder / "part-0.parquet").num_rows
+    rows = source.metadata.num_rows
+    return Report(
+        counts={"rows": written, "contacted": contacted},
+        metrics={"mean_probability": probability / rows if rows else None, "expected_saving": saving},
+        checks=[
+            Check(
+                "every_row_is_scored_once",
+                written == rows and same_ids,
+                expected=f"a prediction for each of {rows:,} rows, ids in the same order",
+                found=f"{written:,} predictions" + ("" if same_ids else ", other ids"),
+                todo="report this: it is a fault of ours",
+            )
+        ],
+        detail={"model_version": bundle.version},
+    )
+
+
+if __name__ == "__main__":
+    run_step("score", step)

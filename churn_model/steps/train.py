@@ -1,0 +1,85 @@
+"""Step `train`: train and validation to a bundle. The test split is not among its inputs' files that it opens.
+
+Input: `splits` (published `preprocessed_splits`). Result: `model.tar.gz`.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import sklearn
+import xgboost
+
+import churn_model
+from churn_model.bundle import make_bundle, write_bundle
+from churn_model.cutoff import cost_curve
+from churn_model.dataset import Dataset
+from churn_model.evaluation import plain
+from churn_model.resampling import Resamples, customers_of
+from churn_model.search import Trial
+from churn_model.steps.layout import Layout, Report, run_step
+from churn_model.training import Candidate, train
+
+
+def step(layout: Layout) -> Report:
+    """Search, calibrate, fit, bundle."""
+    dataset, request = layout.dataset, layout.request
+    splits = layout.required("splits")
+    train_rows, validation_rows = (pq.read_table(splits / f"{name}.parquet") for name in ("train", "validation"))
+    candidate = train(train_rows, validation_rows, dataset, threads=int(request["threads"]))
+    about = _about(candidate, dataset, str(request["version"]))
+    bundle = make_bundle(candidate.model, candidate.schema, candidate.calibration, dataset, about=about, rows=train_rows)
+    write_bundle(bundle, layout.result / "model.tar.gz", code=Path(churn_model.__file__).parent)
+    best = candidate.leaderboard[0].metrics
+    labels = validation_rows["_label"].to_numpy()
+    return Report(
+        counts={"trials": len(candidate.leaderboard), "features": len(candidate.schema.features), "fitted_rows": candidate.rows},
+        metrics={
+            **{f"held_out_{name}": plain(value) for name, value in best.items()},
+            "log_loss_uncalibrated": plain(candidate.log_loss_uncalibrated),
+            "log_loss_calibrated": plain(candidate.log_loss_calibrated),
+        },
+        detail={
+            "leaderboard": [_told(trial) for trial in candidate.leaderboard],
+            "searched_on": candidate.searched_on,
+            "calibration": plain(candidate.calibration),
+            "left_out": dict(candidate.schema.left_out),
+            "validation": {"leavers": int(labels.sum()), "stayers": int(len(labels) - labels.sum())},
+            **_cutoffs(candidate, dataset),
+        },
+    )
+
+
+def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, Any]:
+    """Where the model comes from. No clock: the same inputs give the same bytes."""
+    return {
+        "version": version,
+        "dataset": dataset.name,
+        "label": asdict(dataset.label),
+        "split": asdict(dataset.split),
+        "rows": candidate.rows,
+        "positives": candidate.positives,
+        "hyperparameters": plain(candidate.hyperparameters),
+        "searched_on": candidate.searched_on,
+        "held_out": {name: plain(value) for name, value in candidate.leaderboard[0].metrics.items()},
+        "libraries": {"numpy": np.__version__.split(".")[0], "scikit-learn": sklearn.__version__, "xgboost": xgboost.__version__},
+    }
+
+
+def _told(trial: Trial) -> dict[str, Any]:
+    hyper = trial.hyperparameters
+    values = {name: plain(value) for name, value in hyper.values.items()}
+    return {"number": trial.number, "family": hyper.family, "rounds": hyper.rounds, "values": values, **plain(dict(trial.metrics))}
+
+
+def _cutoffs(candidate: Candidate, dataset: Dataset) -> dict[str, Any]:
+    """The cost curve and the cutoff that a search would choose, from rows that the model had not seen; never from test."""
+    known = candidate.out_of_fold
+    curve, searched = cost_curve(known.y, known.p, known.cells(dataset), Resamples(customers_of(known.customers)))
+    return {"cost_curve": plain(curve), "searched_cutoff": plain(searched)}
+
+
+if __name__ == "__main__":
+    run_step("train", step)

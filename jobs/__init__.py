@@ -1,0 +1,1 @@
+"""What runs the assets: jobs (verbs), their schedules, and the sensors that wake them."""

@@ -1,0 +1,76 @@
+"""Published versions as views in a DuckDB file, so that a reader in SQL sees what the assets show."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from resources.errors import TablesError
+from resources.local.lake import LocalLake
+from resources.ports import Tables
+
+_PATIENCE_SECONDS = 20  # a DuckDB file has one writer at a time; ours hold it for milliseconds
+
+
+class LocalTables(Tables):
+    """One DuckDB file: a schema a dataset, a view a kind, and `_shown`: which version each view or batch of it shows."""
+
+    lake: LocalLake
+    database: str
+
+    def publish(self, dataset: str, kind: str, version: str, prefix: str, batch: str | None = None) -> None:
+        schema, view = quoted(dataset), f"{quoted(dataset)}.{quoted(kind)}"
+        files = self.lake.uri(prefix).rstrip("/") + "/*.parquet"
+        with self._connected() as connection:
+            connection.execute(f"create schema if not exists {schema}")
+            connection.execute(
+                f"create table if not exists {schema}._shown "
+                "(kind varchar, batch varchar, version varchar, files varchar, primary key (kind, batch))"
+            )
+            connection.begin()
+            connection.execute(f"insert or replace into {schema}._shown values (?, ?, ?, ?)", [kind, batch or "", version, files])
+            shown = connection.execute(f"select batch, files from {schema}._shown where kind = ? order by batch", [kind]).fetchall()
+            parts = (f"select {_literal(name) + ' as batch, ' if name else ''}* from read_parquet({_literal(path)})" for name, path in shown)
+            connection.execute(f"create or replace view {view} as {' union all by name '.join(parts)}")
+            connection.commit()
+
+    def count(self, dataset: str, kind: str) -> int:
+        with self._connected() as connection:
+            row = connection.execute(f"select count(*) from {quoted(dataset)}.{quoted(kind)}").fetchone()
+        return int(row[0]) if row else 0
+
+    def unload(self, query: str, prefix: str) -> None:
+        self.lake.put(prefix + ".unload", b"")  # makes the folder, and fails with the lake's own words where it cannot
+        target = self.lake.uri(prefix + "part-0.parquet")
+        with self._connected() as connection:
+            connection.execute(f"copy ({query}) to {_literal(target)} (format parquet, compression zstd)")
+
+    @contextmanager
+    def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        patience = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                connection = duckdb.connect(self.database)
+                break
+            except duckdb.IOException as error:
+                if time.monotonic() > patience:
+                    raise TablesError(
+                        f"expected to open {self.database}; found it held by another process ({error}); close that, or read it with `duckdb -readonly`"
+                    ) from error
+                time.sleep(0.1)
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise TablesError(f"expected DuckDB to take the statement; found: {error}") from error
+        finally:
+            connection.close()
+
+
+def quoted(name: str) -> str:
+    """An identifier as SQL takes it, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

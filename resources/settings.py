@@ -1,0 +1,51 @@
+"""The only reader of the environment."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from resources.errors import SettingsError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Where things are and how much of the machine to use."""
+
+    home: Path  # CHURN_HOME: lake, registry, Dagster's home, runs
+    datasets: Path  # CHURN_DATASETS: the folder of specs
+    step_python: Path  # CHURN_STEP_PYTHON: the interpreter that runs the steps
+    threads: int  # CHURN_THREADS: of one step
+
+    @property
+    def lake(self) -> Path:
+        """The lake's folder."""
+        return self.home / "lake"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's own folder: runs, events, schedules."""
+        return self.home / "dagster"
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings that the environment gives, all problems at once. Raises SettingsError."""
+    env = os.environ if environment is None else environment
+    problems = []
+    threads = env.get("CHURN_THREADS", str(min(2, os.cpu_count() or 1)))
+    if not (threads.isdigit() and 1 <= int(threads) <= 1024):
+        problems.append(f"CHURN_THREADS: expected a whole number from 1 to 1024, found {threads!r}")
+    step_python = Path(env.get("CHURN_STEP_PYTHON") or sys.executable)
+    if not step_python.is_file():
+        problems.append(f"CHURN_STEP_PYTHON: expected a Python interpreter, found nothing at {step_python}")
+    if problems:
+        raise SettingsError("; ".join(problems))
+    return Settings(
+        home=Path(env.get("CHURN_HOME") or PROJECT / "churn_home").expanduser().absolute(),
+        datasets=Path(env.get("CHURN_DATASETS") or PROJECT / "datasets").expanduser().absolute(),
+        step_python=step_python,
+        threads=int(threads),
+    )

@@ -1,0 +1,32 @@
+"""The only chooser of adapters: which ports the assets get. Local today; the AWS wiring has the same names and joins here."""
+
+from dataclasses import dataclass
+
+from resources.local.lake import LocalLake
+from resources.local.registry import LocalRegistry
+from resources.local.runner import LocalRunner
+from resources.local.tables import LocalTables
+from resources.ports import Lake, Registry, Runner, Tables
+from resources.settings import Settings
+
+
+@dataclass(frozen=True)
+class Ports:
+    """One adapter for each port. The fields' names are the resource keys that assets ask for."""
+
+    lake: Lake
+    tables: Tables
+    runner: Runner
+    registry: Registry
+
+
+def wire(settings: Settings) -> Ports:
+    """The adapters for these settings."""
+    lake = LocalLake(root=str(settings.lake))
+    runner = LocalRunner(lake=lake, runs=str(settings.home / "runs"), python=str(settings.step_python), threads=settings.threads)
+    return Ports(
+        lake=lake,
+        tables=LocalTables(lake=lake, database=str(settings.home / "tables.duckdb")),
+        runner=runner,
+        registry=LocalRegistry(folder=str(settings.home / "registry")),
+    )
