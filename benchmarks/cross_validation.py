@@ -2,8 +2,8 @@
 
     python -m benchmarks.cross_validation [--seeds 0 1 2 3 4] [--jobs 2] [--tables larose telco sample]
 
-Outer folds: 5, stratified, twice for each seed; the sample's by customer, once for each seed. Inside an outer fold's training rows a
-hash carves out the validation; search, rounds, calibration and cutoff see nothing else. The workshop's model is fitted on the same training rows.
+Outer folds: 5, stratified, twice for each seed; the sample's by customer, once, for the first seed. Inside an outer fold's training
+rows a hash carves out the validation; search, rounds, calibration and cutoff see nothing else. The workshop's model has the same rows.
 Cost: FN 500, FP 100, TP 100, TN 0 a customer, so the Bayes cutoff is 0.2; the searched cutoffs come from out-of-fold training rows.
 """
 
@@ -289,12 +289,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS / "cross_validation.json")
     chosen = parser.parse_args(arguments)
     started = time.perf_counter()
-    tasks = [
-        Task(name, seed, repeat)
-        for name in chosen.tables
-        for seed in chosen.seeds
-        for repeat in range(1 if name == "sample" else chosen.repeats)
-    ]
+    everything = [Task(name, seed, repeat) for name in chosen.tables for seed in chosen.seeds for repeat in range(chosen.repeats)]
+    tasks = [task for task in everything if task.table != "sample" or (task.seed, task.repeat) == (chosen.seeds[0], 0)]
     try:
         for name in chosen.tables:
             table(name)

@@ -64,5 +64,5 @@ def _name(event: dg.DagsterEvent) -> str:
 def progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
     """The logger that `churn` asks for in place of Dagster's console logger."""
     logger = logging.Logger("churn", logging.DEBUG)
-    logger.addHandler(Progress(Console()))
+    logger.addHandler(Progress(Console(soft_wrap=True)))
     return logger

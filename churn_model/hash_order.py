@@ -3,8 +3,8 @@
 Belongs here: the row hash, the order (hash, id, date), and which of several rows with one key stays. Does not belong here: what the columns
 mean, and what becomes of the rows taken out (`ingest`).
 
-Up to a limit rows stay in memory. Above it, sorted runs go to disk, each cut into 256 buckets by the hash's first byte; a bucket is read from
-all runs and ordered by itself. Both ways end in the same function over the same rows, so they yield the same.
+Up to a limit rows stay in memory. Above it, sorted runs go to disk, each cut into 256 buckets by the hash's first byte; a bucket is read
+from all runs and ordered by itself. Both ways end in the same function over the same rows, so they yield the same.
 """
 
 import shutil
@@ -38,9 +38,9 @@ def row_hashes(ids: pa.Array, seed: int) -> HashArray:
 
 
 def value_ids(columns: Sequence[pa.Array]) -> pa.Array:
-    """(n,) for rows without an id: 16 hex digits of blake2b-64 over their values, columns (at least one, float64 or string) in the order given.
+    """(n,) for rows without an id: 16 hex digits of blake2b-64 over their values, columns (float64 or string) in the order given.
 
-    A number counts by its bits, text by its length and bytes; so no two different rows are written alike before they are hashed.
+    There is at least one column. A number counts by its bits, text by its length and bytes: different rows are never written alike.
     """
     pieces = []
     for column in columns:
@@ -76,7 +76,7 @@ class HashOrder:
     """Takes batches as they landed; iterated once, it yields their rows by (`_hash`, `_id`, `_as_of`), each key once: the one added first.
 
     Batches have `_hash` uint64, `_id` string, perhaps `_as_of` date32, and any other columns. Runs are kept in `folder`, which is made when
-    the first is written and removed on leaving the context, also after an error. `limit_bytes`: rows held in memory; peak use is about twice that.
+    the first is written and removed on leaving the context, also after an error. `limit_bytes`: rows held; the peak is about twice that.
     """
 
     def __init__(self, folder: Path, schema: pa.Schema, *, limit_bytes: int = LIMIT_BYTES) -> None:
@@ -216,4 +216,4 @@ def _repeats(rows: pa.RecordBatch, taken: IntArray, first: IntArray) -> list[Rep
         both_missing = pc.and_(one.is_null(), other.is_null())
         same &= pc.or_(pc.fill_null(pc.equal(one, other), False), both_missing).to_numpy(zero_copy_only=False)
     places = [side.column(n).to_pylist() for side in (left, right) for n in (rows.num_columns - 2, rows.num_columns - 1)]
-    return [Repeat(*place, again) for *place, again in zip(*places, same.tolist(), strict=True)]
+    return [Repeat(*values) for values in zip(*places, same.tolist(), strict=True)]

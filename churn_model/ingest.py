@@ -1,7 +1,7 @@
 """From landed files to canonical rows: every physical record becomes one typed row or one quarantined record, and the two are counted.
 
-Belongs here: the way of a record from file to row, the quarantine, the two Parquet files that come of it. Does not belong here: reading files
-(`landed`, `csv_records`), what values mean (`cells`), which columns are used (`columns`), the order of rows (`hash_order`).
+Belongs here: the way of a record from file to row, the quarantine, the two Parquet files that come of it. Does not belong here: reading
+files (`landed`, `csv_records`), what values mean (`cells`), which columns are used (`columns`), the order of rows (`hash_order`).
 """
 
 from collections import Counter
@@ -23,8 +23,9 @@ from churn_model.csv_records import IntArray
 from churn_model.dataset import Dataset, Kind
 from churn_model.errors import InputError, listed, problem
 from churn_model.hash_order import HashOrder, Repeat, row_hashes, value_ids
-from churn_model.landed import ENDINGS, Chunk, Part, open_part
-from churn_model.landed import LandedFile as LandedFile
+from churn_model.landed import ENDINGS, Chunk, LandedFile, Part, open_part
+
+__all__ = ["ROW_GROUP", "Ingested", "LandedFile", "ingest"]
 
 ROW_GROUP = 131_072
 TOP_REASONS = 20
@@ -246,7 +247,7 @@ class _Quarantine:
 
 
 class _Rows:
-    """Writes rows in row groups of equal size; each group's categories are coded in the order in which they come, so that equal rows make equal bytes."""
+    """Writes rows in row groups of equal size, each with its own codes for categories, so that equal rows make equal bytes."""
 
     def __init__(self, path: Path, schema: pa.Schema, kinds: Mapping[str, Kind]) -> None:
         self._categories = [kinds.get(name) == "category" for name in schema.names]

@@ -94,7 +94,7 @@ class CsvPart:
 
     def chunks(self, wanted: Sequence[int]) -> Iterator[Chunk]:
         """All records, in memory bounded by a block."""
-        with _named(self.file), _bytes_of(self.file.path) as stream:
+        with _named(self.file), _bytes_of(self.file) as stream:
             stream.read(self.header.size)
             for block in scan(stream, self.header):
                 yield Chunk(block.records, tuple(parse(block, self.header, wanted)), block.lines, block.faults)
@@ -133,9 +133,8 @@ def open_part(file: LandedFile) -> Part:
     """The file with its header read and its bytes looked through. Raises InputError, naming the file, if it cannot be used as a whole."""
     name = file.key.lower()
     if not name.endswith(ENDINGS):
-        raise InputError(
-            f"{file.key}: {problem(expected='a name ending in ' + ', '.join(ENDINGS), found='another', todo='rename the file, or move it out')}"
-        )
+        text = problem(expected=f"a name ending in {', '.join(ENDINGS)}", found="another", todo="rename the file, or move it out")
+        raise InputError(f"{file.key}: {text}")
     with _named(file):
         if file.path.stat().st_size == 0:
             raise InputError(problem(expected="a header and records", found="a file of zero bytes", todo=_LAND_AGAIN))
@@ -150,11 +149,11 @@ def _parquet_part(file: LandedFile) -> ParquetPart:
 
 
 def _csv_part(file: LandedFile) -> CsvPart:
-    with _bytes_of(file.path) as stream:
+    with _bytes_of(file) as stream:
         _check_magic(stream.read(4))
-    with _bytes_of(file.path) as stream:
+    with _bytes_of(file) as stream:
         header = read_header(stream)
-    with _bytes_of(file.path) as stream:
+    with _bytes_of(file) as stream:
         stream.read(header.size)
         _look_through(stream)
     return CsvPart(file, header)
@@ -178,12 +177,12 @@ def _look_through(stream: BinaryIO) -> None:
 
 
 @contextmanager
-def _bytes_of(path: Path) -> Iterator[BinaryIO]:
-    if path.suffix.lower() == ".gz":
-        with gzip.open(path) as stream:
+def _bytes_of(file: LandedFile) -> Iterator[BinaryIO]:
+    if file.key.lower().endswith(".gz"):
+        with gzip.open(file.path) as stream:
             yield cast(BinaryIO, stream)
     else:
-        with path.open("rb") as stream:
+        with file.path.open("rb") as stream:
             yield stream
 
 

@@ -3,6 +3,7 @@
 Belongs here: which rows are used for what. Does not belong here: files, the test split (nothing here sees it), judging (`evaluation.py`).
 
 Rows            search on                                           calibration on
+< 5,000         5 folds of train + validation                       5 folds of train + validation
 < 20,000        3 folds of train + validation                       5 folds of train + validation
 to 200,000      validation, fitted on train                         5 folds of train + validation
 more            half of the validation's customers                  the other half, both fitted on train
@@ -29,7 +30,8 @@ from churn_model.schema import FeatureSchema, as_numbers, column_named, fit_sche
 from churn_model.search import Material, Part, Trial, search
 
 FOLDS = 5
-SEARCH_FOLDS = 3
+FEWER_FOLDS = 3
+ALL_FOLDS_BELOW = 5_000
 MIN_ROWS = 30
 FOLDED_SEARCH_BELOW = 20_000
 OUT_OF_FOLD_UP_TO = 200_000
@@ -136,7 +138,7 @@ def _plan(train_size: int, folds: Indices, hashes: npt.NDArray[np.uint64]) -> tu
     in_folds = _in_folds(folds)
     in_train, in_validation = everything[:train_size], everything[train_size:]
     if len(folds) < FOLDED_SEARCH_BELOW:
-        return _in_folds(_folds(hashes, SEARCH_FOLDS)), in_folds, "folds"
+        return _in_folds(_folds(hashes, FOLDS if len(folds) < ALL_FOLDS_BELOW else FEWER_FOLDS)), in_folds, "folds"
     if len(folds) <= OUT_OF_FOLD_UP_TO:
         return (Part(fit=in_train, held=in_validation),), in_folds, "validation"
     # Other bits than those of the folds and of the splits.

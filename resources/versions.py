@@ -43,7 +43,7 @@ READS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "ingest": _INGEST,
     "preprocess": {**_FEATURES, "horizon": _whole, "split": _whole},
     "train": {**_MODEL, "search": _whole},
-    "evaluate": {**_MODEL, "label": _whole},
+    "evaluate": {**_MODEL, "label": _whole, "gate": _whole},
     "score": {**_ALWAYS, "label": _names_of_label, "costs": _worth_column},
     "list": {**_ALWAYS, "label": _whole, "costs": _whole, "list": _whole},
 }

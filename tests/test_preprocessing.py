@@ -44,7 +44,9 @@ def categories(*values: str | None) -> pa.Array:
         ("linear", CITY, categories("b", None), [[0, 1, 0, 0, 0, 0, 0, 0], [0] * 8]),
     ],
 )
-def test_each_kind_is_encoded_as_its_family_reads_it(family: Family, feature: Feature, column: pa.Array, expected: list[list[float]]) -> None:
+def test_each_kind_is_encoded_as_its_family_reads_it(
+    family: Family, feature: Feature, column: pa.Array, expected: list[list[float]]
+) -> None:
     encoded = encode(pa.table({feature.name.upper(): column}), schema(feature), family)
     assert encoded.dtype == np.float32
     assert encoded.flags.c_contiguous
@@ -76,7 +78,9 @@ def test_owners_name_the_feature_of_each_encoded_column() -> None:
     st.integers(1, 7),
     st.sampled_from(["boosted_trees", "linear"]),
 )
-def test_a_row_is_encoded_alike_alone_in_chunks_and_in_any_dictionary(values: list[tuple[float | None, str | None]], size: int, family: Family) -> None:
+def test_a_row_is_encoded_alike_alone_in_chunks_and_in_any_dictionary(
+    values: list[tuple[float | None, str | None]], size: int, family: Family
+) -> None:
     found = fit_schema(table([(1.0, "a"), (2.0, "b"), (None, "c")] * 5), DATASET)
     whole = encode(table(values), found, family)
     chunks = pa.concat_tables([table(values[start : start + size]) for start in range(0, len(values), size)])

@@ -18,7 +18,11 @@ def dataset(**more: object) -> Dataset:
 
 
 def rows(**columns: object) -> pa.Table:
-    keys = {"_id": pa.array([f"c{n}" for n in range(N)]), "_hash": pa.array(np.arange(N, dtype=np.uint64)), "_label": pa.array([0, 1] * (N // 2), pa.int8())}
+    keys = {
+        "_id": pa.array([f"c{n}" for n in range(N)]),
+        "_hash": pa.array(np.arange(N, dtype=np.uint64)),
+        "_label": pa.array([0, 1] * (N // 2), pa.int8()),
+    }
     return pa.table(keys | columns)
 
 

@@ -127,7 +127,7 @@ def _told(champion: Champion | None, report: StepReport, verdict: _Verdict) -> d
         "found": verdict.reason,
         "todo": "nothing: a kept champion is a success" if champion else "see the other checks",
     }
-    metadata: dict[str, Any] = {"outcome": verdict.outcome, "reason": verdict.reason, "champion": champion.version if champion else "none"}
+    metadata: dict[str, Any] = {"reused": verdict.outcome == "unchanged", "outcome": verdict.outcome, "reason": verdict.reason, "champion": champion.version if champion else "none"}
     return dg.MaterializeResult(
         data_version=dg.DataVersion(champion.version if champion else "none"),
         metadata=metadata,
