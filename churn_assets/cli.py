@@ -59,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[..., int], told: str, example: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=told, description=f"{told}\n\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter)
+        made = commands.add_parser(
+            name, help=told, description=f"{told}\n\n  {example}", formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         made.set_defaults(command=run)
         return made
 
@@ -69,7 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--label", metavar="COLUMN", help="the column that says who left, where it cannot be guessed")
     new.add_argument("--id", metavar="COLUMN", help="the column that names a customer, where it cannot be guessed")
 
-    land = command("land", _land, "Put files where they are found: training data, or with --batch a batch to score.", "churn land telco today.csv --batch today")
+    land = command(
+        "land",
+        _land,
+        "Put files where they are found: training data, or with --batch a batch to score.",
+        "churn land telco today.csv --batch today",
+    )
     land.add_argument("dataset", metavar="DATASET")
     land.add_argument("files", nargs="+", type=Path, metavar="FILE", help="csv, csv.gz or parquet")
     land.add_argument("--batch", metavar="NAME", help="the batch these files belong to; without it they are training data")
@@ -77,18 +84,27 @@ def _parser() -> argparse.ArgumentParser:
     retrain = command("retrain", _retrain, "Run <dataset>_retrain: from what landed to the gate's decision.", "churn retrain telco")
     retrain.add_argument("dataset", metavar="DATASET")
 
-    score = command("score", _score, "Run <dataset>_score_batch: predictions, reasons and the list of whom to contact.", "churn score telco today")
+    score = command(
+        "score", _score, "Run <dataset>_score_batch: predictions, reasons and the list of whom to contact.", "churn score telco today"
+    )
     score.add_argument("dataset", metavar="DATASET")
     score.add_argument("batch", metavar="BATCH")
 
     report = command("report", _report, "Say what the last evaluation found, and where its page lies.", "churn report telco")
     report.add_argument("dataset", metavar="DATASET")
 
-    rollback = command("rollback", _rollback, "Make an earlier champion the champion again; the present one does not come back by itself.", "churn rollback telco")
+    rollback = command(
+        "rollback",
+        _rollback,
+        "Make an earlier champion the champion again; the present one does not come back by itself.",
+        "churn rollback telco",
+    )
     rollback.add_argument("dataset", metavar="DATASET")
     rollback.add_argument("version", nargs="?", default="previous", metavar="VERSION", help="default: the champion before the present one")
 
-    sample = command("sample", _sample, "Make a telecom's customers with a known truth, and land them as dataset `sample`.", "churn sample --rows 10000")
+    sample = command(
+        "sample", _sample, "Make a telecom's customers with a known truth, and land them as dataset `sample`.", "churn sample --rows 10000"
+    )
     sample.add_argument("--rows", type=_positive, default=10_000, help="training rows (default 10000)")
     sample.add_argument("--seed", type=int, default=1729, help="another seed is another company (default 1729)")
 
@@ -112,7 +128,9 @@ def _dataset(settings: Settings, name: str) -> Dataset:
         raise specs.bad[name]
     if name not in specs.datasets:
         known = ", ".join(specs.datasets) or "none yet"
-        raise SpecError(f"expected a dataset described in {settings.datasets}; found no {name}.yaml (there are: {known}); write one: `churn new {name} FILE`")
+        raise SpecError(
+            f"expected a dataset described in {settings.datasets}; found no {name}.yaml (there are: {known}); write one: `churn new {name} FILE`"
+        )
     return specs.datasets[name]
 
 

@@ -1,7 +1,6 @@
 """Where things meet: every spec gets its graph, its jobs, its schedule and its sensor; the wiring gives them their ports."""
 
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -38,7 +37,7 @@ def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
     """The graphs of all good specs; a bad one shows as an asset whose check fails with every problem of its file."""
     parts = [_of_dataset(dataset) for dataset in specs.datasets.values()]
     parts += [_of_bad_spec(name, error) for name, error in specs.bad.items()]
-    resources = {name: port for name, port in vars(wire(settings)).items()}
+    resources = dict(vars(wire(settings)))
     loggers = {"console": dg.colored_console_logger, "progress": progress_logger}
     return dg.Definitions.merge(*parts, dg.Definitions(resources=resources, loggers=loggers, executor=dg.in_process_executor))
 

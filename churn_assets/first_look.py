@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from churn_model.cells import MISSING_NUMBERS
 from churn_model.csv_records import parse, read_header, scan
 from churn_model.dataset import FloatArray
 from churn_model.errors import InputError, listed, problem
@@ -24,13 +25,12 @@ MOST_ROWS = 200_000
 COMPARED_ROWS = 20_000
 LONGEST_NAME = 200
 CORRELATION = 0.999
-MOSTLY = 0.99
-"""Share of the known values from which a column counts as numbers with some mistyped ones."""
+MOSTLY = 0.95
+"""Share of the known values from which a column counts as numbers with some mistyped ones, as it does for ingest."""
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 Holds = Literal["number", "date", "text"]
 
-_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:[T ][\d:.+Z-]*)?")
 
@@ -202,29 +202,35 @@ def _encoded(column: Any) -> tuple[list[str], Any]:
 
 def _look(name: str, column: Any) -> Look:
     texts, indices = _encoded(column)
+    trimmed = [(text or "").strip() for text in texts]
+    read = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in trimmed])
+    read[~np.isfinite(read)] = np.nan
     raw = np.asarray(indices.fill_null(len(texts)).to_numpy(zero_copy_only=False), dtype=np.int64)
+    rows = np.bincount(raw, minlength=len(texts) + 1)[: len(texts)]
+    holds = _holds(trimmed, rows, read)
+    # As ingest has it: among numbers `NA` and the like are missing, among texts only a blank is.
+    missing = MISSING_NUMBERS if holds == "number" else ("",)
     places: dict[str, int] = {}
     to_code = np.full(len(texts) + 1, -1, dtype=np.int64)
-    for at, text in enumerate(texts):
-        stripped = text.strip()
-        if stripped.lower() not in _MISSING:
-            to_code[at] = places.setdefault(stripped, len(places))
-    codes, values = to_code[raw], tuple(places)
-    counts = np.bincount(codes[codes >= 0], minlength=len(values)).astype(np.int64)
-    read = np.array([float(value) if _NUMBER.fullmatch(value) else np.nan for value in values] + [np.nan])
-    read[~np.isfinite(read)] = np.nan
-    numbers = read[codes]
-    return Look(name, _holds(values, counts, read[:-1]), len(codes), values, counts, codes, numbers)
+    for at, text in enumerate(trimmed):
+        if text.lower() not in missing:
+            to_code[at] = places.setdefault(text, len(places))
+    codes = to_code[raw]
+    counts = np.bincount(codes[codes >= 0], minlength=len(places)).astype(np.int64)
+    numbers = np.append(read, np.nan)[raw]
+    return Look(name, holds, len(codes), tuple(places), counts, codes, numbers)
 
 
-def _holds(values: tuple[str, ...], counts: IntArray, read: FloatArray) -> Holds:
-    if not values:
+def _holds(texts: list[str], rows: IntArray, read: FloatArray) -> Holds:
+    """Numbers or dates where nearly all rows that have a value hold one; `rows` counts them for each text."""
+    present = np.array([text.lower() not in MISSING_NUMBERS for text in texts], dtype=bool)
+    total = rows[present].sum()
+    if not total:
         return "text"
-    total = counts.sum()
-    if counts[~np.isnan(read)].sum() >= MOSTLY * total:
+    if rows[~np.isnan(read)].sum() >= MOSTLY * total:
         return "number"
-    dates = np.fromiter((_DATE.fullmatch(value) is not None for value in values), dtype=bool, count=len(values))
-    return "date" if counts[dates].sum() >= MOSTLY * total else "text"
+    dates = np.array([_DATE.fullmatch(text) is not None for text in texts], dtype=bool)
+    return "date" if rows[dates].sum() >= MOSTLY * total else "text"
 
 
 def repeats(columns: tuple[Look, ...]) -> Iterator[tuple[Look, Look, str]]:

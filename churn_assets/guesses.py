@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from churn_assets.first_look import COMPARED_ROWS, IntArray, Look, Table, canonical, repeats
+from churn_model.cells import DEFAULT_NEGATIVES, normal_label
 from churn_model.dataset import Dataset, Kind, Label
 from churn_model.errors import InputError, TooLittleData, problem
 from churn_model.leaks import certain_leaks, suspected_leaks
@@ -40,8 +41,8 @@ _LEFT_NAMES = (
     re.compile(r"^(target|label|outcome|response|class|default|y)$"),
 )
 _LEFT_VALUE = re.compile(r"churn|attrit|\b(left|exited|leaver|gone|lost|cancel|lapsed|closed|convert|terminated|inactive)")
-_YES = frozenset({"yes", "true", "1", "1.0", "y", "t"})
-_NO = frozenset({"no", "false", "0", "n", "f"})
+_YES = frozenset({"yes", "true", "1", "y", "t"})
+_NO = frozenset(DEFAULT_NEGATIVES)
 _PARTS = frozenset({"train", "validation", "test"})
 
 
@@ -95,10 +96,6 @@ def guess(name: str, table: Table, *, label: str | None, id_column: str | None) 
     return Guesses(named, key, as_of, split, opt_out, ignore, tuple(_types(features)), features)
 
 
-def _plain(value: str) -> str:
-    return value.strip().lower().removesuffix(".")
-
-
 # --- the label
 
 
@@ -126,14 +123,14 @@ def _label_rank(look: Look) -> int | None:
 
 
 def _label_values(look: Look) -> LabelGuess:
-    yes = tuple(value for value in look.values if _plain(value) in _YES)
+    yes = tuple(value for value in look.values if normal_label(value) in _YES)
     left = tuple(value for value in look.values if _LEFT_VALUE.search(value.lower()))
     rarer = (look.values[int(np.argmin(look.counts))],)
     positive = yes if len(yes) == 1 else left if 0 < len(left) < look.distinct else rarer
     negative = tuple(value for value in look.values if value not in positive)
     share = sum(int(look.counts[look.values.index(value)]) for value in positive) / look.known
     why = f"{share:.1%} of the rows" + ("; a guess, the rarer value: check it" if positive is rarer else "")
-    return LabelGuess(look.name, positive, () if all(_plain(value) in _NO for value in negative) else negative, why)
+    return LabelGuess(look.name, positive, () if all(normal_label(value) in _NO for value in negative) else negative, why)
 
 
 # --- what names a row
@@ -189,7 +186,7 @@ def _split(table: Table) -> Guess | None:
 
 def _opt_out(table: Table, label: str) -> Guess | None:
     for look in table.columns:
-        plain = {_plain(value) for value in look.values}
+        plain = {normal_label(value) for value in look.values}
         if look.name != label and _OPT_OUT.search(look.words) and plain and plain <= _YES | _NO:
             return Guess(look.name, "who says yes here is never listed")
     return None

@@ -54,5 +54,3 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
     fail_abandoned_runs(instance)
     return instance
-
-

@@ -4,6 +4,7 @@ Belongs here: the text of a spec. Does not belong here: the look (`first_look.py
 """
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -109,10 +110,11 @@ def _more(guesses: Guesses) -> Iterator[str]:
     yield "# known: [] # suspected leaks that you vouch for: known before anybody leaves"
     numbers = _summed(guesses)
     if numbers:
+        total = "total " + re.split(r"[\W_]+", numbers[0].lower())[-1]
         expression = " + ".join(f"`{name.replace('`', '``')}`" for name in numbers)
         yield ""
         yield "# derived: # new columns, as expressions over numbers: a total often tells more than its parts"
-        yield f"#   {scalar('total ' + numbers[0].split()[-1].lower())}: {_quoted(expression)}"
+        yield f"#   {scalar(total)}: {_quoted(expression)}"
     if guesses.features:
         first = guesses.features[0].name
         yield ""

@@ -22,6 +22,7 @@ class Progress(logging.Handler):
         self._said: dict[str, Any] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Show what an event of the run changes on the screen."""
         event = _event(record)
         if event is None:
             return
@@ -60,7 +61,7 @@ def _name(event: dg.DagsterEvent) -> str:
     return (event.node_name or "").rpartition("__")[2]
 
 
-@dg.logger(description="An asset a line, for the command line.")
+@dg.logger(dict, description="An asset a line, for the command line.")
 def progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
     """The logger that `churn` asks for in place of Dagster's console logger."""
     logger = logging.Logger("churn", logging.DEBUG)

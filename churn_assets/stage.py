@@ -63,9 +63,7 @@ def make(
     found = published(lake, prefix)
     if found:
         return Made(version, prefix, found, reused=True)
-    request = StepRequest(
-        step=step, version=version, dataset=dataset, inputs=inputs, output=prefix, threads=runner.threads
-    )
+    request = StepRequest(step=step, version=version, dataset=dataset, inputs=inputs, output=prefix, threads=runner.threads)
     report = runner.run(request)
     added = {REPORT: lake.read(prefix + REPORT), **(beside(report) if beside else {})}
     for name, content in added.items():
@@ -146,7 +144,7 @@ def passed(results: Sequence[dg.AssetCheckResult]) -> bool:
 def materialized(made: Made, lake: Lake, results: Sequence[dg.AssetCheckResult], metadata: Mapping[str, Any]) -> dg.MaterializeResult:
     """What Dagster is told: the version as data version, where it lies, whether it was reused, counts, metrics, checks."""
     numbers = {**made.report.counts, **{name: value for name, value in made.report.metrics.items() if value is not None}}
-    common = {"version": made.version, "reused": made.reused, "lies at": dg.MetadataValue.path(lake.uri(made.prefix))}
+    common: dict[str, Any] = {"version": made.version, "reused": made.reused, "lies at": dg.MetadataValue.path(lake.uri(made.prefix))}
     return dg.MaterializeResult(
         data_version=dg.DataVersion(made.version),
         metadata={**common, **numbers, **metadata},

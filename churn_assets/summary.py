@@ -1,7 +1,10 @@
 """What `churn` says at the end of a run: a few lines that a manager reads, each figure with the assumption it rests on."""
 
+import io
 from dataclasses import dataclass
 from typing import Any
+
+from pyarrow import csv
 
 from churn_assets.assets.lists import LIST
 from churn_assets.stage import published
@@ -44,7 +47,7 @@ def report_summary(ports: Ports, dataset: Dataset) -> str:
     found = report.detail["evaluation"]
     money, contacts = found["money"], found["contacts"]
     lines = [
-        f"{dataset.name}: a customer counts as leaving who {dataset.label.means}. Judged on {found['rows']:,} customers' rows the model never saw.",
+        f"{dataset.name} predicts who {dataset.label.means}. Judged on {found['rows']:,} customers that the model never saw.",
         f"  {_saving_line(money)}",
         *(f"    {line}" for line in _success_lines(money)),
         f"  Contacted: {contacts['contacted']:,} of {found['rows']:,}; {contacts['leavers_reached']:,} of {found['leavers']:,} leavers among them"
@@ -69,7 +72,8 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
     lines = [
         "",
         f"Batch {batch} of {dataset.name}: contact {counts['to_contact']:,} of {report.files['assignments/part-0.parquet'].rows:,} customers.",
-        f"  The contacts cost {dollars(metrics['contact_cost'] or 0.0)} and are expected to save {_range(ports, dataset, metrics['expected_saving'] or 0.0)}.",
+        f"  The contacts cost {dollars(metrics['contact_cost'] or 0.0)}; after that they are expected to save "
+        f"{_range(ports, dataset, metrics['expected_saving'] or 0.0)}.",
         *([f"  Not on the list: {', '.join(left_out)}."] if left_out else []),
         "",
         *_first_contacts(ports, shown.prefix),
@@ -105,7 +109,8 @@ def _reach_line(reach: list[dict[str, Any]]) -> list[str]:
     if top is None or not top["calls_per_leaver"]:
         return []
     return [
-        f"  The first tenth by probability holds {top['share_of_leavers']['value']:.0%} of the leavers, {top['lift']['value']:.1f} times as many as chance would."
+        f"  The first tenth by probability holds {top['share_of_leavers']['value']:.0%} of the leavers, "
+        f"{top['lift']['value']:.1f} times as many as chance would."
     ]
 
 
@@ -126,10 +131,6 @@ def _range(ports: Ports, dataset: Dataset, expected: float) -> str:
 
 def _first_contacts(ports: Ports, prefix: str) -> list[str]:
     """The top of the list as it stands in the file."""
-    import io
-
-    from pyarrow import csv
-
     table = csv.read_csv(io.BytesIO(ports.lake.read(prefix + LIST))).slice(0, 5)
     lines = []
     for row in table.to_pylist():

@@ -284,8 +284,8 @@ def _not_worse(champion: Champion, gate: Gate, facts: tuple[Fact, ...]) -> Decis
     )
     if fact.holds:
         reason = (
-            f"Promoted: the champion is older than {gate.max_age}, and the candidate is not worse: {dollars(cost.candidate)} a customer against "
-            f"{dollars(cost.champion)}, at most {dollars(cost.upper)} more."
+            f"Promoted: the champion is older than {gate.max_age}, and the candidate is not worse: "
+            f"{dollars(cost.candidate)} a customer against {dollars(cost.champion)}, at most {dollars(cost.upper)} more."
         )
         return Decision(outcome="promoted", reason=reason, facts=(*facts, fact))
     reason = (

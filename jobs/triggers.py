@@ -105,7 +105,8 @@ def new_batches_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") ->
         wanted = _wanted(context, lake, dataset, sweep)
         return dg.SensorResult(
             run_requests=[
-                dg.RunRequest(run_key=f"{batch.name}:{batch.listing}", partition_key=batch.name, tags=_tags(dataset, batch)) for batch in wanted
+                dg.RunRequest(run_key=f"{batch.name}:{batch.listing}", partition_key=batch.name, tags=_tags(dataset, batch))
+                for batch in wanted
             ],
             dynamic_partitions_requests=[partitions.build_add_request([batch.name for batch in wanted])] if wanted else [],
             cursor=json.dumps(asdict(sweep)),

@@ -1,8 +1,8 @@
 """What users dropped: which files count, what a batch is, and when it is whole.
 
-    landing/<dataset>/train/**               training data
-    landing/<dataset>/score/<batch>/**       a batch; a file dropped straight into score/ is a batch of its own
-    landing/<dataset>/outcomes/**            labels that come later
+landing/<dataset>/train/**               training data
+landing/<dataset>/score/<batch>/**       a batch; a file dropped straight into score/ is a batch of its own
+landing/<dataset>/outcomes/**            labels that come later
 """
 
 import re
@@ -77,7 +77,9 @@ def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> 
     """Put files into the landing, each whole; the keys. Raises InputError with all that is wrong before any is landed."""
     problems = [f"expected a file; found nothing at {path}; see to the name" for path in files if not path.is_file()]
     problems += [
-        f"expected a file that ends with {', '.join(ENDINGS)}; found {path.name}; convert it" for path in files if not path.name.lower().endswith(ENDINGS)
+        f"expected a file that ends with {', '.join(ENDINGS)}; found {path.name}; convert it"
+        for path in files
+        if not path.name.lower().endswith(ENDINGS)
     ]
     names = [path.name for path in files]
     problems += [f"expected each file's name once; found {name} twice; rename one" for name in sorted(set(names)) if names.count(name) > 1]

@@ -23,9 +23,7 @@ def is_gone(process: str) -> bool:
 def fail_abandoned_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark started runs whose process is gone as failed, and return their ids."""
     gone = [
-        run
-        for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED))
-        if PROCESS_TAG in run.tags and is_gone(run.tags[PROCESS_TAG])
+        run for run in instance.get_runs(dg.RunsFilter(statuses=_UNFINISHED)) if PROCESS_TAG in run.tags and is_gone(run.tags[PROCESS_TAG])
     ]
     for run in gone:
         instance.report_run_failed(run, "Its process is gone: it was killed, or the machine was. Run it again: what it published is found.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
 
+from churn_model.cells import DEFAULT_NEGATIVES, normal_label
 from churn_model.dataset import Dataset, same_name, seconds
 from churn_model.errors import SpecError, problem
 from churn_model.expressions import compile_expression
@@ -14,7 +15,6 @@ from resources.yaml_document import Document, Steps
 
 DURATIONS: tuple[Steps, ...] = (("horizon",), ("list", "cooldown"), ("gate", "max_age"), ("watch", "settle"), ("watch", "recent"))
 _CELLS = ("false_negative", "false_positive", "true_positive", "true_negative")
-_STAYED = frozenset({"no", "false", "0", "n", "f"})
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 # Name, lowest, highest, and the words that stand for numbers from the lowest on.
@@ -163,17 +163,13 @@ def _names_that_differ_in_case(dataset: Dataset) -> Iterator[Finding]:
                 )
 
 
-def _plain(value: str) -> str:
-    return value.strip().lower().removesuffix(".")
-
-
 def _label_values(dataset: Dataset) -> Iterator[Finding]:
-    negative = {_plain(value) for value in dataset.label.negative}
+    negative = {normal_label(value) for value in dataset.label.negative}
     for n, value in enumerate(dataset.label.positive):
         steps: Steps = ("label", "positive", n)
-        if _plain(value) in negative:
+        if normal_label(value) in negative:
             yield wrong(steps, "a value that means: left", f"{value!r} under negative too", "keep it under one of the two")
-        elif not negative and _plain(value) in _STAYED:
+        elif not negative and normal_label(value) in DEFAULT_NEGATIVES:
             todo = "if it does, write what means stayed: negative: [...]"
             yield wrong(steps, "a value that means: left", f"{value!r}, which means stayed unless the spec says otherwise", todo)
 

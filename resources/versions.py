@@ -13,6 +13,7 @@ from typing import Any
 from churn_model.dataset import Contact, Costs, Dataset, Label, RetentionList, Split, ValueColumn
 from resources.settings import PROJECT
 
+
 def _names_of_label(label: Label) -> Label:
     return Label(column=label.column, positive=label.positive, negative=label.negative)
 
@@ -35,11 +36,12 @@ def _whole(section: Any) -> Any:
 
 # What each step reads of a spec, and how much of a section. A step is given no more than this: `restricted` leaves everything else at its
 # default, so what is missing here cannot influence a result without changing its version. So costs touch no split, and a schedule nothing.
-_ALWAYS: dict[str, Callable[[Any], Any]] = {"name": _whole, "id": _whole, "as_of": _whole, "list": _opt_out}
-_FEATURES = {**_ALWAYS, "label": _names_of_label, "ignore": _whole, "known": _whole, "derived": _whole}
-_INGEST = {**_ALWAYS, "label": _names_of_label, "types": _whole, "split": _seed_and_column, "costs": _worth_column}
-_MODEL = {**_FEATURES, "types": _whole, "groups": _whole, "words": _whole, "split": _whole, "costs": _whole}
-READS: dict[str, dict[str, Callable[[Any], Any]]] = {
+_Reduced = dict[str, Callable[[Any], Any]]
+_ALWAYS: _Reduced = {"name": _whole, "id": _whole, "as_of": _whole, "list": _opt_out}
+_FEATURES: _Reduced = {**_ALWAYS, "label": _names_of_label, "ignore": _whole, "known": _whole, "derived": _whole}
+_INGEST: _Reduced = {**_ALWAYS, "label": _names_of_label, "types": _whole, "split": _seed_and_column, "costs": _worth_column}
+_MODEL: _Reduced = {**_FEATURES, "types": _whole, "groups": _whole, "words": _whole, "split": _whole, "costs": _whole}
+READS: dict[str, _Reduced] = {
     "ingest": _INGEST,
     "preprocess": {**_FEATURES, "horizon": _whole, "split": _whole},
     "train": {**_MODEL, "search": _whole},
@@ -100,5 +102,3 @@ def _imports(source: bytes, project: Path) -> list[Path]:
             names.update(alias.name for alias in node.names)
     ours = [project / (name.replace(".", "/") + ".py") for name in sorted(names) if name.split(".")[0] == "churn_model"]
     return [path for path in ours if path.exists()]
-
-

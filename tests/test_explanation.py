@@ -101,7 +101,7 @@ def test_the_words_of_the_spec_are_used_and_tell_what_most_have() -> None:
 
 
 def test_a_missing_value_is_said_to_be_unknown() -> None:
-    table, encoded, model, explainer, _ = fitted()
+    table, _, model, explainer, _ = fitted()
     index = table.column_names.index("day charge")
     absent = table.set_column(index, "day charge", pa.nulls(table.num_rows, pa.float64()))
     found = reasons(absent, encode(absent, explainer.schema, "boosted_trees"), model, explainer)

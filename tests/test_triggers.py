@@ -47,7 +47,9 @@ def asked(result: Any) -> list[str]:
     return [str(request.partition_key) for request in result.run_requests]
 
 
-def test_without_a_champion_nothing_is_asked_for_and_the_reason_is_said(lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance) -> None:
+def test_without_a_champion_nothing_is_asked_for_and_the_reason_is_said(
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance
+) -> None:
     drop(lake, "today/a.csv")
     result = tick(lake, dataset, instance)
     assert isinstance(result, dg.SkipReason)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from churn_model.dataset import Contact, Costs, Dataset, Gate, RetentionList, Schedule, Search, Split, ValueColumn
 from resources.versions import READS, code_digest, restricted, version_of
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Dataset], Dataset]] = {
     "costs": lambda d: replace(d, costs=Costs(false_negative=900)),
     "worth": lambda d: replace(d, costs=Costs(contact=Contact(cost=1, value=ValueColumn(column="worth")))),
     "schedule": lambda d: replace(d, schedule=Schedule(retrain="0 0 * * 0")),
@@ -20,7 +21,7 @@ CHANGES = {
     "label's values": lambda d: replace(d, label=replace(d.label, positive=("1",))),
     "ignore": lambda d: replace(d, ignore=("phone",)),
 }
-TOUCHED = {
+TOUCHED: dict[str, set[str]] = {
     "costs": {"train", "evaluate", "list"},
     "worth": {"ingest", "train", "evaluate", "score", "list"},
     "schedule": set(),

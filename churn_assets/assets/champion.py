@@ -15,7 +15,11 @@ from resources.ports import Lake, ModelRecord, Registry, StepReport
 
 # What the gate weighs are facts, not faults: a kept champion is a success.
 CLAIMS = (
-    Claim("enough_customers_to_judge", "The test and validation splits hold enough of both classes to tell a good model from luck.", blocking=False),
+    Claim(
+        "enough_customers_to_judge",
+        "The test and validation splits hold enough of both classes to tell a good model from luck.",
+        blocking=False,
+    ),
     Claim("ranks_leavers_better_than_chance", "With 99 % confidence the model ranks leavers better than chance.", blocking=False),
     Claim("saves_money", "With 95 % confidence the model is cheaper than contacting nobody and than contacting everybody.", blocking=False),
     Claim("no_suspected_leak", "No column looks as if it were written after the fact, or the spec vouches for it.", blocking=False),
@@ -61,7 +65,9 @@ def _decided(lake: Lake, registry: Registry, dataset: Dataset) -> dg.Materialize
     if champion and champion.version == model.version:
         return _told(champion, report, _Verdict("unchanged", f"The champion is made of just this data: {champion.reason}"))
     if report.detail["champion_version"] != (champion.version if champion else None):
-        raise ChurnError("expected the champion that the candidate was judged against; found another, promoted meanwhile; run the job again")
+        raise ChurnError(
+            "expected the champion that the candidate was judged against; found another, promoted meanwhile; run the job again"
+        )
     verdict = _verdict(report, champion, dataset, model.version)
     if verdict.outcome in ("first", "promoted"):
         previous, barred = (champion.version, champion.barred) if champion else (None, ())
@@ -80,7 +86,9 @@ class _Verdict:
 def _verdict(report: StepReport, champion: Champion | None, dataset: Dataset, candidate: str) -> _Verdict:
     """The gate's decision. The evaluation holds it for a young and for an old champion: only here is there a clock."""
     if champion and candidate in champion.barred:
-        return _Verdict("kept", "The champion stays: this candidate was taken back by hand. New data or another spec makes another candidate.")
+        return _Verdict(
+            "kept", "The champion stays: this candidate was taken back by hand. New data or another spec makes another candidate."
+        )
     is_old = champion is not None and age_seconds(champion) > seconds(dataset.gate.max_age)
     decision = report.detail["decision_when_old" if is_old else "decision"]
     return _Verdict(decision["outcome"], decision["reason"])
@@ -127,7 +135,12 @@ def _told(champion: Champion | None, report: StepReport, verdict: _Verdict) -> d
         "found": verdict.reason,
         "todo": "nothing: a kept champion is a success" if champion else "see the other checks",
     }
-    metadata: dict[str, Any] = {"reused": verdict.outcome == "unchanged", "outcome": verdict.outcome, "reason": verdict.reason, "champion": champion.version if champion else "none"}
+    metadata: dict[str, Any] = {
+        "reused": verdict.outcome == "unchanged",
+        "outcome": verdict.outcome,
+        "reason": verdict.reason,
+        "champion": champion.version if champion else "none",
+    }
     return dg.MaterializeResult(
         data_version=dg.DataVersion(champion.version if champion else "none"),
         metadata=metadata,

@@ -1,7 +1,5 @@
 """The evaluation report: candidate and champion on the untouched test rows, and what the gate makes of it."""
 
-from typing import Any
-
 import dagster as dg
 
 from churn_assets.stage import Made, make, materialized, published, required, said_plainly

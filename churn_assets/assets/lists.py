@@ -73,9 +73,7 @@ def _earlier_lists(lake: Lake, dataset: Dataset, record: BatchRecord) -> dict[st
     return found
 
 
-def _made(
-    lake: Lake, dataset: Dataset, record: BatchRecord, predictions: Current, earlier: Mapping[str, tuple[datetime, Current]]
-) -> Made:
+def _made(lake: Lake, dataset: Dataset, record: BatchRecord, predictions: Current, earlier: Mapping[str, tuple[datetime, Current]]) -> Made:
     """The list's version, found or made. It is made here and not by a step: it reads what other batches were told."""
     upstream = {"batch_predictions": predictions.version, **{f"list of {name}": current.version for name, (_, current) in earlier.items()}}
     version = version_of("list", dataset, [f"{name}={value}" for name, value in upstream.items()])
@@ -158,7 +156,10 @@ def _report(chosen: Targeting, files: Mapping[str, PublishedFile]) -> bytes:
 def _metadata(lake: Lake, made: Made) -> dict[str, Any]:
     """The first rows as a table, ids and reasons as they are, and where the list lies."""
     first = csv.read_csv(io.BytesIO(lake.read(made.prefix + LIST))).slice(0, 10) if made.report.files[LIST].rows else None
-    metadata: dict[str, Any] = {"list": dg.MetadataValue.path(lake.uri(made.prefix + LIST)), "dagster/row_count": made.report.files[LIST].rows}
+    metadata: dict[str, Any] = {
+        "list": dg.MetadataValue.path(lake.uri(made.prefix + LIST)),
+        "dagster/row_count": made.report.files[LIST].rows,
+    }
     if first is not None:
         columns = [dg.TableColumn(name, "string") for name in first.column_names]
         records = [dg.TableRecord({name: "" if value is None else str(value) for name, value in row.items()}) for row in first.to_pylist()]

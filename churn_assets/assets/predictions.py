@@ -1,7 +1,5 @@
 """Batch predictions: a probability, a decision and reasons for each row of a batch."""
 
-from typing import Any
-
 import dagster as dg
 
 from churn_assets.stage import Claim, check_results, make, materialized, passed, said_plainly
@@ -54,5 +52,7 @@ def taken_up(lake: Lake, dataset: Dataset, batch: str) -> BatchRecord:
     """What `raw_batch` recorded of a batch. Raises ChurnError where it has not."""
     record = read_batch(lake, dataset.name, batch)
     if record is None:
-        raise ChurnError(f"expected {batch_key(dataset.name, batch)}; found none; materialise raw_batch first: `churn score {dataset.name} {batch}`")
+        raise ChurnError(
+            f"expected {batch_key(dataset.name, batch)}; found none; materialise raw_batch first: `churn score {dataset.name} {batch}`"
+        )
     return record

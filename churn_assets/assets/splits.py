@@ -1,7 +1,5 @@
 """Preprocessed splits: train, validation and test in hash order, and whether the table is fit to learn from."""
 
-from typing import Any
-
 import dagster as dg
 
 from churn_assets.stage import Claim, check_results, make, materialized, passed, required, said_plainly

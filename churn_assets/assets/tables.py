@@ -21,8 +21,12 @@ from resources.landing import fingerprint_of, fingerprints, landed, landed_batch
 from resources.pointers import BatchRecord, Current, batch_key, current_key, read_batch, read_champion, show
 from resources.ports import Lake, Runner, Tables
 
-_ACCOUNTED = Claim("every_record_is_accounted_for", "Each physical record that landed is a row or in quarantine with its reason: the counts agree.")
-_CONTRACT = Claim("landed_data_keeps_the_contract", "The columns that the spec names are there, and at most one record in ten is in quarantine.")
+_ACCOUNTED = Claim(
+    "every_record_is_accounted_for", "Each physical record that landed is a row or in quarantine with its reason: the counts agree."
+)
+_CONTRACT = Claim(
+    "landed_data_keeps_the_contract", "The columns that the spec names are there, and at most one record in ten is in quarantine."
+)
 _CLASSES = Claim("both_classes_are_present", "Some customers left and some stayed: otherwise there is nothing to learn.")
 
 
@@ -77,7 +81,9 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
         with said_plainly(context):
             champion = read_champion(lake, dataset.name)
             if champion is None:
-                raise ChurnError(f"expected a champion of {dataset.name} to score with; found none; run `churn retrain {dataset.name}` and see what its gate says")
+                raise ChurnError(
+                    f"expected a champion of {dataset.name} to score with; found none; run `churn retrain {dataset.name}` and see what its gate says"
+                )
             entries = landed_batch(lake, dataset.name, batch)
             contents = fingerprints(lake, entries)
             made = make(

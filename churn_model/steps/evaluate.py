@@ -49,7 +49,12 @@ def step(layout: Layout) -> Report:
     decisions = _decisions(layout, dataset, evaluation, champion)
     _write_scores(layout.result / "scores.parquet", test, scores, champion)
     return Report(
-        counts={"rows": evaluation.rows, "leavers": evaluation.leavers, "customers": evaluation.customers, "contacted": evaluation.contacts.contacted},
+        counts={
+            "rows": evaluation.rows,
+            "leavers": evaluation.leavers,
+            "customers": evaluation.customers,
+            "contacted": evaluation.contacts.contacted,
+        },
         metrics=_metrics(evaluation, champion),
         detail={
             **decisions,

@@ -22,9 +22,9 @@ def step(layout: Layout) -> Report:
         (layout.result / f"{name}.parquet").rename(layout.result / name / "part-0.parquet")
     counts = {"records": made.records, "rows": made.rows, "quarantined": made.quarantined, "files": made.files}
     checks = [_accounted(made), _contract(made)]
-    if bundle is None:
+    if made.positives is not None:
         counts["positives"] = made.positives
-        checks.append(_classes(made))
+        checks.append(_classes(made.positives, made.rows))
     detail = {"kinds": made.kinds, "ignored_columns": list(made.ignored_columns), "reasons": made.reasons}
     return Report(counts=counts, checks=checks, detail=detail)
 
@@ -50,12 +50,12 @@ def _contract(made: Ingested) -> Check:
     )
 
 
-def _classes(made: Ingested) -> Check:
+def _classes(positives: int, rows: int) -> Check:
     return Check(
         "both_classes_are_present",
-        0 < made.positives < made.rows,
+        0 < positives < rows,
         expected="customers who left and customers who stayed",
-        found=f"{made.positives:,} who left among {made.rows:,}",
+        found=f"{positives:,} who left among {rows:,}",
         todo="see to label.positive in the spec, or land customers of both kinds",
     )
 

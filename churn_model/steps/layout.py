@@ -1,9 +1,9 @@
 """Where a step finds and leaves things: SageMaker's own container folders under a root that the environment can move.
 
-    processing/input/config/    dataset.json (the spec as this step may see it)   request.json (version, threads)
-    processing/input/<name>/    an input; on a training job `input/data/<name>/`
-    processing/output/result/   what is published, report.json last
-    output/failure              why it failed, in at most 1,024 characters
+processing/input/config/    dataset.json (the spec as this step may see it)   request.json (version, threads)
+processing/input/<name>/    an input; on a training job `input/data/<name>/`
+processing/output/result/   what is published, report.json last
+output/failure              why it failed, in at most 1,024 characters
 """
 
 import hashlib

@@ -48,7 +48,9 @@ def _assigned(source: Path, dataset: Dataset) -> tuple[np.ndarray[tuple[int], np
 def _write(source: Path, assigned: np.ndarray[tuple[int], np.dtype[np.int8]], result: Path) -> None:
     file = pq.ParquetFile(source)
     with ExitStack() as stack:
-        writers = [stack.enter_context(pq.ParquetWriter(result / f"{name}.parquet", file.schema_arrow, compression="zstd")) for name in NAMES]
+        writers = [
+            stack.enter_context(pq.ParquetWriter(result / f"{name}.parquet", file.schema_arrow, compression="zstd")) for name in NAMES
+        ]
         start = 0
         for batch in file.iter_batches(batch_size=131_072):
             here = assigned[start : start + batch.num_rows]

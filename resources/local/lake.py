@@ -48,8 +48,11 @@ class LocalLake(Lake):
             raise LakeError(f"expected to read {key}; found: {error.strerror}; see to the folder {self.root}") from error
 
     def digest(self, key: str) -> str:
+        found = hashlib.blake2b(digest_size=16)
         with self.open(key) as stream:
-            return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+            while block := stream.read(1 << 20):
+                found.update(block)
+        return found.hexdigest()
 
     def put(self, key: str, content: bytes | Path) -> None:
         path = self._path(key)
@@ -87,7 +90,7 @@ class LocalLake(Lake):
                 found = path.read_bytes() if path.exists() else None
                 if found != expected:
                     raise SwapConflict(
-                        f"expected {key} as it was read; found it moved by another run; run again: what is published is found, and the newer pointer is read"
+                        f"expected {key} as it was read; found it moved by another run; run again: what is published is found"
                     )
                 self.put(key, new)
 
@@ -97,7 +100,9 @@ class LocalLake(Lake):
     def remove(self, prefix: str) -> None:
         """Take away an unpublished prefix: what a step that died has left."""
         if self._path(prefix + MANIFEST).exists():
-            raise LakeError(f"expected an unpublished prefix; found a manifest below {prefix}; published versions are never removed this way")
+            raise LakeError(
+                f"expected an unpublished prefix; found a manifest below {prefix}; published versions are never removed this way"
+            )
         with _translated(f"remove {prefix}"):
             shutil.rmtree(self._path(prefix), ignore_errors=False) if self._path(prefix).exists() else None
 
@@ -121,7 +126,9 @@ def _translated(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise LakeError(f"expected to {what}; found: {error.strerror or error}; free some space or see to the folder's permissions") from error
+        raise LakeError(
+            f"expected to {what}; found: {error.strerror or error}; free some space or see to the folder's permissions"
+        ) from error
 
 
 def _entry(key: str, path: Path) -> Entry:

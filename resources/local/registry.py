@@ -36,7 +36,9 @@ class LocalRegistry(Registry):
         try:
             return [ModelRecord(**json.loads(line)) for line in path.read_text("utf-8").splitlines()]
         except (ValueError, TypeError) as error:
-            raise RegistryError(f"expected one decision as JSON a line in {path}; found something else ({error}); restore the file") from error
+            raise RegistryError(
+                f"expected one decision as JSON a line in {path}; found something else ({error}); restore the file"
+            ) from error
 
 
 def _same(a: ModelRecord, b: ModelRecord) -> bool:

@@ -31,7 +31,9 @@ class LocalTables(Tables):
             connection.begin()
             connection.execute(f"insert or replace into {schema}._shown values (?, ?, ?, ?)", [kind, batch or "", version, files])
             shown = connection.execute(f"select batch, files from {schema}._shown where kind = ? order by batch", [kind]).fetchall()
-            parts = (f"select {_literal(name) + ' as batch, ' if name else ''}* from read_parquet({_literal(path)})" for name, path in shown)
+            parts = (
+                f"select {_literal(name) + ' as batch, ' if name else ''}* from read_parquet({_literal(path)})" for name, path in shown
+            )
             connection.execute(f"create or replace view {view} as {' union all by name '.join(parts)}")
             connection.commit()
 

@@ -49,7 +49,7 @@ def test_a_listing_is_in_the_order_of_the_keys_bytes_as_in_a_bucket(any_lake: La
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_pages_give_every_key_once_and_in_order(tmp_path_factory: pytest.TempPathFactory, names: list[str], page: int) -> None:
     lake = LocalLake(root=str(tmp_path_factory.mktemp("lake")))
-    written = set()
+    written: set[str] = set()
     for name in names:
         parts = [part for part in name.split("/") if part.strip(".")]
         key = "p/" + "/".join(parts)

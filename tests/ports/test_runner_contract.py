@@ -159,5 +159,13 @@ def test_a_killed_run_leaves_no_step_behind_that_writes_beside_the_next(
 
 
 def test_a_report_is_read_whole(tmp_path: Path) -> None:
-    said = {"schema": 1, "step": "s", "counts": {}, "metrics": {"a": None}, "checks": [], "detail": {}, "files": {"f": {"size": 1, "digest": "d"}}}
+    said = {
+        "schema": 1,
+        "step": "s",
+        "counts": {},
+        "metrics": {"a": None},
+        "checks": [],
+        "detail": {},
+        "files": {"f": {"size": 1, "digest": "d"}},
+    }
     assert StepReport.from_json(json.dumps(said).encode()).files["f"].rows is None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -22,7 +23,7 @@ def tables(request: pytest.FixtureRequest, lake: LocalLake, tmp_path: Path) -> T
     return TABLES[request.param](lake, tmp_path)
 
 
-def put(lake: LocalLake, prefix: str, **columns: list[object]) -> None:
+def put(lake: LocalLake, prefix: str, **columns: Any) -> None:
     path = Path(lake.uri(prefix + "part-0.parquet"))
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), path)
