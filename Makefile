@@ -68,11 +68,13 @@ prove: setup-dev image ## kills, daemons, other Pythons: under 45 minutes
 soak: setup-dev image ## what takes longer, by hand
 	$(BIN)/python -m pytest -m soak --durations=10
 
-# A Python 3.12 with the managed image's versions and nothing of ours: steps must run there too.
+# A Python 3.12 with the managed image's versions and nothing of ours: steps must run there too. Where none is found, uv fetches one.
+PYTHON312 ?= $(shell for p in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python $(PYTHON); do \
+  $$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 12))' 2>/dev/null && echo $$p && break; done)
 image: .venv-image/.done
 .venv-image/.done: requirements-image.lock | $(VENV)/.dev
 	$(SAY) 'Installing the managed image'\''s versions into .venv-image'
-	@$(BIN)/uv venv --quiet --clear --python 3.12 .venv-image && \
+	@$(BIN)/uv venv --quiet --clear --python $(or $(PYTHON312),3.12) .venv-image && \
 	  VIRTUAL_ENV=.venv-image $(BIN)/uv pip sync --quiet --require-hashes requirements-image.lock && touch $@
 
 bench: setup-dev ## measure the ratios that docs/benchmarks.md shows

@@ -271,6 +271,9 @@ def _reasons(result: "dg.ExecuteInProcessResult") -> list[str]:
         failure = event.step_failure_data
         said = failure.user_failure_data.description if failure.user_failure_data else None
         reasons.append(f"\n{said}" if said else f"\nAn error that we did not expect:\n{failure.error_display_string}")
+    if not reasons and not result.success:
+        ends = [event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE"]
+        reasons = [f"\nThe run failed before its first asset:\n{event.message}\n{event.job_failure_data.error}" for event in ends]
     return reasons
 
 

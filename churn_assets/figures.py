@@ -29,7 +29,7 @@ def percent(share: float | None) -> str:
     """A share: 46%, or 4.6% below a tenth."""
     if share is None:
         return UNKNOWN
-    return f"{100 * share:.1f}%" if 0 < abs(share) < 0.0995 else f"{100 * share:.0f}%"
+    return (f"{100 * share:.1f}".removesuffix(".0") if abs(share) < 0.0995 else f"{100 * share:.0f}") + "%"
 
 
 def percent_range(estimate: Mapping[str, Any]) -> str:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from churn_assets.first_look import COMPARED_ROWS, IntArray, Look, Table, canonical, repeats
+from churn_assets.first_look import IntArray, Look, Table, canonical, repeats
 from churn_model.cells import DEFAULT_NEGATIVES, normal_label
 from churn_model.dataset import Dataset, Kind, Label
 from churn_model.errors import InputError, TooLittleData, problem
-from churn_model.leaks import certain_leaks, suspected_leaks
+from churn_model.leaks import MOST_ROWS, certain_leaks, suspected_leaks
 
 FEWEST_OF_A_CLASS = 30
 """Rows of each class below which no leak is suspected: chance alone would find some."""
@@ -217,7 +217,7 @@ def _leaks(name: str, table: Table, columns: tuple[Look, ...], label: LabelGuess
     """What the checks of a run would call a leak, on a sample of the rows."""
     look = table.column(label.column)
     codes = [code for code, value in enumerate(look.values) if value in label.positive]
-    rows = np.random.default_rng(0).permutation(np.flatnonzero(look.codes >= 0))[:COMPARED_ROWS]
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(look.codes >= 0))[:MOST_ROWS]
     y = np.isin(look.codes[rows], codes)
     found: dict[str, str] = {}
     if min(y.sum(), (~y).sum()) >= FEWEST_OF_A_CLASS and columns:

@@ -49,18 +49,18 @@ def _quoted(text: str) -> str:
 def _head(name: str, file: Path, table: Table) -> Iterator[str]:
     of_which = f"{table.rows:,} rows" if table.whole else f"the first {MOST_ROWS:,} rows"
     yield "# yaml-language-server: $schema=../docs/dataset.schema.json"
-    yield f"# {name}: a first description, guessed from {of_which} of {_in_comment(file.name)}. Correct what is wrong."
+    yield f"# {name}: a first description, guessed from {of_which} of {_in_comment(file.name[-60:])}. Correct what is wrong."
     yield ""
 
 
 def _in_comment(text: str) -> str:
-    shown = text if len(text) <= 60 else text[:59] + "…"
-    return "".join(character if character.isprintable() else "?" for character in shown)
+    """A text that ends no comment and that a terminal may show."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _key(guesses: Guesses) -> Iterator[str]:
     if guesses.id:
-        yield f"id: {scalar(guesses.id.column)} # {guesses.id.why}"
+        yield f"id: {scalar(guesses.id.column)} # {_in_comment(guesses.id.why)}"
     else:
         yield "# id: no column has a value of its own in each row. Without one, a row is named by a hash of its values."
     if guesses.as_of:
@@ -82,8 +82,9 @@ def _columns(guesses: Guesses) -> Iterator[str]:
         yield ""
         yield "ignore: # never a feature"
         for one in guesses.ignore:
-            line = f"  - {scalar(one.column)} # {one.why}"
-            yield from [line] if len(line) <= LONGEST_LINE else [f"  # {one.why}", f"  - {scalar(one.column)}"]
+            why = _in_comment(one.why)
+            line = f"  - {scalar(one.column)} # {why}"
+            yield from [line] if len(line) <= LONGEST_LINE else [f"  # {why}", f"  - {scalar(one.column)}"]
     if guesses.types:
         yield ""
         yield "types: # only where the look of the values deceives"

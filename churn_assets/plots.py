@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Plain = Mapping[str, Any]
 """A dataclass of `churn_model` as a step's report holds it: None stands for a number that is not finite."""
 
-WIDTH = 5.6
+WIDTH = 5.2
 """Inches: narrow, so that letters stay readable on a phone."""
 MOST_REASONS = 12
 _DPI = 170
@@ -35,7 +35,7 @@ _BLUE, _ORANGE, _RED, _GREEN = "#1f5fa8", "#d97706", "#b3362b", "#2d7d46"
 _UNDER = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
 _STYLE = {
     "font.family": _FONT,
-    "font.size": 9,
+    "font.size": 10,
     "text.parse_math": False,
     "text.usetex": False,
     "text.color": _INK,
@@ -46,7 +46,7 @@ _STYLE = {
     "xtick.color": _INK,
     "ytick.color": _INK,
     "legend.frameon": False,
-    "legend.fontsize": 8,
+    "legend.fontsize": 9,
 }
 
 
@@ -61,7 +61,7 @@ def cost_curve(evaluation: Plain, searched: Plain) -> bytes:
     def draw(figure: "Figure") -> None:
         axes = figure.add_subplot()
         axes.fill_between(cutoff, low, high, color=_BLUE, alpha=0.15, linewidth=0, label="range (90 % of resamples)")
-        axes.plot(cutoff, cost, color=_BLUE, linewidth=1.8, label="cost a customer")
+        axes.plot(cutoff, cost, color=_BLUE, linewidth=1.8, label="cost per customer")
         if searched["low"] is not None and searched["high"] is not None:
             axes.axvspan(searched["low"], searched["high"], color=_ORANGE, alpha=0.16, linewidth=0)
         if searched["cutoff"] is not None:
@@ -69,11 +69,9 @@ def cost_curve(evaluation: Plain, searched: Plain) -> bytes:
                 searched["cutoff"], color=_ORANGE, linestyle="--", linewidth=1.4, label=f"searched cutoff {searched['cutoff']:.0%}"
             )
         _chosen(axes, contacts, money["cost"]["value"])
-        if np.isfinite(cost).any() and np.nanmin(low) >= 0:
-            axes.set_ylim(bottom=0)
         axes.set_xlim(0, 1)
         axes.set_xlabel("cutoff: contact everybody from this probability on")
-        axes.set_ylabel("cost a customer")
+        axes.set_ylabel("cost per customer")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.yaxis.set_major_formatter(lambda value, _: f"${value:,.0f}")
         _ends(axes, money)
@@ -107,7 +105,7 @@ def _ends(axes: "Axes", money: Plain) -> None:
                 textcoords="offset points",
                 ha=side,
                 va="bottom",
-                fontsize=8,
+                fontsize=9,
                 bbox=_UNDER,
             )
     axes.margins(y=0.12)
@@ -139,7 +137,7 @@ def calibration(bins: Sequence[Plain]) -> bytes:
         axes.legend(loc="upper left")
         below.bar(predicted, rows, width=0.07, color=_PALE)
         for x, count in zip(predicted, rows, strict=True):
-            below.annotate(f"{count:,.0f}", (x, count), (0, 1), textcoords="offset points", ha="center", va="bottom", fontsize=6.5)
+            below.annotate(f"{count:,.0f}", (x, count), (0, 1), textcoords="offset points", ha="center", va="bottom", fontsize=8)
         below.margins(y=0.35)
         below.set_yticks([])
         below.set_ylabel("customers")
@@ -161,7 +159,7 @@ def reasons(summary: Plain) -> bytes:
         axes.barh(places, np.nan_to_num(sizes), color=_BLUE, height=0.66)
         for place, size in zip(places, sizes, strict=True):
             if np.isfinite(size):
-                axes.annotate(f"{size:.2f}", (size, place), (3, 0), textcoords="offset points", va="center", fontsize=8)
+                axes.annotate(f"{size:.2f}", (size, place), (3, 0), textcoords="offset points", va="center", fontsize=9)
         _named(axes, names)
         axes.margins(x=0.12)
         axes.set_xlabel("mean size of the contribution, in log odds")
@@ -172,7 +170,8 @@ def reasons(summary: Plain) -> bytes:
 def contributions(summary: Plain) -> bytes:
     """A dot for each sampled customer and reason: how far it moves the risk, coloured by how large the customer's value is."""
     names = summary["names"][:MOST_REASONS]
-    moved, values = (_numbers(summary[name]).reshape(-1, len(summary["names"]))[:, : len(names)] for name in ("contributions", "values"))
+    shape = (len(summary["contributions"]), len(summary["names"]))
+    moved, values = (_numbers(summary[name]).reshape(shape)[:, : len(names)] for name in ("contributions", "values"))
 
     def draw(figure: "Figure") -> None:
         from matplotlib.cm import ScalarMappable
@@ -184,11 +183,11 @@ def contributions(summary: Plain) -> bytes:
         for place in range(len(names)):
             _swarm(axes, place, moved[:, place], values[:, place], shades)
         _named(axes, names)
-        axes.set_xlabel("lowers the risk   ←   contribution in log odds   →   raises the risk")
+        axes.set_xlabel("← lowers the risk      raises the risk →\ncontribution in log odds")
         bar = figure.colorbar(ScalarMappable(cmap=shades), ax=axes, aspect=40, pad=0.02, ticks=[0, 1])
         bar.ax.set_yticklabels(["low", "high"])
         bar.set_label("customer's value (grey: category or missing)", labelpad=-12)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
 
     return _drawn(draw, height=_height(len(names)) + 0.3)
 
@@ -270,15 +269,17 @@ def _numbers(values: Any) -> FloatArray:
 
 def _drawn(draw: Callable[["Figure"], None], *, height: float) -> bytes:
     """What `draw` puts on a figure, as a PNG of few colours without date or version."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
 
     with _styled():
-        figure = Figure(figsize=(WIDTH, height), layout="constrained", facecolor="white")
+        figure = Figure(figsize=(WIDTH, height), dpi=_DPI, layout="constrained", facecolor="white")
+        canvas: Any = FigureCanvasAgg(figure)
         draw(figure)
-        raw = io.BytesIO()
-        figure.savefig(raw, format="png", dpi=_DPI, metadata={"Software": None})
-    few = Image.open(raw).convert("RGB").quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        canvas.draw()
+        drawn = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+    few = drawn.quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     small = io.BytesIO()
     few.save(small, format="PNG", optimize=True)
     return small.getvalue()
@@ -289,5 +290,6 @@ def _styled() -> Iterator[None]:
     """One look, whatever a user's own matplotlibrc says."""
     import matplotlib
 
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE, "backend": "agg"}):
+    look: dict[Any, Any] = {**matplotlib.rcParamsDefault, **_STYLE, "backend": "agg"}
+    with matplotlib.rc_context(look):
         yield

@@ -94,7 +94,7 @@ def required(lake: Lake, dataset: Dataset, asset: str) -> Current:
 @contextmanager
 def said_plainly(context: dg.AssetExecutionContext) -> Iterator[None]:
     """Turn an error that is meant for the user into a failure that reads as one, and leave on the run which process works at it."""
-    context.instance.add_run_tags(context.run_id, {PROCESS_TAG: this_process()})
+    context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: this_process()})
     try:
         yield
     except ChurnError as error:

@@ -23,7 +23,7 @@ MISSING_NUMBERS = ("", "na", "n/a", "nan", "null", "none")
 DEFAULT_NEGATIVES = ("no", "false", "0", "n", "f")
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_DRESSED = re.compile(r"[+-]?\s*[$€£¥₹]?\s*[+-]?\d+([,.'’\s]\d+)*\s*([$€£¥₹%]|[A-Z]{3})?")
+_DRESSED = re.compile(r"([+-]?\s*[$€£¥₹]?|[$€£¥₹]\s*[+-])\s*[0-9]+([,.'’\s][0-9]+)*\s*([$€£¥₹%]|[A-Z]{3})?")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?)?")
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")
@@ -142,7 +142,7 @@ def ids(array: pa.Array) -> Cells:
     """An id column: as `categories`, but a missing id is wrong, and so is a number that is not whole."""
     if pa.types.is_floating(array.type):
         values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        broken = np.isfinite(values) & ((values != np.floor(values)) | (np.abs(values) >= 2**53))
+        broken = ~np.isnan(values) & ((values != np.floor(values)) | (np.abs(values) >= 2**53))
         cells = Cells(_without(_float_texts(array), np.flatnonzero(broken)), {})
         todo = "land ids as text or integers"
         wrong = {

@@ -65,11 +65,14 @@ def _own_problems(part: Part) -> list[str]:
     unnamed = [n for n, name in enumerate(names, 1) if not name]
     if unnamed:
         which = ", ".join(str(n) for n in unnamed[:_NAMED_AT_MOST])
-        found.append(
-            f"{key}: {problem(expected='a name for every column', found=f'none for column {which}', todo='name it in the header, or remove it')}"
-        )
+        text = problem(expected="a name for every column", found=f"none for column {which}", todo="name it, or remove it")
+        found.append(f"{key}: {text}")
     first: dict[str, str] = {}
-    twice = [(first[name_key(name)], name) for name in names if name and first.setdefault(name_key(name), name) is not name]
+    twice: list[tuple[str, str]] = []
+    for name in filter(None, names):
+        if name_key(name) in first:
+            twice.append((first[name_key(name)], name))
+        first.setdefault(name_key(name), name)
     for one, other in twice[:_NAMED_AT_MOST]:
         same = "the same name twice" if one == other else "names that differ by case alone"
         found.append(f"{key}: {problem(expected='each column once', found=f'{same}: {shown(one)}, {shown(other)}', todo='rename one')}")

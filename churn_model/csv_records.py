@@ -22,6 +22,7 @@ BLOCK_BYTES = 4 << 20
 FIELD_LIMIT = 1 << 20
 RECORD_LIMIT = 16 << 20
 DELIMITERS = (",", ";", "\t", "|")
+NO_TEXT = problem(expected="text", found="NUL bytes", todo="export the file again as UTF-8 CSV, or name it after what it is")
 BROKEN_QUOTE = "a quoted value that is closed, with the quotes inside it doubled"
 
 _BOM = b"\xef\xbb\xbf"
@@ -94,24 +95,18 @@ def read_header(stream: BinaryIO) -> Header:
     if head.startswith(_WIDE_BOMS):
         raise InputError(problem(expected="UTF-8", found="UTF-16 or UTF-32", todo="export the file again as UTF-8"))
     if b"\x00" in head[:4096]:
-        raise InputError(
-            problem(expected="text", found="NUL bytes", todo="export the file again as UTF-8 CSV, or name it after what it is")
-        )
+        raise InputError(NO_TEXT)
     begin = len(_BOM) if head.startswith(_BOM) else 0
     blank = re.compile(rb"(?:[ \t]*+(?:\r\n|\r|\n))*+").match(head, begin)
     start = blank.end() if blank else begin
     if not head[start:].strip():
         raise InputError(problem(expected="a header and records", found="an empty file", todo="remove the file, or land it again"))
     text = head if head.endswith((b"\r", b"\n")) or len(head) == BLOCK_BYTES else head + b"\n"
-    best: tuple[int, int, str] | None = None
-    for delimiter in DELIMITERS:
-        ended = _header_end(text, start, Grammar(delimiter))
-        if ended and (best is None or ended[0] > best[0]):
-            best = (*ended, delimiter)
-    if best is None:
-        raise InputError(
-            problem(expected="a header line", found="a quote that is not closed, or no end", todo="land the file with a header")
-        )
+    readings = [(_header_end(text, start, Grammar(delimiter)), delimiter) for delimiter in DELIMITERS]
+    best = max(((*ended, delimiter) for ended, delimiter in readings if ended), key=lambda reading: reading[0], default=None)
+    # One column only, where another delimiter would open a quote for ever, is that other delimiter's broken header.
+    if best is None or (best[0] == 1 and not all(ended for ended, _ in readings)):
+        raise InputError(problem(expected="a header line", found="a quote that is not closed, or no end", todo="land the file with a header"))
     _, end, delimiter = best
     names = _names(text[start:end], Grammar(delimiter))
     return Header(names, delimiter, min(end, len(head)), len(_LINE_END.findall(text, begin, end)))
@@ -138,8 +133,8 @@ def _names(record: bytes, grammar: Grammar) -> tuple[str, ...]:
         raise InputError(problem(expected="column names in UTF-8", found="another encoding", todo="export the file as UTF-8")) from error
 
 
-def scan(stream: BinaryIO, header: Header) -> Iterator[Block]:
-    """The records behind the header, in blocks of bounded size; `stream` stands just behind the header.
+def scan(stream: BinaryIO, header: Header, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+    """The records behind the header, in blocks of bounded size, wherever they are cut; `stream` stands just behind the header.
 
     Blank lines are no records. A record that is ragged or whose quotes are broken is a fault; all others are in `text`.
     Raises InputError for a record longer than `RECORD_LIMIT`.
@@ -147,7 +142,7 @@ def scan(stream: BinaryIO, header: Header) -> Iterator[Block]:
     grammar, width, line = Grammar(header.delimiter), len(header.names), header.lines + 1
     rest = b""
     while True:
-        chunk = stream.read(BLOCK_BYTES)
+        chunk = stream.read(block_bytes)
         data, final = rest + chunk, not chunk
         if not data:
             return
@@ -175,20 +170,29 @@ def _find(data: bytes, grammar: Grammar, *, final: bool) -> _Found:
     """All whole records in `data`, which begins with one: by parity of quotes where all quotes are proper, one by one where not."""
     buffer: ByteArray = np.frombuffer(data, np.uint8)
     breaks = _line_breaks(buffer, data, final=final)
-    delimiters = np.flatnonzero(buffer == grammar.delimiter[0])
+    delimiters = buffer == grammar.delimiter[0]
     ends = breaks
     if b'"' in data:
-        quotes = np.flatnonzero(buffer == ord('"'))
-        ends = breaks[np.searchsorted(quotes, breaks) % 2 == 0]
+        is_quote = buffer == ord('"')
+        quoted = np.logical_xor.accumulate(is_quote)
+        ends = breaks[~quoted[breaks]]
         last = int(ends[-1]) if ends.size else -1
         open_bytes = len(data) - last - 1
         longest = int(np.diff(ends, prepend=-1).max()) if ends.size else 0
         undecided = open_bytes > FIELD_LIMIT or (final and open_bytes > 0)
-        if undecided or longest > FIELD_LIMIT or not _proper(buffer, quotes[quotes < last], grammar):
+        if undecided or longest > FIELD_LIMIT or not _proper(buffer, np.flatnonzero(is_quote[: last + 1]), grammar):
             return _one_by_one(data, breaks, grammar, final=final)
-        delimiters = delimiters[np.searchsorted(quotes, delimiters) % 2 == 0]
-    values = np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
+        delimiters &= ~quoted
+    values = np.ones(len(ends), np.int64)
+    if ends.size:
+        last = int(ends[-1])
+        values += np.add.reduceat(delimiters[: last + 1].view(np.uint8), _starts(ends), dtype=np.int64)
     return _Found(ends, values, np.zeros(len(ends), dtype=bool), breaks)
+
+
+def _starts(ends: IntArray) -> IntArray:
+    """Where the records begin that end at `ends`, the first at 0."""
+    return np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))
 
 
 def _line_breaks(buffer: ByteArray, data: bytes, *, final: bool) -> IntArray:
@@ -267,7 +271,7 @@ def _count_values(data: bytes, at: int, stop: int, grammar: Grammar) -> int:
 def _block(data: bytes, found: _Found, width: int, line: int) -> Block:
     """The records of `found`, sorted into well-formed ones, faults and blank lines; `line`: where the first begins."""
     ends = found.ends
-    starts = np.concatenate(([0], ends[:-1] + 1))
+    starts = _starts(ends)
     buffer: ByteArray = np.frombuffer(data, np.uint8)
     two_byte = (buffer[ends] == ord("\n")) & (ends > starts) & (buffer[ends - 1] == ord("\r"))
     blank = (ends - two_byte == starts) & ~found.broken

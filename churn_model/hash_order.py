@@ -127,7 +127,7 @@ class HashOrder:
         rows = self._taken()
         hashes = rows.column("_hash").to_numpy()
         order = np.argsort(hashes, kind="stable")
-        edges = np.searchsorted(hashes[order] >> np.uint64(56), np.arange(BUCKETS + 1))
+        edges = np.searchsorted(hashes[order] >> np.uint64(56), np.arange(BUCKETS + 1, dtype=np.uint64))
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"run-{len(self._runs):05d}.arrow"
         options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)

@@ -22,7 +22,7 @@ from churn_model.columns import Columns, columns_of
 from churn_model.csv_records import IntArray
 from churn_model.dataset import Dataset, Kind
 from churn_model.errors import InputError, listed, problem
-from churn_model.hash_order import HashOrder, Repeat, row_hashes, value_ids
+from churn_model.hash_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
 from churn_model.landed import ENDINGS, Chunk, LandedFile, Part, open_part
 
 __all__ = ["ROW_GROUP", "Ingested", "LandedFile", "ingest"]
@@ -55,12 +55,15 @@ class Ingested:
         return asdict(self) | {"ignored_columns": list(self.ignored_columns)}
 
 
-def ingest(files: Sequence[LandedFile], dataset: Dataset, out: Path, *, expected: Mapping[str, Kind] | None) -> Ingested:
+def ingest(
+    files: Sequence[LandedFile], dataset: Dataset, out: Path, *, expected: Mapping[str, Kind] | None, limit_bytes: int = LIMIT_BYTES
+) -> Ingested:
     """Writes `out/rows.parquet` (canonical rows) and `out/quarantine.parquet` (file, line, column, reason); nothing if it raises.
 
     `expected` None: training; the label is required, kinds are inferred over all rows of all files unless the spec or Parquet says them.
     Given: scoring; these columns are required and have these kinds, a label is passed over, other columns are dropped and named.
-    Of several records with one key, the first by file key and line stays. Raises InputError, with the problems of all files at once.
+    Of several records with one key, the first by file key and line stays. `limit_bytes`: rows held in memory while they are ordered.
+    Raises InputError, with the problems of all files at once.
     """
     parts = _opened(files)
     columns = columns_of(parts, dataset, expected)
@@ -72,7 +75,7 @@ def ingest(files: Sequence[LandedFile], dataset: Dataset, out: Path, *, expected
         for path in (rows_path, quarantine_path):
             undo.callback(path.unlink, missing_ok=True)
         with (
-            HashOrder(out / ".hash_order", reader.schema) as order,
+            HashOrder(out / ".hash_order", reader.schema, limit_bytes=limit_bytes) as order,
             _Quarantine(quarantine_path) as quarantine,
             _Rows(rows_path, reader.schema, kinds) as rows,
         ):

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from churn_model.csv_records import BLOCK_BYTES, Fault, Header, IntArray, parse, read_header, scan
+from churn_model.csv_records import BLOCK_BYTES, NO_TEXT, Fault, Header, IntArray, parse, read_header, scan
 from churn_model.errors import InputError, problem
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
@@ -170,7 +170,7 @@ def _look_through(stream: BinaryIO) -> None:
     has_records = False
     while chunk := stream.read(BLOCK_BYTES):
         if b"\x00" in chunk:
-            raise InputError(problem(expected="text", found="NUL bytes", todo="export the file again as UTF-8 CSV"))
+            raise InputError(NO_TEXT)
         has_records = has_records or bool(chunk.strip())
     if not has_records:
         raise InputError(problem(expected="records", found="a header alone", todo=_LAND_AGAIN))

@@ -63,7 +63,7 @@ def certain_leaks(train: pa.Table, dataset: Dataset) -> tuple[Leak, ...]:
     Noticed: alone they reach an out-of-fold AUC of 0.98, they are the label under another name, or hold dates after the snapshot. Ignored
     columns are passed over; those under `known` too, unless they are the label itself. `train`: canonical rows with `_label`.
     """
-    y = np.asarray(train["_label"])
+    y, fold = np.asarray(train["_label"]), folds_of(train)
     found = []
     for name in _columns(train, dataset):
         values = train[name].combine_chunks()
@@ -75,7 +75,7 @@ def certain_leaks(train: pa.Table, dataset: Dataset) -> tuple[Leak, ...]:
             found.append(
                 _leak(name, "after_snapshot", share, why, "List it under ignore, or under known if these dates are known in advance")
             )
-        elif not vouched and (alone := univariate_auc(values, y)) >= CERTAIN_AUC:
+        elif not vouched and (alone := univariate_auc(values, y, fold)) >= CERTAIN_AUC:
             why = f"alone it tells who left with an AUC of {alone:.3f}"
             found.append(
                 _leak(name, "univariate", alone, why, "List it under ignore, or under known if it is known before a customer leaves")
@@ -90,9 +90,9 @@ def suspected_leaks(train: pa.Table, dataset: Dataset, *, threads: int) -> tuple
     At most 20,000 rows are looked at (the first: canonical rows are in hash order).
     """
     sample = train.slice(0, MOST_ROWS)
-    y = np.asarray(sample["_label"])
+    y, fold = np.asarray(sample["_label"]), folds_of(sample)
     names = [name for name in _columns(train, dataset) if not _is_in(name, dataset.known)]
-    strong = {name: alone for name in names if (alone := univariate_auc(sample[name].combine_chunks(), y)) >= SUSPECT_AUC}
+    strong = {name: alone for name in names if (alone := univariate_auc(sample[name].combine_chunks(), y, fold)) >= SUSPECT_AUC}
     found = []
     todo = "List it under ignore in the spec, or under known if it is known before a customer leaves"
     shares = _explained_shares(sample, y, dataset, tuple(strong), threads) if strong else {}
@@ -122,21 +122,27 @@ def _as_words(name: str) -> str:
     return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).lower()
 
 
-def univariate_auc(values: Any, y: Any, *, folds: int = FOLDS) -> float:
+def folds_of(rows: pa.Table) -> IntArray:
+    """A fold from 0 to 4 for each row, by the hash of its id: all rows of a customer are in one. By place where rows have no hash. (n,)."""
+    if "_hash" not in rows.column_names:
+        return np.arange(rows.num_rows, dtype=np.int64) % FOLDS
+    return np.asarray(rows["_hash"].to_numpy() % np.uint64(FOLDS), dtype=np.int64)
+
+
+def univariate_auc(values: Any, y: Any, fold: IntArray) -> float:
     """How well one column alone tells who left: AUC of out-of-fold rates by value; numbers in up to 64 bins of equal size.
 
-    Rows are assigned to folds by their position: canonical rows are in hash order. NaN with one class only.
+    `fold` (n,) is what `folds_of` gives. NaN with one class only.
     """
     codes, count = _codes(values)
-    fold = np.arange(len(y)) % folds
-    place = codes * folds + fold
-    rows = np.bincount(place, minlength=count * folds).reshape(count, folds)
-    leavers = np.bincount(place, weights=np.asarray(y, dtype=np.float64), minlength=count * folds).reshape(count, folds)
+    place = codes * FOLDS + fold
+    rows = np.bincount(place, minlength=count * FOLDS).reshape(count, FOLDS)
+    leavers = np.bincount(place, weights=np.asarray(y, dtype=np.float64), minlength=count * FOLDS).reshape(count, FOLDS)
     other_rows, other_leavers = rows.sum(axis=1, keepdims=True) - rows, leavers.sum(axis=1, keepdims=True) - leavers
     prior = other_leavers.sum(axis=0) / np.maximum(other_rows.sum(axis=0), 1)
     rates = (other_leavers + 5 * prior) / (other_rows + 5)
     # Each fold is ranked by itself: the prior differs between folds, against the label.
-    found = [auc(y[fold == k], rates[codes[fold == k], k]) for k in range(folds) if (fold == k).any()]
+    found = [auc(y[fold == k], rates[codes[fold == k], k]) for k in np.unique(fold)]
     return float(np.mean(found))
 
 
@@ -199,13 +205,14 @@ def _explained_shares(sample: pa.Table, y: Any, dataset: Dataset, names: tuple[s
     schema = fit_schema(sample, dataset)
     encoded, owners = encode(sample, schema, "boosted_trees"), np.array(owners_of(schema, "boosted_trees"))
     nothing = float(_loss(y, np.full(len(y), np.mean(y))))
-    full = _cross_validated(encoded, y, threads)
+    fold = folds_of(sample)
+    full = _cross_validated(encoded, y, fold, threads)
     if not full < nothing:
         return {}
     shares = {}
     for name in names:
         kept = encoded[:, ~np.isin(owners, _with_derived(name, schema))]
-        without = _cross_validated(np.ascontiguousarray(kept), y, threads) if kept.shape[1] else nothing
+        without = _cross_validated(np.ascontiguousarray(kept), y, fold, threads) if kept.shape[1] else nothing
         shares[name] = (min(without, nothing) - full) / (nothing - full)
     return shares
 
@@ -216,10 +223,10 @@ def _with_derived(name: str, schema: FeatureSchema) -> list[str]:
     return taken + [feature.name for feature in derived if _is_in(name, compile_expression(feature.expression or "").columns)]
 
 
-def _cross_validated(encoded: Encoded, y: Any, threads: int) -> float:
-    """Log loss out of fold of a small model; folds by position, as in `univariate_auc`."""
-    fold, p = np.arange(len(y)) % FOLDS, np.zeros(len(y))
-    for k in range(FOLDS):
+def _cross_validated(encoded: Encoded, y: Any, fold: IntArray, threads: int) -> float:
+    """Log loss out of fold of a small model."""
+    p = np.zeros(len(y))
+    for k in np.unique(fold):
         model = fit_model(np.ascontiguousarray(encoded[fold != k]), y[fold != k], SMALL_MODEL, seed=0, threads=threads)
         p[fold == k] = model.probabilities(np.ascontiguousarray(encoded[fold == k]))
     return _loss(y, p)

@@ -87,8 +87,8 @@ def _cron_part(part: str, low: int, high: int, words: tuple[str, ...]) -> bool:
     numbers = [_cron_number(text, low, words) for text in (first, last) if text]
     inside = all(number is not None and low <= number <= high for number in numbers)
     ordered = len(numbers) < 2 or (inside and (numbers[0] or 0) <= (numbers[1] or 0))
-    # A step needs something to step through: */15 or 8-18/2.
-    return inside and ordered and (step is None or (int(step) > 0 and (first is None or last is not None)))
+    # A step needs something to step through, */15 or 8-18/2, and one beyond the range would fire more often than it says.
+    return inside and ordered and (step is None or (0 < int(step) <= high - low and (first is None or last is not None)))
 
 
 def _cron_number(text: str, low: int, words: tuple[str, ...]) -> int | None:

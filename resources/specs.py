@@ -8,6 +8,7 @@ import dataclasses
 import json
 import math
 import re
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -290,3 +291,7 @@ def _keys(steps: Steps) -> tuple[str, ...]:
 def _description(steps: Steps) -> str:
     text = next(str(field.metadata["description"]) for field in dataclasses.fields(_kind_at(steps[:-1])) if field.name == steps[-1])
     return text[:1].lower() + text[1:].rstrip(".")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema_json())

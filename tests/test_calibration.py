@@ -56,12 +56,15 @@ def test_below_fifty_of_a_class_nothing_is_fitted(flip: bool) -> None:
     assert fit_calibration(truth / 3, 1 - y if flip else y, folds).calibration.kind == "identity"
 
 
-@pytest.mark.parametrize("rising", [lambda p: 1 - (1 - p) ** 4, lambda p: p**4])
-def test_no_coefficient_is_ever_negative(rising: object) -> None:
-    truth, y, folds = outcomes()
-    found = fit_calibration(rising(0.2 + 0.6 * truth), y, folds).calibration  # type: ignore[operator]
+@pytest.mark.parametrize(("a", "b", "zero"), [(-0.5, 3.0, "a"), (3.0, -0.5, "b")])
+def test_a_coefficient_that_would_be_negative_is_zero_and_the_other_fitted_again(a: float, b: float, zero: str) -> None:
+    random = np.random.default_rng(2)
+    p = random.uniform(0.02, 0.98, size=4000)
+    y = (random.random(4000) < 1 / (1 + np.exp(-(a * np.log(p) - b * np.log1p(-p))))).astype(np.int8)
+    found = fit_calibration(p, y, np.arange(4000) % 5).calibration
     assert found.kind == "beta"
-    assert min(found.a, found.b) >= 0
+    assert getattr(found, zero) == 0
+    assert found.a + found.b == pytest.approx(3, abs=0.5)
 
 
 def test_a_reversed_order_is_not_turned() -> None:

@@ -85,6 +85,13 @@ def test_the_branch_not_taken_does_not_make_the_result_missing() -> None:
     assert expression.evaluate({"a": np.array([2.0]), "nothing": np.array([NAN])}).tolist() == [2.0]
 
 
+@pytest.mark.parametrize("text", ["min(a, b)", "max(a, b)", "min(b, a)", "max(b, a)", "-a", "abs(a)", "sqrt(a)", "a + b", "log1p(a)"])
+def test_the_sign_of_zero_is_the_same_in_a_batch_and_a_row(text: str) -> None:
+    expression = compile_expression(text)
+    batch = expression.evaluate({"a": np.array([-0.0]), "b": np.array([0.0])})
+    assert math.copysign(1, batch[0]) == math.copysign(1, expression.evaluate_row({"a": -0.0, "b": 0.0}))
+
+
 def test_columns_are_named_once_as_first_written() -> None:
     assert compile_expression("`Day Charge` + b - `day charge` * min(b, c)").columns == ("Day Charge", "b", "c")
 

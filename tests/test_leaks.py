@@ -10,10 +10,12 @@ import pyarrow as pa
 import pytest
 
 from churn_model.dataset import Dataset, Label
-from churn_model.leaks import CERTAIN_AUC, SUSPECT_AUC, Leak, certain_leaks, suspected_leaks, univariate_auc
+from churn_model.leaks import CERTAIN_AUC, SUSPECT_AUC, Leak, certain_leaks, folds_of, suspected_leaks, univariate_auc
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 N = 3000
+HASHES = np.random.default_rng(9).integers(0, 2**63, 10_000).astype(np.uint64)
+FOLD = (HASHES[:N] % np.uint64(5)).astype(np.int64)
 
 
 def text(values: Any) -> Any:
@@ -27,6 +29,7 @@ def table(n: int = N, seed: int = 0, **more: Any) -> pa.Table:
     y = (rng.random(n) < 1 / (1 + np.exp(-(0.9 * calls - 1.2 * tenure - 2.5)))).astype(np.int8)
     columns: dict[str, Any] = {
         "_id": pa.array([f"C{number}" for number in range(n)]),
+        "_hash": pa.array(HASHES[:n]),
         "_as_of": pa.array([date(2026, 1, 1)] * n),
         "_label": pa.array(y),
         "tenure": pa.array(tenure),
@@ -152,9 +155,21 @@ def test_names_that_speak_of_leaving_are_suspected(name: str, suspected: bool) -
 def test_a_column_that_differs_in_every_row_tells_nothing_by_itself() -> None:
     rows = table()
     y = np.asarray(rows["_label"])
-    assert univariate_auc(text(range(N)), y) == pytest.approx(0.5, abs=0.03)
-    assert univariate_auc(pa.array(np.random.default_rng(5).normal(size=N)), y) == pytest.approx(0.5, abs=0.05)
-    assert univariate_auc(pa.array([None] * N, pa.float64()), y) == pytest.approx(0.5)
+    assert univariate_auc(text(range(N)), y, FOLD) == pytest.approx(0.5, abs=0.03)
+    assert univariate_auc(pa.array(np.random.default_rng(5).normal(size=N)), y, FOLD) == pytest.approx(0.5, abs=0.05)
+    assert univariate_auc(pa.array([None] * N, pa.float64()), y, FOLD) == pytest.approx(0.5)
+
+
+def test_rows_without_a_hash_are_looked_at_too() -> None:
+    rows = table(outcome_note=half).drop_columns(["_hash"])
+    assert found(suspected_leaks(rows, dataset(), threads=1)) == {"outcome note": "explains_too_much"}
+
+
+def test_what_names_a_customer_in_several_rows_tells_nothing_either() -> None:
+    customer = np.repeat(np.arange(N // 3), 3)
+    y = np.repeat(np.random.default_rng(6).random(N // 3) < 0.3, 3)
+    rows = pa.table({"_hash": pa.array(HASHES[customer])})
+    assert univariate_auc(text(customer), y, folds_of(rows)) == pytest.approx(0.5, abs=0.03)
 
 
 def real(file: str, label: str, positive: str, skip: tuple[str, ...]) -> tuple[pa.Table, Dataset]:
@@ -162,7 +177,10 @@ def real(file: str, label: str, positive: str, skip: tuple[str, ...]) -> tuple[p
         pytest.skip("needs the real files in shared/data")
     with (DATA / file).open(newline="") as lines:
         rows = list(csv.DictReader(lines))
-    columns: dict[str, Any] = {"_label": pa.array([int(row[label] == positive) for row in rows], pa.int8())}
+    columns: dict[str, Any] = {
+        "_hash": pa.array(HASHES[: len(rows)]),
+        "_label": pa.array([int(row[label] == positive) for row in rows], pa.int8()),
+    }
     for name in rows[0]:
         if name == label or name in skip:
             continue
@@ -193,6 +211,6 @@ def test_on_real_tables_exactly_the_known_leaks_are_suspected(name: str) -> None
 
 def test_strong_honest_columns_of_real_tables_are_near_the_limits_that_were_fitted_on_them() -> None:
     rows, _ = real("synthetic_churn.csv", "Churn?", "True.", ("Phone",))
-    assert univariate_auc(rows["Day Mins"].combine_chunks(), np.asarray(rows["_label"])) == pytest.approx(0.838, abs=0.01)
+    assert univariate_auc(rows["Day Mins"].combine_chunks(), np.asarray(rows["_label"]), folds_of(rows)) == pytest.approx(0.838, abs=0.01)
     rows, _ = real("leads.csv", "Converted", "1", ())
-    assert univariate_auc(rows["Total Time Spent on Website"].combine_chunks(), np.asarray(rows["_label"])) < SUSPECT_AUC
+    assert univariate_auc(rows["Total Time Spent on Website"].combine_chunks(), np.asarray(rows["_label"]), folds_of(rows)) < SUSPECT_AUC

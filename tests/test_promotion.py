@@ -134,6 +134,10 @@ def test_no_signal_is_said_so() -> None:
     assert not fact(found, "ranks_leavers_better_than_chance").holds
 
 
+def test_an_auc_above_one_half_that_may_be_chance_is_no_signal() -> None:
+    assert decide(evidence(replace(good(), auc_lower_99=0.5))).outcome == "refused"
+
+
 def test_signal_without_money_says_what_is_cheaper() -> None:
     ranks = rows(0, 1000, 0.3)
     y = ranks.y | (np.random.default_rng(1).random(1000) < 0.3)

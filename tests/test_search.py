@@ -15,7 +15,7 @@ from churn_model.search import HIGHER_IS_BETTER, Material, Part, Trial, judged, 
 ALL: tuple[Family, ...] = ("boosted_trees", "random_forest", "linear")
 
 
-def material(n: int = 600, families: tuple[Family, ...] = ALL) -> Material:
+def material(n: int = 300, families: tuple[Family, ...] = ALL) -> Material:
     random = np.random.default_rng(11)
     x = random.normal(size=(n, 4)).astype(np.float32)
     y = (x[:, 0] * x[:, 1] + x[:, 2] + random.normal(size=n) > 0.7).astype(np.int8)
@@ -25,9 +25,9 @@ def material(n: int = 600, families: tuple[Family, ...] = ALL) -> Material:
 
 
 def test_the_leaderboard_is_the_same_for_any_number_of_workers() -> None:
-    settings = Search(families=ALL, trials=9, parallel=3)
-    boards = [search(material(), settings, seed=1, threads=threads) for threads in (1, 2, 3)]
-    assert boards[0] == boards[1] == boards[2]
+    settings = Search(families=ALL, trials=6, parallel=3)
+    boards = [search(material(), settings, seed=1, threads=threads) for threads in (1, 3)]
+    assert boards[0] == boards[1]
 
 
 def test_another_seed_is_another_search() -> None:
@@ -58,12 +58,15 @@ def test_equal_trials_are_ordered_by_their_number() -> None:
 
 
 def test_a_trial_is_judged_as_its_model_would_be_fitted() -> None:
-    # One part of few rows: no calibration, so that the metric is that of the model's own probabilities.
+    # So few rows are held out that there is no calibration: the metric is that of the models' own probabilities.
     data = material(160, ("boosted_trees",))
-    data = dataclasses.replace(data, parts=(Part(fit=np.arange(80), held=np.arange(80, 160)),))
+    data = dataclasses.replace(
+        data, parts=(Part(fit=np.arange(80), held=np.arange(80, 120)), Part(fit=np.arange(60), held=np.arange(120, 160)))
+    )
     best = search(data, Search(trials=2), seed=5, threads=1)[0]
     x, y = data.encoded["boosted_trees"], data.y
-    p = fit_model(x[:80], y[:80], best.hyperparameters, seed=5, threads=1).probabilities(x[80:])
+    first, second = (fit_model(x[:size], y[:size], best.hyperparameters, seed=5, threads=1) for size in (80, 60))
+    p = np.concatenate([first.probabilities(x[80:120]), second.probabilities(x[120:])])
     assert best.metrics["log_loss"] == pytest.approx(log_loss(y[80:], p), abs=1e-12)
 
 
