@@ -6,6 +6,7 @@ from typing import Any
 
 from pyarrow import csv
 
+from churn_assets.assets.evaluation import PAGE
 from churn_assets.assets.lists import LIST
 from churn_assets.stage import published
 from churn_model.dataset import Dataset
@@ -13,8 +14,6 @@ from churn_model.errors import ChurnError
 from churn_model.promotion import assumption, dollars
 from resources.pointers import read_batch, read_champion, read_current
 from resources.wiring import Ports
-
-PAGE = "report.html"
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,9 @@ def read_header(stream: BinaryIO) -> Header:
     best = max(((*ended, delimiter) for ended, delimiter in readings if ended), key=lambda reading: reading[0], default=None)
     # One column only, where another delimiter would open a quote for ever, is that other delimiter's broken header.
     if best is None or (best[0] == 1 and not all(ended for ended, _ in readings)):
-        raise InputError(problem(expected="a header line", found="a quote that is not closed, or no end", todo="land the file with a header"))
+        raise InputError(
+            problem(expected="a header line", found="a quote that is not closed, or no end", todo="land the file with a header")
+        )
     _, end, delimiter = best
     names = _names(text[start:end], Grammar(delimiter))
     return Header(names, delimiter, min(end, len(head)), len(_LINE_END.findall(text, begin, end)))

@@ -90,11 +90,10 @@ def _width(feature: Feature, schema: FeatureSchema, family: Family) -> int:
 def _part(batch: pa.RecordBatch, feature: Feature, schema: FeatureSchema, family: Family) -> _Numbers | _Categories:
     if feature.kind == "category":
         return _categories(column_named(batch, feature.name), feature, one_hot=_one_hot(feature, schema, family))
+    write = _standardised(feature) if family == "linear" else _plain
     if feature.expression is not None:
-        values = derive(batch, feature.name, feature.expression)
-    else:
-        values = as_numbers(column_named(batch, feature.name), feature.name)
-    return _Numbers(values, _standardised(feature) if family == "linear" else _plain)
+        return _Numbers(derive(batch, feature.name, feature.expression), write)
+    return _Numbers(as_numbers(column_named(batch, feature.name), feature.name), write)
 
 
 def _plain(values: npt.NDArray[np.float64], out: Encoded) -> None:

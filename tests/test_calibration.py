@@ -64,7 +64,7 @@ def test_a_coefficient_that_would_be_negative_is_zero_and_the_other_fitted_again
     found = fit_calibration(p, y, np.arange(4000) % 5).calibration
     assert found.kind == "beta"
     assert getattr(found, zero) == 0
-    assert found.a + found.b == pytest.approx(3, abs=0.5)
+    assert found.a + found.b == pytest.approx(2, abs=0.3)  # not the 3 it had beside the negative one
 
 
 def test_a_reversed_order_is_not_turned() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from churn_assets.shown import MODEL_TEAM, retrain_freshness
 from churn_assets.stage import Claim, check_results, now, published, required, said_plainly
 from churn_model.dataset import Dataset, seconds
 from churn_model.errors import ChurnError
@@ -41,6 +42,8 @@ def champion_model(dataset: Dataset) -> dg.AssetsDefinition:
         key=key,
         deps=[[dataset.name, "tuned_model"], [dataset.name, "evaluation_report"]],
         group_name=dataset.name,
+        owners=MODEL_TEAM,
+        freshness_policy=retrain_freshness(dataset),
         kinds={"xgboost"},
         description="The model that scores. It is replaced only by a candidate that has proved itself better on rows that neither has seen.",
         check_specs=[claim.spec(key) for claim in CLAIMS],

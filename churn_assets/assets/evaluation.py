@@ -1,11 +1,21 @@
 """The evaluation report: candidate and champion on the untouched test rows, and what the gate makes of it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 
+from churn_assets.assets.champion import age_seconds
+from churn_assets.reports import PageFacts, page, plots
+from churn_assets.shown import MODEL_TEAM, plot, records_table, retrain_freshness
 from churn_assets.stage import Made, make, materialized, published, required, said_plainly
-from churn_model.dataset import Dataset
+from churn_model.dataset import Dataset, seconds
+from churn_model.errors import ChurnError
 from resources.pointers import Champion, Current, current_key, read_champion, show
-from resources.ports import Lake, Runner
+from resources.ports import MANIFEST, Lake, Manifest, Runner, StepReport
+
+PAGE = "report.html"
+_SEGMENTS = {"column": "string", "value": "string", "rows": "int", "predicted": "float", "observed": "float", "surprise": "float"}
 
 
 def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
@@ -15,6 +25,8 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
         key=[dataset.name, "evaluation_report"],
         deps=[[dataset.name, "preprocessed_splits"], [dataset.name, "tuned_model"]],
         group_name=dataset.name,
+        owners=MODEL_TEAM,
+        freshness_policy=retrain_freshness(dataset),
         kinds={"html"},
         description="Candidate and champion on the same untouched test rows: what each costs and saves, how well it ranks and is calibrated, "
         "why it says what it says; as metrics with intervals and as one HTML page.",
@@ -36,9 +48,10 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
                     "tuned_model": model.version,
                     "champion": champion.version if champion else "none",
                 },
+                beside=lambda report: _page(_facts(lake, dataset, report, splits, model, champion)),
             )
             show(lake, current_key(dataset.name, "evaluation_report"), made.current)
-            return materialized(made, lake, (), {"candidate": model.version, "champion": champion.version if champion else "none yet"})
+            return materialized(made, lake, (), _metadata(lake, made, model, champion))
 
     return asset
 
@@ -50,3 +63,56 @@ def _judged_before(lake: Lake, model: Current, champion: Champion | None) -> Mad
     report = published(lake, champion.evaluation)
     version = champion.evaluation.rstrip("/").rpartition("/")[2]
     return Made(version, champion.evaluation, report, reused=True) if report else None
+
+
+def _facts(lake: Lake, dataset: Dataset, report: StepReport, splits: Current, model: Current, champion: Champion | None) -> PageFacts:
+    """All that the page shows, gathered from the reports upstream."""
+    table = required(lake, dataset, "raw_customers")
+    is_old = champion is not None and age_seconds(champion) > seconds(dataset.gate.max_age)
+    decision = report.detail["decision_when_old" if is_old else "decision"]
+    return PageFacts(
+        dataset=dataset,
+        evaluation=report,
+        training=_said(lake, model),
+        table=_said(lake, table),
+        splits=_said(lake, splits),
+        versions={
+            "raw_customers": table.version,
+            "preprocessed_splits": splits.version,
+            "tuned_model": model.version,
+            "champion": champion.version if champion else "none yet",
+        },
+        looks=_looks(lake, dataset, splits) + 1,
+        outcome=decision["outcome"],
+        reason=decision["reason"],
+    )
+
+
+def _said(lake: Lake, current: Current) -> StepReport:
+    report = published(lake, current.prefix)
+    if report is None:
+        raise ChurnError(f"expected a published version at {current.prefix}; found none; run the job again")
+    return report
+
+
+def _looks(lake: Lake, dataset: Dataset, splits: Current) -> int:
+    """How many published evaluations have used these splits' test rows."""
+    keys = [entry.key for entry in lake.entries(f"{dataset.name}/evaluation_report/") if entry.key.endswith(MANIFEST)]
+    return sum(Manifest.from_json(lake.read(key)).upstream.get("preprocessed_splits") == splits.version for key in keys)
+
+
+def _page(facts: PageFacts) -> Mapping[str, bytes]:
+    """The page and its plots as files of the version."""
+    pictures = plots(facts)
+    return {PAGE: page(facts, pictures).encode(), **{f"plots/{name}.png": png for name, png in pictures.items()}}
+
+
+def _metadata(lake: Lake, made: Made, model: Current, champion: Champion | None) -> dict[str, Any]:
+    plots_shown = {name: plot(lake.read(f"{made.prefix}plots/{name}.png")) for name in ("cost_curve", "calibration", "reasons")}
+    return {
+        "report": dg.MetadataValue.path(lake.uri(made.prefix + PAGE)),
+        "candidate": model.version,
+        "champion": champion.version if champion else "none yet",
+        "segments": records_table(made.report.detail["segments"], _SEGMENTS),
+        **plots_shown,
+    }

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pyarrow import csv
 
 from churn_assets.assets.predictions import taken_up
+from churn_assets.shown import RETENTION_TEAM, column_schema, lineage, records_table
 from churn_assets.spreadsheet import csv_bytes
 from churn_assets.stage import Made, materialized, now, published, required, said_plainly
 from churn_model.dataset import Dataset, seconds
@@ -36,6 +37,7 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         key=[dataset.name, "retention_list"],
         deps=[[dataset.name, "batch_predictions"]],
         group_name=dataset.name,
+        owners=RETENTION_TEAM,
         kinds={"csv", "parquet"},
         partitions_def=batches_of(dataset),
         description="Whom to contact, best expected saving first, after opt-outs and recent contacts, within budget and capacity. "
@@ -50,7 +52,7 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
             made = _made(lake, dataset, record, predictions, earlier)
             tables.publish(dataset.name, "retention_list", made.version, made.prefix + "assignments/", batch)
             show(lake, current_key(dataset.name, f"retention_list/{batch}"), made.current)
-            return materialized(made, lake, (), _metadata(lake, made))
+            return materialized(made, lake, (), _metadata(lake, made, dg.AssetKey([dataset.name, "batch_predictions"])))
 
     return asset
 
@@ -153,18 +155,17 @@ def _report(chosen: Targeting, files: Mapping[str, PublishedFile]) -> bytes:
     return json.dumps(said, sort_keys=True).encode()
 
 
-def _metadata(lake: Lake, made: Made) -> dict[str, Any]:
-    """The first rows as a table, ids and reasons as they are, and where the list lies."""
-    first = csv.read_csv(io.BytesIO(lake.read(made.prefix + LIST))).slice(0, 10) if made.report.files[LIST].rows else None
-    metadata: dict[str, Any] = {
+def _metadata(lake: Lake, made: Made, source: dg.AssetKey) -> dict[str, Any]:
+    """The first rows as a table, and where the list lies."""
+    contacts = csv.read_csv(io.BytesIO(lake.read(made.prefix + LIST)))
+    first = [{name: None if value is None else str(value) for name, value in row.items()} for row in contacts.slice(0, 10).to_pylist()]
+    return {
+        "dagster/row_count": contacts.num_rows,
+        "dagster/column_schema": column_schema({field.name: str(field.type) for field in contacts.schema}),
+        "dagster/column_lineage": lineage(source, {name: [name] for name in contacts.column_names if name != "rank"}),
         "list": dg.MetadataValue.path(lake.uri(made.prefix + LIST)),
-        "dagster/row_count": made.report.files[LIST].rows,
+        "first contacts": records_table(first, dict.fromkeys(contacts.column_names, "string")),
     }
-    if first is not None:
-        columns = [dg.TableColumn(name, "string") for name in first.column_names]
-        records = [dg.TableRecord({name: "" if value is None else str(value) for name, value in row.items()}) for row in first.to_pylist()]
-        metadata["first contacts"] = dg.MetadataValue.table(records=records, schema=dg.TableSchema(columns=columns))
-    return metadata
 
 
 def _table(lake: Lake, key: str, columns: list[str] | None = None) -> pa.Table:

@@ -1,13 +1,15 @@
 """The tuned model: searched, calibrated, fitted, bundled."""
 
-from typing import Any
 
 import dagster as dg
 
+from churn_assets.shown import MODEL_TEAM, records_table, retrain_freshness
 from churn_assets.stage import make, materialized, required, said_plainly
 from churn_model.dataset import Dataset
 from resources.pointers import current_key, show
 from resources.ports import Lake, Runner
+
+_LEADERBOARD = dict.fromkeys(("number", "family", "rounds", "log_loss", "auc", "brier", "cost", "f1"), "float") | {"family": "string"}
 
 
 def tuned_model(dataset: Dataset) -> dg.AssetsDefinition:
@@ -17,6 +19,8 @@ def tuned_model(dataset: Dataset) -> dg.AssetsDefinition:
         key=[dataset.name, "tuned_model"],
         deps=[[dataset.name, "preprocessed_splits"]],
         group_name=dataset.name,
+        owners=MODEL_TEAM,
+        freshness_policy=retrain_freshness(dataset),
         kinds={"xgboost"},
         description=f"The best of {dataset.search.trials} trials by {dataset.search.metric} on validation, calibrated out of fold, "
         "refitted on train and validation, and bundled with all that scoring needs.",
@@ -34,14 +38,6 @@ def tuned_model(dataset: Dataset) -> dg.AssetsDefinition:
                 upstream={"preprocessed_splits": splits.version},
             )
             show(lake, current_key(dataset.name, "tuned_model"), made.current)
-            return materialized(made, lake, (), {"leaderboard": _leaderboard(made.report.detail["leaderboard"])})
+            return materialized(made, lake, (), {"leaderboard": records_table(made.report.detail["leaderboard"][:20], _LEADERBOARD)})
 
     return asset
-
-
-def _leaderboard(trials: list[dict[str, Any]]) -> dg.TableMetadataValue:
-    """The best trials as a table: values are text where families differ in what they have."""
-    names = ["number", "family", "rounds", "log_loss", "auc", "brier", "cost", "f1"]
-    records = [dg.TableRecord({name: trial[name] for name in names}) for trial in trials[:20]]
-    columns = [dg.TableColumn(name, "string" if name == "family" else "float") for name in names]
-    return dg.MetadataValue.table(records=records, schema=dg.TableSchema(columns=columns))

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from churn_assets.shown import MODEL_TEAM, column_schema, lineage
 from churn_assets.stage import Claim, check_results, make, materialized, passed, said_plainly
 from churn_model.dataset import Dataset
 from churn_model.errors import ChurnError
@@ -20,6 +21,7 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
         key=key,
         deps=[[dataset.name, "raw_batch"]],
         group_name=dataset.name,
+        owners=MODEL_TEAM,
         kinds={"xgboost", "parquet"},
         partitions_def=batches_of(dataset),
         description="For each row of the batch the calibrated probability that the customer leaves, whether to contact him, "
@@ -43,7 +45,13 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
             if passed(results):
                 tables.publish(dataset.name, "batch_predictions", made.version, made.prefix + "predictions/", batch)
                 show(lake, current_key(dataset.name, f"batch_predictions/{batch}"), made.current)
-            return materialized(made, lake, results, {"dagster/row_count": made.report.counts["rows"], "champion": record.champion.version})
+            metadata = {
+                "dagster/row_count": made.report.counts["rows"],
+                "dagster/column_schema": column_schema(made.report.detail["columns"]),
+                "dagster/column_lineage": lineage(dg.AssetKey([dataset.name, "raw_batch"]), made.report.detail["lineage"]),
+                "champion": record.champion.version,
+            }
+            return materialized(made, lake, results, metadata)
 
     return asset
 

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from churn_assets.shown import DATA_TEAM, column_schema, lineage, retrain_freshness
 from churn_assets.stage import Claim, check_results, make, materialized, passed, required, said_plainly
 from churn_model.dataset import Dataset
 from resources.pointers import current_key, show
@@ -21,6 +22,8 @@ def preprocessed_splits(dataset: Dataset) -> dg.AssetsDefinition:
         key=key,
         deps=[[dataset.name, "raw_customers"]],
         group_name=dataset.name,
+        owners=DATA_TEAM,
+        freshness_policy=retrain_freshness(dataset),
         kinds={"parquet"},
         description=f"Train, validation and test, divided by {dataset.split.by} and written in the order of the customers' hashes. "
         "The test split decides promotion and nothing else.",
@@ -41,6 +44,12 @@ def preprocessed_splits(dataset: Dataset) -> dg.AssetsDefinition:
             results = check_results(CLAIMS, made.report.checks)
             if passed(results):
                 show(lake, current_key(dataset.name, "preprocessed_splits"), made.current)
-            return materialized(made, lake, results, {"dagster/row_count": sum(made.report.counts.values())})
+            columns = made.report.detail["columns"]
+            metadata = {
+                "dagster/row_count": sum(made.report.counts.values()) - made.report.counts["unused"],
+                "dagster/column_schema": column_schema(columns),
+                "dagster/column_lineage": lineage(dg.AssetKey([dataset.name, "raw_customers"]), {name: [name] for name in columns}),
+            }
+            return materialized(made, lake, results, metadata)
 
     return asset

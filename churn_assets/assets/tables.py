@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from churn_assets.shown import DATA_TEAM, column_schema, records_table, retrain_freshness
 from churn_assets.stage import (
     Claim,
     Made,
@@ -38,6 +39,8 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         group_name=dataset.name,
+        owners=DATA_TEAM,
+        freshness_policy=retrain_freshness(dataset),
         kinds={"duckdb", "parquet"},
         description=f"Every record that landed in landing/{dataset.name}/train as a typed row, or in quarantine with file, line, column and reason.",
         check_specs=[claim.spec(key) for claim in claims],
@@ -71,6 +74,7 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         group_name=dataset.name,
+        owners=DATA_TEAM,
         kinds={"duckdb", "parquet"},
         partitions_def=batches_of(dataset),
         description="A landed batch as typed rows or quarantine. The champion is resolved here, once, so that a promotion meanwhile changes nothing.",
@@ -126,14 +130,11 @@ def _training_files(lake: Lake, tables: Tables, dataset: Dataset) -> tuple[list[
 
 
 def _table_metadata(made: Made) -> dict[str, Any]:
-    kinds = made.report.detail["kinds"]
-    columns = [dg.TableColumn(name, "double" if kind == "number" else "string") for name, kind in kinds.items()]
-    reasons = [dg.TableRecord({"reason": reason, "records": count}) for reason, count in made.report.detail["reasons"].items()]
     metadata: dict[str, Any] = {
         "dagster/row_count": made.report.counts["rows"],
-        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "dagster/column_schema": column_schema(made.report.detail["columns"]),
     }
-    if reasons:
-        schema = dg.TableSchema(columns=[dg.TableColumn("reason", "string"), dg.TableColumn("records", "int")])
-        metadata["quarantine"] = dg.MetadataValue.table(records=reasons, schema=schema)
+    if made.report.counts["quarantined"]:
+        reasons = [{"reason": reason, "records": count} for reason, count in made.report.detail["reasons"].items()]
+        metadata["quarantine"] = records_table(reasons, {"reason": "string", "records": "int"})
     return metadata

@@ -4,6 +4,8 @@ Inputs: `landed` (files under their whole keys), `bundle` (a published model; ab
 Result: `rows/part-0.parquet`, `quarantine/part-0.parquet`.
 """
 
+import pyarrow.parquet as pq
+
 from churn_model.bundle import read_bundle
 from churn_model.ingest import Ingested, LandedFile, ingest
 from churn_model.steps.layout import Check, Layout, Report, run_step
@@ -25,7 +27,8 @@ def step(layout: Layout) -> Report:
     if made.positives is not None:
         counts["positives"] = made.positives
         checks.append(_classes(made.positives, made.rows))
-    detail = {"kinds": made.kinds, "ignored_columns": list(made.ignored_columns), "reasons": made.reasons}
+    columns = {field.name: str(field.type) for field in pq.read_schema(layout.result / "rows" / "part-0.parquet")}
+    detail = {"kinds": made.kinds, "columns": columns, "ignored_columns": list(made.ignored_columns), "reasons": made.reasons}
     return Report(counts=counts, checks=checks, detail=detail)
 
 

@@ -32,7 +32,11 @@ def step(layout: Layout) -> Report:
     return Report(
         counts=counts,
         checks=[_integrity(problems, counts), _no_leak(certain)],
-        detail={"leaks": [_told(leak) for leak in certain], "suspects": [_told(leak) for leak in suspects]},
+        detail={
+            "columns": {field.name: str(field.type) for field in train.schema},
+            "leaks": [_told(leak) for leak in certain],
+            "suspects": [_told(leak) for leak in suspects],
+        },
     )
 
 

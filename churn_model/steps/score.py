@@ -5,7 +5,8 @@ Inputs: `rows` (a published `raw_batch`), `bundle` (the champion resolved for it
 
 import pyarrow.parquet as pq
 
-from churn_model.bundle import read_bundle
+from churn_model.bundle import Bundle, read_bundle
+from churn_model.explanation import REASONS
 from churn_model.scoring import BLOCK, prediction_schema, score
 from churn_model.steps.layout import Check, Layout, Report, run_step
 
@@ -41,8 +42,27 @@ def step(layout: Layout) -> Report:
                 todo="report this: it is a fault of ours",
             )
         ],
-        detail={"model_version": bundle.version},
+        detail={
+            "model_version": bundle.version,
+            "columns": {field.name: str(field.type) for field in prediction_schema(source.schema_arrow)},
+            "lineage": _lineage(bundle, source.schema_arrow.names),
+        },
     )
+
+
+def _lineage(bundle: Bundle, landed: list[str]) -> dict[str, list[str]]:
+    """Which landed columns each prediction's column is made of."""
+    features, needed = list(bundle.schema.required), list(bundle.required)
+    as_of = {"as_of": ["_as_of"]} if "_as_of" in landed else {}
+    reasons = {f"reason_{rank}": features for rank in range(1, REASONS + 1)}
+    return {
+        "id": ["_id"],
+        **as_of,
+        "churn_probability": features,
+        "will_churn": features + worth,
+        "expected_saving": features + worth,
+        **reasons,
+    }
 
 
 if __name__ == "__main__":
