@@ -59,8 +59,8 @@ def _lineage(bundle: Bundle, landed: list[str]) -> dict[str, list[str]]:
         "id": ["_id"],
         **as_of,
         "churn_probability": features,
-        "will_churn": features + worth,
-        "expected_saving": features + worth,
+        "will_churn": needed,
+        "expected_saving": needed,
         **reasons,
     }
 
