@@ -11,6 +11,9 @@ _DAGSTER_YAML = """\
 # Written once by `churn`; change it as you like. Runs, events and schedules are SQLite files beside this one.
 telemetry:
   enabled: false
+# No invitation over the first page.
+nux:
+  enabled: false
 # A laptop has few cores: more runs than this wait in a queue.
 concurrency:
   runs:

@@ -9,6 +9,7 @@ All that comes from data (names, values, reasons) is untrusted: the template esc
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ _MOST_LISTED = 20
 _ON_PAGE = ("cost_curve", "calibration", "contributions")
 """The other two are tables on the page: sharper, and read aloud."""
 
+_FILTERS = ("usd", "usd_range", "percent", "percent_range", "decimal", "decimal_range", "count", "cutoff", "claim", "one_line", "stays")
 _VERDICTS = {
     "first": ("good", "First champion", "This model scores from now on."),
     "promoted": ("good", "Promoted", "This model replaces the champion and scores from now on."),
@@ -77,27 +79,17 @@ def plots(facts: PageFacts) -> dict[str, bytes]:
 
 def page(facts: PageFacts, pictures: Mapping[str, bytes] | None = None) -> str:
     """The page as HTML. `pictures`: what `plots` returned, where it was called before; the same facts give the same text."""
+    drawn = pictures if pictures is not None else plots(facts)
+    return _template().render(**_shown(facts), pictures={name: _data_uri(drawn[name]) for name in _ON_PAGE})
+
+
+@cache
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        name: getattr(figures, name)
-        for name in (
-            "usd",
-            "usd_range",
-            "percent",
-            "percent_range",
-            "decimal",
-            "decimal_range",
-            "count",
-            "cutoff",
-            "claim",
-            "one_line",
-            "stays",
-        )
-    }
-    drawn = pictures if pictures is not None else plots(facts)
-    return environment.get_template("report.html.j2").render(**_shown(facts), pictures={name: _data_uri(drawn[name]) for name in _ON_PAGE})
+    environment.filters |= {name: getattr(figures, name) for name in _FILTERS}
+    return environment.get_template("report.html.j2")
 
 
 def _data_uri(png: bytes) -> str:

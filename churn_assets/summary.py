@@ -11,7 +11,7 @@ from churn_assets.assets.lists import LIST
 from churn_assets.stage import published
 from churn_model.dataset import Dataset
 from churn_model.errors import ChurnError
-from churn_model.promotion import assumption, dollars
+from churn_model.promotion import assumption, dollars, judged_rows
 from resources.pointers import read_batch, read_champion, read_current
 from resources.wiring import Ports
 
@@ -46,7 +46,7 @@ def report_summary(ports: Ports, dataset: Dataset) -> str:
     found = report.detail["evaluation"]
     money, contacts = found["money"], found["contacts"]
     lines = [
-        f"{dataset.name} predicts who {dataset.label.means}. Judged on {found['rows']:,} customers that the model never saw.",
+        f"{dataset.name} predicts who {dataset.label.means}. Judged on {judged_rows(found['rows'], found['customers'])} that the model never saw.",
         f"  {_saving_line(money)}",
         *(f"    {line}" for line in _success_lines(money)),
         f"  Contacted: {contacts['contacted']:,} of {found['rows']:,}; {contacts['leavers_reached']:,} of {found['leavers']:,} leavers among them"

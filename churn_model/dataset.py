@@ -246,7 +246,7 @@ class Dataset:
 
     @property
     def not_features(self) -> frozenset[str]:
-        """Lower-case names of the columns that are never a feature: id, date, label, split, worth, opt-out, and what the spec ignores."""
+        """Lower-case names of the columns that are never a feature: id, date, label, split, opt-out, and what the spec ignores."""
         named = (self.id, self.as_of, self.label.column, self.split.column, self.list.opt_out, *self.ignore)
         return frozenset(name.lower() for name in named if name)
 

@@ -98,7 +98,7 @@ def _not_usable(candidate: Evaluation, enough: Fact, ranks: Fact, saves: Fact) -
     if not enough.holds:
         return f"too small to judge, {enough.found}. {enough.todo}."
     if not ranks.holds:
-        return f"no signal; on {candidate.rows:,} unseen customers it may rank leavers no better than chance ({ranks.found})."
+        return f"no signal; judged on {judged_rows(candidate.rows, candidate.customers)} it never saw, it may rank leavers no better than chance ({ranks.found})."
     return None if saves.holds else _no_money(candidate)
 
 
@@ -174,6 +174,11 @@ def dollars(amount: float) -> str:
     return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
 
 
+def judged_rows(rows: int, customers: int) -> str:
+    """Judged rows as they read in a sentence: customers, where each has one row."""
+    return f"{customers:,} customers" if rows == customers else f"{rows:,} rows of {customers:,} customers"
+
+
 def assumption(success: float) -> str:
     """What the savings take for granted, to stand beside them."""
     return "if every contacted leaver stays" if success == 1.0 else f"if {success:.0%} of contacted leavers stay"
@@ -183,7 +188,8 @@ def _first(candidate: Evaluation) -> str:
     money = candidate.money
     saving = money.saving_better
     return (
-        f"First champion: on {candidate.rows:,} unseen customers it saves {dollars(saving.low)} to {dollars(saving.high)} a customer "
+        f"First champion: judged on {judged_rows(candidate.rows, candidate.customers)} it never saw, it saves "
+        f"{dollars(saving.low)} to {dollars(saving.high)} a customer "
         f"against contacting {money.better_without_model}, {assumption(money.assumed_success)}. "
         f"It ranks leavers clearly better than chance (AUC {candidate.auc.value:.2f}, at least {candidate.auc_lower_99:.2f})."
     )
@@ -209,7 +215,7 @@ def _against(champion: Champion, gate: Gate, facts: tuple[Fact, ...]) -> Decisio
     if all(fact.holds for fact in better):
         log_loss, cost = comparison.log_loss, comparison.cost
         reason = (
-            f"Promoted: on {comparison.rows:,} unseen customers the candidate predicts better than the champion "
+            f"Promoted: on {comparison.rows:,} rows that neither model saw, the candidate predicts better than the champion "
             f"(log loss {log_loss.candidate:.4f} against {log_loss.champion:.4f}) and "
             f"costs {dollars(cost.candidate)} a customer instead of {dollars(cost.champion)}."
         )
@@ -264,7 +270,7 @@ def _kept(comparison: Comparison, sure: Fact, large: Fact, cheap: Fact) -> str:
     log_loss = comparison.log_loss
     told = f"log loss {log_loss.candidate:.4f} against {log_loss.champion:.4f}"
     if not sure.holds:
-        why = f"the candidate has not proved itself better on {comparison.rows:,} unseen customers ({told})"
+        why = f"the candidate has not proved itself better on {comparison.rows:,} rows that neither model saw ({told})"
     elif not large.holds:
         why = f"the candidate's gain is too small to be worth a change ({told})"
     else:

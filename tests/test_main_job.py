@@ -126,7 +126,7 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     first = project.champion
     assert first is not None
     assert first.outcome == "first"
-    assert "First champion: on" in project.said
+    assert "First champion: judged on" in project.said
     assert "if 60% of contacted leavers stay" in project.said
 
     # Unchanged data: every version is found again, nothing is started, the champion stays.

@@ -92,7 +92,7 @@ def test_the_first_good_model_is_the_first_champion_and_the_reason_names_money_a
     assert all(claim.holds for claim in found.facts)
     for words in (
         "First champion",
-        "1,000 unseen customers",
+        "1,000 customers it never saw",
         "a customer against contacting nobody",
         "if every contacted leaver stays",
         "AUC",
@@ -159,7 +159,11 @@ def test_a_better_candidate_is_promoted() -> None:
 @pytest.mark.parametrize(
     ("found", "fails", "words"),
     [
-        (comparison(log_loss_upper=0.001), "predicts_better_than_the_champion", "has not proved itself better on 1,000 unseen customers"),
+        (
+            comparison(log_loss_upper=0.001),
+            "predicts_better_than_the_champion",
+            "has not proved itself better on 1,000 rows that neither model saw",
+        ),
         (comparison(log_loss=-0.002, log_loss_upper=-0.001), "gain_worth_a_change", "gain is too small to be worth a change"),
         (comparison(cost=0.5), "costs_no_more_than_the_champion", "predicts better but costs more: $40.50 against $40.00"),
     ],

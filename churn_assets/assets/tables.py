@@ -76,6 +76,7 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
         group_name=dataset.name,
         owners=DATA_TEAM,
         kinds={"duckdb", "parquet"},
+        deps=[[dataset.name, "champion_model"]],
         partitions_def=batches_of(dataset),
         description="A landed batch as typed rows or quarantine. The champion is resolved here, once, so that a promotion meanwhile changes nothing.",
         check_specs=[claim.spec(key) for claim in claims],
