@@ -51,7 +51,6 @@ check: setup-dev ## lint, types, architecture
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m benchmarks.check_install
 
 fix: setup-dev ## mend what can be mended by itself
 	$(BIN)/ruff check --fix .

@@ -36,7 +36,7 @@ _UNDER = {"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1}
 _STYLE = {
     "font.family": _FONT,
     "font.size": 10,
-    "text.parse_math": True,
+    "text.parse_math": False,
     "text.usetex": False,
     "text.color": _INK,
     "axes.edgecolor": _GREY,

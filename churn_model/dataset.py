@@ -61,7 +61,9 @@ class Split:
     """How rows are divided into train, validation and test."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
-    by: Literal["hash", "column", "time"] = field(default="hash", metadata=_about("hash: by hashed id. column: a column says it. time: by as_of, later rows are tested."))
+    by: Literal["hash", "column", "time"] = field(
+        default="hash", metadata=_about("hash: by hashed id. column: a column says it. time: by as_of, later rows are tested.")
+    )
     column: str | None = field(default=None, metadata=_about("With `by: column`: the column that holds train, validation or test."))
     validation: float = field(default=0.2, metadata=_about("Share of rows that chooses hyperparameters."))
     test: float = field(default=0.1, metadata=_about("Share of rows that decides promotion and nothing else."))
@@ -91,7 +93,9 @@ class Contact:
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
     cost: float = field(metadata=_about("Money that one contact costs, offer included."))
-    success: float = field(default=1.0, metadata=_about("Share of contacted leavers who stay. 1.0 is an assumption, and is named wherever money is shown."))
+    success: float = field(
+        default=1.0, metadata=_about("Share of contacted leavers who stay. 1.0 is an assumption, and is named wherever money is shown.")
+    )
     value: float | ValueColumn = field(metadata=_about("Money lost when a customer leaves: a number, or {column: name}."))
 
     def __post_init__(self) -> None:
@@ -99,7 +103,10 @@ class Contact:
         _require(
             (self.cost > 0, f"cost: expected more than 0, found {self.cost:g}"),
             (0 < self.success <= 1, f"success: expected a share above 0, up to 1, found {self.success:g}"),
-            (fixed is None or fixed * self.success > self.cost, f"expected value x success above cost, found {fixed} x {self.success:g} against {self.cost:g}: contacting never pays"),
+            (
+                fixed is None or fixed * self.success > self.cost,
+                f"expected value x success above cost, found {fixed} x {self.success:g} against {self.cost:g}: contacting never pays",
+            ),
         )
 
 
@@ -113,14 +120,22 @@ class Costs:
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
     false_negative: float = field(default=500.0, metadata=_about("Left, and was not contacted."))
     false_positive: float = field(default=100.0, metadata=_about("Would have stayed, and was contacted."))
-    true_positive: float = field(default=100.0, metadata=_about("Would have left, and was contacted. As low as a contact: every contact works."))
+    true_positive: float = field(
+        default=100.0, metadata=_about("Would have left, and was contacted. As low as a contact: every contact works.")
+    )
     true_negative: float = field(default=0.0, metadata=_about("Stayed, and was not contacted."))
     contact: Contact | None = field(default=None, metadata=_about("Instead of the four cells."))
 
     def __post_init__(self) -> None:
         _require(
-            (self.false_positive > self.true_negative, f"expected false_positive above true_negative, found {self.false_positive:g} and {self.true_negative:g}"),
-            (self.false_negative > self.true_positive, f"expected false_negative above true_positive, found {self.false_negative:g} and {self.true_positive:g}"),
+            (
+                self.false_positive > self.true_negative,
+                f"expected false_positive above true_negative, found {self.false_positive:g} and {self.true_negative:g}",
+            ),
+            (
+                self.false_negative > self.true_positive,
+                f"expected false_negative above true_positive, found {self.false_negative:g} and {self.true_positive:g}",
+            ),
         )
 
     @property
@@ -175,7 +190,10 @@ class Gate:
     """When a candidate replaces the champion."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
-    promotion: Literal["better", "not_worse"] = field(default="better", metadata=_about("better: it must prove so. not_worse: once the champion is older than max_age, enough not to be worse."))
+    promotion: Literal["better", "not_worse"] = field(
+        default="better",
+        metadata=_about("better: it must prove so. not_worse: once the champion is older than max_age, enough not to be worse."),
+    )
     max_age: str = field(default="28d", metadata=_about("With `promotion: not_worse`."))
 
     def __post_init__(self) -> None:
@@ -214,7 +232,10 @@ class Source:
 
     def __post_init__(self) -> None:
         _require(
-            (self.table is None or re.fullmatch(r"[^.`\"]+\.[^.`\"]+", self.table) is not None, f"table: expected database.table, found {self.table!r}"),
+            (
+                self.table is None or re.fullmatch(r"[^.`\"]+\.[^.`\"]+", self.table) is not None,
+                f"table: expected database.table, found {self.table!r}",
+            ),
             (self.landing or self.table is not None, "expected landing: true or table: database.table"),
         )
 
@@ -226,15 +247,23 @@ class Dataset:
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
     name: str = field(metadata=_about("The file's name: [a-z][a-z0-9]{1,11}."))
     label: Label = field(metadata=_about("What is predicted."))
-    id: str | None = field(default=None, metadata=_about("The column that names a customer, kept as landed. None: a hash of the row's values."))
-    as_of: str | None = field(default=None, metadata=_about("The snapshot's date, where a customer has several rows. The row key is then (id, as_of)."))
+    id: str | None = field(
+        default=None, metadata=_about("The column that names a customer, kept as landed. None: a hash of the row's values.")
+    )
+    as_of: str | None = field(
+        default=None, metadata=_about("The snapshot's date, where a customer has several rows. The row key is then (id, as_of).")
+    )
     horizon: str = field(default="30d", metadata=_about("How far after as_of the label looks."))
     ignore: tuple[str, ...] = field(default=(), metadata=_about("Columns that are never a feature."))
     known: tuple[str, ...] = field(default=(), metadata=_about("Suspected leaks that you vouch for."))
     types: dict[str, Kind] = field(default_factory=dict, metadata=_about("number or category, where inference is wrong."))
-    derived: dict[str, str] = field(default_factory=dict, metadata=_about("New columns as expressions over others: \"`Day Charge` + `Eve Charge`\"."))
+    derived: dict[str, str] = field(
+        default_factory=dict, metadata=_about('New columns as expressions over others: "`Day Charge` + `Eve Charge`".')
+    )
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict, metadata=_about("Columns that count as one reason."))
-    words: dict[str, str] = field(default_factory=dict, metadata=_about("How a column reads in a reason: \"{value} calls to customer service\"."))
+    words: dict[str, str] = field(
+        default_factory=dict, metadata=_about('How a column reads in a reason: "{value} calls to customer service".')
+    )
     split: Split = field(default_factory=Split, metadata=_about("Train, validation, test."))
     costs: Costs = field(default_factory=Costs, metadata=_about("What a mistake costs."))
     list: RetentionList = field(default_factory=RetentionList, metadata=_about("Whom to contact, at most."))
@@ -260,7 +289,9 @@ class Dataset:
         try:
             built: Dataset = _built(cls, json.loads(text))
         except (TypeError, ValueError, KeyError) as error:
-            raise SpecError(f"expected a resolved dataset as JSON; found something else ({error}); write it with Dataset.to_json") from error
+            raise SpecError(
+                f"expected a resolved dataset as JSON; found something else ({error}); write it with Dataset.to_json"
+            ) from error
         return built
 
 

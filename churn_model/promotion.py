@@ -98,7 +98,8 @@ def _not_usable(candidate: Evaluation, enough: Fact, ranks: Fact, saves: Fact) -
     if not enough.holds:
         return f"too small to judge, {enough.found}. {enough.todo}."
     if not ranks.holds:
-        return f"no signal; judged on {judged_rows(candidate.rows, candidate.customers)} it never saw, it may rank leavers no better than chance ({ranks.found})."
+        judged = judged_rows(candidate.rows, candidate.customers)
+        return f"no signal; judged on {judged} it never saw, it may rank leavers no better than chance ({ranks.found})."
     return None if saves.holds else _no_money(candidate)
 
 

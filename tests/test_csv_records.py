@@ -83,13 +83,15 @@ def test_where_no_quote_is_stray_the_records_are_those_of_pythons_reader(text: s
         assert [row for _, row in rows] == oracle
 
 
-def test_a_quote_that_is_not_closed_within_a_mebibyte_spoils_its_line_alone() -> None:
-    behind = b"4,5,6\n" * 200_000
-    for closing in (b"", b'"'):
-        rows, faults, records = read(b'1,2,"open\n' + behind + closing)
-        assert [fault.line for fault in faults] == ([1] if not closing else [1, 200_002])
-        assert len(rows) == 200_000
-        assert records == len(rows) + len(faults)
+@pytest.mark.parametrize("block_bytes", [1 << 16, BLOCK_BYTES])
+@pytest.mark.parametrize(("closing", "faults", "good"), [(b"", [1], 0), (b'"', [1, 200_002], 0), (b'"\n7,8,9\n', [1, 200_002], 1)])
+def test_a_quote_that_is_not_closed_within_a_mebibyte_spoils_its_line_alone(
+    closing: bytes, faults: list[int], good: int, block_bytes: int
+) -> None:
+    rows, wrong, records = read(b'1,2,"open\n' + b"4,5,6\n" * 200_000 + closing, block_bytes=block_bytes)
+    assert [fault.line for fault in wrong] == faults
+    assert len(rows) == 200_000 + good
+    assert records == len(rows) + len(wrong)
 
 
 def test_a_quoted_value_of_a_mebibyte_is_read() -> None:

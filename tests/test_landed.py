@@ -56,7 +56,7 @@ def test_parquet_is_read_with_the_number_of_each_row(tmp_path: Path) -> None:
         ("t.csv", b"id,x\n\n \n", "t.csv: expected records; found a header alone; remove the file, or land it again"),
         (
             "t.csv",
-            TABLE + b"c,\x00\n",
+            TABLE * 1000 + b"c,\x00\n",
             "t.csv: expected text; found NUL bytes; export the file again as UTF-8 CSV, or name it after what it is",
         ),
         ("t.csv", "id,x\na,1\n".encode("utf-16"), "t.csv: expected UTF-8; found UTF-16 or UTF-32; export the file again as UTF-8"),

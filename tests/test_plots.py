@@ -12,7 +12,7 @@ from churn_assets import plots
 from churn_model.cutoff import GRID
 from churn_model.evaluation import plain
 
-HOSTILE = ["$\\frac{", "<script>alert(1)</script>", "客户 😀 متجر", "=1+1", "\x07\n\t", "x" * 300, ""]
+HOSTILE = ["$\\frac{$", "<script>alert(1)</script>", "客户 😀 متجر", "=1+1", "\x07\n\t", "x" * 300, ""]
 
 
 def evaluation(**contacts: float | None) -> dict[str, Any]:

@@ -1,67 +1,77 @@
-"""Runs `churn` in a process of its own that ends, or waits, at one named call: what a killed run looks like to the next one.
+"""Runs `churn`, or one step, in a process that kills itself or waits at one named call: how a killed run looks to the next one.
 
-Started by path, never imported: `python driver.py '<plan as JSON>' retrain shop`. The code under test knows nothing of it.
+Started by path, never imported: `driver.py '<plan as JSON>' retrain shop`, and as a step's interpreter `driver.py '<plan>' -m churn_model...`.
+The code under test knows nothing of it. A plan: `call` (`module:Class.method` or `module:function`), `match` (a pattern that the call's
+arguments hold), `nth`, `moment` (before or after), `mark` (a file that says it was reached; a plan whose mark is there does nothing any more),
+`then` (kill or wait), `step` (only in that step), `set` (values to put in place of a module's own, such as a patience).
 """
 
 import importlib
 import json
 import os
 import re
+import runpy
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+_LONGEST_WAIT_SECONDS = 300  # a process that waits is ended by its test; this is for a test that died itself
+
 
 def _arm(plan: dict[str, Any]) -> None:
-    """Wrap the call that the plan names, `module:Class.method` or `module:function`."""
     module, _, path = plan["call"].partition(":")
     owner: Any = importlib.import_module(module)
     *outer, name = path.split(".")
     for part in outer:
         owner = getattr(owner, part)
-    original: Callable[..., Any] = getattr(owner, name)
+    original = getattr(owner, name)
     left = plan.get("nth", 1)
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         nonlocal left
-        said = " ".join(str(argument)[:2000] for argument in (*args, *kwargs.values()))
-        if re.search(plan.get("match", ""), said):
-            left -= 1
-            if left == 0:
-                if plan["moment"] == "before":
-                    _reached(plan)
-                result = original(*args, **kwargs)
-                if plan["moment"] == "after":
-                    _reached(plan)
-                return result
-        return original(*args, **kwargs)
+        told = " ".join(str(each)[:2000] for each in (*(args[1:] if outer else args), *kwargs.values()))
+        met = re.search(plan.get("match", ""), told) is not None
+        left -= met
+        stops = met and left == 0
+        if stops and plan["moment"] == "before":
+            _stop(plan)
+        result = original(*args, **kwargs)
+        if stops and plan["moment"] == "after":
+            _stop(plan)
+        return result
 
     setattr(owner, name, wrapped)
 
 
-def _reached(plan: dict[str, Any]) -> None:
-    Path(plan["mark"]).touch()
-    if plan.get("then") == "wait":
-        while not Path(plan["mark"] + ".go").exists():
-            time.sleep(0.05)
-    else:
+def _stop(plan: dict[str, Any]) -> None:
+    mark = Path(plan["mark"])
+    mark.with_suffix(".new").write_text(str(os.getpid()))
+    mark.with_suffix(".new").replace(mark)
+    if plan["then"] == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    end = time.monotonic() + _LONGEST_WAIT_SECONDS
+    while not mark.with_suffix(".go").exists():
+        if time.monotonic() > end:
+            os._exit(1)
+        time.sleep(0.05)
 
 
-def _set(values: dict[str, Any]) -> None:
-    for name, value in values.items():
+def main(plan: dict[str, Any], arguments: list[str]) -> None:
+    for name, value in plan.get("set", {}).items():
         module, _, attribute = name.partition(":")
         setattr(importlib.import_module(module), attribute, value)
+    is_step = arguments[0] == "-m"
+    concerned = plan.get("step", "") == (arguments[1].rpartition(".")[2] if is_step else "")
+    if "call" in plan and concerned and not Path(plan["mark"]).exists():
+        _arm(plan)
+    if is_step:
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.exit(importlib.import_module("churn_assets.cli").main(arguments))
 
 
 if __name__ == "__main__":
-    wanted = json.loads(sys.argv[1])
-    _set(wanted.get("set", {}))
-    if "call" in wanted:
-        _arm(wanted)
-    from churn_assets import cli
-
-    sys.exit(cli.main(sys.argv[2:]))
+    main(json.loads(sys.argv[1]), sys.argv[2:])
