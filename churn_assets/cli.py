@@ -7,15 +7,19 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from rich.console import Console
 
+from churn_assets.terminal import say
 from churn_model.dataset import Dataset
 from churn_model.errors import ChurnError, SpecError
+from churn_model.refusals import refusal, refusal_in
 from resources.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     import dagster as dg
+    from dagster_shared.error import SerializableErrorInfo
 
 DONE, FAILED, MISUSED, NOTHING_PROMOTED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -43,14 +47,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = parsed.command(parsed, read_settings(), console)
     except SpecError as error:
-        errors.print(str(error), highlight=False, markup=False)
+        say(errors, str(error))
         return MISUSED
     except ChurnError as error:
-        errors.print(str(error), highlight=False, markup=False)
+        say(errors, str(error))
         return FAILED
     except KeyboardInterrupt:
         errors.print("Interrupted. What was published stays; the same command goes on from there.")
         return INTERRUPTED
+    except Exception as error:
+        refused = refusal(error)
+        if refused is None:
+            raise
+        say(errors, refused)
+        return FAILED
     return code
 
 
@@ -92,6 +102,31 @@ def _parser() -> argparse.ArgumentParser:
 
     report = command("report", _report, "Say what the last evaluation found, and where its page lies.", "churn report telco")
     report.add_argument("dataset", metavar="DATASET")
+
+    explore = command("explore", _explore, "Run <dataset>_explore: what landed, on one page, before any training.", "churn explore telco")
+    explore.add_argument("dataset", metavar="DATASET")
+
+    compare = command(
+        "compare",
+        _compare,
+        "Run <dataset>_compare: two model versions on the same test rows. Nothing is promoted.",
+        "churn compare telco champion candidate",
+    )
+    compare.add_argument("dataset", metavar="DATASET")
+    compare.add_argument(
+        "first",
+        nargs="?",
+        default="",
+        metavar="VERSION_A",
+        help="a version, or champion, candidate or previous (the champion before the present one); default: the champion",
+    )
+    compare.add_argument(
+        "second",
+        nargs="?",
+        default="",
+        metavar="VERSION_B",
+        help="default: the candidate; where that is the champion, the previous champion is set against it; one version alone is set against the champion",
+    )
 
     rollback = command(
         "rollback",
@@ -143,8 +178,8 @@ def _new(parsed: argparse.Namespace, settings: Settings, console: Console) -> in
     text = propose(parsed.dataset, parsed.file, label=parsed.label, id=parsed.id)
     settings.datasets.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf-8")
-    console.print(text, highlight=False, markup=False)
-    console.print(f"Written to {path}. Read it, correct it, then: churn land {parsed.dataset} {parsed.file}", highlight=False, markup=False)
+    say(console, text)
+    say(console, f"Written to {path}. Read it, correct it, then: churn land {parsed.dataset} {parsed.file}")
     return DONE
 
 
@@ -157,9 +192,9 @@ def _land(parsed: argparse.Namespace, settings: Settings, console: Console) -> i
     prepare(settings)
     lake = wire(settings).lake
     for key in land(lake, dataset.name, parsed.files, parsed.batch):
-        console.print(f"Landed {lake.uri(key)}", highlight=False, markup=False)
+        say(console, f"Landed {lake.uri(key)}")
     then = f"churn score {dataset.name} {parsed.batch}" if parsed.batch else f"churn retrain {dataset.name}"
-    console.print(f"Next: {then}", highlight=False, markup=False)
+    say(console, f"Next: {then}")
     return DONE
 
 
@@ -172,7 +207,7 @@ def _retrain(parsed: argparse.Namespace, settings: Settings, console: Console) -
     if result is None:
         return FAILED
     summary = retrain_summary(wire(settings), dataset, result)
-    console.print(summary.text, highlight=False, markup=False)
+    say(console, summary.text)
     return DONE if summary.has_champion else NOTHING_PROMOTED
 
 
@@ -186,7 +221,7 @@ def _score(parsed: argparse.Namespace, settings: Settings, console: Console) -> 
     landed_batch(ports.lake, dataset.name, parsed.batch)  # a wrong name is said before anything starts
     if _run(settings, console, f"{dataset.name}_score_batch", batch=parsed.batch) is None:
         return FAILED
-    console.print(score_summary(ports, dataset, parsed.batch), highlight=False, markup=False)
+    say(console, score_summary(ports, dataset, parsed.batch))
     return DONE
 
 
@@ -194,7 +229,30 @@ def _report(parsed: argparse.Namespace, settings: Settings, console: Console) ->
     from churn_assets.summary import report_summary
     from resources.wiring import wire
 
-    console.print(report_summary(wire(settings), _dataset(settings, parsed.dataset)), highlight=False, markup=False)
+    say(console, report_summary(wire(settings), _dataset(settings, parsed.dataset)))
+    return DONE
+
+
+def _explore(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from churn_assets.summary import explore_summary
+    from resources.wiring import wire
+
+    dataset = _dataset(settings, parsed.dataset)
+    if _run(settings, console, f"{dataset.name}_explore") is None:
+        return FAILED
+    say(console, explore_summary(wire(settings), dataset))
+    return DONE
+
+
+def _compare(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from churn_assets.summary import compare_summary
+    from resources.wiring import wire
+
+    dataset = _dataset(settings, parsed.dataset)
+    asset = {"config": {"first": parsed.first, "second": parsed.second}}
+    if _run(settings, console, f"{dataset.name}_compare", ops={f"{dataset.name}__model_comparison": asset}) is None:
+        return FAILED
+    say(console, compare_summary(wire(settings), dataset))
     return DONE
 
 
@@ -207,7 +265,7 @@ def _rollback(parsed: argparse.Namespace, settings: Settings, console: Console) 
     if _run(settings, console, f"{dataset.name}_rollback", ops={f"{dataset.name}__champion_model": asset}) is None:
         return FAILED
     champion = read_champion(wire(settings).lake, dataset.name)
-    console.print(f"The champion of {dataset.name} is {champion.version if champion else 'none'}. {champion.reason if champion else ''}")
+    say(console, f"The champion of {dataset.name} is {champion.version if champion else 'none'}. {champion.reason if champion else ''}")
     return DONE
 
 
@@ -218,8 +276,8 @@ def _sample(parsed: argparse.Namespace, settings: Settings, console: Console) ->
 
     prepare(settings)
     for line in land_sample(wire(settings).lake, settings.home / "sample", rows=parsed.rows, seed=parsed.seed):
-        console.print(line, highlight=False, markup=False)
-    console.print("Next: churn retrain sample", highlight=False, markup=False)
+        say(console, line)
+    say(console, "Next: churn retrain sample")
     return DONE
 
 
@@ -240,6 +298,7 @@ def _run(
     """Run a Dagster job in this process. None where it failed; then the reason is printed."""
     from churn_assets.definitions import build_definitions
     from churn_assets.home import open_instance
+    from resources.processes import process_tags
     from resources.specs import load_specs
 
     with open_instance(settings) as instance:
@@ -247,15 +306,29 @@ def _run(
         if batch is not None:
             instance.add_dynamic_partitions(f"{job.removesuffix('_score_batch')}_batches", [batch])
         console.print(f"Running {job} ...", highlight=False)
+        run_id = str(uuid4())
         result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
+            run_id=run_id,
+            tags=process_tags(run_id),
             partition_key=batch,
             run_config={"loggers": {"progress": {}}, "ops": ops or {}},
             raise_on_error=False,
         )
+        if _was_interrupted(result):
+            raise KeyboardInterrupt
         for reason in _reasons(result):
-            console.print(reason, highlight=False, markup=False)
+            say(console, reason)
         return result if result.success else None
+
+
+def _was_interrupted(result: "dg.ExecuteInProcessResult") -> bool:
+    """Whether Ctrl-C or SIGTERM ended the run: Dagster makes a failure of it."""
+    from dagster import DagsterEventType, DagsterExecutionInterruptedError
+
+    failures = [event.step_failure_data.error for event in result.get_step_failure_events()]
+    failures += [event.job_failure_data.error for event in result.all_events if event.event_type is DagsterEventType.PIPELINE_FAILURE]
+    return any(error and error.cls_name == DagsterExecutionInterruptedError.__name__ for error in failures)
 
 
 def _reasons(result: "dg.ExecuteInProcessResult") -> list[str]:
@@ -269,12 +342,22 @@ def _reasons(result: "dg.ExecuteInProcessResult") -> list[str]:
         return reasons
     for event in result.get_step_failure_events():
         failure = event.step_failure_data
-        said = failure.user_failure_data.description if failure.user_failure_data else None
+        said = failure.user_failure_data.description if failure.user_failure_data else _refused(failure.error)
         reasons.append(f"\n{said}" if said else f"\nAn error that we did not expect:\n{failure.error_display_string}")
     if not reasons and not result.success:
         ends = [event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE"]
-        reasons = [f"\nThe run failed before its first asset:\n{event.message}\n{event.job_failure_data.error}" for event in ends]
+        for event in ends:
+            error = event.job_failure_data.error
+            said = _refused(error)
+            reasons.append(f"\n{said}" if said else f"\nThe run failed before its first asset:\n{event.message}\n{error}")
     return reasons
+
+
+def _refused(error: "SerializableErrorInfo | None") -> str | None:
+    """What the machine refused, where that is what an error of a run came of."""
+    if error is None:
+        return None
+    return refusal_in(error.message) or _refused(error.cause) or _refused(error.context)
 
 
 if __name__ == "__main__":

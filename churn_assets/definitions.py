@@ -5,7 +5,9 @@ from pathlib import Path
 import dagster as dg
 
 from churn_assets.assets.champion import champion_model
+from churn_assets.assets.comparison import model_comparison
 from churn_assets.assets.evaluation import evaluation_report
+from churn_assets.assets.exploration import exploration_report
 from churn_assets.assets.lists import retention_list
 from churn_assets.assets.model import tuned_model
 from churn_assets.assets.predictions import batch_predictions
@@ -14,6 +16,7 @@ from churn_assets.assets.tables import raw_batch, raw_customers
 from churn_assets.progress import progress_logger
 from churn_model.dataset import Dataset
 from churn_model.errors import SpecError
+from jobs.look import compare_job, explore_job
 from jobs.retrain import retrain_job, retrain_schedule, rollback_job
 from jobs.score import score_job
 from jobs.triggers import new_batches_sensor
@@ -30,6 +33,8 @@ FACTORIES = (
     raw_batch,
     batch_predictions,
     retention_list,
+    exploration_report,
+    model_comparison,
 )
 
 
@@ -46,7 +51,7 @@ def _of_dataset(dataset: Dataset) -> dg.Definitions:
     retrain, score, rollback = retrain_job(dataset), score_job(dataset), rollback_job(dataset)
     return dg.Definitions(
         assets=[factory(dataset) for factory in FACTORIES],
-        jobs=[retrain, score, rollback],
+        jobs=[retrain, score, rollback, explore_job(dataset), compare_job(dataset)],
         schedules=[retrain_schedule(dataset, retrain)],
         sensors=[new_batches_sensor(dataset, score)],
     )

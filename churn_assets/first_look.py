@@ -126,7 +126,7 @@ def look_at(file: Path) -> Table:
         )
         raise InputError(told) from error
     _check_names(names)
-    columns = tuple(_look(name, part) for name, part in zip(names, parts, strict=True))
+    columns = tuple(look(name, part) for name, part in zip(names, parts, strict=True))
     rows = columns[0].rows
     if rows == 0:
         raise InputError(problem(expected=f"rows in {file.name}", found="a header only", todo="export it with its rows"))
@@ -201,7 +201,8 @@ def _encoded(column: Any) -> tuple[list[str], Any]:
     return [text.decode(errors="replace") if isinstance(text, bytes) else text for text in texts], encoded.indices
 
 
-def _look(name: str, column: Any) -> Look:
+def look(name: str, column: Any) -> Look:
+    """What an Arrow column of values as they landed holds."""
     texts, indices = _encoded(column)
     trimmed = [(text or "").strip() for text in texts]
     read = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in trimmed])

@@ -86,7 +86,7 @@ def guess(name: str, table: Table, *, label: str | None, id_column: str | None) 
     split, opt_out = _split(table), _opt_out(table, named.column)
     roles = {guessed.column for guessed in (named, key, as_of, split, opt_out) if guessed}
     others = tuple(look for look in table.columns if look.name not in roles)
-    aside = {guessed.column: guessed for guessed in _useless(others)}
+    aside = {guessed.column: guessed for guessed in useless(others)}
     kept = tuple(look for look in others if look.name not in aside)
     aside |= {guessed.column: guessed for guessed in _leaks(name, table, kept, named, as_of)}
     for later, earlier, how in repeats(tuple(look for look in kept if look.name not in aside)):
@@ -195,7 +195,8 @@ def _opt_out(table: Table, label: str) -> Guess | None:
 # --- what is no feature
 
 
-def _useless(columns: tuple[Look, ...]) -> Iterator[Guess]:
+def useless(columns: tuple[Look, ...]) -> Iterator[Guess]:
+    """The columns that cannot be features, by their looks and names alone."""
     for look in columns:
         if look.known == 0:
             yield Guess(look.name, "has no value")

@@ -1,12 +1,15 @@
 """The working folder: made on first use, with a Dagster home inside that needs nothing but this machine."""
 
 import os
+from datetime import timedelta
 
 import dagster as dg
 
 from resources.processes import fail_abandoned_runs
 from resources.settings import Settings
 
+# From its launch until a process puts its name on it a run takes seconds.
+_UNCLAIMED = timedelta(minutes=10)
 _DAGSTER_YAML = """\
 # Written once by `churn`; change it as you like. Runs, events and schedules are SQLite files beside this one.
 telemetry:
@@ -55,5 +58,5 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     prepare(settings)
     os.environ.update(environment(settings))
     instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
-    fail_abandoned_runs(instance)
+    fail_abandoned_runs(instance, unclaimed_after=_UNCLAIMED)
     return instance

@@ -25,6 +25,8 @@ class Progress(logging.Handler):
         """Show what an event of the run changes on the screen."""
         event = _event(record)
         if event is None:
+            if record.levelno == logging.WARNING and (said := _own_words(record)):
+                self._console.print(f"  {said}", highlight=False, markup=False)
             return
         if event.event_type is dg.DagsterEventType.STEP_START:
             self._starts(event)
@@ -55,6 +57,11 @@ def _event(record: logging.LogRecord) -> dg.DagsterEvent | None:
     meta = getattr(record, "dagster_meta", None)
     event = meta.get("dagster_event") if isinstance(meta, dict) else None
     return event if isinstance(event, dg.DagsterEvent) else None
+
+
+def _own_words(record: logging.LogRecord) -> str:
+    meta = getattr(record, "dagster_meta", None)
+    return str(meta.get("orig_message") or "") if isinstance(meta, dict) else ""
 
 
 def _name(event: dg.DagsterEvent) -> str:

@@ -80,16 +80,17 @@ def plots(facts: PageFacts) -> dict[str, bytes]:
 def page(facts: PageFacts, pictures: Mapping[str, bytes] | None = None) -> str:
     """The page as HTML. `pictures`: what `plots` returned, where it was called before; the same facts give the same text."""
     drawn = pictures if pictures is not None else plots(facts)
-    return _template().render(**_shown(facts), pictures={name: _data_uri(drawn[name]) for name in _ON_PAGE})
+    return template("report.html.j2").render(**_shown(facts), pictures={name: _data_uri(drawn[name]) for name in _ON_PAGE})
 
 
 @cache
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A page of `templates/`: all that is put into it is escaped, and nothing may be missing."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {name: getattr(figures, name) for name in _FILTERS}
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _data_uri(png: bytes) -> str:

@@ -9,6 +9,7 @@ from pyarrow import csv
 
 # What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
 _FORMULA = r"^[=+\-@\t\r]"
+_LINES_WITHIN = csv.ParseOptions(newlines_in_values=True)
 
 
 def csv_bytes(table: pa.Table) -> bytes:
@@ -17,6 +18,13 @@ def csv_bytes(table: pa.Table) -> bytes:
     out = io.BytesIO()
     csv.write_csv(safe, out)
     return out.getvalue()
+
+
+def read_back(data: bytes) -> pa.Table:
+    """The table that `csv_bytes` wrote: ids and other text as text, line breaks within values and all."""
+    names = csv.open_csv(io.BytesIO(data), parse_options=_LINES_WITHIN).schema.names
+    text = {name: pa.string() for name in names if name == "id" or name.startswith("reason_")}
+    return csv.read_csv(io.BytesIO(data), parse_options=_LINES_WITHIN, convert_options=csv.ConvertOptions(column_types=text))
 
 
 def harmless(text: str) -> str:

@@ -15,11 +15,11 @@ import dagster as dg
 
 from churn_model.dataset import Dataset
 from churn_model.errors import ChurnError
+from churn_model.refusals import refusal
 from churn_model.steps.layout import REPORT
 from resources.errors import NotInLake
 from resources.pointers import Current, read_current
 from resources.ports import MANIFEST, Lake, Manifest, PublishedFile, Runner, StepReport, StepRequest
-from resources.processes import PROCESS_TAG, this_process
 from resources.versions import digest_of, version_of
 
 
@@ -92,13 +92,17 @@ def required(lake: Lake, dataset: Dataset, asset: str) -> Current:
 
 
 @contextmanager
-def said_plainly(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """Turn an error that is meant for the user into a failure that reads as one, and leave on the run which process works at it."""
-    context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: this_process()})
+def said_plainly() -> Iterator[None]:
+    """Turn an error that is meant for the user, and what the machine refuses, into a failure that reads as one."""
     try:
         yield
     except ChurnError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from error
+    except OSError as error:
+        refused = refusal(error)
+        if refused is None:
+            raise
+        raise dg.Failure(description=refused, allow_retries=False) from error
 
 
 @dataclass(frozen=True)

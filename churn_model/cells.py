@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from churn_model.csv_records import FIELD_LIMIT
 from churn_model.dataset import Label
 
+WORTH_LIMIT = 1e12
 NUMBER_LIMIT = float(np.finfo(np.float32).max)
 SHORT = 40
 MISSING_NUMBERS = ("", "na", "n/a", "nan", "null", "none")
@@ -168,6 +169,17 @@ def numbers(array: pa.Array) -> Cells:
     odd = np.flatnonzero(_filled(pc.invert(pc.or_(number, missing))))
     found = dict(zip(odd.tolist(), trimmed.take(pa.array(odd)).to_pylist(), strict=True))
     return _in_range(values, {row: _not_a_number(value) for row, value in found.items()} | text.wrong)
+
+
+def worths(array: pa.Array) -> Cells:
+    """What customers are worth, as `numbers`; but none may be missing, below 0 or above `WORTH_LIMIT`: costs are reckoned with each."""
+    cells = numbers(array)
+    doubles = cells.values.to_numpy(zero_copy_only=False)
+    wrong: dict[int, Reason] = {}
+    for row in np.flatnonzero(~((doubles >= 0) & (doubles <= WORTH_LIMIT))):
+        found = "a blank" if np.isnan(doubles[row]) else f"{doubles[row]:g}"
+        wrong[int(row)] = Reason(f"a worth from 0 to {WORTH_LIMIT:g}", found, "fill it, or set costs.contact.value to one number")
+    return Cells(_without(cells.values, wrong) if wrong else cells.values, wrong | cells.wrong)
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

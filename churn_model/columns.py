@@ -94,7 +94,7 @@ def _for_training(parts: Sequence[Part], dataset: Dataset) -> Columns:
         dataset.costs.value_column,
         *dataset.types,
     ]
-    problems = [text for part in parts for text in _missing(part, required, "the spec")]
+    problems = [text for part in parts for text in _missing(part, required, "that the spec names")]
     of_spec = {name_key(name) for name in required if name}
     for part in parts[1:]:
         problems += _differences(part, parts[0], of_spec)
@@ -105,12 +105,12 @@ def _for_training(parts: Sequence[Part], dataset: Dataset) -> Columns:
         problems.append(
             problem(expected="at least one column to learn from", found="none beside those the spec sets apart", todo="land more columns")
         )
-    known = _spec_kinds(dataset)
+    known, stored = _spec_kinds(dataset), _stored_types(parts)
     kinds: dict[str, Kind | None] = {}
     for key, name in plain.items():
         kinds[name] = known.get(key)
-        if kinds[name] is None and not problems:
-            kinds[name], text = _stored_kind(parts, key, name)
+        if kinds[name] is None:
+            kinds[name], text = _stored_kind(name, stored.get(key, {}))
             problems += text
     if problems:
         raise InputError(listed(problems))
@@ -127,7 +127,7 @@ def _for_scoring(parts: Sequence[Part], dataset: Dataset, expected: Mapping[str,
             kinds[name] = known[name_key(name)]
             named.add(name_key(name))
     required = [name for name in (dataset.id, dataset.as_of, *kinds) if name]
-    problems = [text for part in parts for text in _missing(part, required, "the champion")]
+    problems = [text for part in parts for text in _missing(part, required, "that the champion was trained with")]
     problems += [text for part in parts for text in _nested(part, {name_key(name) for name in required})]
     if problems:
         raise InputError(listed(problems))
@@ -152,13 +152,21 @@ def _spec_kinds(dataset: Dataset) -> dict[str, Kind]:
     return kinds
 
 
-def _stored_kind(parts: Sequence[Part], key: str, name: str) -> tuple[Kind | None, list[str]]:
-    """The kind that Parquet files give a column, if there are any; a problem where they disagree."""
-    found: dict[Kind, str] = {}
+def _stored_types(parts: Sequence[Part]) -> dict[str, dict[str, pa.DataType]]:
+    """The types that files themselves give to columns: by column, by file."""
+    types: dict[str, dict[str, pa.DataType]] = {}
     for part in parts:
-        stored = part.stored[[name_key(other) for other in part.names].index(key)]
-        if stored is not None and not pa.types.is_null(stored):
-            found.setdefault(_kind_of(stored), part.file.key)
+        for name, stored in zip(part.names, part.stored, strict=True):
+            if stored is not None and not pa.types.is_null(stored):
+                types.setdefault(name_key(name), {})[part.file.key] = stored
+    return types
+
+
+def _stored_kind(name: str, types: Mapping[str, pa.DataType]) -> tuple[Kind | None, list[str]]:
+    """The kind that files give a column, `types` by file; a problem where they disagree."""
+    found: dict[Kind, str] = {}
+    for file, stored in types.items():
+        found.setdefault(_kind_of(stored), file)
     if len(found) > 1:
         text = problem(
             expected=f"{shown(name)} of one kind in all files",
@@ -196,7 +204,7 @@ def _is_plain(stored: pa.DataType) -> bool:
     return True
 
 
-def _missing(part: Part, required: Iterable[str | None], asker: str) -> list[str]:
+def _missing(part: Part, required: Iterable[str | None], which: str) -> list[str]:
     """One problem for all columns that a file lacks, with the names that come closest."""
     there = {name_key(name): name for name in part.names}
     lacking = list(dict.fromkeys(name for name in required if name and name_key(name) not in there))
@@ -207,14 +215,14 @@ def _missing(part: Part, required: Iterable[str | None], asker: str) -> list[str
     }
     hints = "; ".join(f"close to {shown(name)}: {_some(close)}" for name, close in closest.items() if close)
     todo = "land the file with it, or correct the name" + (f" ({hints})" if hints else "")
-    return [f"{part.file.key}: {problem(expected=f'the columns that {asker} names', found=f'no {_some(lacking)}', todo=todo)}"]
+    return [f"{part.file.key}: {problem(expected=f'the columns {which}', found=f'no {_some(lacking)}', todo=todo)}"]
 
 
 def _differences(part: Part, first: Part, reported: set[str]) -> list[str]:
     """What a file has more or less than the first one, apart from what is reported already."""
     here, there = {name_key(name) for name in part.names}, {name_key(name) for name in first.names}
     extra = [name for name in part.names if name_key(name) not in there | reported]
-    found = _missing(part, [name for name in first.names if name_key(name) not in reported], f"{first.file.key}")
+    found = _missing(part, [name for name in first.names if name_key(name) not in reported], f"of {first.file.key}")
     if extra:
         text = problem(
             expected=f"the columns of {first.file.key} alone", found=f"{_some(extra)} as well", todo="land all files with the same columns"

@@ -132,6 +132,42 @@ def _nothing_to_compare(total: int, same: bool) -> Comparison:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Rows that two models treat alike, and how many of them left."""
+
+    rows: int
+    leavers: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Whom two models contact at the same costs."""
+
+    both: Group
+    only_first: Group
+    only_second: Group
+    neither: Group
+
+
+def agreement(first: Scores, second: Scores, costs: Costs) -> Agreement:
+    """Whom each contacts at today's costs; both hold the same rows in the same order."""
+    cutoff, left = bayes_cutoff(cells_of(costs, first.worth)), np.asarray(first.y) == 1
+    one, two = contacted(first.p, cutoff), contacted(second.p, cutoff)
+
+    def group(rows: BoolArray) -> Group:
+        return Group(rows=int(rows.sum()), leavers=int((rows & left).sum()))
+
+    return Agreement(both=group(one & two), only_first=group(one & ~two), only_second=group(~one & two), neither=group(~one & ~two))
+
+
+def auc_difference(first: Scores, second: Scores, draws: int | None = None) -> Estimate:
+    """Second minus first, drawn in pairs; both hold the same rows in the same order."""
+    resamples = Resamples(first.customers, draws)
+    drawn = resamples.auc(first.y, second.p) - resamples.auc(first.y, first.p)
+    return estimate(auc(first.y, second.p) - auc(first.y, first.p), drawn)
+
+
 def unseen_by_champion(ids: Iterable[str], *, champion: Split, today: Split) -> BoolArray:
     """Which customers the champion cannot have been trained on: those of its own test bucket. (n,).
 

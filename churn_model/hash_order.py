@@ -3,8 +3,8 @@
 Belongs here: the row hash, the order (hash, id, date), and which of several rows with one key stays. Does not belong here: what the columns
 mean, and what becomes of the rows taken out (`ingest`).
 
-Up to a limit rows stay in memory. Above it, sorted runs go to disk, each cut into 256 buckets by the hash's first byte; a bucket is read
-from all runs and ordered by itself. Both ways end in the same function over the same rows, so they yield the same.
+Up to a limit rows stay in memory. Above it, sorted runs go to disk, each cut into (up to) 256 buckets by the hash's first byte; a bucket is
+read from all runs and ordered by itself. Both ways end in the same function over the same rows, so they yield the same.
 """
 
 import shutil
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 LIMIT_BYTES = 128 << 20
-BUCKETS = 256
+BUCKET_COLUMNS = 1 << 16
 _PIECE_ROWS = 65_536
 
 HashArray = np.ndarray[Any, np.dtype[np.uint64]]
@@ -83,6 +83,8 @@ class HashOrder:
         self._folder = folder
         self._schema = schema.append(pa.field("_file", pa.int32())).append(pa.field("_line", pa.int64()))
         self._limit_bytes = limit_bytes
+        # Each column of each bucket costs some microseconds, so wide tables have fewer and larger ones. The order is the same.
+        self._buckets = min(256, max(16, BUCKET_COLUMNS // len(schema)))
         self._held: list[list[pa.Array]] = [[] for _ in self._schema]
         self._held_bytes = 0
         self._runs: list[Path] = []
@@ -111,7 +113,7 @@ class HashOrder:
         self._write_run()
         with ExitStack() as stack:
             runs = [pa.ipc.open_file(stack.enter_context(pa.OSFile(str(path)))) for path in self._runs]
-            for bucket in range(BUCKETS):
+            for bucket in range(self._buckets):
                 pieces = [run.get_batch(bucket) for run in runs]
                 yield from _in_order(_joined(self._schema, [[piece.column(n) for piece in pieces] for n in range(len(self._schema))]))
 
@@ -127,7 +129,8 @@ class HashOrder:
         rows = self._taken()
         hashes = rows.column("_hash").to_numpy()
         order = np.argsort(hashes, kind="stable")
-        edges = np.searchsorted(hashes[order] >> np.uint64(56), np.arange(BUCKETS + 1, dtype=np.uint64))
+        buckets = (hashes[order] >> np.uint64(56)).astype(np.int64) * self._buckets // 256
+        edges = np.searchsorted(buckets, np.arange(self._buckets + 1))
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"run-{len(self._runs):05d}.arrow"
         options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
@@ -209,6 +212,8 @@ def _repeated(rows: pa.RecordBatch, order: IntArray) -> BoolArray:
 
 
 def _repeats(rows: pa.RecordBatch, taken: IntArray, first: IntArray) -> list[Repeat]:
+    if not len(taken):
+        return []
     left, right = rows.take(pa.array(taken)), rows.take(pa.array(first))
     same = np.ones(len(taken), dtype=bool)
     for n in range(rows.num_columns - 2):

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from churn_model.cells import Cells, Reason, categories, count_numbers, dates, ids, labels, numbers
+from churn_model.cells import Cells, Reason, categories, count_numbers, dates, ids, labels, numbers, worths
 from churn_model.columns import Columns, columns_of
 from churn_model.csv_records import IntArray
-from churn_model.dataset import Dataset, Kind
+from churn_model.dataset import Dataset, Kind, same_name
 from churn_model.errors import InputError, listed, problem
 from churn_model.hash_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
 from churn_model.landed import ENDINGS, Chunk, LandedFile, Part, open_part
@@ -28,6 +28,7 @@ from churn_model.landed import ENDINGS, Chunk, LandedFile, Part, open_part
 __all__ = ["ROW_GROUP", "Ingested", "LandedFile", "ingest"]
 
 ROW_GROUP = 131_072
+_GROUP_VALUES = 64 * ROW_GROUP
 TOP_REASONS = 20
 _CATEGORY = pa.dictionary(pa.int32(), pa.string())
 _QUARANTINE = pa.schema([("file", pa.string()), ("line", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
@@ -171,6 +172,8 @@ class _Reader:
             return dates(array)
         if name == self._columns.label:
             return labels(array, self._dataset.label)
+        if same_name(name, self._dataset.costs.value_column or ""):
+            return worths(array)
         return numbers(array) if self._kinds[name] == "number" else categories(array)
 
     def _rows(self, cells: dict[str, Cells], good: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.RecordBatch:
@@ -257,6 +260,8 @@ class _Rows:
         types = [_CATEGORY if category else kind for category, kind in zip(self._categories, schema.types, strict=True)]
         self._schema = pa.schema(list(zip(schema.names, types, strict=True)))
         self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=list(kinds))
+        # A group is held in memory: wide tables have shorter ones.
+        self._group = min(ROW_GROUP, max(1024, _GROUP_VALUES // len(schema)))
         self._pending: list[pa.RecordBatch] = []
         self._pending_rows = 0
         self.count = 0
@@ -277,16 +282,16 @@ class _Rows:
         self.count += rows.num_rows
         if "_label" in rows.schema.names:
             self.positives += pc.sum(rows.column("_label")).as_py() or 0
-        if self._pending_rows >= ROW_GROUP:
+        if self._pending_rows >= self._group:
             table = pa.Table.from_batches(self._pending)
-            whole = self._pending_rows - self._pending_rows % ROW_GROUP
-            for start in range(0, whole, ROW_GROUP):
-                self._write(table.slice(start, ROW_GROUP))
+            whole = self._pending_rows - self._pending_rows % self._group
+            for start in range(0, whole, self._group):
+                self._write(table.slice(start, self._group))
             self._pending = table.slice(whole).to_batches()
             self._pending_rows -= whole
 
     def _write(self, table: pa.Table) -> None:
-        self._writer.write_table(pa.Table.from_arrays(list(self._coded(table)), schema=self._schema), row_group_size=ROW_GROUP)
+        self._writer.write_table(pa.Table.from_arrays(list(self._coded(table)), schema=self._schema), row_group_size=self._group)
 
     def _coded(self, table: pa.Table) -> Iterator[pa.Array]:
         for column, category in zip(table.columns, self._categories, strict=True):

@@ -96,7 +96,7 @@ class CsvPart:
         """All records, in memory bounded by a block."""
         with _named(self.file), _bytes_of(self.file) as stream:
             stream.read(self.header.size)
-            for block in scan(stream, self.header):
+            for block in scan(stream, self.header, block_bytes=_block_bytes(len(self.names))):
                 yield Chunk(block.records, tuple(parse(block, self.header, wanted)), block.lines, block.faults)
 
 
@@ -127,6 +127,11 @@ class ParquetPart:
                 columns = tuple(batch.column(name) for name in names)
                 yield Chunk(batch.num_rows, columns, np.arange(row, row + batch.num_rows), ())
                 row += batch.num_rows
+
+
+def _block_bytes(columns: int) -> int:
+    """Enough for some hundred records a block also where there are many columns: each column of each block costs a little, however short."""
+    return max(BLOCK_BYTES, min(8 * BLOCK_BYTES, columns * 8192))
 
 
 def open_part(file: LandedFile) -> Part:
@@ -198,11 +203,11 @@ def _named(file: LandedFile) -> Iterator[None]:
             f"{file.key}: {problem(expected='a whole gzip file', found='one that is cut off', todo='land it again')}"
         ) from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{file.key}: {problem(expected='gzip', found='damaged or other bytes', todo='land the file again')}") from error
+        todo = "land it again, without .gz in its name if it is none"
+        raise InputError(f"{file.key}: {problem(expected='gzip', found='damaged or other bytes', todo=todo)}") from error
     except pa.ArrowException as error:
-        raise InputError(
-            f"{file.key}: {problem(expected='a whole file', found='one that cannot be read', todo='land it again')}"
-        ) from error
+        whole = "a whole Parquet file" if file.key.lower().endswith(".parquet") else "a whole file"
+        raise InputError(f"{file.key}: {problem(expected=whole, found='one that cannot be read', todo='land it again')}") from error
     except OSError as error:
         found = error.strerror or "a damaged file"
         raise InputError(f"{file.key}: {problem(expected='a file that can be read', found=found, todo='land it again')}") from error

@@ -10,6 +10,7 @@ linear          logistic regression by coordinate descent (the default updater i
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import xgboost as xgb
 from churn_model.dataset import Family, FloatArray
 from churn_model.errors import InputError, problem
 from churn_model.preprocessing import Encoded
+from churn_model.tree_shap import TreeShap
 
 _FIXED: Mapping[Family, Mapping[str, Any]] = {
     "boosted_trees": {"booster": "gbtree", "tree_method": "hist", "max_bin": 256},
@@ -31,6 +33,7 @@ _TUNABLE: Mapping[Family, frozenset[str]] = {
     "linear": frozenset({"eta", "lambda", "alpha"}),
 }
 _WHOLE = frozenset({"max_depth", "num_parallel_tree"})
+_AGREE = 1e-4  # log odds by which a row's contributions may miss its margin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +83,30 @@ class Model:
         return sigmoid(self.margins(encoded))
 
     def contributions(self, encoded: Encoded) -> FloatArray:
-        """Exact contributions to the margin, float64 (n, width + 1): the encoded columns, then the bias. A row sums to its margin."""
+        """Exact contributions to the margin, float64 (n, width + 1): the encoded columns, then the bias. A row sums to its margin.
+
+        From tables where the trees are shallow, which takes a tenth of the time; rows whose sum misses the margin, and all other boosters,
+        are XGBoost's own. The same for a row alone and in any block.
+        """
         self._require_width(encoded)
-        self.booster.set_param({"nthread": self.threads})
+        if self._shap is None:
+            return self._contributions_of_xgboost(encoded)
+        found = self._shap.contributions(encoded)
+        missed = ~(np.abs(found.sum(axis=1) - self.margins(encoded)) <= _AGREE)
+        if missed.any():
+            found[missed] = self._contributions_of_xgboost(np.ascontiguousarray(encoded[missed]))
+        return found
+
+    def _contributions_of_xgboost(self, encoded: Encoded) -> FloatArray:
         if len(encoded) == 0:
             return np.zeros((0, self.width + 1))
+        self.booster.set_param({"nthread": self.threads})
         raw = self.booster.predict(self._matrix(encoded), pred_contribs=True)
         return np.asarray(raw, dtype=np.float64).reshape(len(encoded), self.width + 1)
+
+    @cached_property
+    def _shap(self) -> TreeShap | None:
+        return None if self.family == "linear" else TreeShap.of(self.booster)
 
     def to_json(self) -> bytes:
         """The booster as XGBoost's own JSON: the same bytes for the same booster."""

@@ -19,7 +19,7 @@ from jobs.score import batches_of
 from resources.landing import BATCH_NAME, batch_of, is_data, listing_of, score_prefix
 from resources.pointers import read_batch, read_champion
 from resources.ports import Entry, Lake
-from resources.processes import fail_abandoned_runs
+from resources.processes import fail_abandoned_runs, was_abandoned
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PAGES_A_TICK = 50
 SECONDS_A_TICK = 30
 REQUESTS_A_TICK = 20
+REPEATS_AFTER_KILLS = 3  # a batch that is too large for the machine is not tried for ever
 _SWEEPS_BETWEEN_FULL_ONES = 20  # every so many sweeps, batches older than `watch.recent` are looked at as well
 
 
@@ -102,41 +103,53 @@ def new_batches_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") ->
         if read_champion(lake, dataset.name) is None:
             return dg.SkipReason(f"No champion of {dataset.name} yet: run {dataset.name}_retrain.")
         sweep = Sweep(**json.loads(context.cursor)) if context.cursor else Sweep()
-        wanted = _wanted(context, lake, dataset, sweep)
+        wanted, refused = _wanted(context, lake, dataset, sweep)
         return dg.SensorResult(
             run_requests=[
-                dg.RunRequest(run_key=f"{batch.name}:{batch.listing}", partition_key=batch.name, tags=_tags(dataset, batch))
+                dg.RunRequest(run_key=_run_key(context.instance, job.name, batch), partition_key=batch.name, tags=_tags(dataset, batch))
                 for batch in wanted
             ],
             dynamic_partitions_requests=[partitions.build_add_request([batch.name for batch in wanted])] if wanted else [],
             cursor=json.dumps(asdict(sweep)),
-            skip_reason=None if wanted else "Nothing new has landed and settled.",
+            skip_reason=None if wanted else "Nothing new has landed and settled." + (f" {refused}" if refused else ""),
         )
 
     return sensor
 
 
-def _wanted(context: dg.SensorEvaluationContext, lake: Lake, dataset: Dataset, sweep: Sweep) -> list[SeenBatch]:
-    """The settled batches that are not scored as they are now, at most REQUESTS_A_TICK; the sweep stops there and goes on at the next tick."""
+def _wanted(context: dg.SensorEvaluationContext, lake: Lake, dataset: Dataset, sweep: Sweep) -> tuple[list[SeenBatch], str]:
+    """The settled batches that are not scored as they are now, and what is to be said of names that are refused.
+
+    At most REQUESTS_A_TICK; the sweep stops there and goes on at the next tick.
+    """
     now = datetime.now(UTC).timestamp()
     full = sweep.number % _SWEEPS_BETWEEN_FULL_ONES == 0
     wanted: list[SeenBatch] = []
+    refused = ""
     for batch in sweep_batches(lake, dataset.name, sweep, pages=PAGES_A_TICK, until=time.monotonic() + SECONDS_A_TICK):
         if not BATCH_NAME.fullmatch(batch.name):
-            context.log.warning(
+            refused = (
                 f"A batch name was refused in landing/{dataset.name}/score: expected letters, digits and . _ = - (at most 64, "
                 f"the first a letter or digit); found {batch.name[:80]!r}; rename it."
             )
+            context.log.warning(refused)
             continue
         old = now - batch.newest > seconds(dataset.watch.recent)
         if now - batch.newest < seconds(dataset.watch.settle) or (old and not full):
             continue
         known = read_batch(lake, dataset.name, batch.name)
-        if known is None or known.listing != batch.listing:
+        if known is None or known.listing != batch.listing or known.list is None:
             wanted.append(batch)
             if len(wanted) == REQUESTS_A_TICK:
                 break
-    return wanted
+    return wanted, refused
+
+
+def _run_key(instance: dg.DagsterInstance, job: str, batch: SeenBatch) -> str:
+    """What Dagster knows a request by, for ever: a batch that failed for a reason is not asked for again, one whose run was killed is."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=job, tags={"batch": batch.name}))
+    killed = min(sum(was_abandoned(run) for run in runs), REPEATS_AFTER_KILLS)
+    return f"{batch.name}:{batch.listing}" + (f":{killed}" if killed else "")
 
 
 def _tags(dataset: Dataset, batch: SeenBatch) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ Everything else in the lake is written once. A pointer moves by compare-and-swap
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from resources.errors import NotInLake, SwapConflict
 from resources.ports import Lake
@@ -48,6 +48,7 @@ class BatchRecord:
     landed_at: str  # ISO time in UTC: when this content was first taken up
     rows: Current  # the ingested rows
     champion: Current  # the model resolved for them
+    list: Current | None = None  # the retention list made of them; None until the batch is done
 
 
 def champion_key(dataset: str) -> str:
@@ -94,7 +95,8 @@ def read_batch(lake: Lake, dataset: str, batch: str) -> BatchRecord | None:
     if not data:
         return None
     raw = json.loads(data)
-    return BatchRecord(**{**raw, "rows": Current(**raw["rows"]), "champion": Current(**raw["champion"])})
+    done = Current(**raw["list"]) if raw.get("list") else None
+    return BatchRecord(**{**raw, "rows": Current(**raw["rows"]), "champion": Current(**raw["champion"]), "list": done})
 
 
 def encoded(value: Current | Champion | BatchRecord) -> bytes:
@@ -114,3 +116,12 @@ def show(lake: Lake, key: str, value: Current | BatchRecord) -> None:
         except SwapConflict:
             if attempt == _TRIES - 1:
                 raise
+
+
+def take_up(lake: Lake, dataset: str, record: BatchRecord) -> None:
+    """Record a batch as it was taken up. The same content keeps its time, and with the same rows and champion its list: a repeat changes nothing."""
+    known = read_batch(lake, dataset, record.batch)
+    if known and known.fingerprint == record.fingerprint:
+        record = replace(record, landed_at=known.landed_at)
+        record = known if replace(known, list=None) == record else record
+    show(lake, batch_key(dataset, record.batch), record)

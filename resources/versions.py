@@ -43,9 +43,11 @@ _INGEST: _Reduced = {**_ALWAYS, "label": _names_of_label, "types": _whole, "spli
 _MODEL: _Reduced = {**_FEATURES, "types": _whole, "groups": _whole, "words": _whole, "split": _whole, "costs": _whole}
 READS: dict[str, _Reduced] = {
     "ingest": _INGEST,
+    "explore": {**_ALWAYS, "label": _whole, "ignore": _whole},
     "preprocess": {**_FEATURES, "horizon": _whole, "split": _whole},
     "train": {**_MODEL, "search": _whole},
     "evaluate": {**_MODEL, "label": _whole, "gate": _whole},
+    "compare": {**_ALWAYS, "label": _names_of_label, "split": _whole, "costs": _whole},
     "score": {**_ALWAYS, "label": _names_of_label, "costs": _worth_column},
     "list": {**_ALWAYS, "label": _whole, "costs": _whole, "list": _whole},
 }
@@ -55,6 +57,11 @@ def restricted(dataset: Dataset, step: str) -> Dataset:
     """The dataset as `step` may see it: what it reads, and defaults."""
     seen = {"label": _names_of_label(dataset.label)} | {name: part(getattr(dataset, name)) for name, part in READS[step].items()}
     return Dataset(**seen)
+
+
+_OURS = frozenset({"churn_model", "churn_assets"})
+# What is made without a step's process: the module that does the work.
+_MADE_HERE = {"list": "churn_model/targeting.py", "explore": "churn_assets/exploration.py"}
 
 
 def version_of(step: str, dataset: Dataset, upstream: Sequence[str]) -> str:
@@ -76,9 +83,8 @@ def lock_digest(project: Path = PROJECT) -> str:
 
 @functools.cache
 def code_digest(step: str, project: Path = PROJECT) -> str:
-    """The digest of the step's module and of every module of `churn_model` that it imports, directly or not."""
-    own = project / "churn_model" / "steps" / f"{step}.py"
-    start = own if own.exists() else project / "churn_model" / "targeting.py"
+    """The digest of the step's module and of every module of ours that it imports, directly or not."""
+    start = project / _MADE_HERE.get(step, f"churn_model/steps/{step}.py")
     found: dict[str, bytes] = {}
     waiting = [start]
     while waiting:
@@ -92,7 +98,7 @@ def code_digest(step: str, project: Path = PROJECT) -> str:
 
 
 def _imports(source: bytes, project: Path) -> list[Path]:
-    """The files of `churn_model` that a module's source imports."""
+    """The files of ours that a module's source imports."""
     names = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -100,5 +106,5 @@ def _imports(source: bytes, project: Path) -> list[Path]:
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
-    ours = [project / (name.replace(".", "/") + ".py") for name in sorted(names) if name.split(".")[0] == "churn_model"]
+    ours = [project / (name.replace(".", "/") + ".py") for name in sorted(names) if name.split(".")[0] in _OURS]
     return [path for path in ours if path.exists()]

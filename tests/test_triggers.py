@@ -33,7 +33,7 @@ def crown(lake: LocalLake) -> None:
 
 
 def score(lake: LocalLake, batch: str) -> None:
-    record = BatchRecord(batch, "f", listing_of(landed_batch(lake, "telco", batch)), "2026-01-01T00:00:00+00:00", HERE, HERE)
+    record = BatchRecord(batch, "f", listing_of(landed_batch(lake, "telco", batch)), "2026-01-01T00:00:00+00:00", HERE, HERE, HERE)
     show(lake, batch_key("telco", batch), record)
 
 
@@ -109,6 +109,8 @@ def test_a_bad_batch_name_is_refused_and_the_others_go_on(lake: LocalLake, datas
     drop(lake, "bad name!/a.csv")
     drop(lake, "good/a.csv")
     assert asked(tick(lake, dataset, instance)) == ["good"]
+    score(lake, "good")
+    assert "found 'bad name!'; rename it" in str(tick(lake, dataset, instance).skip_reason)
 
 
 def test_marks_of_the_tools_that_wrote_a_batch_are_no_data(lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance) -> None:

@@ -22,18 +22,18 @@ CHANGES: dict[str, Callable[[Dataset], Dataset]] = {
     "ignore": lambda d: replace(d, ignore=("phone",)),
 }
 TOUCHED: dict[str, set[str]] = {
-    "costs": {"train", "evaluate", "list"},
-    "worth": {"ingest", "train", "evaluate", "score", "list"},
+    "costs": {"train", "evaluate", "compare", "list"},
+    "worth": {"ingest", "train", "evaluate", "compare", "score", "list"},
     "schedule": set(),
     "search": {"train"},
-    "seed": {"ingest", "preprocess", "train", "evaluate"},
-    "test share": {"preprocess", "train", "evaluate"},
+    "seed": {"ingest", "preprocess", "train", "evaluate", "compare"},
+    "test share": {"preprocess", "train", "evaluate", "compare"},
     "gate": {"evaluate"},
     "budget": {"list"},
     "opt-out": set(READS),
-    "label's words": {"evaluate", "list"},
+    "label's words": {"explore", "evaluate", "list"},
     "label's values": set(READS),
-    "ignore": {"preprocess", "train", "evaluate"},
+    "ignore": {"explore", "preprocess", "train", "evaluate"},
 }
 
 

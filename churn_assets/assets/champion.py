@@ -12,7 +12,7 @@ from churn_model.dataset import Dataset, seconds
 from churn_model.errors import ChurnError
 from resources.errors import RegistryError
 from resources.pointers import Champion, champion_key, encoded, read_bytes, read_champion
-from resources.ports import Lake, ModelRecord, Registry, StepReport
+from resources.ports import MANIFEST, Lake, Manifest, ModelRecord, Registry, StepReport
 
 # What the gate weighs are facts, not faults: a kept champion is a success.
 CLAIMS = (
@@ -48,8 +48,8 @@ def champion_model(dataset: Dataset) -> dg.AssetsDefinition:
         description="The model that scores. It is replaced only by a candidate that has proved itself better on rows that neither has seen.",
         check_specs=[claim.spec(key) for claim in CLAIMS],
     )
-    def asset(context: dg.AssetExecutionContext, config: ChampionConfig, lake: Lake, registry: Registry) -> dg.MaterializeResult:
-        with said_plainly(context):
+    def asset(config: ChampionConfig, lake: Lake, registry: Registry) -> dg.MaterializeResult:
+        with said_plainly():
             if config.rollback_to:
                 return _rolled_back(lake, registry, dataset, config.rollback_to)
             return _decided(lake, registry, dataset)
@@ -63,8 +63,14 @@ def _decided(lake: Lake, registry: Registry, dataset: Dataset) -> dg.Materialize
     report = published(lake, evaluation.prefix)
     if report is None:
         raise ChurnError(f"expected a published evaluation at {evaluation.prefix}; found none; run `churn retrain {dataset.name}` again")
+    judged = Manifest.from_json(lake.read(evaluation.prefix + MANIFEST)).upstream["tuned_model"]
+    if judged != model.version:
+        raise ChurnError(
+            f"expected an evaluation of the candidate {model.version}; found one of {judged}; materialise evaluation_report, or run the job again"
+        )
     before = read_bytes(lake, champion_key(dataset.name))
     champion = read_champion(lake, dataset.name)
+    _made_good(lake, registry, dataset, champion)
     if champion and champion.version == model.version:
         return _told(champion, report, _Verdict("unchanged", f"The champion is made of just this data: {champion.reason}"))
     if report.detail["champion_version"] != (champion.version if champion else None):
@@ -78,6 +84,17 @@ def _decided(lake: Lake, registry: Registry, dataset: Dataset) -> dg.Materialize
         lake.swap(champion_key(dataset.name), before, encoded(champion))
     registry.record(dataset.name, ModelRecord(model.version, evaluation.version, verdict.outcome, verdict.reason, now(), report.metrics))
     return _told(champion, report, verdict)
+
+
+def _made_good(lake: Lake, registry: Registry, dataset: Dataset, champion: Champion | None) -> bool:
+    """Record the move that made this champion, where the run that moved the pointer died before it could; whether that was so."""
+    approved = registry.approved(dataset.name)
+    if champion is None or (approved and (approved[-1].version, approved[-1].outcome) == (champion.version, champion.outcome)):
+        return False
+    report, evaluation = published(lake, champion.evaluation), champion.evaluation.rstrip("/").rpartition("/")[2]
+    metrics = report.metrics if report else {}
+    registry.record(dataset.name, ModelRecord(champion.version, evaluation, champion.outcome, champion.reason, champion.since, metrics))
+    return True
 
 
 @dataclass(frozen=True)
@@ -108,6 +125,10 @@ def _rolled_back(lake: Lake, registry: Registry, dataset: Dataset, target: str) 
     champion = read_champion(lake, dataset.name)
     if champion is None:
         raise RegistryError(f"expected a champion of {dataset.name} to roll back from; found none; run `churn retrain {dataset.name}`")
+    if _made_good(lake, registry, dataset, champion) and champion.outcome == "rolled_back" and target in ("previous", champion.version):
+        report = published(lake, champion.evaluation)
+        if report:  # the run before this one was killed between its two writes: this one completes it, and does not go further back
+            return _told(champion, report, _Verdict("rolled_back", champion.reason))
     version = champion.previous if target == "previous" else target
     known = {record.version: record for record in registry.approved(dataset.name)}
     if version not in known or version == champion.version:

@@ -31,10 +31,10 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
         description="Candidate and champion on the same untouched test rows: what each costs and saves, how well it ranks and is calibrated, "
         "why it says what it says; as metrics with intervals and as one HTML page.",
     )
-    def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner) -> dg.MaterializeResult:
-        with said_plainly(context):
-            splits = required(lake, dataset, "preprocessed_splits")
+    def asset(lake: Lake, runner: Runner) -> dg.MaterializeResult:
+        with said_plainly():
             model = required(lake, dataset, "tuned_model")
+            splits = _splits_of(lake, dataset, model)
             champion = read_champion(lake, dataset.name)
             made = _judged_before(lake, model, champion) or make(
                 lake,
@@ -54,6 +54,12 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
             return materialized(made, lake, (), _metadata(lake, made, model, champion))
 
     return asset
+
+
+def _splits_of(lake: Lake, dataset: Dataset, model: Current) -> Current:
+    """The splits that the candidate was made from, which need not be those shown by now: on others its test rows may be its training rows."""
+    version = Manifest.from_json(lake.read(model.prefix + MANIFEST)).upstream["preprocessed_splits"]
+    return Current(version, f"{dataset.name}/preprocessed_splits/{version}/")
 
 
 def _judged_before(lake: Lake, model: Current, champion: Champion | None) -> Made | None:
@@ -96,8 +102,9 @@ def _said(lake: Lake, current: Current) -> StepReport:
 
 
 def _looks(lake: Lake, dataset: Dataset, splits: Current) -> int:
-    """How many published evaluations have used these splits' test rows."""
-    keys = [entry.key for entry in lake.entries(f"{dataset.name}/evaluation_report/") if entry.key.endswith(MANIFEST)]
+    """How many published evaluations and comparisons have used these splits' test rows."""
+    folders = (f"{dataset.name}/{asset}/" for asset in ("evaluation_report", "model_comparison"))
+    keys = [entry.key for folder in folders for entry in lake.entries(folder) if entry.key.endswith(MANIFEST)]
     return sum(Manifest.from_json(lake.read(key)).upstream.get("preprocessed_splits") == splits.version for key in keys)
 
 

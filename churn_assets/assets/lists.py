@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,19 +11,19 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow import csv
 
 from churn_assets.assets.predictions import taken_up
 from churn_assets.shown import RETENTION_TEAM, column_schema, lineage, records_table
-from churn_assets.spreadsheet import csv_bytes
+from churn_assets.spreadsheet import csv_bytes, read_back
 from churn_assets.stage import Made, materialized, now, published, required, said_plainly
 from churn_model.dataset import Dataset, seconds
+from churn_model.errors import ChurnError
 from churn_model.steps.layout import REPORT, REPORT_SCHEMA
 from churn_model.targeting import History, Programme, Targeting, says_yes
 from churn_model.targeting import retention_list as choose
 from jobs.score import batches_of
-from resources.pointers import BatchRecord, Current, current_key, read_batch, read_current, show
-from resources.ports import Lake, Manifest, PublishedFile, StepReport, Tables
+from resources.pointers import BatchRecord, Current, batch_key, current_key, read_batch, read_current, show
+from resources.ports import MANIFEST, Lake, Manifest, PublishedFile, StepReport, Tables
 from resources.versions import digest_of, version_of
 
 LIST = "list/list.csv"
@@ -45,16 +46,28 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext, lake: Lake, tables: Tables) -> dg.MaterializeResult:
         batch = context.partition_key
-        with said_plainly(context):
+        with said_plainly():
             record = taken_up(lake, dataset, batch)
             predictions = required(lake, dataset, f"batch_predictions/{batch}")
+            _require_of(lake, record, predictions)
             earlier = _earlier_lists(lake, dataset, record)
             made = _made(lake, dataset, record, predictions, earlier)
             tables.publish(dataset.name, "retention_list", made.version, made.prefix + "assignments/", batch)
             show(lake, current_key(dataset.name, f"retention_list/{batch}"), made.current)
+            show(lake, batch_key(dataset.name, batch), replace(record, list=made.current))  # last: now the batch is done
             return materialized(made, lake, (), _metadata(lake, made, dg.AssetKey([dataset.name, "batch_predictions"])))
 
     return asset
+
+
+def _require_of(lake: Lake, record: BatchRecord, predictions: Current) -> None:
+    """Raise where the predictions shown are not those of the rows and the champion on record: their rows would not lie side by side."""
+    made_of = Manifest.from_json(lake.read(predictions.prefix + MANIFEST)).upstream
+    if (made_of["raw_batch"], made_of["champion"]) != (record.rows.version, record.champion.version):
+        raise ChurnError(
+            f"expected predictions of batch {record.batch} as it was last taken up; found those of an earlier one; "
+            "materialise batch_predictions, or run the job again"
+        )
 
 
 def _earlier_lists(lake: Lake, dataset: Dataset, record: BatchRecord) -> dict[str, tuple[datetime, Current]]:
@@ -157,7 +170,7 @@ def _report(chosen: Targeting, files: Mapping[str, PublishedFile]) -> bytes:
 
 def _metadata(lake: Lake, made: Made, source: dg.AssetKey) -> dict[str, Any]:
     """The first rows as a table, and where the list lies."""
-    contacts = csv.read_csv(io.BytesIO(lake.read(made.prefix + LIST)))
+    contacts = read_back(lake.read(made.prefix + LIST))
     first = [{name: None if value is None else str(value) for name, value in row.items()} for row in contacts.slice(0, 10).to_pylist()]
     return {
         "dagster/row_count": contacts.num_rows,

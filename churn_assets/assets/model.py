@@ -1,6 +1,5 @@
 """The tuned model: searched, calibrated, fitted, bundled."""
 
-
 import dagster as dg
 
 from churn_assets.shown import MODEL_TEAM, records_table, retrain_freshness
@@ -25,8 +24,8 @@ def tuned_model(dataset: Dataset) -> dg.AssetsDefinition:
         description=f"The best of {dataset.search.trials} trials by {dataset.search.metric} on validation, calibrated out of fold, "
         "refitted on train and validation, and bundled with all that scoring needs.",
     )
-    def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner) -> dg.MaterializeResult:
-        with said_plainly(context):
+    def asset(lake: Lake, runner: Runner) -> dg.MaterializeResult:
+        with said_plainly():
             splits = required(lake, dataset, "preprocessed_splits")
             made = make(
                 lake,

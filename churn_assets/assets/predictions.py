@@ -30,7 +30,7 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
         batch = context.partition_key
-        with said_plainly(context):
+        with said_plainly():
             record = taken_up(lake, dataset, batch)
             made = make(
                 lake,

@@ -29,8 +29,8 @@ def preprocessed_splits(dataset: Dataset) -> dg.AssetsDefinition:
         "The test split decides promotion and nothing else.",
         check_specs=[claim.spec(key) for claim in CLAIMS],
     )
-    def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner) -> dg.MaterializeResult:
-        with said_plainly(context):
+    def asset(lake: Lake, runner: Runner) -> dg.MaterializeResult:
+        with said_plainly():
             raw = required(lake, dataset, "raw_customers")
             made = make(
                 lake,

@@ -1,5 +1,6 @@
 """Raw tables: what landed, record for record, as typed rows and quarantine. `raw_customers` for training, `raw_batch` for scoring."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -19,7 +20,7 @@ from churn_model.dataset import Dataset
 from churn_model.errors import ChurnError, InputError
 from jobs.score import batches_of
 from resources.landing import fingerprint_of, fingerprints, landed, landed_batch, listing_of, train_prefix
-from resources.pointers import BatchRecord, Current, batch_key, current_key, read_batch, read_champion, show
+from resources.pointers import BatchRecord, Current, current_key, read_champion, show, take_up
 from resources.ports import Lake, Runner, Tables
 
 _ACCOUNTED = Claim(
@@ -28,6 +29,7 @@ _ACCOUNTED = Claim(
 _CONTRACT = Claim(
     "landed_data_keeps_the_contract", "The columns that the spec names are there, and at most one record in ten is in quarantine."
 )
+QUARANTINE = "quarantine/part-0.parquet"
 _CLASSES = Claim("both_classes_are_present", "Some customers left and some stayed: otherwise there is nothing to learn.")
 
 
@@ -45,8 +47,8 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
         description=f"Every record that landed in landing/{dataset.name}/train as a typed row, or in quarantine with file, line, column and reason.",
         check_specs=[claim.spec(key) for claim in claims],
     )
-    def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
-        with said_plainly(context):
+    def asset(lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
+        with said_plainly():
             keys, contents = _training_files(lake, tables, dataset)
             made = make(
                 lake,
@@ -57,11 +59,11 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
                 inputs={"landed": keys},
                 upstream=contents,
             )
-            results = check_results(claims, made.report.checks)
+            results = check_results(claims, _placed(made, lake))
             if passed(results):
                 tables.publish(dataset.name, "raw_customers", made.version, made.prefix + "rows/")
                 show(lake, current_key(dataset.name, "raw_customers"), made.current)
-            return materialized(made, lake, results, _table_metadata(made))
+            return materialized(made, lake, results, _table_metadata(made, lake))
 
     return asset
 
@@ -83,7 +85,7 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
     )
     def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
         batch = context.partition_key
-        with said_plainly(context):
+        with said_plainly():
             champion = read_champion(lake, dataset.name)
             if champion is None:
                 raise ChurnError(
@@ -100,17 +102,13 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
                 inputs={"landed": [entry.key for entry in entries], "bundle": [champion.prefix]},
                 upstream={**contents, "bundle": champion.version},
             )
-            results = check_results(claims, made.report.checks)
+            results = check_results(claims, _placed(made, lake))
             if passed(results):
                 tables.publish(dataset.name, "raw_batch", made.version, made.prefix + "rows/", batch)
-                known = read_batch(lake, dataset.name, batch)
-                fingerprint = fingerprint_of(contents)
-                # The time stays that of the content's first sight, so that a repeat changes nothing.
-                landed_at = known.landed_at if known and known.fingerprint == fingerprint else now()
                 scored_by = Current(champion.version, champion.prefix)
-                record = BatchRecord(batch, fingerprint, listing_of(entries), landed_at, made.current, scored_by)
-                show(lake, batch_key(dataset.name, batch), record)
-            return materialized(made, lake, results, {**_table_metadata(made), "champion": champion.version})
+                record = BatchRecord(batch, fingerprint_of(contents), listing_of(entries), now(), made.current, scored_by)
+                take_up(lake, dataset.name, record)
+            return materialized(made, lake, results, {**_table_metadata(made, lake), "champion": champion.version})
 
     return asset
 
@@ -130,7 +128,13 @@ def _training_files(lake: Lake, tables: Tables, dataset: Dataset) -> tuple[list[
     return [entry.key for entry in entries], fingerprints(lake, entries)
 
 
-def _table_metadata(made: Made) -> dict[str, Any]:
+def _placed(made: Made, lake: Lake) -> list[Mapping[str, Any]]:
+    """What the step said of its claims; one that sends to the quarantine says where that lies."""
+    place = lake.uri(made.prefix + QUARANTINE)
+    return [{**check, "todo": check["todo"].replace("the quarantine table", f"the quarantine ({place})")} for check in made.report.checks]
+
+
+def _table_metadata(made: Made, lake: Lake) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "dagster/row_count": made.report.counts["rows"],
         "dagster/column_schema": column_schema(made.report.detail["columns"]),
@@ -138,4 +142,7 @@ def _table_metadata(made: Made) -> dict[str, Any]:
     if made.report.counts["quarantined"]:
         reasons = [{"reason": reason, "records": count} for reason, count in made.report.detail["reasons"].items()]
         metadata["quarantine"] = records_table(reasons, {"reason": "string", "records": "int"})
+        metadata["quarantine lies at"] = dg.MetadataValue.path(lake.uri(made.prefix + QUARANTINE))
+    if made.report.detail["ignored_columns"]:
+        metadata["columns passed over"] = ", ".join(made.report.detail["ignored_columns"][:50])
     return metadata

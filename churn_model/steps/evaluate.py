@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn_model.bundle import Bundle, read_bundle
-from churn_model.comparison import Comparison, compare, unseen_by_champion
-from churn_model.dataset import Dataset, FloatArray, Split
+from churn_model.comparison import Comparison, compare
+from churn_model.dataset import Dataset
 from churn_model.errors import InputError
 from churn_model.evaluation import Evaluation, Scores, evaluate, plain
 from churn_model.explanation import summarise
+from churn_model.judging import scores_of, unseen_by
 from churn_model.leaks import Leak
 from churn_model.preprocessing import encode
 from churn_model.promotion import Champion, Evidence, decide
-from churn_model.schema import as_numbers, column_named
 from churn_model.segments import weak_segments
 from churn_model.steps.layout import REPORT, Layout, Report, run_step
 
@@ -43,7 +43,7 @@ def step(layout: Layout) -> Report:
     dataset, threads = layout.dataset, int(layout.request["threads"])
     test = pq.read_table(layout.required("splits") / "test.parquet")
     candidate = read_bundle(layout.required("candidate") / "model.tar.gz", threads=threads)
-    scores = _scores(test, candidate, dataset)
+    scores = scores_of(test, candidate, dataset)
     evaluation = evaluate(scores, dataset.costs)
     champion = _champion(layout.input("champion"), test, scores, dataset, threads)
     decisions = _decisions(layout, dataset, evaluation, champion)
@@ -69,27 +69,16 @@ def step(layout: Layout) -> Report:
     )
 
 
-def _scores(test: pa.Table, bundle: Bundle, dataset: Dataset) -> Scores:
-    p = bundle.calibration.apply(bundle.model.probabilities(encode(test, bundle.schema, bundle.model.family)))
-    return Scores(ids=test["_hash"].to_numpy(), y=test["_label"].to_numpy(), p=p, worth=_worth(test, dataset))
-
-
-def _worth(test: pa.Table, dataset: Dataset) -> FloatArray | None:
-    name = dataset.costs.value_column
-    return as_numbers(column_named(test, name), name) if name else None
-
-
 def _champion(folder: Path | None, test: pa.Table, candidate: Scores, dataset: Dataset, threads: int) -> _Judged | None:
     """The champion with its own schema and calibration, at today's costs. Where it lacks a column, it cannot be compared; that is said."""
     if folder is None:
         return None
     bundle = read_bundle(folder / "model.tar.gz", threads=threads)
     try:
-        scores = _scores(test, bundle, dataset)
+        scores = scores_of(test, bundle, dataset)
     except InputError as error:
         return _Judged(bundle.version, problem=str(error))
-    unseen = unseen_by_champion(test["_id"].to_pylist(), champion=Split(**bundle.about["split"]), today=dataset.split)
-    comparison = compare(candidate, scores, dataset.costs, unseen=unseen)
+    comparison = compare(candidate, scores, dataset.costs, unseen=unseen_by(test, bundle, dataset.split))
     return _Judged(bundle.version, scores, comparison, same_costs=bundle.costs == dataset.costs)
 
 

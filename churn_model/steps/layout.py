@@ -3,7 +3,7 @@
 processing/input/config/    dataset.json (the spec as this step may see it)   request.json (version, threads)
 processing/input/<name>/    an input; on a training job `input/data/<name>/`
 processing/output/result/   what is published, report.json last
-output/failure              why it failed, in at most 1,024 characters
+output/failure              why it failed; SageMaker shows the first 1,024 characters
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ import pyarrow.parquet as pq
 
 from churn_model.dataset import Dataset
 from churn_model.errors import ChurnError
+from churn_model.refusals import refusal
 
 REPORT = "report.json"
 REPORT_SCHEMA = 1
 FAILED_ON_PURPOSE = 2  # the exit code of an error that is meant for the user
-_MESSAGE_LIMIT = 1024
+_MESSAGE_LIMIT = 16_384
 
 
 @dataclass(frozen=True)
@@ -131,10 +133,11 @@ def run_step(name: str, step: Callable[[Layout], Report]) -> None:
         layout.result.mkdir(parents=True, exist_ok=True)
         layout.write_report(name, step(layout))
     except Exception as error:
-        expected = isinstance(error, ChurnError)
-        message = str(error) if expected else f"{type(error).__name__}: {error}"
+        words = str(error) if isinstance(error, ChurnError) else refusal(error)
+        expected, message = words is not None, words or f"{type(error).__name__}: {error}"
         traceback.print_exc() if not expected else print(message, file=sys.stderr)  # noqa: T201
         failure = layout.root / "output" / "failure"
-        failure.parent.mkdir(parents=True, exist_ok=True)
-        failure.write_text(message if len(message) <= _MESSAGE_LIMIT else message[: _MESSAGE_LIMIT - 1] + "…", "utf-8")
+        with suppress(OSError):  # a full disk takes no message either
+            failure.parent.mkdir(parents=True, exist_ok=True)
+            failure.write_text(message if len(message) <= _MESSAGE_LIMIT else message[: _MESSAGE_LIMIT - 1] + "…", "utf-8")
         sys.exit(FAILED_ON_PURPOSE if expected else 1)

@@ -12,8 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+import dagster as dg
+
 from churn_model.errors import listed
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
+from resources.local.turns import taking_turns
 from resources.ports import MANIFEST, Entry, Lake, Manifest
 
 # Names that a put in progress carries; a listing does not show them, as a bucket shows no upload in progress.
@@ -24,6 +27,12 @@ class LocalLake(Lake):
     """A folder on one machine, safe for several processes at once."""
 
     root: str
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["LocalLake"]:
+        """For the length of a run this process's name is on it, and it is this run's turn."""
+        with taking_turns(Path(self.root), context):
+            yield self
 
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[Entry]:
         found: list[Entry] = []

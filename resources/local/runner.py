@@ -21,12 +21,13 @@ from churn_model.steps.layout import FAILED_ON_PURPOSE, REPORT
 from resources.errors import StepFailed
 from resources.local.lake import LocalLake
 from resources.ports import Runner, StepReport, StepRequest
-from resources.processes import is_gone, this_process
+from resources.processes import is_gone, named
 from resources.settings import PROJECT
 from resources.versions import restricted
 
 _GRACE_SECONDS = 10  # what a step has to end in after it was asked to
 _LOG_TAIL_LINES = 15
+_NO_WORDS = "no message (a full disk takes none)"
 
 
 class LocalRunner(Runner):
@@ -130,23 +131,23 @@ def _taken(lock: IO[str]) -> bool:
 def _write_owner(lock: IO[str], step: int) -> None:
     lock.seek(0)
     lock.truncate()
-    lock.write(f"{this_process()} {step}")
+    lock.write(f"{named(os.getpid())} {named(step)}")
     lock.flush()
 
 
 def _end_orphan(lock: IO[str]) -> None:
     """End the step that holds the lock, if the run that started it is gone.
 
-    The lock is held, so one of the two processes lives: where the run does not, it is the step, and its number cannot be another process's.
+    A run killed before it wrote its step's name leaves an old line or none: then the step is not known, and its end is awaited.
     """
     lock.seek(0)
     owner = lock.read().split()
     if len(owner) != 2:
         return
     run, step = owner
-    if is_gone(run):
+    if is_gone(run) and not is_gone(step):
         with suppress(ProcessLookupError):
-            os.kill(int(step), signal.SIGKILL)
+            os.kill(int(step.partition("-")[0]), signal.SIGKILL)
 
 
 def _explained(request: StepRequest, root: Path, code: int, log: Path) -> str:
@@ -158,4 +159,4 @@ def _explained(request: StepRequest, root: Path, code: int, log: Path) -> str:
     if code < 0:
         words = f"it was killed by signal {-code}" + (" (on a machine short of memory the system does that)" if code == -9 else "")
     tail = "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:])
-    return f"expected step {request.step} of {request.dataset.name} to end well; found exit code {code}: {words or 'no message'}; its log is {log}\n{tail}"
+    return f"expected step {request.step} of {request.dataset.name} to end well; found exit code {code}: {words or _NO_WORDS}; its log is {log}\n{tail}"

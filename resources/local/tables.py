@@ -10,6 +10,7 @@ from resources.errors import TablesError
 from resources.local.lake import LocalLake
 from resources.ports import Tables
 
+_SPACE = "see to the space and the permissions of that folder, then run the same command again"
 _PATIENCE_SECONDS = 20  # a DuckDB file has one writer at a time; ours hold it for milliseconds
 
 
@@ -46,7 +47,14 @@ class LocalTables(Tables):
         self.lake.put(prefix + ".unload", b"")  # makes the folder, and fails with the lake's own words where it cannot
         target = self.lake.uri(prefix + "part-0.parquet")
         with self._connected() as connection:
-            connection.execute(f"copy ({query}) to {_literal(target)} (format parquet, compression zstd)")
+            try:
+                connection.execute(f"copy ({query}) to {_literal(target)} (format parquet, compression zstd)")
+            except duckdb.CatalogException as error:
+                found = str(error).partition("\n")[0].removeprefix("Catalog Error: ")
+                raise TablesError(
+                    f"expected the table in {self.database}; found: {found}; make it there, correct `source` in the spec, "
+                    "or remove `source` and land files: `churn land`"
+                ) from error
 
     @contextmanager
     def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -56,6 +64,8 @@ class LocalTables(Tables):
                 connection = duckdb.connect(self.database)
                 break
             except duckdb.IOException as error:
+                if "lock" not in str(error):
+                    raise TablesError(f"expected to open {self.database}; found: {error}; {_SPACE}") from error
                 if time.monotonic() > patience:
                     raise TablesError(
                         f"expected to open {self.database}; found it held by another process ({error}); close that, or read it with `duckdb -readonly`"
@@ -64,7 +74,7 @@ class LocalTables(Tables):
         try:
             yield connection
         except duckdb.Error as error:
-            raise TablesError(f"expected DuckDB to take the statement; found: {error}") from error
+            raise TablesError(f"expected DuckDB to take the statement; found: {error}; {_SPACE}") from error
         finally:
             connection.close()
 

@@ -87,16 +87,16 @@ class Home:
         (self.root / "datasets" / f"{dataset}.yaml").write_text(spec)
 
     def steps_with(self, plan: dict[str, Any] | None = None) -> None:
-        """The interpreter that the steps get: one that follows the plan."""
+        """The interpreter that the steps get: one that notes each start and follows the plan."""
         script = self.root / "step-python"
-        script.write_text(f"#!/bin/sh\nexec {sys.executable} {DRIVER} '{json.dumps(plan or {})}' \"$@\"\n")
+        script.write_text(
+            f"#!/bin/sh\necho ${{2##*.}} >> {self.root}/steps-started\nexec {sys.executable} {DRIVER} '{json.dumps(plan or {})}' \"$@\"\n"
+        )
         script.chmod(0o755)
 
     def copy(self, root: Path) -> "Home":
-        shutil.copytree(self.root, root, dirs_exist_ok=True)
-        return self._new(root)
-
-    def _new(self, root: Path) -> "Home":
+        for name in ("home", "datasets"):
+            shutil.copytree(self.root / name, root / name)
         made = Home(root, self.code)
         made.steps_with()
         return made
@@ -135,6 +135,10 @@ class Home:
     def churn(self, *arguments: str, plan: dict[str, Any] | None = None) -> Ended:
         return self.end_of(self.start(*arguments, plan=plan))
 
+    def steps_started(self) -> list[str]:
+        path = self.root / "steps-started"
+        return path.read_text().split() if path.exists() else []
+
     def runs(self) -> Sequence[dg.DagsterRun]:
         """Dagster's history, oldest first."""
         with dg.DagsterInstance.from_config(str(self.path / "dagster")) as instance:
@@ -167,9 +171,9 @@ class Home:
                     if not path.is_file() or path.stat().st_size != file["size"]:
                         found.append(f"{prefix}{name} is not as its manifest says")
             elif entry.key.endswith("current.json") or entry.key.startswith(("shop/batches/", "shop/champion.json")):
-                for prefix in _prefixes(json.loads(self.lake.read(entry.key))):
-                    if not Path(self.lake.uri(prefix + MANIFEST)).exists():
-                        found.append(f"{entry.key} shows {prefix}, which is not published")
+                shown = _prefixes(json.loads(self.lake.read(entry.key)))
+                lost = [prefix for prefix in shown if not Path(self.lake.uri(prefix + MANIFEST)).exists()]
+                found += [f"{entry.key} shows {prefix}, which is not published" for prefix in lost]
         return found
 
     def processes(self) -> list[int]:
@@ -192,7 +196,9 @@ class Home:
 
 def _works_in(environ: Path, root: Path) -> bool:
     try:
-        return f"={root}/".encode() in environ.read_bytes() and environ.with_name("stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return (
+            f"={root}/".encode() in environ.read_bytes() and environ.with_name("stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        )
     except OSError:
         return False
 

@@ -1,0 +1,86 @@
+"""Step `compare`: two models on the same test rows, each with its own preprocessing and calibration, at today's costs.
+
+Inputs: `splits`, `first`, `second`. Result: report.json alone: nothing is decided here, and nobody is named.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from churn_model.bundle import Bundle, read_bundle
+from churn_model.comparison import agreement, auc_difference, compare
+from churn_model.dataset import Costs, Dataset
+from churn_model.errors import InputError
+from churn_model.evaluation import Evaluation, Scores, evaluate, plain
+from churn_model.judging import scores_of, unseen_by
+from churn_model.steps.layout import Layout, Report, run_step
+
+
+def step(layout: Layout) -> Report:
+    """Score with both, leave out the rows that may have trained either, judge and compare."""
+    dataset, threads = layout.dataset, int(layout.request["threads"])
+    test = pq.read_table(layout.required("splits") / "test.parquet")
+    bundles = [_bundle(layout.required(name), threads) for name in ("first", "second")]
+    first, second = (_scores(test, bundle, dataset) for bundle in bundles)
+    unseen = unseen_by(test, bundles[0], dataset.split) & unseen_by(test, bundles[1], dataset.split)
+    comparison = compare(second, first, dataset.costs, unseen=unseen)
+    versions = {"first_version": bundles[0].version, "second_version": bundles[1].version}
+    judged = _judged(first.keep(unseen), second.keep(unseen), dataset.costs) if comparison.rows else {}
+    return Report(
+        counts={"rows": comparison.rows, "left_out": comparison.left_out, "leavers": comparison.leavers},
+        metrics={
+            "log_loss_difference": plain(comparison.log_loss.mean),
+            "cost_difference": plain(comparison.cost.mean),
+        },
+        detail={
+            **versions,
+            "customers": int(np.unique(first.customers[unseen]).size),
+            "same_probabilities": comparison.same_probabilities,
+            "log_loss_difference": plain(comparison.log_loss.spread),
+            "cost_difference": plain(comparison.cost.spread),
+            **judged,
+        },
+    )
+
+
+def _bundle(folder: Path, threads: int) -> Bundle:
+    return read_bundle(folder / "model.tar.gz", threads=threads)
+
+
+def _scores(test: pa.Table, bundle: Bundle, dataset: Dataset) -> Scores:
+    try:
+        return scores_of(test, bundle, dataset)
+    except InputError as error:
+        raise InputError(f"model {bundle.version} cannot score today's test rows:\n{error}") from error
+
+
+def _judged(first: Scores, second: Scores, costs: Costs) -> dict[str, Any]:
+    """What there is to say where rows are left."""
+    evaluations = {"first": evaluate(first, costs), "second": evaluate(second, costs)}
+    return {
+        **{name: _told(found) for name, found in evaluations.items()},
+        "better_without_model": evaluations["first"].money.better_without_model,
+        "assumed_success": evaluations["first"].money.assumed_success,
+        "auc_difference": plain(auc_difference(first, second)),
+        "decisions": plain(agreement(first, second, costs)),
+    }
+
+
+def _told(found: Evaluation) -> dict[str, Any]:
+    """The figures of one model, each with its range."""
+    figures = {
+        "log_loss": found.log_loss,
+        "auc": found.auc,
+        "cost": found.money.cost,
+        "saving": found.money.saving_better,
+        "calibration_slope": found.calibration_slope,
+    }
+    contacts = {"contacted": found.contacts.contacted, "leavers_reached": found.contacts.leavers_reached}
+    return {**{name: plain(value) for name, value in figures.items()}, **contacts}
+
+
+if __name__ == "__main__":
+    run_step("compare", step)

@@ -1,0 +1,31 @@
+"""Jobs that look and move nothing. `<dataset>_explore`: what landed, on one page. `<dataset>_compare`: two models on the same test rows."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from churn_model.dataset import Dataset
+
+if TYPE_CHECKING:
+    # Dagster exports the function that makes it, not its name.
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+
+def explore_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
+    """The job that makes the exploration page, and ingests first what has landed."""
+    return dg.define_asset_job(
+        f"{dataset.name}_explore",
+        selection=dg.AssetSelection.assets([dataset.name, "raw_customers"], [dataset.name, "exploration_report"]),
+        description=f"Ingest what landed for {dataset.name} and show it on one page: classes, columns, what repeats. Nothing is trained.",
+        tags={"dataset": dataset.name},
+    )
+
+
+def compare_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
+    """The job that compares two models."""
+    return dg.define_asset_job(
+        f"{dataset.name}_compare",
+        selection=dg.AssetSelection.assets([dataset.name, "model_comparison"]),
+        description=f"Two model versions of {dataset.name} on the same test rows, at today's costs. Nothing is promoted.",
+        tags={"dataset": dataset.name},
+    )

@@ -1,0 +1,104 @@
+"""What happens at once ends as if it had happened one after the other."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from resources.pointers import read_batch, read_current
+from resources.ports import MANIFEST
+
+if TYPE_CHECKING:
+    from tests.prove.conftest import Home
+
+pytestmark = pytest.mark.prove
+
+
+@pytest.fixture
+def dearer_home(retrained_home: "Home", copied: Callable[["Home"], "Home"], customers: Callable[..., pa.Table]) -> "Home":
+    """A folder with a champion and a landed batch, in which the next retrain promotes another: contacts cost more by now."""
+    home = copied(retrained_home)
+    home.land(customers(), "b.csv", batch="monday")
+    spec = home.root / "datasets" / "shop.yaml"
+    spec.write_text(spec.read_text().replace("cost: 40", "cost: 60"))
+    return home
+
+
+def manifests(home: "Home", folder: str) -> list[dict[str, Any]]:
+    keys = [entry.key for entry in home.lake.entries(f"shop/{folder}/") if entry.key.endswith(MANIFEST)]
+    return [json.loads(home.lake.read(key)) for key in keys]
+
+
+def contacted(home: "Home", batch: str) -> set[str]:
+    current = read_current(home.lake, "shop", f"retention_list/{batch}")
+    assert current is not None
+    with home.lake.open(current.prefix + "assignments/part-0.parquet") as stream:
+        rows = pq.read_table(stream)
+    return set(rows.filter(rows["contacted"])["id"].to_pylist())
+
+
+def test_two_retrains_at_once_take_turns_and_start_each_step_once(
+    landed_home: "Home", retrained_home: "Home", copied: Callable[["Home"], "Home"]
+) -> None:
+    home = copied(landed_home)
+    both = [home.start("retrain", "shop") for _ in range(2)]
+    ended = [home.end_of(run) for run in both]
+    assert [each.code for each in ended] == [0, 0]
+    assert home.steps_started() == ["ingest", "preprocess", "train", "evaluate"]
+    assert home.contents() == retrained_home.contents()
+    assert sum("Another run of shop is at work" in each.said for each in ended) == 1
+    assert home.processes() == []
+
+
+def test_a_batch_is_scored_by_the_champion_on_its_record_though_another_is_promoted_meanwhile(dearer_home: "Home") -> None:
+    home, mark = dearer_home, dearer_home.root / "reached"
+    first = home.champion
+    taken_up = {"call": "resources.local.lake:LocalLake.swap", "match": "batches/monday.json", "moment": "after", "then": "wait"}
+    score = home.start("score", "shop", "monday", plan={**taken_up, "mark": str(mark)})
+    while not mark.exists():
+        assert score.poll() is None, home.end_of(score).said
+        time.sleep(0.05)
+    assert home.churn("retrain", "shop").code == 0  # a retrain does not wait for a score
+    second = home.champion
+    mark.with_suffix(".go").touch()
+    assert home.end_of(score).code == 0
+    assert first is not None
+    assert second is not None
+    assert second.version != first.version
+    record = read_batch(home.lake, "shop", "monday")
+    assert record is not None
+    assert record.champion.version == first.version
+    (predictions,) = manifests(home, "batch_predictions")
+    assert predictions["upstream"] == {"raw_batch": record.rows.version, "champion": first.version}
+    assert home.problems() == []
+
+    # From then on it is the new one.
+    assert home.churn("score", "shop", "monday").code == 0
+    record = read_batch(home.lake, "shop", "monday")
+    assert record is not None
+    assert record.champion.version == second.version
+    assert home.problems() == []
+
+
+def test_two_scores_of_one_batch_deliver_it_once(dearer_home: "Home") -> None:
+    home = dearer_home
+    both = [home.start("score", "shop", "monday") for _ in range(2)]
+    assert [home.end_of(run).code for run in both] == [0, 0]
+    assert home.steps_started() == ["ingest", "score"]
+    assert [len(manifests(home, folder)) for folder in ("raw_batch", "batch_predictions", "retention_list")] == [1, 1, 1]
+    assert home.problems() == []
+
+
+def test_two_batches_at_once_list_no_customer_twice(dearer_home: "Home", customers: Callable[..., pa.Table]) -> None:
+    home = dearer_home
+    home.land(customers(), "c.csv", batch="tuesday")  # the same customers, within the cooldown
+    both = [home.start("score", "shop", batch) for batch in ("monday", "tuesday")]
+    assert [home.end_of(run).code for run in both] == [0, 0]
+    lists = contacted(home, "monday"), contacted(home, "tuesday")
+    assert [len(each) for each in lists] == [20, 20]
+    assert not lists[0] & lists[1]
+    assert home.problems() == []

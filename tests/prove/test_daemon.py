@@ -1,0 +1,183 @@
+"""The real thing: `churn ui` with Dagster's daemon, its sensor, its schedule, and runs that it launches."""
+
+import json
+import os
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import dagster as dg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from resources.pointers import BatchRecord, read_batch, read_current
+
+if TYPE_CHECKING:
+    from tests.prove.conftest import Home
+
+pytestmark = pytest.mark.prove
+
+T = TypeVar("T")
+_PATIENCE_SECONDS = 400  # the sensor looks every 30 s, the schedule fires every minute; the rest is a busy machine
+
+
+def waited(for_what: str, found: Callable[[], T | None]) -> T:
+    """What `found` gives, as soon as it gives something."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < end:
+        if (result := found()) is not None:
+            return result
+        time.sleep(0.5)
+    raise AssertionError(f"waited for {for_what}")
+
+
+class Ui:
+    """`churn ui` of a working folder, on a port of its own."""
+
+    def __init__(self, home: "Home") -> None:
+        self.home = home
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        home.start("ui", "--port", str(self.port))
+        waited("the UI to answer", self._answers)
+
+    def _answers(self) -> bool | None:
+        try:
+            return bool(self.asked("{ version }")) or None
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return None
+
+    def asked(self, query: str) -> dict[str, Any]:
+        """What the UI's own interface answers."""
+        address = f"http://127.0.0.1:{self.port}/graphql"
+        request = urllib.request.Request(address, json.dumps({"query": query}).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            data: dict[str, Any] = json.loads(answer.read())["data"]
+        return data
+
+
+@pytest.fixture
+def watched_home(retrained_home: "Home", copied: Callable[["Home"], "Home"]) -> "Home":
+    """A folder with a champion, whose retrain is due every minute."""
+    home = copied(retrained_home)
+    spec = home.root / "datasets" / "shop.yaml"
+    spec.write_text(spec.read_text() + 'schedule: {retrain: "* * * * *"}\n')
+    return home
+
+
+def done(home: "Home", batch: str, unlike: BatchRecord | None = None) -> Callable[[], BatchRecord | None]:
+    def found() -> BatchRecord | None:
+        record = read_batch(home.lake, "shop", batch)
+        return record if record and record.list and (unlike is None or record.listing != unlike.listing) else None
+
+    return found
+
+
+def shown(home: "Home", asset: str, name: str) -> pa.Table:
+    current = read_current(home.lake, "shop", asset)
+    assert current is not None
+    with home.lake.open(current.prefix + name) as stream:
+        return pq.read_table(stream)
+
+
+def scores(home: "Home") -> list[dg.DagsterRun]:
+    return [run for run in home.runs() if run.job_name == "shop_score_batch"]
+
+
+def ended_runs(home: "Home", job: str, tag: str, value: str) -> list[dg.DagsterRun] | None:
+    found = [run for run in home.runs() if run.job_name == job and run.tags.get(tag) == value]
+    return found if found and all(run.is_finished for run in found) else None
+
+
+def test_what_lands_is_scored_once_a_change_is_scored_anew_and_the_retrain_comes_by_itself(
+    watched_home: "Home", customers: Callable[..., pa.Table]
+) -> None:
+    home = watched_home
+    Ui(home)
+    landed = customers()
+    path = home.land(landed, "b.csv", batch="monday")
+    first = waited("monday's list", done(home, "monday"))
+    assert home.champion is not None
+    assert first.champion.version == home.champion.version
+    assert sorted(shown(home, "batch_predictions/monday", "predictions/part-0.parquet")["id"].to_pylist()) == sorted(
+        landed["customer_id"].to_pylist()
+    )
+    assert shown(home, "retention_list/monday", "assignments/part-0.parquet")["contacted"].to_pylist().count(True) == 20
+    (run,) = waited("the run to end", lambda: ended_runs(home, "shop_score_batch", "dagster/partition", "monday"))
+    assert (run.status, run.tags["dagster/sensor_name"]) == (dg.DagsterRunStatus.SUCCESS, "shop_new_batches")
+    with dg.DagsterInstance.from_config(str(home.path / "dagster")) as instance:
+        assert instance.get_dynamic_partitions("shop_batches") == ["monday"]
+
+    # The same file again: looked at, found to be the same, and nothing is started for it.
+    before, contents = home.steps_started(), home.contents()["lake"]
+    home.land(landed, "b.csv", batch="monday")
+    again = waited("the same file to be taken note of", done(home, "monday", unlike=first))
+    assert (again.fingerprint, again.landed_at, again.list) == (first.fingerprint, first.landed_at, first.list)
+    assert {key: value for key, value in home.contents()["lake"].items() if key != "shop/batches/monday.json"} == {
+        key: value for key, value in contents.items() if key != "shop/batches/monday.json"
+    }
+    assert home.steps_started() == before
+
+    # A changed file is a new version of its batch.
+    home.land(landed.slice(0, 200), path.name, batch="monday")
+    changed = waited("the changed file", done(home, "monday", unlike=again))
+    assert changed.fingerprint != first.fingerprint
+    assert changed.list != first.list
+    assert shown(home, "batch_predictions/monday", "predictions/part-0.parquet").num_rows == 200
+    assert {run.status for run in scores(home)[:2]} == {dg.DagsterRunStatus.SUCCESS}
+
+    retrained = waited("the schedule", lambda: ended_runs(home, "shop_retrain", "dagster/schedule_name", "shop_retrain_schedule"))
+    assert retrained[0].status is dg.DagsterRunStatus.SUCCESS
+    assert home.problems() == []
+
+
+def test_after_a_power_cut_the_batch_is_scored_when_the_machine_is_back(watched_home: "Home", customers: Callable[..., pa.Table]) -> None:
+    """Everything dies in the middle of a score. Nobody asks for the batch again: the sensor does, though Dagster has seen its key."""
+    home, mark = watched_home, watched_home.root / "reached"
+    writes = {"call": "pyarrow.parquet:ParquetWriter.write_table", "moment": "after", "then": "wait", "step": "score", "mark": str(mark)}
+    home.steps_with(writes)
+    Ui(home)
+    home.land(customers(), "b.csv", batch="monday")
+    waited("the step to write", lambda: mark.exists() or None)
+    home.end_all()
+    assert read_current(home.lake, "shop", "batch_predictions/monday") is None
+    assert scores(home)[0].status is dg.DagsterRunStatus.STARTED
+
+    Ui(home)
+    waited("monday's list", done(home, "monday"))
+    assert home.problems() == []
+    died, *_ = scores(home)
+    assert died.status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_that_a_person_ends_in_the_ui_takes_its_step_along(watched_home: "Home", customers: Callable[..., pa.Table]) -> None:
+    home, mark = watched_home, watched_home.root / "reached"
+    writes = {"call": "pyarrow.parquet:ParquetWriter.write_table", "moment": "after", "then": "wait", "step": "score", "mark": str(mark)}
+    home.steps_with(writes)
+    ui = Ui(home)
+    home.land(customers(), "b.csv", batch="monday")
+    waited("the step to write", lambda: mark.exists() or None)
+    (run,) = scores(home)
+    ui.asked(f'mutation {{ terminateRun(runId: "{run.run_id}") {{ __typename }} }}')
+    (ended,) = waited("the run to end", lambda: ended_runs(home, "shop_score_batch", "dagster/partition", "monday"))
+    assert ended.status is dg.DagsterRunStatus.CANCELED
+    step = int(mark.read_text())
+    waited("the step to end", lambda: None if Path(f"/proc/{step}").exists() else True)
+    assert read_current(home.lake, "shop", "batch_predictions/monday") is None
+    # A person who runs it by hand gets it.
+    assert home.churn("score", "shop", "monday").code == 0
+
+
+def test_ctrl_c_ends_the_ui_and_all_that_it_started(watched_home: "Home") -> None:
+    home = watched_home
+    Ui(home)
+    (ui,) = home.started
+    os.killpg(ui.pid, signal.SIGINT)
+    waited("all processes to end", lambda: None if home.processes() else True)

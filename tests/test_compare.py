@@ -1,0 +1,185 @@
+"""Two models on the same test rows: the command, whom it takes, and what it says."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import csv
+
+from churn_assets import cli
+from churn_assets.sample.generator import Generator
+from churn_assets.stage import published
+from churn_model.comparison import agreement, auc_difference, compare
+from churn_model.dataset import Costs
+from churn_model.evaluation import Scores
+from resources.local.lake import LocalLake
+from resources.pointers import champion_key, read_bytes, read_champion, read_current
+from resources.ports import MANIFEST, Manifest, StepReport
+
+SPEC = """\
+id: customer_id
+as_of: as_of
+label: {column: churned, positive: ["yes"], means: cancelled}
+costs: {contact: {cost: 40, success: 0.6, value: {column: annual_value}}}
+search: {trials: 1}
+"""
+OTHER = SPEC + "ignore: [contract]\n"
+SPLIT = OTHER + "split: {seed: 5}\n"
+
+
+# --- the figures
+
+
+def scores(p: list[float], y: list[int]) -> Scores:
+    return Scores(ids=np.arange(len(p)), y=np.array(y), p=np.array(p))
+
+
+def test_whom_two_models_treat_differently_is_counted_with_those_who_left() -> None:
+    costs = Costs(false_negative=500, false_positive=100, true_positive=100, true_negative=0)  # cutoff 0.2
+    first = scores([0.9, 0.1, 0.3, 0.1, 0.2], [1, 1, 0, 0, 0])
+    second = scores([0.9, 0.4, 0.1, 0.1, 0.1], [1, 1, 0, 0, 0])
+    found = agreement(first, second, costs)
+    groups = {name: (group.rows, group.leavers) for name, group in vars(found).items()}
+    assert groups == {"both": (1, 1), "only_first": (2, 0), "only_second": (1, 1), "neither": (1, 0)}
+
+
+def test_the_difference_in_auc_is_second_minus_first_and_nothing_for_a_model_against_itself() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 400)
+    good, poor = (np.clip(0.5 + sign * 0.2 * (y - 0.5) + 0.1 * rng.normal(size=400), 0, 1) for sign in (1, 0.2))
+    first, second = (Scores(ids=np.arange(400), y=y, p=p) for p in (poor, good))
+    better, same = auc_difference(first, second), auc_difference(first, first)
+    assert 0 < better.low < better.value < better.high
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    assert compare(second, first, Costs()).auc_candidate - compare(second, first, Costs()).auc_champion == pytest.approx(better.value)
+
+
+# --- the command, on one lake that holds three models
+
+
+class Home:
+    """A working folder driven by `churn`."""
+
+    def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
+        self.root, self.patch = root, patch
+        patch.setenv("CHURN_HOME", str(root / "home"))
+        patch.setenv("CHURN_DATASETS", str(root / "datasets"))
+        self.lake = LocalLake(root=str(root / "home" / "lake"))
+        (root / "datasets").mkdir()
+
+    def describe(self, spec: str) -> None:
+        (self.root / "datasets" / "shop.yaml").write_text(spec)
+
+    def candidate(self) -> str:
+        current = read_current(self.lake, "shop", "tuned_model")
+        assert current is not None
+        return current.version
+
+    def champion(self) -> str:
+        champion = read_champion(self.lake, "shop")
+        assert champion is not None
+        return champion.version
+
+    def compared(self) -> StepReport:
+        current = read_current(self.lake, "shop", "model_comparison")
+        assert current is not None
+        report = published(self.lake, current.prefix)
+        assert report is not None
+        return report
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Two models: the champion, and a candidate that sees a column less."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = Home(tmp_path_factory.mktemp("compare"), patch)
+        customers = pa.concat_tables(piece.landed for piece in Generator().training(3000))
+        csv.write_csv(customers, made.root / "customers.csv")
+        made.describe(SPEC)
+        assert cli.main(["land", "shop", str(made.root / "customers.csv")]) == cli.DONE
+        assert cli.main(["retrain", "shop"]) == cli.DONE
+        made.describe(OTHER)
+        assert cli.main(["retrain", "shop"]) == cli.DONE
+        yield made
+
+
+@pytest.fixture
+def churn(home: Home, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    def run(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = cli.main(list(arguments))
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return run
+
+
+Churn = Callable[..., tuple[int, str]]
+
+
+def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(home: Home, churn: Churn) -> None:
+    champion, candidate = home.champion(), home.candidate()
+    assert champion != candidate
+    pointer = read_bytes(home.lake, champion_key("shop"))
+    code, said = churn("compare", "shop")
+    assert code == cli.DONE
+    for told in (f"A: {champion} (champion)", f"B: {candidate} (candidate)", "B - A (90 % range)", "This promotes nothing", "contacted by B alone"):
+        assert told in said
+    assert read_bytes(home.lake, champion_key("shop")) == pointer
+    report = home.compared()
+    detail = report.detail
+    assert report.counts["left_out"] == 0
+    # The same figures as each model's own evaluation on these rows, and the difference is theirs.
+    difference = detail["second"]["log_loss"]["value"] - detail["first"]["log_loss"]["value"]
+    assert report.metrics["log_loss_difference"] == pytest.approx(difference)
+    saved = detail["second"]["saving"]["value"] - detail["first"]["saving"]["value"]
+    assert report.metrics["cost_difference"] == pytest.approx(-saved)
+    spread = detail["log_loss_difference"]
+    assert spread["low"] < spread["value"] < spread["high"]
+    assert sum(group["rows"] for group in detail["decisions"].values()) == report.counts["rows"]
+    assert sum(group["leavers"] for group in detail["decisions"].values()) == report.counts["leavers"]
+    judged = read_current(home.lake, "shop", "evaluation_report")
+    evaluated = published(home.lake, judged.prefix) if judged else None
+    assert evaluated is not None
+    assert detail["second"]["log_loss"] == evaluated.detail["evaluation"]["log_loss"]
+    assert detail["first"]["log_loss"]["value"] == pytest.approx(evaluated.detail["comparison"]["log_loss"]["champion"])
+    # The report names no customer, and a second look finds it.
+    current = read_current(home.lake, "shop", "model_comparison")
+    assert current is not None
+    files = Manifest.from_json(home.lake.read(current.prefix + MANIFEST)).files
+    assert set(files) == {"report.json"}
+    assert churn("compare", "shop", champion, candidate)[0] == cli.DONE
+    assert read_current(home.lake, "shop", "model_comparison") == current
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("nosuch",), "expected a model of shop; found no version nosuch; the models of shop, newest first: {candidate}, {champion}"),
+        (("champion", "../x"), "found no version ../x"),
+        (("champion", "{champion}"), "expected two models to compare; found {champion} twice"),
+        (("previous", "champion"), "expected a champion of shop before the present one; found none; name two versions"),
+    ],
+)
+def test_models_that_are_not_there_are_named(home: Home, churn: Churn, arguments: tuple[str, ...], said: str) -> None:
+    names = {"champion": home.champion(), "candidate": home.candidate()}
+    code, told = churn("compare", "shop", *(each.format(**names) for each in arguments))
+    assert code == cli.FAILED
+    assert said.format(**names) in told
+    assert "Traceback" not in told
+
+
+def test_rows_that_a_model_was_trained_on_are_left_out(home: Home, churn: Churn) -> None:
+    champion, other = home.champion(), home.candidate()
+    # Another seed tests other customers: most of them have trained the older models.
+    home.describe(SPLIT)
+    assert churn("retrain", "shop")[0] == cli.DONE
+    code, said = churn("compare", "shop", champion)
+    assert code == cli.DONE
+    assert f"A: {champion} (champion)" not in said  # one version alone is set against the champion, and this is it
+    report = home.compared()
+    assert report.counts["left_out"] > 0
+    assert "are left out: A or B may have been trained on them" in said
+    assert (report.detail["first_version"], report.detail["second_version"]) == (champion, other)
