@@ -14,6 +14,7 @@ from churn_assets.figures import decimal, one_line, usd
 from churn_assets.spreadsheet import read_back
 from churn_assets.stage import published
 from churn_assets.terminal import on_one_line
+from churn_model.cutoff import assumed_success
 from churn_model.dataset import Dataset
 from churn_model.errors import ChurnError
 from churn_model.promotion import assumption, dollars, judged_rows
@@ -235,7 +236,7 @@ def _range(ports: Ports, dataset: Dataset, expected: float) -> str:
         return dollars(expected)
     money = report.detail["evaluation"]["money"]
     saving = money["saving_nobody"]
-    told = assumption(money["assumed_success"])
+    told = assumption(assumed_success(dataset.costs))
     if not saving["value"] or saving["value"] <= 0:
         return f"{dollars(expected)}, {told}"
     low, high = (expected * saving[end] / saving["value"] for end in ("low", "high"))

@@ -52,7 +52,7 @@ def score(batch: Rows, bundle: Bundle, *, threads: int) -> pa.Table:
     schema = prediction_schema(batch.schema)
     if "_id" not in batch.schema.names:
         raise InputError(problem(expected="canonical rows with _id", found="none", todo="ingest the batch first"))
-    model = replace(bundle.model, threads=threads)
+    model = bundle.model if bundle.model.threads == threads else replace(bundle.model, threads=threads)
     blocks = [_scored(block, bundle, model, schema) for block in _blocks(batch)]
     return pa.Table.from_batches(blocks, schema=schema).combine_chunks()
 

@@ -48,7 +48,7 @@ READS: dict[str, _Reduced] = {
     "train": {**_MODEL, "search": _whole},
     "evaluate": {**_MODEL, "label": _whole, "gate": _whole},
     "compare": {**_ALWAYS, "label": _names_of_label, "split": _whole, "costs": _whole},
-    "score": {**_ALWAYS, "label": _names_of_label, "costs": _worth_column},
+    "score": {**_ALWAYS, "label": _names_of_label, "costs": _whole},
     "list": {**_ALWAYS, "label": _whole, "costs": _whole, "list": _whole},
 }
 

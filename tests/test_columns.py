@@ -161,7 +161,9 @@ def test_problems_name_the_file_the_columns_and_what_to_do(case: Case) -> None:
 def test_scoring_says_what_is_missing_and_lets_nested_columns_be_that_it_drops() -> None:
     part = parquet_part("a.parquet", customer=pa.string(), tenur=pa.int8(), extra=pa.list_(pa.int8()))
     assert columns_of([part], SHOP, {"tenur": "number"}).ignored == ("extra",)
-    with pytest.raises(InputError, match=r"a\.parquet: expected the columns that the champion was trained with; found no 'tenure'; .*'tenur'"):
+    with pytest.raises(
+        InputError, match=r"a\.parquet: expected the columns that the champion was trained with; found no 'tenure'; .*'tenur'"
+    ):
         columns_of([part], SHOP, {"tenure": "number"})
 
 

@@ -1,22 +1,34 @@
 """Two models on the same test rows: the command, whom it takes, and what it says."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
 from churn_assets import cli
+from churn_assets.assets.evaluation import _looks as looks_at
 from churn_assets.sample.generator import Generator
 from churn_assets.stage import published
+from churn_assets.summary import compare_summary
+from churn_model.bundle import read_bundle
 from churn_model.comparison import agreement, auc_difference, compare
-from churn_model.dataset import Costs
+from churn_model.dataset import Costs, Split
+from churn_model.errors import InputError
 from churn_model.evaluation import Scores
+from churn_model.steps import compare as compare_step
+from churn_model.steps.layout import Layout
 from resources.local.lake import LocalLake
-from resources.pointers import champion_key, read_bytes, read_champion, read_current
-from resources.ports import MANIFEST, Manifest, StepReport
+from resources.pointers import Current, champion_key, current_key, read_bytes, read_champion, read_current, show
+from resources.ports import MANIFEST, Manifest, PublishedFile, StepReport
+from resources.settings import read_settings
+from resources.specs import load_specs
+from resources.versions import digest_of, restricted
+from resources.wiring import wire
 
 SPEC = """\
 id: customer_id
@@ -26,7 +38,6 @@ costs: {contact: {cost: 40, success: 0.6, value: {column: annual_value}}}
 search: {trials: 1}
 """
 OTHER = SPEC + "ignore: [contract]\n"
-SPLIT = OTHER + "split: {seed: 5}\n"
 
 
 # --- the figures
@@ -171,15 +182,58 @@ def test_models_that_are_not_there_are_named(home: Home, churn: Churn, arguments
     assert "Traceback" not in told
 
 
-def test_rows_that_a_model_was_trained_on_are_left_out(home: Home, churn: Churn) -> None:
-    champion, other = home.champion(), home.candidate()
-    # Another seed tests other customers: most of them have trained the older models.
-    home.describe(SPLIT)
-    assert churn("retrain", "shop")[0] == cli.DONE
-    code, said = churn("compare", "shop", champion)
+@pytest.mark.parametrize("with_test_rows", [True, False])
+def test_rows_that_a_model_was_trained_on_are_left_out(home: Home, tmp_path: Path, with_test_rows: bool) -> None:
+    splits = read_current(home.lake, "shop", "preprocessed_splits")
+    assert splits is not None
+    folder = Path(home.lake.uri(splits.prefix))
+    train, test = (pq.read_table(folder / f"{name}.parquet") for name in ("train", "test"))
+    # Tested by another seed today: of these rows the models have seen all but those of their own test.
+    today = replace(load_specs(home.root / "datasets").datasets["shop"], split=Split(seed=5))
+    inputs = tmp_path / "processing" / "input"
+    (inputs / "config").mkdir(parents=True)
+    (inputs / "splits").mkdir()
+    pq.write_table(pa.concat_tables([train, test]) if with_test_rows else train, inputs / "splits" / "test.parquet")
+    (inputs / "config" / "dataset.json").write_text(restricted(today, "compare").to_json(), "utf-8")
+    (inputs / "config" / "request.json").write_text('{"version": "v1", "threads": 2}', "utf-8")
+    for name, version in (("first", home.champion()), ("second", home.candidate())):
+        (inputs / name).symlink_to(home.lake.uri(f"shop/tuned_model/{version}"))
+    layout = Layout(tmp_path)
+    layout.result.mkdir(parents=True)
+    report = compare_step.step(layout)
+    assert report.counts["left_out"] == train.num_rows
+    assert report.counts["rows"] == (test.num_rows if with_test_rows else 0)
+    # What the command would say of it.
+    layout.write_report("compare", report)
+    prefix = f"shop/model_comparison/by-hand-{with_test_rows}/"
+    data = (layout.result / "report.json").read_bytes()
+    home.lake.put(prefix + "report.json", data)
+    home.lake.publish(prefix, Manifest("by-hand", {"report.json": PublishedFile(len(data), digest_of(data))}))
+    show(home.lake, current_key("shop", "model_comparison"), Current("by-hand", prefix))
+    said = compare_summary(wire(read_settings()), today)
+    assert f"{train.num_rows:,} rows are left out: A or B may have been trained on them." in said
+    assert ("No row is left to compare them on." in said) is not with_test_rows
+    assert ("log loss" in said) is with_test_rows
+
+
+def test_a_model_that_needs_a_column_which_today_lacks_is_named(home: Home, tmp_path: Path) -> None:
+    splits = read_current(home.lake, "shop", "preprocessed_splits")
+    assert splits is not None
+    test = pq.read_table(Path(home.lake.uri(splits.prefix)) / "test.parquet")
+    bundle = read_bundle(Path(home.lake.uri(f"shop/tuned_model/{home.champion()}")) / "model.tar.gz")
+    with pytest.raises(InputError, match=f"model {home.champion()} cannot score today's test rows"):
+        compare_step._scores(test.drop_columns(["contract"]), bundle, load_specs(home.root / "datasets").datasets["shop"])
+
+
+def test_the_report_says_where_the_exploration_is_or_how_to_make_it(churn: Churn) -> None:
+    code, said = churn("report", "shop")
     assert code == cli.DONE
-    assert f"A: {champion} (champion)" not in said  # one version alone is set against the champion, and this is it
-    report = home.compared()
-    assert report.counts["left_out"] > 0
-    assert "are left out: A or B may have been trained on them" in said
-    assert (report.detail["first_version"], report.detail["second_version"]) == (champion, other)
+    assert "Exploration: `churn explore shop` makes it" in said
+
+
+def test_a_comparison_counts_as_a_look_at_the_test_rows(home: Home, churn: Churn) -> None:
+    assert churn("compare", "shop")[0] == cli.DONE
+    dataset = load_specs(home.root / "datasets").datasets["shop"]
+    splits = read_current(home.lake, "shop", "preprocessed_splits")
+    assert splits is not None
+    assert looks_at(home.lake, dataset, splits) >= 2

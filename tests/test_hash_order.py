@@ -93,6 +93,20 @@ def test_many_rows_take_both_ways_to_the_same_order(tmp_path: Path) -> None:
     assert taken(1 << 20) == (in_memory, repeats)
 
 
+def test_a_wide_table_takes_fewer_buckets_to_the_same_order(tmp_path: Path) -> None:
+    ids = pa.array([f"c{n}" for n in range(300)])
+    wide = {f"x{n}": pa.array(np.arange(300.0) + n) for n in range(600)}
+    rows = pa.RecordBatch.from_pydict({"_id": ids, "_hash": pa.array(row_hashes(ids, 1)), **wide})
+
+    def taken(limit_bytes: int) -> pa.Table:
+        with HashOrder(tmp_path / "runs", rows.schema, limit_bytes=limit_bytes) as order:
+            for start in (0, 100, 200):
+                order.add(rows.slice(start, 100), start, np.arange(100))
+            return pa.Table.from_batches([piece.rows for piece in order]).combine_chunks()
+
+    assert taken(0) == taken(LIMIT_BYTES) == pa.Table.from_batches([rows]).sort_by("_hash")
+
+
 def test_runs_are_removed_after_an_error_too(tmp_path: Path) -> None:
     def fail() -> None:
         with HashOrder(tmp_path / "runs", SCHEMA, limit_bytes=0) as order:

@@ -70,7 +70,11 @@ def test_parquet_is_read_with_the_number_of_each_row(tmp_path: Path) -> None:
         ("t.csv.gz", b"", "t.csv.gz: expected a header and records; found a file of zero bytes; remove the file, or land it again"),
         ("t.csv.gz", gzip.compress(b""), "t.csv.gz: expected a header and records; found an empty file; remove the file, or land it again"),
         ("t.csv.gz", gzip.compress(TABLE)[:-9], "t.csv.gz: expected a whole gzip file; found one that is cut off; land it again"),
-        ("t.csv.gz", gzip.compress(TABLE)[:-8] + b"\0" * 8, "t.csv.gz: expected gzip; found damaged or other bytes; land it again, without .gz in its name if it is none"),
+        (
+            "t.csv.gz",
+            gzip.compress(TABLE)[:-8] + b"\0" * 8,
+            "t.csv.gz: expected gzip; found damaged or other bytes; land it again, without .gz in its name if it is none",
+        ),
         ("t.csv.gz", TABLE, "t.csv.gz: expected gzip; found damaged or other bytes; land it again, without .gz in its name if it is none"),
         ("t.parquet", b"", "t.parquet: expected a header and records; found a file of zero bytes; remove the file, or land it again"),
         ("t.parquet", TABLE, "t.parquet: expected a whole Parquet file; found one that cannot be read; land it again"),

@@ -162,8 +162,13 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     tuesday = project.list_of("tuesday")
     assert not contacted & set(tuesday.filter(tuesday["contacted"])["id"].to_pylist())
 
-    # Dearer mistakes: the same model is promoted with today's costs, and the way back is one command.
+    # Dearer contacts: the very next score reads them, and with fewer worth it.
     project.describe("shop", SPEC.replace("cost: 40", "cost: 60"))
+    assert project.churn("score", "shop", "tuesday") == cli.DONE
+    dearer = project.list_of("tuesday")
+    assert set(dearer.filter(dearer["will_churn"])["id"].to_pylist()) < set(tuesday.filter(tuesday["will_churn"])["id"].to_pylist())
+
+    # Retrained: the same model is promoted with today's costs, and the way back is one command.
     assert project.churn("retrain", "shop") == cli.DONE
     second = project.champion
     assert second is not None

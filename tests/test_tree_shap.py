@@ -65,7 +65,7 @@ def test_they_are_the_shapley_values_of_the_definition() -> None:
     booster = fitted(x, y, 1, max_depth=4)
     shap = TreeShap.of(booster)
     assert shap is not None
-    tree = booster.trees_to_dataframe().set_index("ID")
+    tree: Any = booster.trees_to_dataframe().set_index("ID")
     row = x[7]
 
     def expected(node: str, known: tuple[int, ...]) -> float:

@@ -22,7 +22,7 @@ CHANGES: dict[str, Callable[[Dataset], Dataset]] = {
     "ignore": lambda d: replace(d, ignore=("phone",)),
 }
 TOUCHED: dict[str, set[str]] = {
-    "costs": {"train", "evaluate", "compare", "list"},
+    "costs": {"train", "evaluate", "score", "compare", "list"},
     "worth": {"ingest", "train", "evaluate", "compare", "score", "list"},
     "schedule": set(),
     "search": {"train"},

@@ -1,5 +1,6 @@
 """Raw tables: what landed, record for record, as typed rows and quarantine. `raw_customers` for training, `raw_batch` for scoring."""
 
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -118,14 +119,17 @@ def _training_files(lake: Lake, tables: Tables, dataset: Dataset) -> tuple[list[
     prefix = train_prefix(dataset.name)
     if dataset.source.table:
         database, _, table = dataset.source.table.partition(".")
-        prefix = f"{dataset.name}/unloaded/"
+        prefix = f"{dataset.name}/unloaded/{uuid.uuid4().hex}/"  # never over what an ingest may be reading
         tables.unload(f'select * from "{database}"."{table}"', prefix)  # noqa: S608  # the spec forbids quotes in both names
     entries = landed(lake, prefix)
     if not entries:
         raise InputError(
             f"expected at least one file (csv, csv.gz or parquet) below {lake.uri(prefix)}; found none; land one: `churn land {dataset.name} FILE`"
         )
-    return [entry.key for entry in entries], fingerprints(lake, entries)
+    contents = fingerprints(lake, entries)
+    if dataset.source.table:
+        contents = {key.removeprefix(prefix): content for key, content in contents.items()}
+    return [entry.key for entry in entries], contents
 
 
 def _placed(made: Made, lake: Lake) -> list[Mapping[str, Any]]:

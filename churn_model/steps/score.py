@@ -3,8 +3,14 @@
 Inputs: `rows` (a published `raw_batch`), `bundle` (the champion resolved for it). Result: `predictions/part-0.parquet`.
 """
 
+from collections.abc import Iterator
+
+import pyarrow as pa
+from dataclasses import replace
+
 import pyarrow.parquet as pq
 
+from churn_model.ahead import ahead
 from churn_model.bundle import Bundle, read_bundle
 from churn_model.explanation import REASONS
 from churn_model.scoring import BLOCK, prediction_schema, score
@@ -14,14 +20,16 @@ from churn_model.steps.layout import Check, Layout, Report, run_step
 def step(layout: Layout) -> Report:
     """Score the batch."""
     threads = int(layout.request["threads"])
-    bundle = read_bundle(layout.required("bundle") / "model.tar.gz", threads=threads)
+    # Today's costs: the bundle holds those of its training, for whoever has the bundle alone.
+    bundle = replace(read_bundle(layout.required("bundle") / "model.tar.gz", threads=threads), costs=layout.dataset.costs)
     source = pq.ParquetFile(layout.required("rows") / "rows" / "part-0.parquet")
     folder = layout.result / "predictions"
     folder.mkdir()
     contacted, same_ids, probability, saving = 0, True, 0.0, 0.0
-    with pq.ParquetWriter(folder / "part-0.parquet", prediction_schema(source.schema_arrow), compression="zstd") as writer:
-        for batch in source.iter_batches(batch_size=BLOCK):
-            predictions = score(batch, bundle, threads=threads)
+    schema = prediction_schema(source.schema_arrow)
+    with pq.ParquetWriter(folder / "part-0.parquet", schema, compression="zstd", use_dictionary=_repeated(schema)) as writer:
+        # One thread reads, one scores, this one writes.
+        for batch, predictions in ahead(_scored(ahead(source.iter_batches(batch_size=BLOCK)), bundle, threads), 1):
             writer.write_table(predictions)
             same_ids = same_ids and predictions["id"].combine_chunks().equals(batch.column("_id").cast("string"))
             chosen = predictions["will_churn"].to_numpy()
@@ -48,6 +56,16 @@ def step(layout: Layout) -> Report:
             "lineage": _lineage(bundle, source.schema_arrow.names),
         },
     )
+
+
+def _scored(batches: Iterator[pa.RecordBatch], bundle: Bundle, threads: int) -> Iterator[tuple[pa.RecordBatch, pa.Table]]:
+    for batch in batches:
+        yield batch, score(batch, bundle, threads=threads)
+
+
+def _repeated(schema: pa.Schema) -> list[str]:
+    """The columns whose values repeat: a dictionary of the others would be built and thrown away."""
+    return [name for name in schema.names if name not in ("id", "churn_probability", "expected_saving")]
 
 
 def _lineage(bundle: Bundle, landed: list[str]) -> dict[str, list[str]]:

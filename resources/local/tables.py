@@ -22,21 +22,23 @@ class LocalTables(Tables):
 
     def publish(self, dataset: str, kind: str, version: str, prefix: str, batch: str | None = None) -> None:
         schema, view = quoted(dataset), f"{quoted(dataset)}.{quoted(kind)}"
-        files = self.lake.uri(prefix).rstrip("/") + "/*.parquet"
         with self._connected() as connection:
             connection.execute(f"create schema if not exists {schema}")
             connection.execute(
                 f"create table if not exists {schema}._shown "
-                "(kind varchar, batch varchar, version varchar, files varchar, primary key (kind, batch))"
+                "(kind varchar, batch varchar, version varchar, prefix varchar, primary key (kind, batch))"
             )
             connection.begin()
-            connection.execute(f"insert or replace into {schema}._shown values (?, ?, ?, ?)", [kind, batch or "", version, files])
-            shown = connection.execute(f"select batch, files from {schema}._shown where kind = ? order by batch", [kind]).fetchall()
+            connection.execute(f"insert or replace into {schema}._shown values (?, ?, ?, ?)", [kind, batch or "", version, prefix])
+            shown = connection.execute(f"select batch, prefix from {schema}._shown where kind = ? order by batch", [kind]).fetchall()
             parts = (
-                f"select {_literal(name) + ' as batch, ' if name else ''}* from read_parquet({_literal(path)})" for name, path in shown
+                f"select {_literal(name) + ' as batch, ' if name else ''}* from read_parquet({_literal(self._files(key))})" for name, key in shown
             )
             connection.execute(f"create or replace view {view} as {' union all by name '.join(parts)}")
             connection.commit()
+
+    def _files(self, prefix: str) -> str:
+        return self.lake.uri(prefix).rstrip("/") + "/*.parquet"
 
     def count(self, dataset: str, kind: str) -> int:
         with self._connected() as connection:
