@@ -22,13 +22,13 @@ from churn_assets import cli
 from churn_assets.assets import lists
 from churn_model import expression_parser, expressions, scoring
 from churn_model.dataset import Contact, Costs, Dataset
-from churn_model.steps import evaluate, ingest, layout, preprocess, score, train
+from churn_model.steps import compare, evaluate, ingest, layout, preprocess, score, train
 from churn_model.targeting import WHY_NOT
 from resources import landing, pointers, ports, settings
 
 PAGE = settings.PROJECT / "docs" / "reference.md"
 _WIDTH = 140
-_STEPS = (ingest, preprocess, train, evaluate, score)
+_STEPS = (ingest, preprocess, train, evaluate, compare, score)
 
 _DEFAULTS = {
     "CHURN_HOME": "`churn_home` in the project's folder",

@@ -197,21 +197,26 @@ def _in_words(leaders: IntArray, sizes: FloatArray, columns: Mapping[int, _Value
         rows = np.flatnonzero(leaders == number)
         if not len(rows):
             continue
-        keys = np.column_stack([np.nan_to_num(values.numbers[rows], nan=np.inf), strength[rows]])
-        unique, where = np.unique(keys, axis=0, return_inverse=True)
-        places[rows] = len(texts) + where.reshape(-1)
-        known = {value: _told(values.feature, values.text(value), explainer.words) for value in set(unique[:, 0].tolist())}
-        texts += [f"{known[value]}: {STRENGTHS[int(step)][1]}" for value, step in unique.tolist()]
+        known, value = np.unique(np.nan_to_num(values.numbers[rows], nan=np.inf), return_inverse=True)
+        told = _told(values, known, _template(values.feature.name, explainer.words))
+        both, where = np.unique(value * len(STRENGTHS) + strength[rows], return_inverse=True)
+        places[rows] = len(texts) + where
+        texts += [f"{told[place // len(STRENGTHS)]}: {STRENGTHS[place % len(STRENGTHS)][1]}" for place in both.tolist()]
     return pa.DictionaryArray.from_arrays(pa.array(places, pa.int64(), mask=places < 0), pa.array(texts, pa.string())).cast(pa.string())
 
 
-def _told(feature: Feature, value: str | None, words: Mapping[str, str]) -> str:
-    if value is None:
-        return f"no {feature.name} known"
-    template = _template(feature.name, words)
-    said = template.replace("{value}", value) if template else f"{feature.name}: {value}"
-    usual = _usual(feature)
-    return said if usual is None or usual[1] == value else f"{said} ({usual[0]} {usual[1]})"
+def _told(values: _Values, numbers: FloatArray, template: str | None) -> list[str]:
+    """Each of these values of a feature in words, and what other customers have where it is something else."""
+    name, usual = values.feature.name, _usual(values.feature)
+    told = []
+    for number in numbers.tolist():
+        text = values.text(number)
+        if text is None:
+            told.append(f"no {name} known")
+            continue
+        said = template.replace("{value}", text) if template else f"{name}: {text}"
+        told.append(said if usual is None or usual[1] == text else f"{said} ({usual[0]} {usual[1]})")
+    return told
 
 
 def _usual(feature: Feature) -> tuple[str, str] | None:

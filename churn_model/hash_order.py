@@ -110,7 +110,8 @@ class HashOrder:
         if not self._runs:
             yield from _in_order(self._taken())
             return
-        self._write_run()
+        if self._held_bytes:
+            self._write_run()
         with ExitStack() as stack:
             runs = [pa.ipc.open_file(stack.enter_context(pa.OSFile(str(path)))) for path in self._runs]
             for bucket in range(self._buckets):

@@ -8,9 +8,11 @@ random_forest   one round of many trees on samples of rows and columns
 linear          logistic regression by coordinate descent (the default updater is not repeatable)
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,9 @@ from churn_model.dataset import Family, FloatArray
 from churn_model.errors import InputError, problem
 from churn_model.preprocessing import Encoded
 from churn_model.tree_shap import TreeShap
+
+Block = tuple[Encoded, npt.NDArray[np.int8]]
+"""Encoded rows (n, width) and their outcomes (n,)."""
 
 _FIXED: Mapping[Family, Mapping[str, Any]] = {
     "boosted_trees": {"booster": "gbtree", "tree_method": "hist", "max_bin": 256},
@@ -171,3 +176,35 @@ def fit_model(encoded: Encoded, y: npt.NDArray[np.int8], hyper: Hyperparameters,
     matrix = training_matrix(encoded, y, hyper.family, threads=threads)
     booster = xgb.train(booster_parameters(hyper, seed=seed, threads=threads), matrix, num_boost_round=hyper.rounds)
     return Model(family=hyper.family, booster=booster, threads=threads)
+
+
+def fit_model_on_disk(blocks: Callable[[], Iterator[Block]], hyper: Hyperparameters, *, seed: int, threads: int, folder: Path) -> Model:
+    """The booster of trees for more rows than memory should hold: binned in blocks, and read from files in `folder` in each round.
+
+    `blocks` gives all of them anew each time: the bins are chosen over all rows before any is binned. Nothing stays in `folder`.
+    """
+    with TemporaryDirectory(dir=folder, prefix=".bins-") as cache:
+        source = _Blocks(blocks, Path(cache) / "page")
+        matrix = xgb.ExtMemQuantileDMatrix(source, missing=np.nan, nthread=threads, max_bin=_FIXED[hyper.family]["max_bin"])
+        booster = xgb.train(booster_parameters(hyper, seed=seed, threads=threads), matrix, num_boost_round=hyper.rounds)
+        del matrix  # it holds the files open
+    return Model(family=hyper.family, booster=booster, threads=threads)
+
+
+class _Blocks(xgb.DataIter):
+    """Blocks as XGBoost asks for them."""
+
+    def __init__(self, blocks: Callable[[], Iterator[Block]], cache: Path) -> None:
+        self._blocks = blocks
+        self._following = blocks()
+        super().__init__(cache_prefix=str(cache))
+
+    def reset(self) -> None:
+        self._following = self._blocks()
+
+    def next(self, input_data: Callable[..., None]) -> bool:
+        found = next(self._following, None)
+        if found is None:
+            return False
+        input_data(data=found[0], label=found[1])
+        return True

@@ -150,6 +150,9 @@ def fit_schema(train: pa.Table, dataset: Dataset) -> FeatureSchema:
 
 def column_named(rows: Rows, name: str) -> Any:
     """The column of that name, matched without regard to case; None where there is none."""
+    exact = rows.schema.get_field_index(name)
+    if exact >= 0:
+        return rows.column(exact)
     for index, found in enumerate(rows.schema.names):
         if same_name(found, name):
             return rows.column(index)

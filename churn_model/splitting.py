@@ -1,6 +1,7 @@
 """Which split each row belongs to: train, validation or test.
 
-Belongs here: the three ways to split, and what must hold of any split. Does not belong here: folds for calibration (`training.py`), files.
+Belongs here: the three ways to split, and what must hold of any split; both batch after batch, so that memory does not grow with the rows.
+Does not belong here: folds for calibration (`training.py`), files.
 
 hash     u = hash / 2^64 of the id: test below `test`, validation below `test + validation`, else train.
 column   a column says it.
@@ -8,7 +9,8 @@ time     by snapshot: train rows end at least one horizon before validation's fi
          their hash gives them, so that no customer is in two splits either; rows outside their customer's window are unused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,48 +32,97 @@ _WRITTEN = {"train": TRAIN, "validation": VALIDATION, "valid": VALIDATION, "val"
 
 
 def assign(rows: Rows, dataset: Dataset) -> Assigned:
-    """The split of each canonical row, int8 (n,): 0 train, 1 validation, 2 test, -1 unused (by time only).
+    """The split of each canonical row, int8 (n,): 0 train, 1 validation, 2 test, -1 unused (by time only). Raises as `rule_of` does."""
+    return rule_of([rows], dataset)(rows)
+
+
+def rule_of(batches: Iterable[Rows], dataset: Dataset) -> Callable[[Rows], Assigned]:
+    """What gives each batch of a table its splits. By column or time it looks at that column in all batches first, and at none by hash.
 
     Raises InputError where the split's column is absent or says something else, or where the snapshots leave no room for three windows.
     """
     if dataset.split.by == "column":
-        return _by_column(rows, dataset.split.column or "")
-    by_hash = _by_hash(rows, dataset)
-    return by_hash if dataset.split.by == "hash" else _by_time(rows, dataset, by_hash)
+        name = dataset.split.column or ""
+        _require_words(batches, name)
+        return lambda rows: _by_column(rows, name)
+    if dataset.split.by == "time":
+        windows = _windows(batches, dataset)
+        return lambda rows: _by_time(rows, dataset, *windows)
+    return lambda rows: _by_hash(rows, dataset)
 
 
 def split_problems(rows: Rows, assigned: Assigned) -> tuple[str, ...]:
     """What does not hold of a split, all at once: every split has both classes, train has enough rows, no customer is in two."""
-    y = column_named(rows, "_label").to_numpy() > 0
-    found: list[str] = []
-    for split, name in enumerate(NAMES):
-        inside = assigned == split
-        size, left = int(inside.sum()), int(y[inside].sum())
-        if size < (MIN_TRAIN_ROWS if split == TRAIN else 1):
+    checked = SplitCheck()
+    checked.add(rows, assigned)
+    return checked.problems
+
+
+class SplitCheck:
+    """What does not hold of a split, over rows that come batch after batch in canonical order: a customer's are beside each other."""
+
+    def __init__(self) -> None:
+        self.sizes = np.zeros(len(NAMES), dtype=np.int64)
+        self.unused = 0
+        self._left = np.zeros(len(NAMES), dtype=np.int64)
+        self._shared = 0
+        self._last: tuple[Any, int, int] | None = None  # the customer whose rows may go on: id, first and last split
+        self._hash = 0
+        self._in_order = True
+
+    def add(self, rows: Rows, assigned: Assigned) -> None:
+        """The next rows with `_id` and `_label`, and the split of each."""
+        used = assigned >= 0
+        self.unused += int((~used).sum())
+        self.sizes += np.bincount(assigned[used], minlength=len(NAMES))
+        y = column_named(rows, "_label").to_numpy() > 0
+        self._left += np.bincount(assigned[used & y], minlength=len(NAMES))
+        hashes = column_named(rows, "_hash")
+        if hashes is not None and len(hashes):
+            values = hashes.to_numpy()
+            self._in_order &= bool(values[0] >= self._hash and (values[1:] >= values[:-1]).all())
+            self._hash = values[-1]
+        ids = column_named(rows, "_id")
+        ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
+        self._add_customers(ids.filter(pa.array(used)), assigned[used])
+
+    def _add_customers(self, ids: Any, assigned: Assigned) -> None:
+        if not len(ids):
+            return
+        changes = np.flatnonzero(pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)) + 1
+        starts = np.concatenate([[0], changes])
+        first, last = np.minimum.reduceat(assigned, starts), np.maximum.reduceat(assigned, starts)
+        if self._last is not None and self._last[0] == ids[0].as_py():
+            first[0], last[0] = min(first[0], self._last[1]), max(last[0], self._last[2])
+        elif self._last is not None:
+            self._shared += self._last[1] < self._last[2]
+        self._shared += int((first[:-1] < last[:-1]).sum())
+        self._last = (ids[-1].as_py(), int(first[-1]), int(last[-1]))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What does not hold of the rows so far, all at once."""
+        found: list[str] = []
+        for split, name in enumerate(NAMES):
+            size, left = int(self.sizes[split]), int(self._left[split])
             least = MIN_TRAIN_ROWS if split == TRAIN else 1
-            found.append(problem(expected=f"at least {least} rows in {name}", found=str(size), todo="land more data or change `split`"))
-        elif left in (0, size):
-            what = "only customers who left" if left else "no customer who left"
+            if size < least:
+                found.append(problem(expected=f"at least {least} rows in {name}", found=str(size), todo="land more data or change `split`"))
+            elif left in (0, size):
+                what = "only customers who left" if left else "no customer who left"
+                found.append(
+                    problem(expected=f"both classes in {name}", found=f"{what} among {size}", todo="check the label, or land more data")
+                )
+        shared = self._shared + int(self._last is not None and self._last[1] < self._last[2])
+        if shared:
             found.append(
-                problem(expected=f"both classes in {name}", found=f"{what} among {size}", todo="check the label, or land more data")
+                problem(
+                    expected="every customer in one split", found=f"{shared} in more than one", todo="split by hash, or correct the column"
+                )
             )
-    return (*found, *_shared_customers(rows, assigned))
-
-
-def _shared_customers(rows: Rows, assigned: Assigned) -> Sequence[str]:
-    ids = column_named(rows, "_id")
-    codes = (ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids).dictionary_encode().indices.to_numpy()
-    used = assigned >= 0
-    count = int(codes.max()) + 1 if len(codes) else 0
-    first, last = np.full(count, len(NAMES)), np.full(count, -1)
-    np.minimum.at(first, codes[used], assigned[used])
-    np.maximum.at(last, codes[used], assigned[used])
-    shared = int((first < last).sum())
-    if not shared:
-        return ()
-    return (
-        problem(expected="every customer in one split", found=f"{shared} in more than one", todo="split by hash, or correct the column"),
-    )
+        if not self._in_order:
+            found.append(problem(expected="rows in the order of their hashes", found="another order", todo="ingest them again"))
+        return tuple(found)
 
 
 def _by_hash(rows: Rows, dataset: Dataset) -> Assigned:
@@ -80,36 +131,60 @@ def _by_hash(rows: Rows, dataset: Dataset) -> Assigned:
     return np.where(u < split.test, TEST, np.where(u < split.test + split.validation, VALIDATION, TRAIN)).astype(np.int8)
 
 
-def _by_column(rows: Rows, name: str) -> Assigned:
+def _words(rows: Rows, name: str) -> Any:
+    """What the split's column says, in small letters, as a dictionary-encoded array."""
     column = column_named(rows, name)
     if column is None:
         raise InputError(
             problem(expected=f"column {name}, which says each row's split", found="no such column", todo="land it or split by hash")
         )
     encoded = pc.dictionary_encode(pc.utf8_lower(pc.utf8_trim_whitespace(column.cast(pa.string()))), null_encoding="encode")
-    encoded = encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
-    values = encoded.dictionary.to_pylist()
-    wrong = [value for value in values if value not in _WRITTEN]
+    return encoded.combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+
+
+def _require_words(batches: Iterable[Rows], name: str) -> None:
+    wrong: dict[str | None, int] = {}
+    for rows in batches:
+        encoded = _words(rows, name)
+        counts = np.bincount(encoded.indices.to_numpy(), minlength=len(encoded.dictionary))
+        for value, count in zip(encoded.dictionary.to_pylist(), counts.tolist(), strict=True):
+            if value not in _WRITTEN:
+                wrong[value] = wrong.get(value, 0) + count
     if wrong:
-        count = int(np.isin(encoded.indices.to_numpy(), [values.index(value) for value in wrong]).sum())
         shown = next((value for value in wrong if value is not None), None)
         found = "no value" if shown is None else repr(shown) if len(shown) <= 40 else f"a text of {len(shown)} characters"
         raise InputError(
-            problem(expected=f"train, validation or test in {name}", found=f"{found}, among {count} such rows", todo="correct the column")
+            problem(
+                expected=f"train, validation or test in {name}",
+                found=f"{found}, among {sum(wrong.values())} such rows",
+                todo="correct the column",
+            )
         )
-    places = np.array([_WRITTEN[value] for value in values], dtype=np.int8)
+
+
+def _by_column(rows: Rows, name: str) -> Assigned:
+    encoded = _words(rows, name)
+    places = np.array([_WRITTEN[value] for value in encoded.dictionary.to_pylist()], dtype=np.int8)
     assigned: Assigned = places[encoded.indices.to_numpy()]
     return assigned
 
 
-def _by_time(rows: Rows, dataset: Dataset, by_hash: Assigned) -> Assigned:
+def _days(rows: Rows) -> npt.NDArray[np.int32]:
     column = column_named(rows, "_as_of")
     if column is None:
         raise InputError(problem(expected="a snapshot date in every row", found="no as_of", todo="name it under `as_of` or split by hash"))
-    days = column.cast(pa.int32()).to_numpy()
-    # A horizon is kept in whole days, rounded up: snapshots are dates.
-    horizon = -(-seconds(dataset.horizon) // 86_400)
-    dates, counts = np.unique(days, return_counts=True)
+    days: npt.NDArray[np.int32] = column.cast(pa.int32()).to_numpy()
+    return days
+
+
+def _windows(batches: Iterable[Rows], dataset: Dataset) -> tuple[int, int, int]:
+    """The last day of train, the first of validation, the first of test."""
+    horizon = _horizon_days(dataset)
+    known: dict[int, int] = {}
+    for rows in batches:
+        for day, count in zip(*(part.tolist() for part in np.unique(_days(rows), return_counts=True)), strict=True):
+            known[day] = known.get(day, 0) + count
+    dates, counts = np.array(sorted(known), dtype=np.int32), np.array([known[day] for day in sorted(known)], dtype=np.int64)
     test_from = _window_start(dates, counts, max(dataset.split.test, MIN_WINDOW), before=None)
     validation_from = _window_start(dates, counts, max(dataset.split.validation, MIN_WINDOW), before=test_from and test_from - horizon)
     train_to = validation_from - horizon if validation_from is not None else None
@@ -121,9 +196,19 @@ def _by_time(rows: Rows, dataset: Dataset, by_hash: Assigned) -> Assigned:
                 todo="land older snapshots, shorten `horizon` if the label allows it, or split by hash",
             )
         )
+    return train_to, validation_from, test_from
+
+
+def _horizon_days(dataset: Dataset) -> int:
+    """A horizon is kept in whole days, rounded up: snapshots are dates."""
+    return -(-seconds(dataset.horizon) // 86_400)
+
+
+def _by_time(rows: Rows, dataset: Dataset, train_to: int, validation_from: int, test_from: int) -> Assigned:
+    days, by_hash = _days(rows), _by_hash(rows, dataset)
     assigned = np.full(len(days), UNUSED, dtype=np.int8)
     assigned[(by_hash == TRAIN) & (days <= train_to)] = TRAIN
-    assigned[(by_hash == VALIDATION) & (days >= validation_from) & (days <= test_from - horizon)] = VALIDATION
+    assigned[(by_hash == VALIDATION) & (days >= validation_from) & (days <= test_from - _horizon_days(dataset))] = VALIDATION
     assigned[(by_hash == TEST) & (days >= test_from)] = TEST
     return assigned
 

@@ -8,12 +8,15 @@ Rows            search on                                           calibration 
 to 200,000      validation, fitted on train                         5 folds of train + validation
 more            half of the validation's customers                  the other half, both fitted on train
 
+Of more than 500,000 rows a sample of 300,000 is searched and calibrated on; the schema is the sample's, and only trees are then fitted on
+all rows, from disk: a linear model gains nothing. Rows are in hash order, so the first of them are a random sample of customers.
 Few rows are searched in folds because a validation split of some hundred rows picks noise. Folds and halves are those of the id's hash,
 so that an id is in one. The model is then fitted on train + validation; the schema is train's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -24,9 +27,9 @@ from churn_model.calibration import Calibration, fit_calibration
 from churn_model.cutoff import Cells, cells_of
 from churn_model.dataset import Dataset, Family, FloatArray
 from churn_model.errors import InputError, TooLittleData, listed, problem
-from churn_model.models import Hyperparameters, Model, fit_model
+from churn_model.models import Block, Hyperparameters, Model, fit_model, fit_model_on_disk
 from churn_model.preprocessing import Encoded, encode
-from churn_model.schema import FeatureSchema, as_numbers, column_named, fit_schema
+from churn_model.schema import FeatureSchema, Rows, as_numbers, column_named, fit_schema
 from churn_model.search import Material, Part, Trial, search
 
 FOLDS = 5
@@ -35,6 +38,8 @@ ALL_FOLDS_BELOW = 5_000
 MIN_ROWS = 30
 FOLDED_SEARCH_BELOW = 20_000
 OUT_OF_FOLD_UP_TO = 200_000
+SAMPLED_ABOVE = 500_000
+SAMPLE = 300_000
 
 Searched = Literal["folds", "validation", "half of validation"]
 Indices = npt.NDArray[np.int64]
@@ -55,6 +60,14 @@ class OutOfFold:
     def cells(self, dataset: Dataset) -> Cells:
         """What each outcome costs for these rows."""
         return cells_of(dataset.costs, self.worth)
+
+
+@dataclass(frozen=True)
+class AllRows:
+    """The rows of train, then of validation, batch after batch and anew each time; `folder` has room for a copy of them in bins."""
+
+    batches: Callable[[], Iterable[Rows]]
+    folder: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +91,12 @@ class Candidate:
         return self.calibration.apply(self.model.probabilities(encode(rows, self.schema, self.model.family)))
 
 
-def train(train_rows: pa.Table, validation_rows: pa.Table, dataset: Dataset, *, threads: int = 1) -> Candidate:
+def train(
+    train_rows: pa.Table, validation_rows: pa.Table, dataset: Dataset, *, threads: int = 1, all_rows: AllRows | None = None
+) -> Candidate:
     """The candidate of these canonical rows: the same bytes for the same rows, spec and thread count.
 
+    With `all_rows` the two tables are a sample of them, and the trees that were chosen on it are fitted on all.
     Raises TooLittleData below 30 rows, with one class only in either split, or with no column to learn from; InputError on unusable rows.
     """
     _require_enough(train_rows, validation_rows)
@@ -106,8 +122,9 @@ def train(train_rows: pa.Table, validation_rows: pa.Table, dataset: Dataset, *, 
     held = np.concatenate([part.held for part in calibrated_on])
     raw = _held_out(encoded, y, hyper, calibrated_on, seed=seed, threads=threads)
     fitted = fit_calibration(raw, y[held], folds[held])
+    model, fitted_rows, positives = _fitted(encoded, y, hyper, schema, all_rows, seed=seed, threads=threads)
     return Candidate(
-        model=fit_model(encoded, y, hyper, seed=seed, threads=threads),
+        model=model,
         schema=schema,
         calibration=fitted.calibration,
         hyperparameters=hyper,
@@ -118,12 +135,36 @@ def train(train_rows: pa.Table, validation_rows: pa.Table, dataset: Dataset, *, 
         ),
         log_loss_uncalibrated=fitted.log_loss_before,
         log_loss_calibrated=fitted.log_loss_after,
-        rows=len(y),
-        positives=int(y.sum()),
+        rows=fitted_rows,
+        positives=positives,
     )
 
 
-def labels(rows: pa.Table) -> npt.NDArray[np.int8]:
+def _fitted(
+    encoded: Encoded,
+    y: npt.NDArray[np.int8],
+    hyper: Hyperparameters,
+    schema: FeatureSchema,
+    all_rows: AllRows | None,
+    *,
+    seed: int,
+    threads: int,
+) -> tuple[Model, int, int]:
+    """The model of what was chosen, the rows it was fitted on, and those of them who left."""
+    if all_rows is None or hyper.family == "linear":
+        return fit_model(encoded, y, hyper, seed=seed, threads=threads), len(y), int(y.sum())
+    batches = all_rows.batches
+
+    def blocks() -> Iterator[Block]:
+        for rows in batches():
+            yield encode(rows, schema, hyper.family), labels(rows)
+
+    model = fit_model_on_disk(blocks, hyper, seed=seed, threads=threads, folder=all_rows.folder)
+    counts = np.array([(len(found), int(found.sum())) for found in map(labels, batches())])
+    return model, int(counts[:, 0].sum()), int(counts[:, 1].sum())
+
+
+def labels(rows: Rows) -> npt.NDArray[np.int8]:
     """The 0/1 outcomes of canonical rows, int8 (n,). Raises InputError where a row has none."""
     column = column_named(rows, "_label")
     if column is None or column.null_count:

@@ -67,7 +67,7 @@ def test_the_difference_in_auc_is_second_minus_first_and_nothing_for_a_model_aga
     assert compare(second, first, Costs()).auc_candidate - compare(second, first, Costs()).auc_champion == pytest.approx(better.value)
 
 
-# --- the command, on one lake that holds three models
+# --- the command, on one lake that holds two models
 
 
 class Home:
@@ -136,7 +136,13 @@ def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(
     pointer = read_bytes(home.lake, champion_key("shop"))
     code, said = churn("compare", "shop")
     assert code == cli.DONE
-    for told in (f"A: {champion} (champion)", f"B: {candidate} (candidate)", "B - A (90 % range)", "This promotes nothing", "contacted by B alone"):
+    for told in (
+        f"A: {champion} (champion)",
+        f"B: {candidate} (candidate)",
+        "B - A (90 % range)",
+        "This promotes nothing",
+        "contacted by B alone",
+    ):
         assert told in said
     assert read_bytes(home.lake, champion_key("shop")) == pointer
     report = home.compared()

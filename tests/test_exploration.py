@@ -86,13 +86,20 @@ def test_the_balance_of_classes_is_counted_by_snapshot(found: Exploration) -> No
 
 
 def test_columns_that_tell_the_classes_apart_come_first_and_noise_lies_near_chance(found: Exploration) -> None:
-    assert [each.column for each in found.columns][0] == "plan"
+    assert found.columns[0].column == "plan"
     assert {each.column for each in found.columns[1:3]} == {"minutes", "charge"}
     assert of(found, "plan").apart == pytest.approx(1)
     assert of(found, "minutes").apart > 0.7
     noise = of(found, "noise")
     assert noise.is_ignored
     assert 0.3 * noise.by_chance < noise.apart < 2.5 * noise.by_chance
+
+
+def test_columns_that_say_nothing_lie_as_far_apart_as_chance_puts_them() -> None:
+    rng = np.random.default_rng(5)
+    levels = {f"c{number}": rng.integers(0, 2 + number % 6, N).astype(np.float64) for number in range(25)}
+    columns = explore(canonical(**levels, **{f"n{number}": rng.normal(size=N) for number in range(25)}), DATASET).columns
+    assert sum(each.apart for each in columns) == pytest.approx(sum(each.by_chance for each in columns), rel=0.15)
 
 
 def test_every_row_is_in_one_bar_also_what_is_missing_or_rare(found: Exploration) -> None:
@@ -168,7 +175,9 @@ def test_names_and_values_are_escaped_and_only_the_librarys_scripts_may_run(text
     assert [tag for tag, _ in tags].count("script") == len(scripts) == 2
     policy = next(str(attrs["content"]) for tag, attrs in tags if tag == "meta" and "http-equiv" in attrs)
     digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
-    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src " + " ".join(f"'sha256-{d}'" for d in digests)
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src " + " ".join(
+        f"'sha256-{d}'" for d in digests
+    )
     assert not [name for _, attrs in tags for name in attrs if name.startswith("on")]
     assert "{{ 7 * 7 }}" in text
     assert "&lt;script&gt;alert(1)" in text
@@ -201,7 +210,9 @@ def test_a_wide_table_is_cut_to_the_most_telling_columns_and_says_so() -> None:
     assert (len(found.columns), len(found.not_drawn)) == (MOST_COLUMNS, 5)
 
 
-@pytest.mark.parametrize("html", ["", "<script>1</script>" * 3, "<script>1</script><SCRIPT>2</script><script>", "<script>1</script><script>"])
+@pytest.mark.parametrize(
+    "html", ["", "<script>1</script>" * 3, "<script>1</script><SCRIPT>2</script><script>", "<script>1</script><script>"]
+)
 def test_other_scripts_than_the_librarys_two_are_refused(html: str) -> None:
     with pytest.raises(ChurnError, match="expected 2 scripts in the library's table; found"):
         script_digests(html)

@@ -3,6 +3,7 @@
 Input: `rows` (a published `raw_customers`). Result: `train.parquet`, `validation.parquet`, `test.parquet`, in the order of the rows.
 """
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,28 +11,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from churn_model.ahead import ahead
 from churn_model.dataset import Dataset
-from churn_model.leaks import Leak, certain_leaks, suspected_leaks
-from churn_model.splitting import NAMES, assign, split_problems
+from churn_model.leaks import MOST_ROWS_AT_ALL, Leak, certain_leaks, suspected_leaks
+from churn_model.splitting import NAMES, SplitCheck, rule_of
 from churn_model.steps.layout import Check, Layout, Report, run_step
 
-_READ_FOR_SPLIT = ("_id", "_hash", "_as_of", "_label")
+_BLOCK = 131_072
 
 
 def step(layout: Layout) -> Report:
     """Split, and look for leaks in train."""
     dataset = layout.dataset
-    source = layout.required("rows") / "rows" / "part-0.parquet"
-    assigned, problems = _assigned(source, dataset)
-    _write(source, assigned, layout.result)
-    train = pq.read_table(layout.result / "train.parquet")
-    certain = certain_leaks(train, dataset) if not problems else ()
-    suspects = suspected_leaks(train, dataset, threads=int(layout.request["threads"])) if not problems and not certain else ()
-    counts = {name: int((assigned == number).sum()) for number, name in enumerate(NAMES)}
-    counts["unused"] = int((assigned < 0).sum())
+    checked = _split(pq.ParquetFile(layout.required("rows") / "rows" / "part-0.parquet"), dataset, layout.result)
+    train = _first_rows(layout.result / "train.parquet", MOST_ROWS_AT_ALL)
+    certain = certain_leaks(train, dataset) if not checked.problems else ()
+    suspects = suspected_leaks(train, dataset, threads=int(layout.request["threads"])) if not checked.problems and not certain else ()
+    counts = {**dict(zip(NAMES, checked.sizes.tolist(), strict=True)), "unused": checked.unused}
     return Report(
         counts=counts,
-        checks=[_integrity(problems, counts), _no_leak(certain)],
+        checks=[_integrity(checked.problems, counts), _no_leak(certain)],
         detail={
             "columns": {field.name: str(field.type) for field in train.schema},
             "leaks": [_told(leak) for leak in certain],
@@ -40,29 +39,37 @@ def step(layout: Layout) -> Report:
     )
 
 
-def _assigned(source: Path, dataset: Dataset) -> tuple[np.ndarray[tuple[int], np.dtype[np.int8]], tuple[str, ...]]:
-    """The split of every row, and what does not hold of it. Only the columns that decide it are read."""
-    file = pq.ParquetFile(source)
-    wanted = {*_READ_FOR_SPLIT, (dataset.split.column or "").lower()}
-    rows = file.read([name for name in file.schema_arrow.names if name.lower() in wanted])
-    assigned = assign(rows, dataset)
-    return assigned, split_problems(rows, assigned)
-
-
-def _write(source: Path, assigned: np.ndarray[tuple[int], np.dtype[np.int8]], result: Path) -> None:
-    file = pq.ParquetFile(source)
+def _split(file: pq.ParquetFile, dataset: Dataset, result: Path) -> SplitCheck:
+    """Write each row to its split, and check what must hold of all of them."""
+    needed = [name for name in file.schema_arrow.names if name == "_as_of" or name.lower() == (dataset.split.column or "").lower()]
+    rule = rule_of(file.iter_batches(batch_size=_BLOCK, columns=needed), dataset)
+    checked = SplitCheck()
     with ExitStack() as stack:
         writers = [
             stack.enter_context(pq.ParquetWriter(result / f"{name}.parquet", file.schema_arrow, compression="zstd")) for name in NAMES
         ]
-        start = 0
-        for batch in file.iter_batches(batch_size=131_072):
-            here = assigned[start : start + batch.num_rows]
-            start += batch.num_rows
-            for number, writer in enumerate(writers):
-                part = batch.filter(pa.array(here == number))
+
+        def parts() -> Iterator[list[pa.RecordBatch]]:
+            for batch in ahead(file.iter_batches(batch_size=_BLOCK)):
+                assigned = rule(batch)
+                checked.add(batch, assigned)
+                yield [batch.filter(pa.array(assigned == number)) for number in range(len(NAMES))]
+
+        for found in ahead(parts(), 1):
+            for writer, part in zip(writers, found, strict=True):
                 if part.num_rows:
                     writer.write_batch(part)
+    return checked
+
+
+def _first_rows(path: Path, most: int) -> pa.Table:
+    """The first rows of a split: they are in hash order, so any part of them is a random sample of customers."""
+    file = pq.ParquetFile(path)
+    groups, rows = [], 0
+    while len(groups) < file.num_row_groups and rows < most:
+        rows += file.metadata.row_group(len(groups)).num_rows
+        groups.append(len(groups))
+    return file.read_row_groups(groups).slice(0, most)
 
 
 def _integrity(problems: tuple[str, ...], counts: dict[str, int]) -> Check:

@@ -4,10 +4,9 @@ Inputs: `rows` (a published `raw_batch`), `bundle` (the champion resolved for it
 """
 
 from collections.abc import Iterator
-
-import pyarrow as pa
 from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn_model.ahead import ahead

@@ -3,11 +3,13 @@
 Input: `splits` (published `preprocessed_splits`). Result: `model.tar.gz`.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import sklearn
 import xgboost
@@ -20,22 +22,33 @@ from churn_model.evaluation import plain
 from churn_model.resampling import Resamples, customers_of
 from churn_model.search import Trial
 from churn_model.steps.layout import Layout, Report, run_step
-from churn_model.training import Candidate, train
+from churn_model.training import SAMPLE, SAMPLED_ABOVE, AllRows, Candidate, train
+
+_BLOCK = 131_072
 
 
 def step(layout: Layout) -> Report:
     """Search, calibrate, fit, bundle."""
     dataset, request = layout.dataset, layout.request
     splits = layout.required("splits")
-    train_rows, validation_rows = (pq.read_table(splits / f"{name}.parquet") for name in ("train", "validation"))
-    candidate = train(train_rows, validation_rows, dataset, threads=int(request["threads"]))
+    files = [pq.ParquetFile(splits / f"{name}.parquet") for name in ("train", "validation")]
+    count = sum(file.metadata.num_rows for file in files)
+    share = SAMPLE / count if count > SAMPLED_ABOVE else 1.0
+    train_rows, validation_rows = (_first_rows(file, share) for file in files)
+    all_rows = AllRows(lambda: _batches(files), layout.root) if share < 1 else None
+    candidate = train(train_rows, validation_rows, dataset, threads=int(request["threads"]), all_rows=all_rows)
     about = _about(candidate, dataset, str(request["version"]))
     bundle = make_bundle(candidate.model, candidate.schema, candidate.calibration, dataset, about=about, rows=train_rows)
     write_bundle(bundle, layout.result / "model.tar.gz", code=Path(churn_model.__file__).parent)
     best = candidate.leaderboard[0].metrics
-    labels = validation_rows["_label"].to_numpy()
+    labels = files[1].read(["_label"])["_label"].to_numpy()
     return Report(
-        counts={"trials": len(candidate.leaderboard), "features": len(candidate.schema.features), "fitted_rows": candidate.rows},
+        counts={
+            "trials": len(candidate.leaderboard),
+            "features": len(candidate.schema.features),
+            "fitted_rows": candidate.rows,
+            "searched_rows": train_rows.num_rows + validation_rows.num_rows,
+        },
         metrics={
             **{f"held_out_{name}": plain(value) for name, value in best.items()},
             "log_loss_uncalibrated": plain(candidate.log_loss_uncalibrated),
@@ -50,6 +63,20 @@ def step(layout: Layout) -> Report:
             **_cutoffs(candidate, dataset),
         },
     )
+
+
+def _first_rows(file: pq.ParquetFile, share: float) -> pa.Table:
+    """The first rows of a split, as many as that share of them."""
+    wanted, groups, rows = round(share * file.metadata.num_rows), 0, 0
+    while rows < wanted:
+        rows += file.metadata.row_group(groups).num_rows
+        groups += 1
+    return file.read_row_groups(list(range(groups))).slice(0, wanted)
+
+
+def _batches(files: list[pq.ParquetFile]) -> Iterator[pa.RecordBatch]:
+    for file in files:
+        yield from file.iter_batches(batch_size=_BLOCK)
 
 
 def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, Any]:

@@ -182,16 +182,13 @@ class Home:
 
     def end_all(self) -> None:
         """End what was started here, however it was started, by its number."""
-        for _ in range(50):
-            left = self.processes()
+        while left := self.processes():
             for number in left:
                 with suppress(ProcessLookupError):
                     os.kill(number, signal.SIGKILL)
-            for process in self.started:
-                process.poll()
-            if not left:
-                return
             time.sleep(0.1)
+        for process in self.started:
+            process.wait()
 
 
 def _works_in(environ: Path, root: Path) -> bool:

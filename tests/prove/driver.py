@@ -59,6 +59,7 @@ def _stop(plan: dict[str, Any]) -> None:
 
 
 def main(plan: dict[str, Any], arguments: list[str]) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts tests in the background lets them ignore it
     for name, value in plan.get("set", {}).items():
         module, _, attribute = name.partition(":")
         setattr(importlib.import_module(module), attribute, value)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from resources.pointers import BatchRecord, read_batch, read_current
+from resources.ports import MANIFEST
 
 if TYPE_CHECKING:
     from tests.prove.conftest import Home
@@ -91,6 +92,13 @@ def scores(home: "Home") -> list[dg.DagsterRun]:
     return [run for run in home.runs() if run.job_name == "shop_score_batch"]
 
 
+def ticks(home: "Home") -> int:
+    """How often a sensor has looked."""
+    with dg.DagsterInstance.from_config(str(home.path / "dagster")) as instance:
+        (state,) = (state for state in instance.all_instigator_state() if state.instigator_name == "shop_new_batches")
+        return len(instance.get_ticks(state.instigator_origin_id, state.selector_id))
+
+
 def ended_runs(home: "Home", job: str, tag: str, value: str) -> list[dg.DagsterRun] | None:
     found = [run for run in home.runs() if run.job_name == job and run.tags.get(tag) == value]
     return found if found and all(run.is_finished for run in found) else None
@@ -136,6 +144,30 @@ def test_what_lands_is_scored_once_a_change_is_scored_anew_and_the_retrain_comes
     retrained = waited("the schedule", lambda: ended_runs(home, "shop_retrain", "dagster/schedule_name", "shop_retrain_schedule"))
     assert retrained[0].status is dg.DagsterRunStatus.SUCCESS
     assert home.problems() == []
+
+
+def test_two_daemons_on_one_lake_deliver_a_batch_once(watched_home: "Home", customers: Callable[..., pa.Table]) -> None:
+    """`churn ui` started twice in one folder: both sensors look, and both schedules fire."""
+    home = watched_home
+    first, second = Ui(home), Ui(home)
+    batches = {f"b{number}": customers(100, number) for number in range(1, 4)}
+    for name, rows in batches.items():
+        home.land(rows, "b.csv", batch=name)
+    for name in batches:
+        waited(f"the list of {name}", done(home, name))
+    looked = ticks(home)
+    waited("both sensors to look again", lambda: True if ticks(home) >= looked + 4 else None)
+    waited("all runs to end", lambda: None if any(not run.is_finished for run in scores(home)) else True)
+    assert {run.status for run in scores(home)} == {dg.DagsterRunStatus.SUCCESS}
+    assert sorted(home.steps_started()) == ["ingest"] * 3 + ["score"] * 3
+    for name, rows in batches.items():
+        for asset in ("raw_batch", "batch_predictions", "retention_list"):
+            published = [entry.key for entry in home.lake.entries(f"shop/{asset}/{name}/") if entry.key.endswith(MANIFEST)]
+            assert len(published) == 1, published
+        assert shown(home, f"batch_predictions/{name}", "predictions/part-0.parquet").num_rows == rows.num_rows
+    assert home.problems() == []
+    assert {run.status for run in home.runs() if run.job_name == "shop_retrain" and run.is_finished} <= {dg.DagsterRunStatus.SUCCESS}
+    assert (first.asked("{ version }"), second.asked("{ version }")) == (first.asked("{ version }"),) * 2
 
 
 def test_after_a_power_cut_the_batch_is_scored_when_the_machine_is_back(watched_home: "Home", customers: Callable[..., pa.Table]) -> None:

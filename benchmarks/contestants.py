@@ -1,0 +1,140 @@
+"""What races against what: each prints the seconds of its work as JSON. Run as `python -m benchmarks.contestants NAME ARGUMENT...`.
+
+Belongs here: the work itself, ours and the plainest that reads and writes the same. Does not belong here: who races whom.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+THREADS = int(os.environ.get("BENCH_THREADS", "1"))
+ROW_GROUP = 131_072
+
+
+def step(name: str, root: str) -> Callable[[], object]:
+    """A step's function in its folders, without the report."""
+    from importlib import import_module
+
+    from churn_model.steps.layout import Layout
+
+    layout = Layout(Path(root))
+    result = layout.result
+    if result.exists():
+        import shutil
+
+        shutil.rmtree(result)
+    result.mkdir(parents=True)
+    run = import_module(f"churn_model.steps.{name}").step
+    return lambda: run(layout)
+
+
+def copy(source: str, target: str) -> Callable[[], object]:
+    """Read a Parquet file and write its columns again, row group by row group."""
+
+    def run() -> None:
+        file = pq.ParquetFile(source)
+        with pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer:
+            for batch in file.iter_batches(batch_size=ROW_GROUP):
+                writer.write_batch(batch)
+
+    return run
+
+
+def read_and_write(source: str, made: str, target: str) -> Callable[[], object]:
+    """Read one Parquet file's columns and write those of another, which are in memory before the clock starts."""
+    batches = list(pq.ParquetFile(made).iter_batches(batch_size=ROW_GROUP))
+
+    def run() -> None:
+        file = pq.ParquetFile(source)
+        with pq.ParquetWriter(target, batches[0].schema, compression="zstd") as writer:
+            for read, batch in zip(file.iter_batches(batch_size=ROW_GROUP), batches, strict=True):
+                if read.num_rows != batch.num_rows:
+                    raise ValueError("expected the same row groups")
+                writer.write_batch(batch)
+
+    return run
+
+
+def encode(source: str) -> Callable[[], object]:
+    """Ours: an Arrow table to float32 codes."""
+    from churn_model.preprocessing import encode
+    from churn_model.schema import fit_schema
+    from resources.specs import load_spec
+
+    rows = pq.read_table(source)
+    schema = fit_schema(rows.slice(0, 100_000), load_spec(Path(__file__).resolve().parents[1] / "datasets" / "sample.yaml"))
+    return lambda: encode(rows, schema, "boosted_trees")
+
+
+def column_transformer(source: str) -> Callable[[], object]:
+    """scikit-learn's: the same columns from the same Arrow table, by way of pandas, which is where it takes them from."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+    from churn_model.schema import fit_schema, is_category
+    from resources.specs import load_spec
+
+    rows = pq.read_table(source)
+    schema = fit_schema(rows.slice(0, 100_000), load_spec(Path(__file__).resolve().parents[1] / "datasets" / "sample.yaml"))
+    names = [name for name in schema.required if name in rows.column_names]
+    levels = {feature.name: len(feature.levels) for feature in schema.features}
+    few = [name for name in names if is_category(rows[name].type) and levels[name] <= schema.one_hot_limit]
+    many = [name for name in names if is_category(rows[name].type) and name not in few]
+    ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, dtype=np.float32)
+    transformer = ColumnTransformer(
+        [("few", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32), few), ("many", ordinal, many)],
+        remainder="passthrough",
+    )
+    transformer.fit(rows.slice(0, 100_000).select(names).to_pandas())
+    return lambda: np.ascontiguousarray(transformer.transform(rows.select(names).to_pandas()), dtype=np.float32)
+
+
+def xgboost_contributions(bundle: str, source: str) -> Callable[[], object]:
+    """`pred_contribs` of a bundle's model for rows of a Parquet file."""
+    import xgboost as xgb
+
+    from churn_model.bundle import read_bundle
+    from churn_model.preprocessing import encode
+
+    read = read_bundle(Path(bundle), threads=1)
+    encoded = encode(_some(source), read.schema, read.model.family)
+    read.model.booster.set_param({"nthread": 1})
+    return lambda: read.model.booster.predict(xgb.DMatrix(encoded, nthread=1), pred_contribs=True)
+
+
+def our_contributions(bundle: str, source: str) -> Callable[[], object]:
+    """Ours of the same rows, tables and check against the margin included."""
+    from churn_model.bundle import read_bundle
+    from churn_model.preprocessing import encode
+
+    read = read_bundle(Path(bundle), threads=1)
+    encoded = encode(_some(source), read.schema, read.model.family)
+    return lambda: read.model.contributions(encoded)
+
+
+def _some(source: str) -> pa.RecordBatch:
+    return next(pq.ParquetFile(source).iter_batches(batch_size=20_000))
+
+
+CONTESTANTS: Mapping[str, Callable[..., Callable[[], object]]] = {
+    "step": step,
+    "copy": copy,
+    "read_and_write": read_and_write,
+    "encode": encode,
+    "column_transformer": column_transformer,
+    "xgboost_contributions": xgboost_contributions,
+    "our_contributions": our_contributions,
+}
+
+if __name__ == "__main__":
+    work = CONTESTANTS[sys.argv[1]](*sys.argv[2:])
+    started = time.perf_counter()
+    work()
+    print(json.dumps({"seconds": time.perf_counter() - started}))

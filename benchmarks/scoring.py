@@ -1,0 +1,96 @@
+"""Scoring Parquet to Parquet against reading and writing alone; exact reasons against XGBoost's own.
+
+Belongs here: the model that is scored with (depth 3, 150 trees, fitted without a search), its costs, the comparisons.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from benchmarks.measure import VERSION, Bench, Ratio, dataset, median_ratio, medians, result
+from churn_model.bundle import make_bundle, write_bundle
+from churn_model.calibration import Calibration
+from churn_model.cutoff import bayes_cutoff, cells_of
+from churn_model.dataset import Costs
+from churn_model.models import Hyperparameters, fit_model
+from churn_model.preprocessing import encode
+from churn_model.schema import fit_schema
+
+HYPER = Hyperparameters(family="boosted_trees", rounds=150, values={"max_depth": 3, "eta": 0.1})
+SHARE_CONTACTED = 0.15
+NOBODY = Costs(false_negative=1.0, true_positive=0.0, true_negative=0.0, false_positive=1e9)
+
+
+def scoring(bench: Bench, rows: int) -> list[Ratio]:
+    """Scores alone, and with reasons for 15 %, by reading and writing; reasons alone by `pred_contribs`."""
+    bundle, cutoff = fitted_bundle(bench)
+    batch = ingested_batch(bench, rows, bundle)
+    some = Costs(false_negative=1.0, true_positive=0.0, true_negative=0.0, false_positive=cutoff / (1 - cutoff))
+    found = []
+    for name, costs, target in (("scoring", NOBODY, 4.0), ("scoring with exact reasons for 15 %", some, 12.0)):
+        if costs is not NOBODY and not np.isclose(float(bayes_cutoff(cells_of(costs))), cutoff):
+            raise ValueError("expected costs that give the wanted cutoff")
+        root = bench.step("score", "score", costs=costs, rows=batch, bundle=bundle.parent)
+        bench.run_step(root, "score")
+        made = bench.folder / "predictions.parquet"
+        (result(root) / "predictions" / "part-0.parquet").replace(made)
+        contacted = int(pq.read_table(made, columns=["will_churn"])["will_churn"].to_numpy().sum())
+        source = batch / "rows" / "part-0.parquet"
+        target_file = bench.folder / "written.parquet"
+        times = bench.in_turn(
+            {
+                "step": lambda root=root: bench.work("step", "score", root),  # type: ignore[misc]
+                "io": lambda made=made: bench.work("read_and_write", source, made, target_file),  # type: ignore[misc]
+                "copy": lambda: bench.work("copy", source, target_file),
+            }
+        )
+        detail = {
+            "rows": rows,
+            "contacted": contacted,
+            "seconds": medians(times),
+            "by_copy": round(median_ratio(times, "step", "copy"), 2),
+            "rows_per_second": round(rows / medians(times)["step"]),
+        }
+        compared = "the score step's work / reading the batch's columns and writing the predictions'"
+        found.append(Ratio(name=name, target=target, measured=median_ratio(times, "step", "io"), compared=compared, detail=detail))
+    return [*found, _reasons(bench, bundle, batch)]
+
+
+def _reasons(bench: Bench, bundle: Path, batch: Path) -> Ratio:
+    source = batch / "rows" / "part-0.parquet"
+    names = ("xgboost_contributions", "our_contributions")
+    times = bench.in_turn({name: lambda name=name: bench.work(name, bundle, source) for name in names})  # type: ignore[misc]
+    return Ratio(
+        name="exact contributions",
+        target=5.0,
+        at_least=True,
+        measured=median_ratio(times, *names),
+        compared="XGBoost's pred_contribs / ours with the check against the margin, 20,000 rows, depth 3, 150 trees, one thread",
+        detail={"seconds": medians(times)},
+    )
+
+
+def fitted_bundle(bench: Bench, rows: int = 100_000) -> tuple[Path, float]:
+    """A bundle of the bench's model, and the cutoff that contacts 15 % of its rows."""
+    root = bench.step("ingest-to-fit", "ingest", landed=bench.sample(rows) / "train")
+    bench.run_step(root, "ingest")
+    table = pq.read_table(result(root) / "rows" / "part-0.parquet")
+    schema = fit_schema(table, dataset())
+    encoded = encode(table, schema, HYPER.family)
+    model = fit_model(encoded, np.asarray(table["_label"]), HYPER, seed=0, threads=bench.threads)
+    cutoff = float(np.quantile(model.probabilities(encoded), 1 - SHARE_CONTACTED))
+    spec = replace(dataset(), costs=NOBODY)
+    path = bench.folder / "bundle" / "model.tar.gz"
+    path.parent.mkdir(exist_ok=True)
+    write_bundle(make_bundle(model, schema, Calibration(), spec, about={"version": VERSION}, rows=table), path)
+    return path, cutoff
+
+
+def ingested_batch(bench: Bench, rows: int, bundle: Path) -> Path:
+    """A batch of so many rows, ingested for that bundle."""
+    root = bench.step(f"ingest-batch-{rows}", "ingest", landed=bench.sample(rows) / "score" / "2025-09", bundle=bundle.parent)
+    if not result(root).exists():
+        bench.run_step(root, "ingest")
+    return result(root)
