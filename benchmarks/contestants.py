@@ -4,31 +4,36 @@ Belongs here: the work itself, ours and the plainest that reads and writes the s
 """
 
 import json
-import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import xgboost as xgb
+from sklearn.compose import ColumnTransformer
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-THREADS = int(os.environ.get("BENCH_THREADS", "1"))
+from benchmarks.tables import spec_of
+from churn_model.bundle import read_bundle
+from churn_model.preprocessing import encode
+from churn_model.schema import FeatureSchema, fit_schema, is_category
+from churn_model.steps.layout import Layout
+
 ROW_GROUP = 131_072
+FITTED_ROWS = 100_000
 
 
 def step(name: str, root: str) -> Callable[[], object]:
     """A step's function in its folders, without the report."""
-    from importlib import import_module
-
-    from churn_model.steps.layout import Layout
 
     layout = Layout(Path(root))
     result = layout.result
     if result.exists():
-        import shutil
-
         shutil.rmtree(result)
     result.mkdir(parents=True)
     run = import_module(f"churn_model.steps.{name}").step
@@ -62,27 +67,16 @@ def read_and_write(source: str, made: str, target: str) -> Callable[[], object]:
     return run
 
 
-def encode(source: str) -> Callable[[], object]:
+def our_encoding(source: str) -> Callable[[], object]:
     """Ours: an Arrow table to float32 codes."""
-    from churn_model.preprocessing import encode
-    from churn_model.schema import fit_schema
-    from resources.specs import load_spec
-
-    rows = pq.read_table(source)
-    schema = fit_schema(rows.slice(0, 100_000), load_spec(Path(__file__).resolve().parents[1] / "datasets" / "sample.yaml"))
+    rows, schema = _fitted(source)
     return lambda: encode(rows, schema, "boosted_trees")
 
 
 def column_transformer(source: str) -> Callable[[], object]:
     """scikit-learn's: the same columns from the same Arrow table, by way of pandas, which is where it takes them from."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
-    from churn_model.schema import fit_schema, is_category
-    from resources.specs import load_spec
-
-    rows = pq.read_table(source)
-    schema = fit_schema(rows.slice(0, 100_000), load_spec(Path(__file__).resolve().parents[1] / "datasets" / "sample.yaml"))
+    rows, schema = _fitted(source)
     names = [name for name in schema.required if name in rows.column_names]
     levels = {feature.name: len(feature.levels) for feature in schema.features}
     few = [name for name in names if is_category(rows[name].type) and levels[name] <= schema.one_hot_limit]
@@ -92,16 +86,12 @@ def column_transformer(source: str) -> Callable[[], object]:
         [("few", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32), few), ("many", ordinal, many)],
         remainder="passthrough",
     )
-    transformer.fit(rows.slice(0, 100_000).select(names).to_pandas())
+    transformer.fit(rows.slice(0, FITTED_ROWS).select(names).to_pandas())
     return lambda: np.ascontiguousarray(transformer.transform(rows.select(names).to_pandas()), dtype=np.float32)
 
 
 def xgboost_contributions(bundle: str, source: str) -> Callable[[], object]:
     """`pred_contribs` of a bundle's model for rows of a Parquet file."""
-    import xgboost as xgb
-
-    from churn_model.bundle import read_bundle
-    from churn_model.preprocessing import encode
 
     read = read_bundle(Path(bundle), threads=1)
     encoded = encode(_some(source), read.schema, read.model.family)
@@ -111,12 +101,14 @@ def xgboost_contributions(bundle: str, source: str) -> Callable[[], object]:
 
 def our_contributions(bundle: str, source: str) -> Callable[[], object]:
     """Ours of the same rows, tables and check against the margin included."""
-    from churn_model.bundle import read_bundle
-    from churn_model.preprocessing import encode
-
     read = read_bundle(Path(bundle), threads=1)
     encoded = encode(_some(source), read.schema, read.model.family)
     return lambda: read.model.contributions(encoded)
+
+
+def _fitted(source: str) -> tuple[pa.Table, FeatureSchema]:
+    rows = pq.read_table(source)
+    return rows, fit_schema(rows.slice(0, FITTED_ROWS), spec_of("sample"))
 
 
 def _some(source: str) -> pa.RecordBatch:
@@ -127,7 +119,7 @@ CONTESTANTS: Mapping[str, Callable[..., Callable[[], object]]] = {
     "step": step,
     "copy": copy,
     "read_and_write": read_and_write,
-    "encode": encode,
+    "our_encoding": our_encoding,
     "column_transformer": column_transformer,
     "xgboost_contributions": xgboost_contributions,
     "our_contributions": our_contributions,

@@ -100,7 +100,7 @@ class Bench:
         return Usage(**json.loads(out.splitlines()[-1]))
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        threads = {"OMP_NUM_THREADS": str(self.threads), "OMP_WAIT_POLICY": "PASSIVE", "BENCH_THREADS": str(self.threads)}
+        threads = {"OMP_NUM_THREADS": str(self.threads), "OMP_WAIT_POLICY": "PASSIVE"}
         return {**os.environ, **threads, "PYTHONPATH": str(ROOT), **more}
 
 

@@ -1,4 +1,4 @@
-"""Peak memory of each step's process at many rows against few, and 50 million rows scored once (`python -m benchmarks.memory --soak`)."""
+"""Peak memory of each step's process at many rows against few."""
 
 from benchmarks.measure import Bench, Ratio, Usage, result
 from benchmarks.scoring import fitted_bundle, ingested_batch

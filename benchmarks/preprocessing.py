@@ -12,7 +12,7 @@ def preprocessing(bench: Bench, rows: int) -> list[Ratio]:
 
 
 def _encoding(bench: Bench, source: object, rows: int) -> Ratio:
-    names = ("column_transformer", "encode")
+    names = ("column_transformer", "our_encoding")
     times = bench.in_turn({name: lambda name=name: bench.work(name, str(source)) for name in names})  # type: ignore[misc]
     return Ratio(
         name="encoding",
@@ -29,7 +29,10 @@ def _step(bench: Bench, ingested: object, rows: int) -> Ratio:
     folder = bench.step("preprocess", "preprocess", rows=ingested)  # type: ignore[arg-type]
     source = f"{ingested}/rows/part-0.parquet"
     times = bench.in_turn(
-        {"step": lambda: bench.work("step", "preprocess", folder), "io": lambda: bench.work("copy", source, bench.folder / "written.parquet")}
+        {
+            "step": lambda: bench.work("step", "preprocess", folder),
+            "io": lambda: bench.work("copy", source, bench.folder / "written.parquet"),
+        }
     )
     return Ratio(
         name="preprocess step",

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import pytest
@@ -16,7 +17,8 @@ from jobs.score import score_job
 from jobs.triggers import Sweep, new_batches_sensor, sweep_batches
 from resources.landing import landed_batch, listing_of
 from resources.local.lake import LocalLake
-from resources.pointers import BatchRecord, Champion, Current, batch_key, champion_key, encoded, show
+from resources.pointers import BatchRecord, Champion, Current, batch_key, champion_key, encoded, read_batch, show
+from resources.processes import PROCESS_TAG
 
 AN_HOUR_AGO = time.time() - 3600
 HERE = Current("v", "p/")
@@ -71,6 +73,37 @@ def test_a_batch_that_is_scored_as_it_is_now_is_left_alone(lake: LocalLake, data
     drop(lake, "today/a.csv")
     score(lake, "today")
     assert asked(tick(lake, dataset, instance)) == []
+
+
+def test_a_batch_that_was_taken_up_but_has_no_list_yet_is_asked_for(
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance
+) -> None:
+    crown(lake)
+    drop(lake, "today/a.csv")
+    score(lake, "today")
+    record = read_batch(lake, "telco", "today")
+    assert record is not None
+    show(lake, batch_key("telco", "today"), replace(record, list=None))
+    assert asked(tick(lake, dataset, instance)) == ["today"]
+
+
+def test_a_batch_whose_run_was_killed_gets_a_new_key_a_few_times_and_one_that_failed_does_not(
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance
+) -> None:
+    crown(lake)
+    drop(lake, "today/a.csv")
+    keys = []
+    for died in (False, True, True, True, True):
+        keys.append(tick(lake, dataset, instance).run_requests[0].run_key)
+        run_id = str(uuid4())
+        process = {PROCESS_TAG: f"{run_id}/0-gone"} if died else {}
+        run = dg.DagsterRun("telco_score_batch", run_id, tags={"batch": "today", **process}, status=dg.DagsterRunStatus.STARTED)
+        instance.add_run(run)
+        if not died:
+            instance.report_run_failed(run)
+    keys.append(tick(lake, dataset, instance).run_requests[0].run_key)
+    plain = keys[0]
+    assert keys == [plain, plain, f"{plain}:1", f"{plain}:2", f"{plain}:3", f"{plain}:3"]
 
 
 def test_a_changed_batch_is_asked_for_under_another_key(lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance) -> None:

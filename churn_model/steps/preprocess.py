@@ -65,11 +65,11 @@ def _split(file: pq.ParquetFile, dataset: Dataset, result: Path) -> SplitCheck:
 def _first_rows(path: Path, most: int) -> pa.Table:
     """The first rows of a split: they are in hash order, so any part of them is a random sample of customers."""
     file = pq.ParquetFile(path)
-    groups, rows = [], 0
-    while len(groups) < file.num_row_groups and rows < most:
-        rows += file.metadata.row_group(len(groups)).num_rows
-        groups.append(len(groups))
-    return file.read_row_groups(groups).slice(0, most)
+    groups, rows = 0, 0
+    while groups < file.num_row_groups and rows < most:
+        rows += file.metadata.row_group(groups).num_rows
+        groups += 1
+    return file.read_row_groups(list(range(groups))).slice(0, most)
 
 
 def _integrity(problems: tuple[str, ...], counts: dict[str, int]) -> Check:

@@ -32,7 +32,8 @@ class LocalTables(Tables):
             connection.execute(f"insert or replace into {schema}._shown values (?, ?, ?, ?)", [kind, batch or "", version, prefix])
             shown = connection.execute(f"select batch, prefix from {schema}._shown where kind = ? order by batch", [kind]).fetchall()
             parts = (
-                f"select {_literal(name) + ' as batch, ' if name else ''}* from read_parquet({_literal(self._files(key))})" for name, key in shown
+                f"select {_literal(name) + ' as batch, ' if name else ''}* from read_parquet({_literal(self._files(key))})"
+                for name, key in shown
             )
             connection.execute(f"create or replace view {view} as {' union all by name '.join(parts)}")
             connection.commit()

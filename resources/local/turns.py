@@ -1,4 +1,4 @@
-"""Runs of one dataset take turns: retrains after one another, scores after one another, a score beside a retrain.
+"""Runs of one dataset take turns: retrains and rollbacks after one another, scores after one another, a score beside a retrain.
 
 Two retrains would move each other's pointers; two scores would list a customer twice within his cooldown. The turn is a lock that the system
 gives back when the process dies, so nobody waits for a run that is gone. On AWS Dagster's pools do this.
@@ -26,11 +26,18 @@ def taking_turns(folder: Path, context: dg.InitResourceContext) -> Iterator[None
         yield
         return
     instance.add_run_tags(run.run_id, process_tags(run.run_id))
-    kind = "score" if "dagster/partition" in run.tags else "retrain"
     with ExitStack() as turns:
         for dataset in _datasets(run):
-            turns.enter_context(_turn(folder / f".{kind}-{dataset}.lock", dataset, run.run_id, context))
+            turns.enter_context(_turn(folder / f".{_kind(run, dataset)}-{dataset}.lock", dataset, run.run_id, context))
         yield
+
+
+def _kind(run: dg.DagsterRun, dataset: str) -> str:
+    """Whose turn a run waits for. Looking at the table or at two models moves nothing that the others read."""
+    verb = run.job_name.removeprefix(f"{dataset}_")
+    if verb in ("explore", "compare"):
+        return verb
+    return "score" if "dagster/partition" in run.tags else "retrain"
 
 
 def _datasets(run: dg.DagsterRun) -> list[str]:

@@ -1,5 +1,6 @@
 """What every runner promises, with steps that are real processes."""
 
+import fcntl
 import json
 import signal
 import subprocess
@@ -156,6 +157,28 @@ def test_a_killed_run_leaves_no_step_behind_that_writes_beside_the_next(
     assert not is_alive(orphan)
     assert lake.read("telco/predictions/v1/out.txt") == b"telco"
     assert "telco/predictions/v1/half" not in [entry.key for entry in lake.entries("telco/predictions/v1/")]
+
+
+def test_a_stale_owner_in_a_held_lock_never_ends_another_process(
+    runner: LocalRunner, lake: LocalLake, dataset: Dataset, tmp_path: Path
+) -> None:
+    """A killed run left its line, its step's number is another process's by now, and the next run holds the lock but has not written yet."""
+    locks = Path(runner.runs) / "locks"
+    locks.mkdir(parents=True)
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with (locks / "telco-score-v1").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(f"1-ended {other.pid}-1")
+        lock.flush()
+        waiting = threading.Thread(target=runner.run, args=[request(lake, dataset, "work")])
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+    waiting.join()
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+    assert len(starts(tmp_path)) == 1
 
 
 def test_a_report_is_read_whole(tmp_path: Path) -> None:
