@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import dagster as dg
     from dagster_shared.error import SerializableErrorInfo
 
+_UI_ENDS_WITHIN_SECONDS = 20
 DONE, FAILED, MISUSED, NOTHING_PROMOTED, INTERRUPTED = 0, 1, 2, 3, 130
 
 _HELP = """\
@@ -289,7 +291,18 @@ def _ui(parsed: argparse.Namespace, settings: Settings, console: Console) -> int
     console.print(f"The UI will be at http://127.0.0.1:{parsed.port} in about ten seconds; Ctrl-C ends it.", highlight=False)
     dagster = Path(sys.executable).with_name("dagster")
     command = [str(dagster), "dev", "--workspace", str(PROJECT / "workspace.yaml"), "--host", "127.0.0.1", "--port", str(parsed.port)]
-    return subprocess.call(command, env=os.environ | environment(settings), cwd=PROJECT)
+    process = subprocess.Popen(command, env=os.environ | environment(settings), cwd=PROJECT)
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # Ctrl-C in a terminal has reached Dagster as well, which ends its services in order; a signal sent to us alone has not.
+        try:
+            process.wait(_UI_ENDS_WITHIN_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            process.wait()
+        raise
 
 
 def _run(

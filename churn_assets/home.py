@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from resources.processes import fail_abandoned_runs
+from resources.processes import fail_abandoned_runs, locked
 from resources.settings import Settings
 
 # From its launch until a process puts its name on it a run takes seconds.
@@ -57,6 +57,9 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     """Dagster's instance of this home; runs whose process is gone are marked failed first, so that none waits for them."""
     prepare(settings)
     os.environ.update(environment(settings))
-    instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
-    fail_abandoned_runs(instance, unclaimed_after=_UNCLAIMED)
+    # Dagster makes its databases when they are first looked at, and two processes that make them at once leave them broken.
+    with locked(settings.dagster_home / ".making.lock"):
+        instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
+        _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
+        fail_abandoned_runs(instance, unclaimed_after=_UNCLAIMED)
     return instance

@@ -6,6 +6,7 @@ Names of columns are data: they are drawn as they stand, never read as formulas,
 matplotlib takes a second to import and is imported where it is used; figures are objects of their own, without pyplot's global state.
 """
 
+import importlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -265,6 +266,12 @@ def drawable(name: str) -> str:
 def _numbers(values: Any) -> FloatArray:
     """Plain values as an array, NaN for None."""
     return np.array(values, dtype=np.float64)
+
+
+def load_libraries() -> None:
+    """Import what drawing needs. It takes a second, which a thread may spend while a step's process works."""
+    for name in ("matplotlib.backends.backend_agg", "matplotlib.figure", "matplotlib.font_manager", "PIL.Image"):
+        importlib.import_module(name)
 
 
 def _drawn(draw: Callable[["Figure"], None], *, height: float) -> bytes:

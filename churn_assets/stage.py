@@ -130,7 +130,7 @@ def _result(claim: Claim, check: Mapping[str, Any]) -> dg.AssetCheckResult:
         passed=bool(check["passed"]),
         severity=dg.AssetCheckSeverity.ERROR if claim.blocking else dg.AssetCheckSeverity.WARN,
         description=_sentence(check),
-        metadata={"expected": check["expected"], "found": check["found"], "to do": check["todo"] or "nothing"},
+        metadata={"expected": check["expected"], "found": check["found"], "to do": "nothing" if check["passed"] else check["todo"]},
     )
 
 

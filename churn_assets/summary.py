@@ -252,7 +252,9 @@ def _set_aside(ports: Ports, table: Current, used: str) -> list[str]:
     with ports.lake.open(key) as stream:
         first = next(pq.ParquetFile(stream).iter_batches(batch_size=_FIRST)).to_pylist()
     count, records = report.counts["quarantined"], report.counts["records"]
-    lines = [f"  Quarantine:  {count:,} of {records:,} records {'is' if count == 1 else 'are'} not {used}, each with its reason in {ports.lake.uri(key)}"]
+    lines = [
+        f"  Quarantine:  {count:,} of {records:,} records {'is' if count == 1 else 'are'} not {used}, each with its reason in {ports.lake.uri(key)}"
+    ]
     for row in first:
         column = f"{on_one_line(row['column'])}: " if row["column"] else ""
         lines.append(f"    {on_one_line(row['file'])}:{row['line']}  {column}{on_one_line(row['reason'])}")
@@ -275,5 +277,7 @@ def _first_contacts(ports: Ports, prefix: str) -> list[str]:
     lines = []
     for row in table.to_pylist():
         reasons = "; ".join(str(row[name]) for name in ("reason_1", "reason_2") if row.get(name))
-        lines.append(f"  {row['rank']:>3}. {on_one_line(row['id'])}  {row['churn_probability']:.0%}  saves {dollars(row['expected_saving'])}  {reasons}")
+        lines.append(
+            f"  {row['rank']:>3}. {on_one_line(row['id'])}  {row['churn_probability']:.0%}  saves {dollars(row['expected_saving'])}  {reasons}"
+        )
     return lines

@@ -5,8 +5,7 @@ not belong here: acting on it (`promotion`, the asset checks). Only train rows a
 """
 
 import re
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 
 from churn_model.dataset import Dataset, FloatArray, same_name
 from churn_model.expressions import compile_expression
+from churn_model.leak import Leak, LeakKind
 from churn_model.models import Hyperparameters, fit_model
 from churn_model.preprocessing import Encoded, encode, owners_of
 from churn_model.resampling import IntArray, auc
@@ -40,23 +40,6 @@ AFTER_THE_FACT = re.compile(
     r"|disconnect(ed|ion)|unsubscribed?|offboard(ed|ing)|win ?back|retention (call|offer|team|agent)|reason (for|of) leaving"
     r"|left (on|date|reason))(?![a-z])"
 )
-
-LeakKind = Literal["univariate", "same_as_label", "after_snapshot", "explains_too_much", "name"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Leak:
-    """A column, how it was noticed, the figure behind it, and both in a sentence.
-
-    evidence: out-of-fold AUC of the column alone (univariate, same_as_label), the share of dates after the snapshot (after_snapshot), the
-    share of explained log loss that goes with it (explains_too_much); NaN for a name.
-    """
-
-    column: str
-    kind: LeakKind
-    evidence: float
-    why: str
-    todo: str
 
 
 def certain_leaks(train: pa.Table, dataset: Dataset) -> tuple[Leak, ...]:

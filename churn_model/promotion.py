@@ -12,7 +12,7 @@ import numpy as np
 from churn_model.comparison import LEAST_GAIN, Comparison
 from churn_model.dataset import Gate
 from churn_model.evaluation import Evaluation, plain
-from churn_model.leaks import Leak
+from churn_model.leak import Leak
 
 LEAST_TEST = 30
 LEAST_VALIDATION = 50

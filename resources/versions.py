@@ -97,7 +97,8 @@ def code_digest(step: str, project: Path = PROJECT) -> str:
     return digest_of(b"\x00".join(name.encode() + b"\x00" + found[name] for name in sorted(found)))
 
 
-def _imports(source: bytes, project: Path) -> list[Path]:
+@functools.cache  # steps share most modules, and parsing them is what takes the time
+def _imports(source: bytes, project: Path) -> tuple[Path, ...]:
     """The files of ours that a module's source imports."""
     names = set()
     for node in ast.walk(ast.parse(source)):
@@ -107,4 +108,4 @@ def _imports(source: bytes, project: Path) -> list[Path]:
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
     ours = [project / (name.replace(".", "/") + ".py") for name in sorted(names) if name.split(".")[0] in _OURS]
-    return [path for path in ours if path.exists()]
+    return tuple(path for path in ours if path.exists())

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from churn_model.dataset import Dataset, Label
-from churn_model.leaks import CERTAIN_AUC, SUSPECT_AUC, Leak, certain_leaks, folds_of, suspected_leaks, univariate_auc
+from churn_model.leak import Leak
+from churn_model.leaks import CERTAIN_AUC, SUSPECT_AUC, certain_leaks, folds_of, suspected_leaks, univariate_auc
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 N = 3000

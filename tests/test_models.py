@@ -1,11 +1,13 @@
 """The boosters behind the families."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from churn_model.dataset import Family
 from churn_model.errors import InputError
-from churn_model.models import Hyperparameters, Model, booster_parameters, fit_model
+from churn_model.models import Hyperparameters, Model, booster_parameters, fit_model, fit_model_on_disk
 
 HYPER = {
     "boosted_trees": Hyperparameters(family="boosted_trees", rounds=20, values={"max_depth": 3, "eta": 0.2, "subsample": 0.8}),
@@ -99,3 +101,15 @@ def test_what_must_never_change_is_fixed(family: Family) -> None:
     assert (parameters["base_score"], parameters["nthread"]) == (0.5, 2)
     assert parameters.get("updater", "coord_descent") == "coord_descent"
     assert "scale_pos_weight" not in parameters
+
+
+@pytest.mark.parametrize("family", ["boosted_trees", "random_forest"])
+def test_trees_fitted_from_disk_say_what_those_fitted_in_memory_do(family: Family, tmp_path: Path) -> None:
+    x, y = data(3000)
+    hyper = Hyperparameters(family=family, rounds=10 if family == "boosted_trees" else 1, values={"max_depth": 3})
+    edges = [0, 1000, 1001, 3000]
+    blocks = lambda: ((x[a:b], y[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True))  # noqa: E731
+    found = fit_model_on_disk(blocks, hyper, seed=3, threads=1, folder=tmp_path)
+    np.testing.assert_allclose(found.probabilities(x), fit_model(x, y, hyper, seed=3, threads=1).probabilities(x), atol=0.02)
+    assert found.to_json() == fit_model_on_disk(blocks, hyper, seed=3, threads=1, folder=tmp_path).to_json()
+    assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import pytest
 from churn_model.comparison import Comparison, Difference, compare
 from churn_model.dataset import Contact, Costs, Gate
 from churn_model.evaluation import Estimate, Evaluation, Scores, evaluate
-from churn_model.leaks import Leak
+from churn_model.leak import Leak
 from churn_model.promotion import Champion, Decision, Evidence, Fact, assumption, decide, dollars
 
 COSTS = Costs()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from churn_model.dataset import Dataset, Label, Split
 from churn_model.errors import InputError
-from churn_model.splitting import TEST, TRAIN, UNUSED, VALIDATION, assign, split_problems
+from churn_model.splitting import TEST, TRAIN, UNUSED, VALIDATION, SplitCheck, assign, rule_of, split_problems
 
 BUCKETS = 100
 
@@ -126,3 +126,27 @@ def test_all_problems_of_a_split_are_told_at_once() -> None:
     problems = split_problems(rows, np.array([VALIDATION] * 5 + [TEST] * 15, dtype=np.int8))
     assert "both classes in validation; found only customers who left among 5" in problems[1]
     assert "both classes in test; found no customer who left among 15" in problems[2]
+
+
+@pytest.mark.parametrize("split", [Split(), Split(by="time"), Split(by="column", column="part")])
+@pytest.mark.parametrize("size", [1, 7, 599])
+def test_batches_get_the_splits_and_the_judgement_of_the_whole_table(split: Split, size: int) -> None:
+    table = monthly(6)
+    table = table.append_column("part", pa.array(["train", "val", "test"] * 200))
+    spec = dataset(split, as_of="day")
+    batches = table.to_batches(max_chunksize=size)
+    rule, checked = rule_of(iter(batches), spec), SplitCheck()
+    found = []
+    for batch in batches:
+        found.append(rule(batch))
+        checked.add(batch, found[-1])
+    whole = assign(table, spec)
+    assert np.concatenate(found).tolist() == whole.tolist()
+    assert checked.problems == split_problems(table, whole)
+    assert ("100 in more than one" in " ".join(checked.problems)) == (split.by == "column")
+    assert [*checked.sizes.tolist(), checked.unused] == [int((whole == part).sum()) for part in (TRAIN, VALIDATION, TEST, UNUSED)]
+
+
+def test_rows_in_another_order_are_not_taken_for_checked() -> None:
+    table = monthly(3).take(list(range(299, -1, -1)))
+    assert "expected rows in the order of their hashes; found another order" in split_problems(table, assign(table, dataset(Split())))[-1]

@@ -1,6 +1,7 @@
 """From two splits to a candidate."""
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from churn_model import training
 from churn_model.calibration import log_loss
 from churn_model.dataset import Contact, Costs, Dataset, Label, Search, ValueColumn
 from churn_model.errors import InputError, TooLittleData
-from churn_model.training import Candidate, labels, train
+from churn_model.training import AllRows, Candidate, labels, train
 
 DATASET = Dataset(
     name="test", id="id", label=Label(column="left", positive=("yes",)), derived={"total": "x + z"}, search=Search(trials=2, parallel=2)
@@ -145,3 +146,23 @@ def test_too_little_data_says_what_is_missing(train_rows: pa.Table, validation_r
 def test_a_training_row_without_a_label_is_refused(bad: pa.Table) -> None:
     with pytest.raises(InputError, match="expected a label in every training row"):
         train(bad, rows(50, seed=2), DATASET)
+
+
+def test_of_a_sample_the_search_and_of_all_rows_the_trees(tmp_path: Path, candidate: Candidate) -> None:
+    every = [rows(600), *(rows(500, seed=seed) for seed in (4, 5, 6)), rows(200, seed=2)]
+    batches = lambda: (batch for table in every for batch in table.to_batches())  # noqa: E731
+    found = train(rows(600), rows(200, seed=2), DATASET, threads=1, all_rows=AllRows(batches, tmp_path))
+    assert (found.leaderboard, found.schema, found.calibration) == (candidate.leaderboard, candidate.schema, candidate.calibration)
+    assert (found.rows, found.positives) == (2300, sum(int(labels(table).sum()) for table in every))
+    assert list(tmp_path.iterdir()) == []
+    again = train(rows(600), rows(200, seed=2), DATASET, threads=1, all_rows=AllRows(batches, tmp_path))
+    assert again.model.to_json() == found.model.to_json() != candidate.model.to_json()
+    new = rows(4000, seed=9)
+    assert log_loss(labels(new), found.probabilities(new)) < log_loss(labels(new), candidate.probabilities(new))
+
+
+def test_a_linear_model_is_fitted_on_the_sample(tmp_path: Path) -> None:
+    spec = dataclasses.replace(DATASET, search=Search(trials=1, families=("linear",)))
+    found = train(rows(600), rows(200, seed=2), spec, threads=1, all_rows=AllRows(lambda: rows(5000, seed=4).to_batches(), tmp_path))
+    assert found.rows == 800
+    assert found.model.to_json() == train(rows(600), rows(200, seed=2), spec, threads=1).model.to_json()

@@ -1,11 +1,13 @@
 """The evaluation report: candidate and champion on the untouched test rows, and what the gate makes of it."""
 
 from collections.abc import Mapping
+from threading import Thread
 from typing import Any
 
 import dagster as dg
 
 from churn_assets.assets.champion import age_seconds
+from churn_assets.plots import load_libraries
 from churn_assets.reports import PageFacts, page, plots
 from churn_assets.shown import MODEL_TEAM, plot, records_table, retrain_freshness
 from churn_assets.stage import Made, make, materialized, published, required, said_plainly
@@ -36,7 +38,10 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
             model = required(lake, dataset, "tuned_model")
             splits = _splits_of(lake, dataset, model)
             champion = read_champion(lake, dataset.name)
-            made = _judged_before(lake, model, champion) or make(
+            before = _judged_before(lake, model, champion)
+            if before is None:
+                Thread(target=load_libraries).start()
+            made = before or make(
                 lake,
                 runner,
                 dataset,

@@ -18,7 +18,7 @@ from churn_model.errors import InputError
 from churn_model.evaluation import Evaluation, Scores, evaluate, plain
 from churn_model.explanation import summarise
 from churn_model.judging import scores_of, unseen_by
-from churn_model.leaks import Leak
+from churn_model.leak import Leak
 from churn_model.preprocessing import encode
 from churn_model.promotion import Champion, Evidence, decide
 from churn_model.segments import weak_segments

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from churn_model.ahead import ahead
 from churn_model.dataset import Dataset
-from churn_model.leaks import MOST_ROWS_AT_ALL, Leak, certain_leaks, suspected_leaks
+from churn_model.leak import Leak
+from churn_model.leaks import MOST_ROWS_AT_ALL, certain_leaks, suspected_leaks
 from churn_model.splitting import NAMES, SplitCheck, rule_of
 from churn_model.steps.layout import Check, Layout, Report, run_step
 

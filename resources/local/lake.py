@@ -1,6 +1,5 @@
 """The lake as a folder. Keys are paths below it; a listing gives them in the order a bucket would."""
 
-import fcntl
 import hashlib
 import io
 import os
@@ -18,6 +17,7 @@ from churn_model.errors import listed
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
 from resources.local.turns import taking_turns
 from resources.ports import MANIFEST, Entry, Lake, Manifest
+from resources.processes import locked
 
 # Names that a put in progress carries; a listing does not show them, as a bucket shows no upload in progress.
 _PARTIAL = ".partial-"
@@ -120,14 +120,6 @@ class LocalLake(Lake):
         if key.startswith("/") or ".." in parts:
             raise LakeError(f"expected a key inside the lake; found {key!r}; use names without .. or a leading /")
         return Path(self.root, *parts)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system itself gives back if this process dies."""
-    with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from resources.errors import RegistryError
-from resources.local.lake import locked
 from resources.ports import ModelRecord, Registry
+from resources.processes import locked
 
 
 class LocalRegistry(Registry):

@@ -247,12 +247,12 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def landed_home(code: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A folder in which training data landed and nothing has run."""
+    """A folder in which training data landed and nothing was made of it."""
     home = Home(tmp_path_factory.mktemp("landed"), code)
     home.describe()
     home.steps_with()
     home.land(_training(2500), "customers.csv")
-    assert home.churn("report", "shop").code == 1
+    assert home.churn("rollback", "shop").code == 1  # makes Dagster's databases, which takes seconds
     return home
 
 
@@ -262,6 +262,24 @@ def retrained_home(landed_home: Home, tmp_path_factory: pytest.TempPathFactory) 
     home = landed_home.copy(tmp_path_factory.mktemp("retrained"))
     assert home.churn("retrain", "shop").code == 0
     return home
+
+
+@pytest.fixture
+def new_home(code: Path, tmp_path: Path) -> Iterator[Callable[[], Home]]:
+    """Makes folders in which nothing has landed or run, and leaves no process of them behind."""
+    made: list[Home] = []
+
+    def make() -> Home:
+        root = tmp_path / f"new{len(made)}"
+        root.mkdir()
+        made.append(Home(root, code))
+        made[-1].describe()
+        made[-1].steps_with()
+        return made[-1]
+
+    yield make
+    for home in made:
+        home.end_all()
 
 
 @pytest.fixture

@@ -54,6 +54,15 @@ def test_two_retrains_at_once_take_turns_and_start_each_step_once(
     assert home.processes() == []
 
 
+def test_the_first_commands_of_a_new_folder_may_be_several_at_once(new_home: Callable[[], "Home"]) -> None:
+    """Dagster's own databases are made once."""
+    for _ in range(3):
+        home = new_home()
+        several = [home.start("retrain", "shop") for _ in range(3)]
+        for run in several:
+            assert "land one: `churn land shop FILE`" in home.end_of(run).said
+
+
 def test_a_batch_is_scored_by_the_champion_on_its_record_though_another_is_promoted_meanwhile(dearer_home: "Home") -> None:
     home, mark = dearer_home, dearer_home.root / "reached"
     first = home.champion

@@ -207,9 +207,17 @@ def test_a_run_that_a_person_ends_in_the_ui_takes_its_step_along(watched_home: "
     assert home.churn("score", "shop", "monday").code == 0
 
 
-def test_ctrl_c_ends_the_ui_and_all_that_it_started(watched_home: "Home") -> None:
+@pytest.mark.parametrize(
+    ("send", "number"),
+    [
+        pytest.param(os.killpg, signal.SIGINT, id="Ctrl-C in a terminal"),
+        pytest.param(os.kill, signal.SIGINT, id="SIGINT to churn alone"),
+        pytest.param(os.kill, signal.SIGTERM, id="SIGTERM to churn alone"),
+    ],
+)
+def test_the_ui_ends_with_all_that_it_started(watched_home: "Home", send: Callable[[int, int], None], number: signal.Signals) -> None:
     home = watched_home
     Ui(home)
     (ui,) = home.started
-    os.killpg(ui.pid, signal.SIGINT)
+    send(ui.pid, number)
     waited("all processes to end", lambda: None if home.processes() else True)

@@ -97,7 +97,6 @@ def trained_home(landed_home: "Home", tmp_path_factory: pytest.TempPathFactory) 
     """A folder whose retrain was cut before the evaluation."""
     home = landed_home.copy(tmp_path_factory.mktemp("trained"))
     kill(home, FROM_THE_MODEL[0])
-    assert home.churn("report", "shop").code == 1
     return home
 
 

@@ -1,0 +1,25 @@
+"""What a leak is: a column that knows the outcome because it was written after it.
+
+Belongs here: the finding as a value, for whoever tells or judges it. Does not belong here: finding it (`leaks.py`), which needs a model and
+the second that its libraries take to load.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+LeakKind = Literal["univariate", "same_as_label", "after_snapshot", "explains_too_much", "name"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leak:
+    """A column, how it was noticed, the figure behind it, and both in a sentence.
+
+    evidence: out-of-fold AUC of the column alone (univariate, same_as_label), the share of dates after the snapshot (after_snapshot), the
+    share of explained log loss that goes with it (explains_too_much); NaN for a name.
+    """
+
+    column: str
+    kind: LeakKind
+    evidence: float
+    why: str
+    todo: str
