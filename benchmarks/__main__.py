@@ -39,7 +39,7 @@ def main() -> int:
     parsed = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-")) if parsed.folder is None else parsed.folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    bench = Bench(folder=folder, threads=min(2, os.cpu_count() or 1), repeats=1 if parsed.quick else 7)
+    bench = Bench(folder=folder, threads=min(2, os.cpu_count() or 1), repeats=1 if parsed.quick else 5)
     ratios: list[Ratio] = []
     try:
         for name in parsed.only:

@@ -112,7 +112,7 @@ def _fitted(source: str) -> tuple[pa.Table, FeatureSchema]:
 
 
 def _some(source: str) -> pa.RecordBatch:
-    return next(pq.ParquetFile(source).iter_batches(batch_size=20_000))
+    return next(pq.ParquetFile(source).iter_batches(batch_size=50_000))
 
 
 CONTESTANTS: Mapping[str, Callable[..., Callable[[], object]]] = {

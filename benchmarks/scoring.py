@@ -67,7 +67,7 @@ def _reasons(bench: Bench, bundle: Path, batch: Path) -> Ratio:
         target=5.0,
         at_least=True,
         measured=median_ratio(times, *names),
-        compared="XGBoost's pred_contribs / ours with the check against the margin, 20,000 rows, depth 3, 150 trees, one thread",
+        compared="XGBoost's pred_contribs / ours with the check against the margin, 50,000 rows, depth 3, 150 trees, one thread",
         detail={"seconds": medians(times)},
     )
 

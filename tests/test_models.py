@@ -1,5 +1,6 @@
 """The boosters behind the families."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_trees_fitted_from_disk_say_what_those_fitted_in_memory_do(family: Famil
     x, y = data(3000)
     hyper = Hyperparameters(family=family, rounds=10 if family == "boosted_trees" else 1, values={"max_depth": 3})
     edges = [0, 1000, 1001, 3000]
-    blocks = lambda: ((x[a:b], y[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True))  # noqa: E731
+    blocks = lambda: ((x[a:b], y[a:b]) for a, b in itertools.pairwise(edges))  # noqa: E731
     found = fit_model_on_disk(blocks, hyper, seed=3, threads=1, folder=tmp_path)
     np.testing.assert_allclose(found.probabilities(x), fit_model(x, y, hyper, seed=3, threads=1).probabilities(x), atol=0.02)
     assert found.to_json() == fit_model_on_disk(blocks, hyper, seed=3, threads=1, folder=tmp_path).to_json()

@@ -77,7 +77,8 @@ class LocalTables(Tables):
         try:
             yield connection
         except duckdb.Error as error:
-            raise TablesError(f"expected DuckDB to take the statement; found: {error}; {_SPACE}") from error
+            todo = _SPACE if isinstance(error, (duckdb.IOException, duckdb.TransactionException)) else "report this: it is a fault of ours"
+            raise TablesError(f"expected DuckDB to take the statement; found: {error}; {todo}") from error
         finally:
             connection.close()
 
