@@ -51,6 +51,8 @@ def runner(lake: LocalLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     steps = code / "churn_model" / "steps"
     steps.mkdir(parents=True)
     (steps / "score.py").write_text(STEP)
+    for package in (steps.parent, steps):
+        (package / "__init__.py").touch()  # else the project's own package, where the interpreter knows it, comes before ours
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SECRET", "a key of the user's")
     return LocalRunner(lake=lake, runs=str(tmp_path / "runs"), python=sys.executable, code=str(code))
@@ -147,6 +149,7 @@ def test_a_killed_run_leaves_no_step_behind_that_writes_beside_the_next(
     driver = DRIVER.format(project=project, lake=lake.root, runs=runner.runs, code=runner.code)
     process = subprocess.Popen([sys.executable, "-c", driver])
     while not starts(tmp_path):
+        assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
