@@ -26,12 +26,16 @@ def scoring(bench: Bench, rows: int) -> list[Ratio]:
     """Scores alone, and with reasons for 15 %, by reading and writing; reasons alone by `pred_contribs`."""
     bundle, cutoff = fitted_bundle(bench)
     batch = ingested_batch(bench, rows, bundle)
-    some = Costs(false_negative=1.0, true_positive=0.0, true_negative=0.0, false_positive=cutoff / (1 - cutoff))
     return [
         _by_reading_and_writing(bench, "scoring", 4.0, batch, bundle, NOBODY),
-        _by_reading_and_writing(bench, "scoring with exact reasons for 15 %", 12.0, batch, bundle, some),
+        _by_reading_and_writing(bench, "scoring with exact reasons for 15 %", 12.0, batch, bundle, costs_at(cutoff)),
         _reasons(bench, bundle, batch),
     ]
+
+
+def costs_at(cutoff: float) -> Costs:
+    """Costs at which everybody from that probability on is contacted."""
+    return Costs(false_negative=1.0, true_positive=0.0, true_negative=0.0, false_positive=cutoff / (1 - cutoff))
 
 
 def _by_reading_and_writing(bench: Bench, name: str, target: float, batch: Path, bundle: Path, costs: Costs) -> Ratio:

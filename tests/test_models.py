@@ -1,7 +1,6 @@
 """The boosters behind the families."""
 
 import itertools
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np

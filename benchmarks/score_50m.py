@@ -1,0 +1,74 @@
+"""50 million rows scored once, by hand: `python -m benchmarks.score_50m [--millions 50]`. Needs 6 GB of disk and some minutes.
+
+The rows are the sample's million ingested ones, over and over: the score step reads and writes row groups, and does not care.
+Writes benchmarks/results/score_50m.json: rows a second, peak memory of the step's process, and the same for one million rows.
+"""
+
+import argparse
+import datetime
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from benchmarks.__main__ import machine
+from benchmarks.measure import RESULTS, Bench, Usage
+from benchmarks.scoring import costs_at, fitted_bundle, ingested_batch
+
+MILLION = 1_000_000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser("python -m benchmarks.score_50m", description=__doc__)
+    parser.add_argument("--millions", type=int, default=50)
+    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    parsed = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="bench-")) if parsed.folder is None else parsed.folder.absolute()
+    bench = Bench(folder=folder, threads=2, repeats=1)
+    try:
+        bundle, cutoff = fitted_bundle(bench)
+        million = ingested_batch(bench, MILLION, bundle)
+        many = folder / "many"
+        _repeat(million / "rows" / "part-0.parquet", many / "rows" / "part-0.parquet", parsed.millions)
+        figures = {}
+        for millions, rows in ((1, million), (parsed.millions, many)):
+            root = bench.step("score-many", "score", costs=costs_at(cutoff), rows=rows, bundle=bundle.parent)
+            figures[f"{millions * MILLION:,} rows"] = _told(bench.run_step(root, "score"), millions * MILLION)
+            shutil.rmtree(root)
+        shutil.rmtree(many)
+    finally:
+        if parsed.folder is None:
+            shutil.rmtree(folder)
+    about = {"machine": machine(), "date": datetime.datetime.now(datetime.UTC).date().isoformat()}
+    about |= {
+        "command": "python -m benchmarks.score_50m",
+        "what": "the score step's process, reasons for 15 %, depth 3, 150 trees, 2 threads",
+    }
+    (RESULTS / "score_50m.json").write_text(json.dumps({**about, **figures}, indent=1) + "\n", "utf-8")
+    print(json.dumps({**about, **figures}, indent=1))
+    return 0
+
+
+def _repeat(source: Path, target: Path, times: int) -> None:
+    target.parent.mkdir(parents=True)
+    batches = list(pq.ParquetFile(source).iter_batches(batch_size=131_072))
+    with pq.ParquetWriter(target, batches[0].schema, compression="zstd") as writer:
+        for _ in range(times):
+            for batch in batches:
+                writer.write_batch(batch)
+
+
+def _told(usage: Usage, rows: int) -> dict[str, float]:
+    return {
+        "seconds": round(usage.seconds, 1),
+        "cpu_seconds": round(usage.cpu_seconds, 1),
+        "rows_per_second": round(rows / usage.seconds),
+        "peak_mb": round(usage.peak_mb),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
