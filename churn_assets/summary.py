@@ -240,7 +240,7 @@ def _range(ports: Ports, dataset: Dataset, expected: float) -> str:
     if not saving["value"] or saving["value"] <= 0:
         return f"{dollars(expected)}, {told}"
     low, high = (expected * saving[end] / saving["value"] for end in ("low", "high"))
-    return f"{dollars(low)} to {dollars(high)} against contacting nobody, {told}"
+    return f"{dollars(low)} to {dollars(high)} against contacting nobody, {told} (as wide as on the rows it was judged on)"
 
 
 def _set_aside(ports: Ports, table: Current, used: str) -> list[str]:
