@@ -19,6 +19,7 @@ from typing import Any
 
 from churn_assets.sample.files import Format, write_sample
 from churn_model.dataset import Costs, Dataset
+from churn_model.errors import ChurnError
 from resources.specs import load_spec
 from resources.versions import restricted
 
@@ -75,7 +76,7 @@ class Bench:
     def run_step(self, root: Path, step: str) -> "Usage":
         """Run a step's own process, as the runner does."""
         shutil.rmtree(root / "processing" / "output", ignore_errors=True)
-        return self._measured([sys.executable, "-m", f"churn_model.steps.{step}"], {"CHURN_ROOT": str(root)})
+        return self.run([sys.executable, "-m", f"churn_model.steps.{step}"], {"CHURN_ROOT": str(root)})
 
     def work(self, contestant: str, *arguments: Path | str) -> float:
         """Seconds that a contestant's work takes in a new process."""
@@ -93,11 +94,14 @@ class Bench:
                 found[name].append(run())
         return found
 
-    def _measured(self, command: Sequence[str], environment: Mapping[str, str]) -> "Usage":
-        # A process starts with its parent's peak: a small one in between measures the step alone.
+    def run(self, command: Sequence[str], environment: Mapping[str, str], allowed: Sequence[int] = (0,)) -> "Usage":
+        """Run a command to its end. Raises ChurnError where it fails."""
+        # A process starts with its parent's peak: a small one in between measures the command alone.
         launcher = [sys.executable, "-S", str(Path(__file__).parent / "launch.py"), *command]
-        out = subprocess.run(launcher, cwd=ROOT, env=self._environment(environment), check=True, stdout=subprocess.PIPE).stdout
-        return Usage(**json.loads(out.splitlines()[-1]))
+        ended = subprocess.run(launcher, cwd=ROOT, env=self._environment(environment), check=False, stdout=subprocess.PIPE)
+        if ended.returncode not in allowed:
+            raise ChurnError(f"expected `{' '.join(command[1:])}` to end well; found exit code {ended.returncode}; its words are above")
+        return Usage(**json.loads(ended.stdout.splitlines()[-1]))
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
         threads = {"OMP_NUM_THREADS": str(self.threads), "OMP_WAIT_POLICY": "PASSIVE"}

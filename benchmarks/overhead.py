@@ -1,14 +1,11 @@
 """What Dagster, the lake and the report page add to the steps themselves."""
 
-import os
 import shutil
-import subprocess
 import sys
-import time
 from itertools import count
 from pathlib import Path
 
-from benchmarks.measure import ROOT, Bench, Ratio, median_ratio, medians, result
+from benchmarks.measure import ROOT, Bench, Ratio, Usage, median_ratio, medians, result
 from churn_assets.cli import DONE, NOTHING_PROMOTED
 
 STEPS = ("ingest", "preprocess", "train", "evaluate")
@@ -22,13 +19,22 @@ def overhead(bench: Bench, rows: int) -> list[Ratio]:
     home = bench.folder / "home"
     shutil.rmtree(home, ignore_errors=True)
     seeds = count(1)
+    cpu: dict[str, list[float]] = {"retrain": [], "steps": []}
 
     def retrain() -> float:
-        _churn(home, "sample", "--rows", str(rows), "--seed", str(next(seeds)))
-        return _churn(home, "retrain", "sample")
+        _churn(bench, home, "sample", "--rows", str(rows), "--seed", str(next(seeds)))
+        used = _churn(bench, home, "retrain", "sample")
+        cpu["retrain"].append(used.cpu_seconds)
+        return used.seconds
+
+    def alone() -> float:
+        used = [_alone(bench, home, step) for step in STEPS]
+        cpu["steps"].append(sum(usage.cpu_seconds for usage in used))
+        return sum(usage.seconds for usage in used)
 
     retrain()
-    times = bench.in_turn({"retrain": retrain, "steps": lambda: sum(_alone(bench, home, step) for step in STEPS)})
+    cpu["retrain"].clear()
+    times = bench.in_turn({"retrain": retrain, "steps": alone})
     return [
         Ratio(
             name="churn retrain",
@@ -36,28 +42,27 @@ def overhead(bench: Bench, rows: int) -> list[Ratio]:
             measured=median_ratio(times, "retrain", "steps"),
             compared=f"the whole process `churn retrain sample` ({rows:,} new rows, a champion before, report page included) / the processes "
             f"{', '.join(STEPS)} one after the other on the same inputs",
-            detail={"seconds": medians(times)},
+            detail={
+                "seconds": medians(times),
+                "cpu_seconds": medians(cpu),
+                "by processor time": round(median_ratio(cpu, "retrain", "steps"), 2),
+            },
         )
     ]
 
 
-def _churn(home: Path, *arguments: str) -> float:
-    """Seconds of a `churn` command."""
-    environment = {**os.environ, "CHURN_HOME": str(home), "CHURN_DATASETS": str(ROOT / "datasets"), "PYTHONPATH": str(ROOT)}
-    started = time.perf_counter()
-    command = [sys.executable, "-m", "churn_assets.cli", *arguments]
-    code = subprocess.run(command, cwd=ROOT, env=environment, check=False, stdout=subprocess.DEVNULL).returncode
-    if code not in (DONE, NOTHING_PROMOTED):  # few rows may be too small to judge, which is as much work
-        raise ValueError(f"expected `churn {arguments[0]}` to end well; found exit code {code}")
-    return time.perf_counter() - started
+def _churn(bench: Bench, home: Path, *arguments: str) -> Usage:
+    """What a `churn` command takes, its steps included."""
+    environment = {"CHURN_HOME": str(home), "CHURN_DATASETS": str(ROOT / "datasets"), "CHURN_THREADS": str(bench.threads)}
+    return bench.run([sys.executable, "-m", "churn_assets.cli", *arguments], environment, allowed=(DONE, NOTHING_PROMOTED))
 
 
-def _alone(bench: Bench, home: Path, step: str) -> float:
-    """Seconds of a step's process in a copy of the folders that the last run laid out for it."""
+def _alone(bench: Bench, home: Path, step: str) -> Usage:
+    """What a step's process takes in a copy of the folders that the last run laid out for it."""
     laid_out = max((home / "runs").glob(f"sample-{step}-*"), key=lambda folder: folder.stat().st_mtime)
     root = bench.folder / "steps" / f"alone-{step}"
     shutil.rmtree(root, ignore_errors=True)
     (root / "processing").mkdir(parents=True)
     shutil.copytree(laid_out / "processing" / "input", root / "processing" / "input", symlinks=True)
     result(root).mkdir(parents=True)
-    return bench.run_step(root, step).seconds
+    return bench.run_step(root, step)
