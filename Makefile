@@ -76,7 +76,7 @@ image: .venv-image/.done
 	@$(BIN)/uv venv --quiet --clear --python $(or $(PYTHON312),3.12) .venv-image && \
 	  VIRTUAL_ENV=.venv-image $(BIN)/uv pip sync --quiet --require-hashes requirements-image.lock && touch $@
 
-bench: setup-dev ## measure the ratios that docs/benchmarks.md shows
+bench: setup-dev ## measure the ratios in benchmarks/results/speed.md
 	$(BIN)/python -m benchmarks
 
 lock: setup-dev ## resolve the libraries anew

@@ -7,7 +7,7 @@ import sys
 import time
 
 started = time.perf_counter()
-code = subprocess.call(sys.argv[1:], stdout=sys.stderr)
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
 seconds = time.perf_counter() - started
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
 unit = 1 << 20 if sys.platform == "darwin" else 1 << 10

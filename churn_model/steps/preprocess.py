@@ -24,7 +24,9 @@ _BLOCK = 131_072
 def step(layout: Layout) -> Report:
     """Split, and look for leaks in train."""
     dataset = layout.dataset
-    checked = _split(pq.ParquetFile(layout.required("rows") / "rows" / "part-0.parquet"), dataset, layout.result)
+    # Read ahead, pyarrow would keep the whole file in memory.
+    source = pq.ParquetFile(layout.required("rows") / "rows" / "part-0.parquet", pre_buffer=False)
+    checked = _split(source, dataset, layout.result)
     train = _first_rows(layout.result / "train.parquet", MOST_ROWS_AT_ALL)
     certain = certain_leaks(train, dataset) if not checked.problems else ()
     suspects = suspected_leaks(train, dataset, threads=int(layout.request["threads"])) if not checked.problems and not certain else ()

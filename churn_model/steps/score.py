@@ -21,16 +21,17 @@ def step(layout: Layout) -> Report:
     threads = int(layout.request["threads"])
     # Today's costs: the bundle holds those of its training, for whoever has the bundle alone.
     bundle = replace(read_bundle(layout.required("bundle") / "model.tar.gz", threads=threads), costs=layout.dataset.costs)
-    source = pq.ParquetFile(layout.required("rows") / "rows" / "part-0.parquet")
+    # Read ahead, pyarrow would keep the whole file in memory.
+    source = pq.ParquetFile(layout.required("rows") / "rows" / "part-0.parquet", pre_buffer=False)
     folder = layout.result / "predictions"
     folder.mkdir()
     contacted, same_ids, probability, saving = 0, True, 0.0, 0.0
     schema = prediction_schema(source.schema_arrow)
     with pq.ParquetWriter(folder / "part-0.parquet", schema, compression="zstd", use_dictionary=_repeated(schema)) as writer:
         # One thread reads, one scores, this one writes.
-        for batch, predictions in ahead(_scored(ahead(source.iter_batches(batch_size=BLOCK)), bundle, threads), 1):
+        for predictions, has_same_ids in ahead(_scored(ahead(source.iter_batches(batch_size=BLOCK), 1), bundle, threads), 1):
             writer.write_table(predictions)
-            same_ids = same_ids and predictions["id"].combine_chunks().equals(batch.column("_id").cast("string"))
+            same_ids = same_ids and has_same_ids
             chosen = predictions["will_churn"].to_numpy()
             contacted += int(chosen.sum())
             probability += float(predictions["churn_probability"].to_numpy().sum())
@@ -57,9 +58,11 @@ def step(layout: Layout) -> Report:
     )
 
 
-def _scored(batches: Iterator[pa.RecordBatch], bundle: Bundle, threads: int) -> Iterator[tuple[pa.RecordBatch, pa.Table]]:
+def _scored(batches: Iterator[pa.RecordBatch], bundle: Bundle, threads: int) -> Iterator[tuple[pa.Table, bool]]:
+    """The predictions of each batch, and whether they have its ids in its order."""
     for batch in batches:
-        yield batch, score(batch, bundle, threads=threads)
+        predictions = score(batch, bundle, threads=threads)
+        yield predictions, predictions["id"].combine_chunks().equals(batch.column("_id").cast("string"))
 
 
 def _repeated(schema: pa.Schema) -> list[str]:

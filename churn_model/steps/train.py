@@ -31,7 +31,8 @@ def step(layout: Layout) -> Report:
     """Search, calibrate, fit, bundle."""
     dataset, request = layout.dataset, layout.request
     splits = layout.required("splits")
-    files = [pq.ParquetFile(splits / f"{name}.parquet") for name in ("train", "validation")]
+    # Read ahead, pyarrow would keep whole files in memory.
+    files = [pq.ParquetFile(splits / f"{name}.parquet", pre_buffer=False) for name in ("train", "validation")]
     count = sum(file.metadata.num_rows for file in files)
     share = SAMPLE / count if count > SAMPLED_ABOVE else 1.0
     train_rows, validation_rows = (_first_rows(file, share) for file in files)
