@@ -1,5 +1,6 @@
 """Tables for people who open them in a spreadsheet."""
 
+import csv as standard_csv
 import io
 from typing import Any
 
@@ -10,6 +11,8 @@ from pyarrow import csv
 # What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
 _FORMULA = r"^[=+\-@\t\r]"
 _LINES_WITHIN = csv.ParseOptions(newlines_in_values=True)
+# Arrow's threads may still hold Python's bytes when the process ends, and then abort it (apache/arrow#34314).
+_ON_THIS_THREAD = csv.ReadOptions(use_threads=False)
 
 
 def csv_bytes(table: pa.Table) -> bytes:
@@ -22,9 +25,14 @@ def csv_bytes(table: pa.Table) -> bytes:
 
 def read_back(data: bytes) -> pa.Table:
     """The table that `csv_bytes` wrote: ids and other text as text, line breaks within values and all."""
-    names = csv.open_csv(io.BytesIO(data), parse_options=_LINES_WITHIN).schema.names
+    names = next(standard_csv.reader(io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")))
     text = {name: pa.string() for name in names if name == "id" or name.startswith("reason_")}
-    return csv.read_csv(io.BytesIO(data), parse_options=_LINES_WITHIN, convert_options=csv.ConvertOptions(column_types=text))
+    return csv.read_csv(
+        io.BytesIO(data),
+        read_options=_ON_THIS_THREAD,
+        parse_options=_LINES_WITHIN,
+        convert_options=csv.ConvertOptions(column_types=text),
+    )
 
 
 def harmless(text: str) -> str:

@@ -78,7 +78,7 @@ def _first_rows(lake: Lake, key: str, most: int) -> tuple[pa.Table, int]:
     with lake.open(key) as stream:
         file = pq.ParquetFile(stream)
         batches, wanted = [], most
-        for batch in file.iter_batches(batch_size=most):
+        for batch in file.iter_batches(batch_size=most, use_threads=False):
             batches.append(batch.slice(0, wanted))
             wanted -= batches[-1].num_rows
             if not wanted:
