@@ -67,10 +67,10 @@ def read_and_write(source: str, made: str, target: str) -> Callable[[], object]:
     return run
 
 
-def our_encoding(source: str) -> Callable[[], object]:
+def our_encoding(source: str, threads: str) -> Callable[[], object]:
     """Ours: an Arrow table to float32 codes."""
     rows, schema = _fitted(source)
-    return lambda: encode(rows, schema, "boosted_trees")
+    return lambda: encode(rows, schema, "boosted_trees", threads=int(threads))
 
 
 def column_transformer(source: str) -> Callable[[], object]:

@@ -36,16 +36,25 @@ def _cut_into_levels(source: Path, target: Path) -> None:
 
 
 def _encoding(bench: Bench, name: str, source: Path, rows: int, shape: str) -> Ratio:
-    names = ("column_transformer", "our_encoding")
-    times = bench.in_turn({one: lambda one=one: bench.work(one, source) for one in names})  # type: ignore[misc]
+    times = bench.in_turn(
+        {
+            "column_transformer": lambda: bench.work("column_transformer", source),
+            "our_encoding": lambda: bench.work("our_encoding", source, str(bench.threads)),
+            "our_encoding, one thread": lambda: bench.work("our_encoding", source, "1"),
+        }
+    )
     return Ratio(
         name=name,
         target=20.0,
         at_least=True,
-        measured=median_ratio(times, *names),
+        measured=median_ratio(times, "column_transformer", "our_encoding"),
         compared="scikit-learn's fitted ColumnTransformer (one-hot, ordinal, passthrough; Arrow to pandas included) / ours, "
-        f"Arrow table to float32 codes; {shape}",
-        detail={"rows": rows, "seconds": medians(times)},
+        f"Arrow table to float32 codes, {bench.threads} threads; {shape}",
+        detail={
+            "rows": rows,
+            "seconds": medians(times),
+            "with one thread": median_ratio(times, "column_transformer", "our_encoding, one thread"),
+        },
     )
 
 

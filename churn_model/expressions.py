@@ -118,7 +118,8 @@ def _found(columns: Mapping[str, _Value], name: str) -> _Value:
 
 
 def _finite(values: Any) -> Any:
-    return np.where(np.isfinite(values), values, np.nan)
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, np.nan)
 
 
 def _batch(node: Node, columns: Mapping[str, FloatArray]) -> Any:

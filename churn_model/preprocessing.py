@@ -9,7 +9,8 @@ trees    a number: its value, NaN where missing. A category of few levels: one c
 linear   a number: standardised, the median where missing. A category: one column a level.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +26,11 @@ from churn_model.schema import Feature, FeatureSchema, Rows, as_numbers, column_
 Encoded = npt.NDArray[np.float32]
 
 # Rows filled at a time: the block of the row-major matrix stays in the cache while its columns are written.
-_BLOCK = 2048
+_BLOCK = 8192
+# Rows of a table that neighbouring categories share: with their columns, they stay in the cache.
+_MOST_COMBINATIONS = 1024
 # Beyond, float32 overflows; this far out only the order matters to a tree.
-_LARGEST = 3e38
+_LARGEST = np.float32(3e38)
 # Standard deviations beyond which a linear model would follow a mistyped value anywhere.
 _FURTHEST = 8.0
 
@@ -36,6 +39,7 @@ _FURTHEST = 8.0
 class _Numbers:
     values: npt.NDArray[np.float64]
     write: Callable[[npt.NDArray[np.float64], Encoded], None]
+    width: int
 
     def fill(self, out: Encoded, start: int, stop: int) -> None:
         self.write(self.values[start:stop], out)
@@ -43,32 +47,74 @@ class _Numbers:
 
 @dataclass(frozen=True)
 class _Categories:
+    """For each row, the row of `table` that holds its columns."""
+
     codes: npt.NDArray[np.int32]
     table: Encoded
+
+    @property
+    def width(self) -> int:
+        return int(self.table.shape[1])
 
     def fill(self, out: Encoded, start: int, stop: int) -> None:
         out[:] = self.table.take(self.codes[start:stop], axis=0)
 
+    def with_next(self, after: "_Categories") -> "_Categories":
+        here, there = len(self.table), len(after.table)
+        table = np.hstack([self.table.repeat(there, axis=0), np.tile(after.table, (here, 1))])
+        return _Categories(self.codes * np.int32(there) + after.codes, table)
 
-def encode(rows: Rows, schema: FeatureSchema, family: Family) -> Encoded:
+
+def encode(rows: Rows, schema: FeatureSchema, family: Family, *, threads: int = 1) -> Encoded:
     """The rows as float32 (n, width), C-contiguous; `owners_of` names the feature of each column.
 
     Raises InputError, with all columns at once, where a required column is missing or of another kind.
     """
     _require_columns(rows, schema)
-    widths = [_width(feature, schema, family) for feature in schema.features]
-    edges = np.cumsum([0, *widths])
-    out: Encoded = np.empty((rows.num_rows, int(edges[-1])), dtype=np.float32)
-    done = 0
-    for batch in rows.to_batches() if isinstance(rows, pa.Table) else [rows]:
-        parts = [_part(batch, feature, schema, family) for feature in schema.features]
-        for start in range(0, batch.num_rows, _BLOCK):
-            stop = min(start + _BLOCK, batch.num_rows)
-            block = out[done + start : done + stop]
-            for part, left, right in zip(parts, edges[:-1], edges[1:], strict=True):
-                part.fill(block[:, left:right], start, stop)
-        done += batch.num_rows
+    width = sum(_width(feature, schema, family) for feature in schema.features)
+    out: Encoded = np.empty((rows.num_rows, width), dtype=np.float32)
+
+    def fill(piece: pa.RecordBatch, end: int) -> None:
+        _fill(out[end - piece.num_rows : end], _joined([_part(piece, feature, schema, family) for feature in schema.features]))
+
+    pieces = _pieces(rows, threads)
+    ends = np.cumsum([piece.num_rows for piece in pieces])
+    if threads == 1 or len(pieces) < 2:
+        for piece, end in zip(pieces, ends, strict=True):
+            fill(piece, end)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(fill, pieces, ends))
     return out
+
+
+def _pieces(rows: Rows, threads: int) -> list[pa.RecordBatch]:
+    """The rows in pieces without a copy; where they are many, one for each thread at least."""
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+    pieces: list[pa.RecordBatch] = table.to_batches(max_chunksize=max(-(-rows.num_rows // threads), _BLOCK))
+    return pieces
+
+
+def _fill(out: Encoded, parts: Sequence["_Numbers | _Categories"]) -> None:
+    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, then the largest
+        for start in range(0, len(out), _BLOCK):
+            block, left = out[start : start + _BLOCK], 0
+            for part in parts:
+                part.fill(block[:, left : left + part.width], start, start + len(block))
+                left += part.width
+            np.clip(block, -_LARGEST, _LARGEST, out=block)
+
+
+def _joined(parts: Iterable["_Numbers | _Categories"]) -> list["_Numbers | _Categories"]:
+    """The parts, neighbouring categories as one: of all their combinations, as long as these are few, one lookup a row is left."""
+    joined: list[_Numbers | _Categories] = []
+    for part in parts:
+        before = joined[-1] if joined else None
+        if isinstance(part, _Categories) and isinstance(before, _Categories) and len(before.table) * len(part.table) <= _MOST_COMBINATIONS:
+            joined[-1] = before.with_next(part)
+        else:
+            joined.append(part)
+    return joined
 
 
 def owners_of(schema: FeatureSchema, family: Family) -> tuple[str, ...]:
@@ -90,14 +136,14 @@ def _width(feature: Feature, schema: FeatureSchema, family: Family) -> int:
 def _part(batch: pa.RecordBatch, feature: Feature, schema: FeatureSchema, family: Family) -> _Numbers | _Categories:
     if feature.kind == "category":
         return _categories(column_named(batch, feature.name), feature, one_hot=_one_hot(feature, schema, family))
-    write = _standardised(feature) if family == "linear" else _plain
+    write, width = _standardised(feature) if family == "linear" else _plain, _width(feature, schema, family)
     if feature.expression is not None:
-        return _Numbers(derive(batch, feature.name, feature.expression), write)
-    return _Numbers(as_numbers(column_named(batch, feature.name), feature.name), write)
+        return _Numbers(derive(batch, feature.name, feature.expression), write, width)
+    return _Numbers(as_numbers(column_named(batch, feature.name), feature.name), write, width)
 
 
 def _plain(values: npt.NDArray[np.float64], out: Encoded) -> None:
-    out[:, 0] = np.clip(values, -_LARGEST, _LARGEST)
+    out[:, 0] = values
 
 
 def _standardised(feature: Feature) -> Callable[[npt.NDArray[np.float64], Encoded], None]:

@@ -67,7 +67,7 @@ def _blocks(batch: Rows) -> Iterator[pa.RecordBatch]:
 
 
 def _scored(block: pa.RecordBatch, bundle: Bundle, model: Model, schema: pa.Schema) -> pa.RecordBatch:
-    encoded = encode(block, bundle.schema, model.family)
+    encoded = encode(block, bundle.schema, model.family, threads=model.threads)
     p = bundle.calibration.apply(model.probabilities(encoded))
     cells = cells_of(bundle.costs, _worth(block, bundle))
     chosen = contacted(p, bayes_cutoff(cells))

@@ -108,7 +108,7 @@ def train(
     worth = _worth(rows, dataset)
     parts, calibrated_on, searched_on = _plan(train_rows.num_rows, folds, hashes)
     material = Material(
-        encoded=_encoded(rows, schema, dataset.search.families),
+        encoded=_encoded(rows, schema, dataset.search.families, threads=threads),
         y=y,
         folds=folds,
         costs=dataset.costs,
@@ -157,7 +157,7 @@ def _fitted(
 
     def blocks() -> Iterator[Block]:
         for rows in batches():
-            yield encode(rows, schema, hyper.family), labels(rows)
+            yield encode(rows, schema, hyper.family, threads=threads), labels(rows)
 
     model = fit_model_on_disk(blocks, hyper, seed=seed, threads=threads, folder=all_rows.folder)
     counts = np.array([(len(found), int(found.sum())) for found in map(labels, batches())])
@@ -207,15 +207,15 @@ def _held_out(
     return np.concatenate(found)
 
 
-def _encoded(rows: pa.Table, schema: FeatureSchema, families: Sequence[Family]) -> dict[Family, Encoded]:
+def _encoded(rows: pa.Table, schema: FeatureSchema, families: Sequence[Family], *, threads: int) -> dict[Family, Encoded]:
     """The rows as each family reads them; both families of trees read the same matrix."""
     found: dict[Family, Encoded] = {}
     trees: Encoded | None = None
     for family in families:
         if family == "linear":
-            found[family] = encode(rows, schema, family)
+            found[family] = encode(rows, schema, family, threads=threads)
         else:
-            trees = encode(rows, schema, family) if trees is None else trees
+            trees = encode(rows, schema, family, threads=threads) if trees is None else trees
             found[family] = trees
     return found
 

@@ -89,12 +89,39 @@ def test_a_row_is_encoded_alike_alone_in_chunks_and_in_any_dictionary(
     np.testing.assert_array_equal(encode(table(values[-1:]).to_batches()[0], found, family), whole[-1:])
 
 
-def test_more_rows_than_a_block_are_all_encoded() -> None:
+@pytest.mark.parametrize("threads", [1, 3])
+def test_more_rows_than_a_block_are_all_encoded(threads: int) -> None:
+    rows = 40_001
     found = fit_schema(table([(1.0, "a"), (2.0, "b")] * 5), DATASET)
-    encoded = encode(table([(float(n), "ab"[n % 2]) for n in range(5000)]), found, "boosted_trees")
-    np.testing.assert_array_equal(encoded[:, 0], np.arange(5000))
-    np.testing.assert_array_equal(encoded[:, 2], np.arange(5000) % 2)
-    np.testing.assert_array_equal(encoded[:, 3], 2 * np.arange(5000))
+    encoded = encode(table([(float(n), "ab"[n % 2]) for n in range(rows)]), found, "boosted_trees", threads=threads)
+    np.testing.assert_array_equal(encoded[:, 0], np.arange(rows))
+    np.testing.assert_array_equal(encoded[:, 2], np.arange(rows) % 2)
+    np.testing.assert_array_equal(encoded[:, 3], 2 * np.arange(rows))
+
+
+@pytest.mark.parametrize("family", ["boosted_trees", "linear"])
+def test_neighbouring_categories_are_encoded_as_each_is_alone(family: Family) -> None:
+    rng = np.random.default_rng(0)
+    levels = [2, 3, 40, 5, 200, 2, 7]  # of few and of many levels: some share a table, some would make it too large
+    features = [
+        Feature(name=f"c{n}", kind="category", levels=tuple(f"l{k}" for k in range(of)), shares=(1 / of,) * of, missing=0.1 * (n % 2))
+        for n, of in enumerate(levels)
+    ]
+    codes = [rng.integers(0, of + 1, 500) for of in levels]  # one beyond the known: an unknown level
+    rows = pa.table(
+        {
+            feature.name: categories(*(None if rng.random() < 0.1 else f"l{k}" for k in code))
+            for feature, code in zip(features, codes, strict=True)
+        }
+    )
+    alone = [encode(rows, schema(feature), family) for feature in features]
+    np.testing.assert_array_equal(encode(rows, schema(*features), family), np.hstack(alone))
+
+
+def test_what_float32_cannot_hold_is_its_largest() -> None:
+    column = pa.array([1e308, -np.inf, np.inf, 1.0, None])
+    encoded = encode(pa.table({"x": column}), schema(Feature(name="x", kind="number")), "boosted_trees")
+    np.testing.assert_array_equal(encoded[:, 0], np.array([3e38, -3e38, 3e38, 1, np.nan], np.float32))
 
 
 def test_no_rows_have_the_width_of_all() -> None:
