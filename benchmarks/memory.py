@@ -8,7 +8,7 @@ STREAMED, TRAINED = 1.15, 1.4
 
 def memory(bench: Bench, few: int, many: int) -> list[Ratio]:
     """Ingest, preprocess, train and score at both sizes; train's is the whole step with its search."""
-    bundle, _ = fitted_bundle(bench)
+    bundle = fitted_bundle(bench)
     used = {rows: _all_steps(bench, rows, bundle.parent) for rows in (few, many)}
     return [
         Ratio(

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.__main__ import machine
 from benchmarks.measure import RESULTS, Bench, Usage
-from benchmarks.scoring import costs_at, fitted_bundle, ingested_batch
+from benchmarks.scoring import SHARE_CONTACTED, costs_contacting, fitted_bundle, ingested_batch
 
 MILLION = 1_000_000
 
@@ -29,13 +29,14 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="bench-")) if parsed.folder is None else parsed.folder.absolute()
     bench = Bench(folder=folder, threads=2, repeats=1)
     try:
-        bundle, cutoff = fitted_bundle(bench)
+        bundle = fitted_bundle(bench)
         million = ingested_batch(bench, MILLION, bundle)
         many = folder / "many"
         _repeat(million / "rows" / "part-0.parquet", many / "rows" / "part-0.parquet", parsed.millions)
+        costs = costs_contacting(SHARE_CONTACTED, million, bundle)
         figures = {}
         for millions, rows in ((1, million), (parsed.millions, many)):
-            root = bench.step("score-many", "score", costs=costs_at(cutoff), rows=rows, bundle=bundle.parent)
+            root = bench.step("score-many", "score", costs=costs, rows=rows, bundle=bundle.parent)
             figures[f"{millions * MILLION:,} rows"] = _told(bench.run_step(root, "score"), millions * MILLION)
             shutil.rmtree(root)
         shutil.rmtree(many)
