@@ -120,29 +120,34 @@ def new_batches_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") ->
 def _wanted(context: dg.SensorEvaluationContext, lake: Lake, dataset: Dataset, sweep: Sweep) -> tuple[list[SeenBatch], str]:
     """The settled batches that are not scored as they are now, and what is to be said of names that are refused.
 
-    At most REQUESTS_A_TICK; the sweep stops there and goes on at the next tick.
+    At most REQUESTS_A_TICK, within SECONDS_A_TICK; the sweep stops there and goes on at the next tick.
     """
-    now = datetime.now(UTC).timestamp()
+    until = time.monotonic() + SECONDS_A_TICK
     full = sweep.number % _SWEEPS_BETWEEN_FULL_ONES == 0
     wanted: list[SeenBatch] = []
     refused = ""
-    for batch in sweep_batches(lake, dataset.name, sweep, pages=PAGES_A_TICK, until=time.monotonic() + SECONDS_A_TICK):
+    for batch in sweep_batches(lake, dataset.name, sweep, pages=PAGES_A_TICK, until=until):
         if not BATCH_NAME.fullmatch(batch.name):
             refused = (
                 f"A batch name was refused in landing/{dataset.name}/score: expected letters, digits and . _ = - (at most 64, "
                 f"the first a letter or digit); found {batch.name[:80]!r}; rename it."
             )
             context.log.warning(refused)
-            continue
-        old = now - batch.newest > seconds(dataset.watch.recent)
-        if now - batch.newest < seconds(dataset.watch.settle) or (old and not full):
-            continue
-        known = read_batch(lake, dataset.name, batch.name)
-        if known is None or known.listing != batch.listing or known.list is None:
+        elif _is_wanted(lake, dataset, batch, full=full):
             wanted.append(batch)
-            if len(wanted) == REQUESTS_A_TICK:
-                break
+        # Each batch may cost a question to the lake, and a page may hold a thousand of them.
+        if len(wanted) == REQUESTS_A_TICK or time.monotonic() > until:
+            break
     return wanted, refused
+
+
+def _is_wanted(lake: Lake, dataset: Dataset, batch: SeenBatch, *, full: bool) -> bool:
+    """Whether a batch has settled and is not scored as it is now. One that is no longer recent is asked about in a full sweep alone."""
+    age = datetime.now(UTC).timestamp() - batch.newest
+    if age < seconds(dataset.watch.settle) or (age > seconds(dataset.watch.recent) and not full):
+        return False
+    known = read_batch(lake, dataset.name, batch.name)
+    return known is None or known.listing != batch.listing or known.list is None
 
 
 def _run_key(instance: dg.DagsterInstance, job: str, batch: SeenBatch) -> str:

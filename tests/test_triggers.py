@@ -163,6 +163,21 @@ def test_a_lost_cursor_loses_nothing_and_repeats_nothing(lake: LocalLake, datase
     assert asked(tick(lake, dataset, instance, cursor=None)) == ["b"]
 
 
+def test_a_tick_whose_time_is_over_stops_at_the_next_batch_and_the_next_one_goes_on(
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triggers, "SECONDS_A_TICK", -1)
+    crown(lake)
+    for batch in ("a", "b", "c"):
+        drop(lake, f"{batch}/x.csv")
+    cursor, found = None, []
+    for _ in range(4):
+        result = tick(lake, dataset, instance, cursor)
+        found.append(asked(result))
+        cursor = result.cursor
+    assert found == [["a"], ["b"], ["c"], ["a"]]
+
+
 @given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=6), pages=st.integers(1, 3), page_size=st.integers(1, 5))
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_a_sweep_cut_anywhere_sees_each_batch_once_and_whole(
