@@ -17,9 +17,9 @@ import pyarrow as pa
 from benchmarks.tables import sample_rows, shared_rows, spec_of
 from churn_model.dataset import Dataset, Search, Split
 from churn_model.errors import InputError
-from churn_model.evaluation import Scores, evaluate
+from churn_model.judging.evaluation import Scores, evaluate
+from churn_model.judging.promotion import Decision, Evidence, decide
 from churn_model.leaks import suspected_leaks
-from churn_model.promotion import Decision, Evidence, decide
 from churn_model.schema import as_numbers, column_named
 from churn_model.splitting import TEST, TRAIN, VALIDATION, assign
 from churn_model.training import train

@@ -1,6 +1,6 @@
 """The tables that benchmarks run on, as canonical rows: the files of `shared/data` and the generator's sample.
 
-Belongs here: reading them whole and without quarantine, which benchmarks can afford. Landed data is read by `churn_model/ingest.py`.
+Belongs here: reading them whole and without quarantine, which benchmarks can afford. Landed data is read by `churn_model/reading/ingest.py`.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """How figures and names read on a page and in a plot: plain values in, words out; None, which stands for no number, included.
 
-Money and assumptions read as in the gate's own sentences (`churn_model.promotion`), which this does not import: it would load XGBoost.
+Money and assumptions read as in the gate's own sentences (`churn_model.judging.promotion`), which this does not import: it would load XGBoost.
 """
 
 import re

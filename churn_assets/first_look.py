@@ -1,7 +1,7 @@
 """A first look at a table nobody has described yet: its columns, what they hold, which of them say the same.
 
 Belongs here: reading the first rows of one file and counting. Does not belong here: what a column is for (`guesses.py`), the words of a
-spec (`new_dataset.py`), and typing rows for training (`churn_model.ingest`, which looks at every row).
+spec (`new_dataset.py`), and typing rows for training (`churn_model.reading.ingest`, which looks at every row).
 """
 
 import gzip
@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from churn_model.cells import MISSING_NUMBERS
-from churn_model.csv_records import parse, read_header, scan
 from churn_model.dataset import FloatArray
 from churn_model.errors import InputError, listed, problem
+from churn_model.reading.cells import MISSING_NUMBERS
+from churn_model.reading.csv_records import parse, read_header, scan
 
 MOST_ROWS = 200_000
 COMPARED_ROWS = 5_000

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from churn_assets.first_look import IntArray, Look, Table, canonical, repeats
-from churn_model.cells import DEFAULT_NEGATIVES, normal_label
 from churn_model.dataset import Dataset, Kind, Label
 from churn_model.errors import InputError, TooLittleData, problem
 from churn_model.leaks import MOST_ROWS, certain_leaks, suspected_leaks
+from churn_model.reading.cells import DEFAULT_NEGATIVES, normal_label
 
 FEWEST_OF_A_CLASS = 30
 """Rows of each class below which no leak is suspected: chance alone would find some."""

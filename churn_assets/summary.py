@@ -17,7 +17,7 @@ from churn_assets.terminal import on_one_line
 from churn_model.cutoff import assumed_success
 from churn_model.dataset import Dataset
 from churn_model.errors import ChurnError
-from churn_model.promotion import assumption, dollars, judged_rows
+from churn_model.judging.promotion import assumption, dollars, judged_rows
 from churn_model.steps.layout import REPORT
 from resources.pointers import Current, read_batch, read_champion, read_current
 from resources.ports import MANIFEST, Manifest

@@ -1,7 +1,7 @@
 """What a mistake costs, and from which probability a customer is contacted.
 
 Belongs here: costs as arrays, the Bayes cutoff, cost curves, the searched cutoff that is shown beside it. Does not belong here: choosing
-probabilities (`calibration`), intervals of metrics (`evaluation`), whom a budget reaches (`targeting`).
+probabilities (`calibration`), intervals of metrics (`judging`), whom a budget reaches (`targeting`).
 """
 
 from dataclasses import dataclass

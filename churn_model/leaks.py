@@ -1,7 +1,7 @@
 """Columns that know the outcome because they were written after it.
 
 Belongs here: what is certainly a leak (it blocks the run) and what is suspected (it stops promotion until the spec vouches for it). Does
-not belong here: acting on it (`promotion`, the asset checks). Only train rows are looked at. The limits were fitted on four real tables.
+not belong here: acting on it (`judging.promotion`, the asset checks). Only train rows are looked at. The limits were fitted on four real tables.
 """
 
 import re

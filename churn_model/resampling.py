@@ -1,7 +1,7 @@
 """Bootstrap by customer: how far a figure may be from the truth, given the rows it was computed on.
 
 Belongs here: drawing customers, and the sums and ranks that metrics are made of, once for each draw. Does not belong here: what a metric is
-(`evaluation`).
+(`judging`).
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """From two splits to a candidate: search, calibrate, fit.
 
-Belongs here: which rows are used for what. Does not belong here: files, the test split (nothing here sees it), judging (`evaluation.py`).
+Belongs here: which rows are used for what. Does not belong here: files, the test split (nothing here sees it), judging (`judging/`).
 
 Rows            search on                                           calibration on
 < 5,000         5 folds of train + validation                       5 folds of train + validation

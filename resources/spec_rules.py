@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
 
-from churn_model.cells import DEFAULT_NEGATIVES, normal_label
 from churn_model.dataset import Dataset, same_name, seconds
 from churn_model.errors import SpecError, problem
 from churn_model.expressions import compile_expression
+from churn_model.reading.cells import DEFAULT_NEGATIVES, normal_label
 from resources.yaml_document import Document, Steps
 
 DURATIONS: tuple[Steps, ...] = (("horizon",), ("list", "cooldown"), ("gate", "max_age"), ("watch", "settle"), ("watch", "recent"))

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn_model.cells import Cells, categories, count_numbers, dates, ids, label_values, labels, numbers, texts
-from churn_model.csv_records import FIELD_LIMIT
 from churn_model.dataset import Label
+from churn_model.reading.cells import Cells, categories, count_numbers, dates, ids, label_values, labels, numbers, texts
+from churn_model.reading.csv_records import FIELD_LIMIT
 
 
 def reasons(cells: Cells) -> dict[int, str]:

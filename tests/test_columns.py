@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from churn_model.columns import Columns, columns_of
-from churn_model.csv_records import Header
 from churn_model.dataset import Contact, Costs, Dataset, Label, RetentionList, Split, ValueColumn
 from churn_model.errors import InputError
-from churn_model.landed import CsvPart, LandedFile, ParquetPart, Part
+from churn_model.reading.columns import Columns, columns_of
+from churn_model.reading.csv_records import Header
+from churn_model.reading.landed import CsvPart, LandedFile, ParquetPart, Part
 
 SHOP = Dataset(name="shop", id="Customer", label=Label(column="Left", positive=("yes",)))
 

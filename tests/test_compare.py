@@ -16,10 +16,10 @@ from churn_assets.sample.generator import Generator
 from churn_assets.stage import published
 from churn_assets.summary import compare_summary
 from churn_model.bundle import read_bundle
-from churn_model.comparison import agreement, auc_difference, compare
 from churn_model.dataset import Costs, Split
 from churn_model.errors import InputError
-from churn_model.evaluation import Scores
+from churn_model.judging.comparison import agreement, auc_difference, compare
+from churn_model.judging.evaluation import Scores
 from churn_model.steps import compare as compare_step
 from churn_model.steps.layout import Layout
 from resources.local.lake import LocalLake

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from churn_model.comparison import LEAST_GAIN, compare, unseen_by_champion
 from churn_model.dataset import Costs, FloatArray, Split
 from churn_model.errors import InputError
-from churn_model.evaluation import Scores
+from churn_model.judging.comparison import LEAST_GAIN, compare, unseen_by_champion
+from churn_model.judging.evaluation import Scores
 
 COSTS = Costs()
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_model.csv_records import BLOCK_BYTES, BROKEN_QUOTE, FIELD_LIMIT, RECORD_LIMIT, Fault, Header, parse, read_header, scan
 from churn_model.errors import InputError
+from churn_model.reading.csv_records import BLOCK_BYTES, BROKEN_QUOTE, FIELD_LIMIT, RECORD_LIMIT, Fault, Header, parse, read_header, scan
 
 Row = tuple[bytes, ...]
 mangled = st.lists(st.sampled_from(["a", "b", ",", ",", "\n", "\r", "\r\n", '"', '""', ",\n", '","', " ", "é", "\x1a"]), max_size=40).map(

@@ -9,7 +9,7 @@ from sklearn.metrics import brier_score_loss, f1_score, log_loss, precision_scor
 
 from churn_model.dataset import Contact, Costs, FloatArray, ValueColumn
 from churn_model.errors import InputError
-from churn_model.evaluation import Estimate, Evaluation, Scores, evaluate, first_by_probability, plain
+from churn_model.judging.evaluation import Estimate, Evaluation, Scores, evaluate, first_by_probability, plain
 
 WORKSHOP = Costs()
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from churn_model.dataset import Dataset, Label
-from churn_model.evaluation import plain
 from churn_model.explanation import LEAST, Explainer, explainer_of, number_text, reasons, summarise, value_text
+from churn_model.judging.evaluation import plain
 from churn_model.models import Hyperparameters, Model, fit_model
 from churn_model.preprocessing import encode
 from churn_model.schema import FeatureSchema, fit_schema

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from churn_assets import figures
-from churn_model.promotion import assumption, dollars
+from churn_model.judging.promotion import assumption, dollars
 
 NOTHING: dict[str, Any] = {"low": None, "high": None}
 

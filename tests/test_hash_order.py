@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_model.hash_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
+from churn_model.reading.hash_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
 
 SCHEMA = pa.schema([("_id", pa.string()), ("_as_of", pa.date32()), ("_hash", pa.uint64()), ("x", pa.float64()), ("y", pa.string())])
 Row = tuple[str, datetime.date, int, float | None, str | None]

@@ -19,8 +19,8 @@ from pyarrow import parquet
 
 from churn_model.dataset import Dataset, Kind, Label, Split
 from churn_model.errors import ChurnError, InputError
-from churn_model.hash_order import row_hashes, value_ids
-from churn_model.ingest import ROW_GROUP, Ingested, LandedFile, ingest
+from churn_model.reading.hash_order import row_hashes, value_ids
+from churn_model.reading.ingest import ROW_GROUP, Ingested, LandedFile, ingest
 
 SHOP = Dataset(name="shop", id="id", label=Label(column="left", positive=("yes",)))
 REAL = Path(__file__).resolve().parent.parent.parent / "shared" / "data"

@@ -8,7 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from churn_model.errors import InputError
-from churn_model.landed import LandedFile, open_part
+from churn_model.reading.landed import LandedFile, open_part
 
 TABLE = b"id,x\na,1\nb,2\n"
 

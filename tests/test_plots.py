@@ -10,7 +10,7 @@ import pytest
 
 from churn_assets import plots
 from churn_model.cutoff import GRID
-from churn_model.evaluation import plain
+from churn_model.judging.evaluation import plain
 
 HOSTILE = ["$\\frac{$", "<script>alert(1)</script>", "客户 😀 متجر", "=1+1", "\x07\n\t", "x" * 300, ""]
 

@@ -7,11 +7,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from churn_model.comparison import Comparison, Difference, compare
 from churn_model.dataset import Contact, Costs, Gate
-from churn_model.evaluation import Estimate, Evaluation, Scores, evaluate
+from churn_model.judging.comparison import Comparison, Difference, compare
+from churn_model.judging.evaluation import Estimate, Evaluation, Scores, evaluate
+from churn_model.judging.promotion import Champion, Decision, Evidence, Fact, assumption, decide, dollars
 from churn_model.leak import Leak
-from churn_model.promotion import Champion, Decision, Evidence, Fact, assumption, decide, dollars
 
 COSTS = Costs()
 LEAK = Leak(column="Tags", kind="explains_too_much", evidence=0.27, why="it explains a lot", todo="List it")

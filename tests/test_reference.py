@@ -47,7 +47,7 @@ def test_the_page_of_checks_names_every_check_and_every_fact_of_the_gate(tmp_pat
     settings = read_settings({"CHURN_HOME": str(tmp_path), "CHURN_DATASETS": str(PROJECT / "datasets")})
     definitions = build_definitions(load_specs(settings.datasets), settings)
     checks = {key.name for key in definitions.resolve_asset_graph().asset_check_keys}
-    facts = re.findall(r'^ +name="(\w+)"', (PROJECT / "churn_model" / "promotion.py").read_text("utf-8"), re.MULTILINE)
+    facts = re.findall(r'^ +name="(\w+)"', (PROJECT / "churn_model" / "judging" / "promotion.py").read_text("utf-8"), re.MULTILINE)
     assert len(checks) >= 10
     assert len(facts) >= 9
     assert [name for name in sorted({*checks, *facts, "spec_is_valid"}) if name not in told] == []

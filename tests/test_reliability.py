@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from churn_model.reliability import calibration_bin, calibration_bins, logit, slope_columns
+from churn_model.judging.reliability import calibration_bin, calibration_bins, logit, slope_columns
 
 
 def test_bins_are_ten_of_equal_width_and_hold_both_ends() -> None:

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from churn_model.errors import InputError
-from churn_model.evaluation import Scores
-from churn_model.segments import Segment, weak_segments
+from churn_model.judging.evaluation import Scores
+from churn_model.judging.segments import Segment, weak_segments
 
 
 def world(seed: int, n: int = 2000) -> tuple[pa.Table, Scores]:

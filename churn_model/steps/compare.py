@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn_model.bundle import Bundle, read_bundle
-from churn_model.comparison import agreement, auc_difference, compare
 from churn_model.dataset import Costs, Dataset
 from churn_model.errors import InputError
-from churn_model.evaluation import Evaluation, Scores, evaluate, plain
-from churn_model.judging import scores_of, unseen_by
+from churn_model.judging.comparison import agreement, auc_difference, compare
+from churn_model.judging.evaluation import Evaluation, Scores, evaluate, plain
+from churn_model.judging.scores import scores_of, unseen_by
 from churn_model.steps.layout import Layout, Report, run_step
 
 

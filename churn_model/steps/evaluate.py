@@ -12,16 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn_model.bundle import Bundle, read_bundle
-from churn_model.comparison import Comparison, compare
 from churn_model.dataset import Dataset
 from churn_model.errors import InputError
-from churn_model.evaluation import Evaluation, Scores, evaluate, plain
 from churn_model.explanation import summarise
-from churn_model.judging import scores_of, unseen_by
+from churn_model.judging.comparison import Comparison, compare
+from churn_model.judging.evaluation import Evaluation, Scores, evaluate, plain
+from churn_model.judging.promotion import Champion, Evidence, decide
+from churn_model.judging.scores import scores_of, unseen_by
+from churn_model.judging.segments import weak_segments
 from churn_model.leak import Leak
 from churn_model.preprocessing import encode
-from churn_model.promotion import Champion, Evidence, decide
-from churn_model.segments import weak_segments
 from churn_model.steps.layout import REPORT, Layout, Report, run_step
 
 _SUMMARY_ROWS = 2000

@@ -7,7 +7,7 @@ Result: `rows/part-0.parquet`, `quarantine/part-0.parquet`.
 import pyarrow.parquet as pq
 
 from churn_model.bundle import read_bundle
-from churn_model.ingest import Ingested, LandedFile, ingest
+from churn_model.reading.ingest import Ingested, LandedFile, ingest
 from churn_model.steps.layout import Check, Layout, Report, run_step
 
 _MOST_QUARANTINED = 0.1  # of all records: above it something is wrong with the file, not with some records

@@ -18,7 +18,7 @@ import churn_model
 from churn_model.bundle import make_bundle, write_bundle
 from churn_model.cutoff import cost_curve
 from churn_model.dataset import Dataset
-from churn_model.evaluation import plain
+from churn_model.judging.evaluation import plain
 from churn_model.resampling import Resamples, customers_of
 from churn_model.search import Trial
 from churn_model.steps.layout import Layout, Report, run_step

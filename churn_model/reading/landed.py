@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from churn_model.csv_records import BLOCK_BYTES, NO_TEXT, Fault, Header, IntArray, parse, read_header, scan
 from churn_model.errors import InputError, problem
+from churn_model.reading.csv_records import BLOCK_BYTES, NO_TEXT, Fault, Header, IntArray, parse, read_header, scan
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 _BATCH_VALUES = 1 << 20

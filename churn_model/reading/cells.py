@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn_model.csv_records import FIELD_LIMIT
 from churn_model.dataset import Label
+from churn_model.reading.csv_records import FIELD_LIMIT
 
 WORTH_LIMIT = 1e12
 NUMBER_LIMIT = float(np.finfo(np.float32).max)

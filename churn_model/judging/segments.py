@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from churn_model.dataset import FloatArray
 from churn_model.errors import InputError, problem
-from churn_model.evaluation import Scores, log_losses
-from churn_model.reliability import CLIP
+from churn_model.judging.evaluation import Scores, log_losses
+from churn_model.judging.reliability import CLIP
 from churn_model.resampling import IntArray
 from churn_model.schema import RESERVED, is_category
 

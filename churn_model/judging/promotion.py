@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from churn_model.comparison import LEAST_GAIN, Comparison
 from churn_model.dataset import Gate
-from churn_model.evaluation import Evaluation, plain
+from churn_model.judging.comparison import LEAST_GAIN, Comparison
+from churn_model.judging.evaluation import Evaluation, plain
 from churn_model.leak import Leak
 
 LEAST_TEST = 30

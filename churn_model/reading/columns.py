@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from churn_model.cells import shown
 from churn_model.dataset import Dataset, Kind
 from churn_model.errors import InputError, listed, problem
-from churn_model.landed import Part
+from churn_model.reading.cells import shown
+from churn_model.reading.landed import Part
 
 RESERVED = ("_id", "_as_of", "_hash", "_label")
 COLUMN_LIMIT = 10_000

@@ -7,10 +7,10 @@ against each other (`comparison`).
 import pyarrow as pa
 
 from churn_model.bundle import Bundle
-from churn_model.comparison import unseen_by_champion
 from churn_model.cutoff import BoolArray
 from churn_model.dataset import Dataset, FloatArray, Split
-from churn_model.evaluation import Scores
+from churn_model.judging.comparison import unseen_by_champion
+from churn_model.judging.evaluation import Scores
 from churn_model.preprocessing import encode
 from churn_model.schema import as_numbers, column_named
 

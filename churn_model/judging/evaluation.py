@@ -25,7 +25,7 @@ from churn_model.cutoff import (
 )
 from churn_model.dataset import Costs, FloatArray
 from churn_model.errors import InputError, listed, problem
-from churn_model.reliability import BINS, CLIP, CalibrationBin, calibration_bin, calibration_bins, slope_columns
+from churn_model.judging.reliability import BINS, CLIP, CalibrationBin, calibration_bin, calibration_bins, slope_columns
 from churn_model.resampling import IntArray, Resamples, auc, customers_of
 
 SUCCESSES = (1.0, 0.5, 0.3)

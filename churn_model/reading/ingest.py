@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
-from churn_model.cells import Cells, Reason, categories, count_numbers, dates, ids, labels, numbers, worths
-from churn_model.columns import Columns, columns_of
-from churn_model.csv_records import IntArray
 from churn_model.dataset import Dataset, Kind, same_name
 from churn_model.errors import InputError, listed, problem
-from churn_model.hash_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
-from churn_model.landed import ENDINGS, Chunk, LandedFile, Part, open_part
+from churn_model.reading.cells import Cells, Reason, categories, count_numbers, dates, ids, labels, numbers, worths
+from churn_model.reading.columns import Columns, columns_of
+from churn_model.reading.csv_records import IntArray
+from churn_model.reading.hash_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
+from churn_model.reading.landed import ENDINGS, Chunk, LandedFile, Part, open_part
 
 __all__ = ["ROW_GROUP", "Ingested", "LandedFile", "ingest"]
 

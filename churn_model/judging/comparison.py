@@ -13,7 +13,7 @@ import numpy as np
 from churn_model.cutoff import BoolArray, bayes_cutoff, cells_of, contacted, cost_of
 from churn_model.dataset import Costs, FloatArray, Split
 from churn_model.errors import InputError, problem
-from churn_model.evaluation import Estimate, Scores, estimate, log_losses, plain
+from churn_model.judging.evaluation import Estimate, Scores, estimate, log_losses, plain
 from churn_model.resampling import Resamples, auc
 
 SAME = 1e-9
