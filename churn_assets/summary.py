@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from churn_assets.assets.evaluation import PAGE
 from churn_assets.assets.exploration import PAGE as EXPLORATION
 from churn_assets.assets.lists import LIST
+from churn_assets.assets.predictions import KNOWN_VALUES
 from churn_assets.assets.tables import QUARANTINE
 from churn_assets.figures import decimal, one_line, usd
 from churn_assets.spreadsheet import read_back
@@ -188,6 +189,7 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
         *([f"  Not on the list: {', '.join(left_out)}."] if left_out else []),
         *_set_aside(ports, record.rows, "scored"),
         *_passed_over(ports, record.rows),
+        *_unknown_values(ports, dataset, batch),
         "",
         *_first_contacts(ports, shown.prefix),
         "",
@@ -269,6 +271,14 @@ def _passed_over(ports: Ports, table: Current) -> list[str]:
         return []
     more = f" and {len(names) - _FIRST} more" if len(names) > _FIRST else ""
     return [f"  Columns that the model does not know: {', '.join(repr(name) for name in names[:_FIRST])}{more}."]
+
+
+def _unknown_values(ports: Ports, dataset: Dataset, batch: str) -> list[str]:
+    """The categories in which many rows of a batch hold values that the model never saw."""
+    predictions = read_current(ports.lake, dataset.name, f"batch_predictions/{batch}")
+    report = published(ports.lake, predictions.prefix) if predictions else None
+    said = [check for check in (report.checks if report else []) if check["name"] == KNOWN_VALUES and not check["passed"]]
+    return [f"  Be careful:  {on_one_line(check['found'])}; {check['todo']}." for check in said]
 
 
 def _first_contacts(ports: Ports, prefix: str) -> list[str]:

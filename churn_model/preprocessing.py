@@ -9,6 +9,7 @@ trees    a number: its value, NaN where missing. A category of few levels: one c
 linear   a number: standardised, the median where missing. A category: one column a level.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -115,6 +116,19 @@ def _joined(parts: Iterable["_Numbers | _Categories"]) -> list["_Numbers | _Cate
         else:
             joined.append(part)
     return joined
+
+
+def unknown_levels(rows: pa.RecordBatch, schema: FeatureSchema) -> Counter[str]:
+    """By category, how many rows hold a value that training did not know; the model takes them for missing."""
+    features = [feature for feature in schema.features if feature.kind == "category"]
+    return Counter({feature.name: _unknown(column_named(rows, feature.name), feature) for feature in features})
+
+
+def _unknown(column: Any, feature: Feature) -> int:
+    coded = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
+    words = coded.dictionary.cast(pa.string())
+    unknown = pc.and_(words.is_valid(), pc.invert(pc.is_in(words, value_set=pa.array(feature.levels, pa.string()))))
+    return int(pc.sum(unknown.take(coded.indices)).as_py() or 0)
 
 
 def owners_of(schema: FeatureSchema, family: Family) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from churn_model.preprocessing import encode
 from churn_model.refusals import refusal, refusal_in
 from churn_model.schema import fit_schema
 from churn_model.steps import ingest, preprocess, score
-from churn_model.steps.layout import Layout
+from churn_model.steps.layout import Check, Layout
 
 SHOP = Dataset(
     name="shop",
@@ -114,7 +114,8 @@ class Champion:
         assert report.checks[0].passed
         counts = json.loads((rows.result / "report.json").read_text())["counts"]
         quarantine = pq.read_table(rows.result / "quarantine" / "part-0.parquet").to_pylist()
-        return Scored(counts, [tuple(each.values()) for each in quarantine], pq.read_table(made.result / "predictions" / "part-0.parquet"))
+        predictions = pq.read_table(made.result / "predictions" / "part-0.parquet")
+        return Scored(counts, [tuple(each.values()) for each in quarantine], predictions, {check.name: check for check in report.checks})
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ class Scored:
     counts: Mapping[str, int]
     quarantine: list[tuple[str, int, str | None, str]]
     predictions: pa.Table
+    checks: Mapping[str, Check]
 
     @property
     def probabilities(self) -> dict[str, float]:
@@ -360,6 +362,16 @@ def test_a_level_never_seen_counts_as_no_level(champion: Champion, clean: dict[s
     for cells in batch:
         cells[HEADER.index("plan")] = "seen as little"
     assert champion.score(tmp_path / "other", {"a.csv": as_csv(HEADER, batch)}).probabilities == strange.probabilities != clean
+
+
+def test_a_batch_full_of_levels_never_seen_is_scored_and_the_warning_names_the_column(champion: Champion, tmp_path: Path) -> None:
+    rows = people(100, 1)
+    at = HEADER.index("plan")
+    for strange, passes in ((5, True), (6, False)):
+        batch = [(*row[:at], "martian" if n < strange else row[at], *row[at + 1 :]) for n, row in enumerate(rows)]
+        check = champion.score(tmp_path, {"a.csv": as_csv(HEADER, batch)}).checks["categories_hold_known_values"]
+        assert check.passed == passes
+    assert check.found == "plan: 6 of 100 rows hold a value that training did not know"
 
 
 def test_as_many_levels_as_rows_and_a_thousand_columns_are_learned_from_without_them(tmp_path: Path) -> None:

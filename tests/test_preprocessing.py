@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from churn_model.dataset import Dataset, Family, Label
 from churn_model.errors import InputError
-from churn_model.preprocessing import encode, owners_of
+from churn_model.preprocessing import encode, owners_of, unknown_levels
 from churn_model.schema import Feature, FeatureSchema, fit_schema
 
 DATASET = Dataset(name="test", label=Label(column="left", positive=("yes",)), derived={"double": "x + x"})
@@ -116,6 +116,12 @@ def test_neighbouring_categories_are_encoded_as_each_is_alone(family: Family) ->
     )
     alone = [encode(rows, schema(feature), family) for feature in features]
     np.testing.assert_array_equal(encode(rows, schema(*features), family), np.hstack(alone))
+
+
+def test_levels_that_training_did_not_know_are_counted_and_missing_values_are_not() -> None:
+    column = categories("b", None, "strange", "other", "strange")
+    rows = pa.table({"plan": column, "x": [1.0] * 5}).to_batches()[0]
+    assert unknown_levels(rows, schema(NUMBER, PLAN)) == {"plan": 3}
 
 
 def test_what_float32_cannot_hold_is_its_largest() -> None:

@@ -26,6 +26,12 @@ def weak(found: tuple[Segment, ...]) -> list[tuple[str, str]]:
     return [(segment.column, segment.value) for segment in found if segment.weak]
 
 
+def test_columns_to_leave_out_make_no_segments() -> None:
+    rows, scores = world(0)
+    found = {segment.column for segment in weak_segments(rows, scores, without=["Level 0 ", "number 1"], most=100)}
+    assert found == {"level 1", "level 2", "level 3", "number 0", "number 2", "number 3"}
+
+
 def test_a_segment_with_wrong_probabilities_is_found_first() -> None:
     rows, scores = world(0)
     wrong = np.array([value == "b" for value in rows["level 2"].to_pylist()])

@@ -19,6 +19,9 @@ LEAST_VALIDATION = 50
 NOT_WORSE = 0.05
 """With `promotion: not_worse`: how much more a candidate may cost at worst, as a share of the champion's cost."""
 
+WITHOUT_MODEL = "the better of contacting nobody and contacting everybody"
+"""What a model has to beat: in each resample whichever of the two is cheaper there, so its range is a little below that against either."""
+
 Outcome = Literal["first", "promoted", "kept", "refused"]
 
 
@@ -146,12 +149,11 @@ def _ranks(evidence: Evidence) -> Fact:
 
 
 def _saves(evidence: Evidence) -> Fact:
-    money = evidence.candidate.money
-    saving = money.saving_better
+    saving = evidence.candidate.money.saving_better
     return Fact(
         name="saves_money",
         holds=bool(saving.low > 0),
-        expected=f"cheaper than contacting {money.better_without_model}, with 95 % confidence",
+        expected=f"cheaper than {WITHOUT_MODEL}, with 95 % confidence",
         found=f"saves {dollars(saving.value)} a customer, at least {dollars(saving.low)}",
         todo="Look at costs in the spec: what a contact costs, how often it works, what a customer is worth",
     )
@@ -165,7 +167,7 @@ def _no_money(candidate: Evaluation) -> str:
     else:
         sure = (
             f"there is signal, but at these costs it may be cheaper to contact {better}: "
-            f"the saving against that lies between {dollars(money.saving_better.low)} and {dollars(money.saving_better.high)} a customer"
+            f"the saving against {WITHOUT_MODEL} lies between {dollars(money.saving_better.low)} and {dollars(money.saving_better.high)} a customer"
         )
     return f"{sure} (AUC {candidate.auc.value:.2f}; {assumption(money.assumed_success)})."
 
@@ -191,7 +193,7 @@ def _first(candidate: Evaluation) -> str:
     return (
         f"First champion: judged on {judged_rows(candidate.rows, candidate.customers)} it never saw, it saves "
         f"{dollars(saving.low)} to {dollars(saving.high)} a customer "
-        f"against contacting {money.better_without_model}, {assumption(money.assumed_success)}. "
+        f"against {WITHOUT_MODEL}, {assumption(money.assumed_success)}. "
         f"It ranks leavers clearly better than chance (AUC {candidate.auc.value:.2f}, at least {candidate.auc_lower_99:.2f})."
     )
 

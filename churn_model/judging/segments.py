@@ -4,7 +4,7 @@ Belongs here: comparing a model with what came, level by level and tercile by te
 (`evaluation`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -46,10 +46,13 @@ class Segment:
     weak: bool
 
 
-def weak_segments(rows: pa.Table, scores: Scores, *, least_rows: int = LEAST_ROWS, most: int = MOST) -> tuple[Segment, ...]:
+def weak_segments(
+    rows: pa.Table, scores: Scores, *, without: Collection[str] = (), least_rows: int = LEAST_ROWS, most: int = MOST
+) -> tuple[Segment, ...]:
     """The segments of at least `least_rows` rows, the most surprising first, at most `most`.
 
     `rows`: the canonical rows that were scored, in the same order. Numbers are cut into thirds; missing values are a segment of their own.
+    `without`: columns that are not looked at. One written after the customer left would make segments in which every model is weak.
     Weak: beyond the Bonferroni bound at 5 % over all segments and both scores.
     """
     if rows.num_rows != len(scores.y):
@@ -63,8 +66,9 @@ def weak_segments(rows: pa.Table, scores: Scores, *, least_rows: int = LEAST_ROW
     variances = (p * (1 - p), p * (1 - p) * logit**2)
     overall = float(losses.mean())
     found: list[Segment] = []
+    skipped = {name.strip().lower() for name in (*RESERVED, *without)}
     for name in rows.column_names:
-        if name in RESERVED:
+        if name.strip().lower() in skipped:
             continue
         for value, chosen in _groups(rows[name].combine_chunks(), least_rows):
             scored = [_score(part[chosen], var[chosen], scores.customers[chosen]) for part, var in zip(parts, variances, strict=True)]

@@ -63,7 +63,7 @@ def step(layout: Layout) -> Report:
             "champion_problem": champion.problem if champion else None,
             "evaluation": evaluation.to_dict(),
             "comparison": champion.comparison.to_dict() if champion and champion.comparison else None,
-            "segments": [plain(segment) for segment in weak_segments(test, scores)],
+            "segments": [plain(segment) for segment in weak_segments(test, scores, without=dataset.ignore)],
             "reasons": _summary(test, candidate),
         },
     )

@@ -3,7 +3,8 @@
 Inputs: `rows` (a published `raw_batch`), `bundle` (the champion resolved for it). Result: `predictions/part-0.parquet`.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import pyarrow as pa
@@ -12,8 +13,12 @@ import pyarrow.parquet as pq
 from churn_model.ahead import ahead
 from churn_model.bundle import Bundle, read_bundle
 from churn_model.explanation import REASONS
+from churn_model.preprocessing import unknown_levels
 from churn_model.scoring import BLOCK, prediction_schema, score
 from churn_model.steps.layout import Check, Layout, Report, run_step
+
+MOST_UNKNOWN = 0.05
+"""The share of a batch's rows that may hold a category's value that training did not know; rare values are among them in any batch."""
 
 
 def step(layout: Layout) -> Report:
@@ -26,12 +31,14 @@ def step(layout: Layout) -> Report:
     folder = layout.result / "predictions"
     folder.mkdir()
     contacted, same_ids, probability, saving = 0, True, 0.0, 0.0
+    unknown: Counter[str] = Counter()
     schema = prediction_schema(source.schema_arrow)
     with pq.ParquetWriter(folder / "part-0.parquet", schema, compression="zstd", use_dictionary=_repeated(schema)) as writer:
         # One thread reads, one scores, this one writes.
-        for predictions, has_same_ids in ahead(_scored(ahead(source.iter_batches(batch_size=BLOCK), 1), bundle, threads), 1):
+        for predictions, has_same_ids, of_block in ahead(_scored(ahead(source.iter_batches(batch_size=BLOCK), 1), bundle, threads), 1):
             writer.write_table(predictions)
             same_ids = same_ids and has_same_ids
+            unknown += of_block
             chosen = predictions["will_churn"].to_numpy()
             contacted += int(chosen.sum())
             probability += float(predictions["churn_probability"].to_numpy().sum())
@@ -48,7 +55,8 @@ def step(layout: Layout) -> Report:
                 expected=f"a prediction for each of {rows:,} rows, ids in the same order",
                 found=f"{written:,} predictions" + ("" if same_ids else ", other ids"),
                 todo="report this: it is a fault of ours",
-            )
+            ),
+            _levels_are_known(unknown, rows),
         ],
         detail={
             "model_version": bundle.version,
@@ -58,11 +66,24 @@ def step(layout: Layout) -> Report:
     )
 
 
-def _scored(batches: Iterator[pa.RecordBatch], bundle: Bundle, threads: int) -> Iterator[tuple[pa.Table, bool]]:
-    """The predictions of each batch, and whether they have its ids in its order."""
+def _levels_are_known(unknown: Mapping[str, int], rows: int) -> Check:
+    strange = {name: count for name, count in unknown.items() if count > MOST_UNKNOWN * rows}
+    told = "; ".join(f"{name}: {count:,} of {rows:,} rows hold a value that training did not know" for name, count in strange.items())
+    return Check(
+        "categories_hold_known_values",
+        not strange,
+        expected=f"at most {MOST_UNKNOWN:.0%} of the rows with a value that training did not know, in each category",
+        found=told or "values that training knew",
+        todo="look whether the values are spelled as before; where they are new, retrain: the model takes them for missing",
+    )
+
+
+def _scored(batches: Iterator[pa.RecordBatch], bundle: Bundle, threads: int) -> Iterator[tuple[pa.Table, bool, Counter[str]]]:
+    """The predictions of each batch, whether they have its ids in its order, and its values that training did not know."""
     for batch in batches:
         predictions = score(batch, bundle, threads=threads)
-        yield predictions, predictions["id"].combine_chunks().equals(batch.column("_id").cast("string"))
+        same_ids = predictions["id"].combine_chunks().equals(batch.column("_id").cast("string"))
+        yield predictions, same_ids, unknown_levels(batch, bundle.schema)
 
 
 def _repeated(schema: pa.Schema) -> list[str]:
