@@ -4,6 +4,7 @@ A message reads `telco.yaml:12: costs.false_positive: expected ...; found ...; w
 between sections are in `spec_rules.py`, YAML itself in `yaml_document.py`.
 """
 
+import copy
 import dataclasses
 import json
 import math
@@ -197,8 +198,41 @@ def _section(key: str, raw: Any) -> tuple[Any, list[Finding]]:
     try:
         value = _adapter(key).validate_python(raw)
     except ValidationError as error:
-        return None, found + list(_type_findings(key, error))
+        return None, found + list(_type_findings(key, error)) + list(_broken_beside(key, raw, error))
     return value, found + list(_infinite(value, (key,)))
+
+
+def _broken_beside(section: str, raw: Any, error: ValidationError) -> Iterator[Finding]:
+    """The rules that other keys of a section break: told in the same round as what has the wrong type, which hides them."""
+    rest = copy.deepcopy(raw)
+    for one in error.errors(include_url=False):
+        if one["type"] != "value_error":
+            _drop(rest, _written(one["loc"]))
+    try:
+        _adapter(section).validate_python(rest)
+    except ValidationError as second:
+        for one in second.errors(include_url=False):
+            if one["type"] == "value_error":
+                steps = (section, *_written(one["loc"]))
+                told = _broken_rules(steps, one["msg"].removeprefix("Value error, "))
+                # A rule between several keys may be broken only because one of them was left out.
+                yield from (finding for finding in told if len(finding.steps) > len(steps))
+
+
+def _written(loc: Steps) -> Steps:
+    """Where an error is, in keys as they are written: without the names of the types that were tried."""
+    return tuple(step for step in loc if step not in ("float", "ValueColumn"))
+
+
+def _drop(raw: Any, steps: Steps) -> None:
+    """Take the innermost key on this way out."""
+    around, key = None, None
+    for step in steps:
+        if not isinstance(raw, dict) or step not in raw:
+            break
+        around, key, raw = raw, step, raw[step]
+    if around is not None:
+        del around[key]
 
 
 def _infinite(value: Any, steps: Steps) -> Iterator[Finding]:
@@ -213,7 +247,7 @@ def _type_findings(section: str, error: ValidationError) -> Iterator[Finding]:
     for one in error.errors(include_url=False):
         # Where a number or {column: ...} may stand, each of the two complains; the one that was meant is told.
         branch = next((step for step in one["loc"] if step in ("float", "ValueColumn")), None)
-        steps: Steps = (section, *(step for step in one["loc"] if step not in ("float", "ValueColumn")))
+        steps: Steps = (section, *_written(one["loc"]))
         raw = one["input"]
         if branch == "float" and not isinstance(raw, dict):
             yield wrong(steps, "a number, or {column: name}", _found(raw), "write digits, or name the column that holds it")

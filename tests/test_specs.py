@@ -154,6 +154,11 @@ def test_a_mistake_is_told_by_line_and_place(tmp_path: Path, text: str, message:
         load_spec(spec(tmp_path, text))
 
 
+def test_a_wrong_type_hides_no_value_out_of_range_in_the_same_section(tmp_path: Path) -> None:
+    found = problems(tmp_path, LABEL + "list: {capacity: -3, budget: abc, holdout: 2}\nsplit: {test: 3, validation: abc}\n")
+    assert [line.split(": ")[1] for line in found] == ["list.budget", "list.capacity", "list.holdout", "split.validation", "split.test"]
+
+
 def test_a_broken_section_hides_no_rule_between_the_others(tmp_path: Path) -> None:
     found = problems(tmp_path, LABEL + "id: [x]\ncosts: dear\nignore: [churn]\nlist: {opt_out: CHURN}")
     assert [line.split(":")[1] for line in found] == ["2", "3", "4", "5"]
