@@ -16,12 +16,11 @@ from rich.console import Console
 from churn_assets.terminal import say
 from churn_model.dataset import Dataset
 from churn_model.errors import ChurnError, SpecError
-from churn_model.refusals import refusal, refusal_in
+from churn_model.refusals import refusal
 from resources.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     import dagster as dg
-    from dagster_shared.error import SerializableErrorInfo
 
 _UI_ENDS_WITHIN_SECONDS = 20
 DONE, FAILED, MISUSED, NOTHING_PROMOTED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -349,6 +348,8 @@ def _was_interrupted(result: "dg.ExecuteInProcessResult") -> bool:
 
 def _reasons(result: "dg.ExecuteInProcessResult") -> list[str]:
     """Why a run failed: the failures' own words, and the checks that stopped it."""
+    from churn_assets.progress import failure_words, refused
+
     reasons = [
         f"\n{check.asset_key.path[-1]}: {check.check_name} does not hold: {check.description}"
         for check in result.get_asset_check_evaluations()
@@ -356,24 +357,14 @@ def _reasons(result: "dg.ExecuteInProcessResult") -> list[str]:
     ]
     if reasons:
         return reasons
-    for event in result.get_step_failure_events():
-        failure = event.step_failure_data
-        said = failure.user_failure_data.description if failure.user_failure_data else _refused(failure.error)
-        reasons.append(f"\n{said}" if said else f"\nAn error that we did not expect:\n{failure.error_display_string}")
+    reasons = [f"\n{failure_words(event)}" for event in result.get_step_failure_events()]
     if not reasons and not result.success:
         ends = [event for event in result.all_events if event.event_type_value == "PIPELINE_FAILURE"]
         for event in ends:
             error = event.job_failure_data.error
-            said = _refused(error)
+            said = refused(error)
             reasons.append(f"\n{said}" if said else f"\nThe run failed before its first asset:\n{event.message}\n{error}")
     return reasons
-
-
-def _refused(error: "SerializableErrorInfo | None") -> str | None:
-    """What the machine refused, where that is what an error of a run came of."""
-    if error is None:
-        return None
-    return refusal_in(error.message) or _refused(error.cause) or _refused(error.context)
 
 
 if __name__ == "__main__":

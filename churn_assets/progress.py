@@ -2,21 +2,31 @@
 
 import logging
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from rich.console import Console
 from rich.status import Status
 
+from churn_assets.terminal import say
+from churn_model.refusals import refusal_in
+
+if TYPE_CHECKING:
+    from dagster_shared.error import SerializableErrorInfo
+
 _COUNTS = ("rows", "quarantined", "records", "train", "validation", "test", "trials", "contacted", "listed")
 
 
 class Progress(logging.Handler):
-    """Follows a run through Dagster's own log. With a terminal a line moves while an asset is worked at; without one, plain lines."""
+    """Follows a run through Dagster's own log. With a terminal a line moves while an asset is worked at; without one, plain lines.
 
-    def __init__(self, console: Console) -> None:
+    `alone`: nobody else says which run this is and why it failed, as where the daemon starts it.
+    """
+
+    def __init__(self, console: Console, *, alone: bool) -> None:
         super().__init__()
         self._console = console
+        self._alone = alone
         self._began = 0.0
         self._status: Status | None = None
         self._said: dict[str, Any] = {}
@@ -28,7 +38,9 @@ class Progress(logging.Handler):
             if record.levelno == logging.WARNING and (said := _own_words(record)):
                 self._console.print(f"  {said}", highlight=False, markup=False)
             return
-        if event.event_type is dg.DagsterEventType.STEP_START:
+        if event.event_type is dg.DagsterEventType.RUN_START and self._alone:
+            self._console.print(f"Running {event.job_name} ...", highlight=False, markup=False)
+        elif event.event_type is dg.DagsterEventType.STEP_START:
             self._starts(event)
         elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
             metadata = event.materialization.metadata
@@ -51,6 +63,22 @@ class Progress(logging.Handler):
         state = "failed" if not well else "unchanged" if self._said.get("reused") else "made"
         counts = ", ".join(f"{self._said[name]:,} {name}" for name in _COUNTS if name in self._said)
         self._console.print(f"  {_name(event):<22}{state:<10}{seconds:6.1f} s  {counts}", highlight=False, markup=False)
+        if not well and self._alone:
+            say(self._console, f"    {failure_words(event)}")
+
+
+def failure_words(event: dg.DagsterEvent) -> str:
+    """Why a step failed: the failure's own words, or what Dagster says of an error that nobody expected."""
+    failure = event.step_failure_data
+    said = failure.user_failure_data.description if failure.user_failure_data else refused(failure.error)
+    return said or f"An error that we did not expect:\n{failure.error_display_string}"
+
+
+def refused(error: "SerializableErrorInfo | None") -> str | None:
+    """What the machine refused, where that is what an error of a run came of."""
+    if error is None:
+        return None
+    return refusal_in(error.message) or refused(error.cause) or refused(error.context)
 
 
 def _event(record: logging.LogRecord) -> dg.DagsterEvent | None:
@@ -68,9 +96,9 @@ def _name(event: dg.DagsterEvent) -> str:
     return (event.node_name or "").rpartition("__")[2]
 
 
-@dg.logger(dict, description="An asset a line, for the command line.")
+@dg.logger({"alone": dg.Field(bool, default_value=False)}, description="An asset a line, for the command line and the daemon's terminal.")
 def progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
-    """The logger that `churn` asks for in place of Dagster's console logger."""
+    """The logger that our jobs ask for in place of Dagster's console logger."""
     logger = logging.Logger("churn", logging.DEBUG)
-    logger.addHandler(Progress(Console(soft_wrap=True)))
+    logger.addHandler(Progress(Console(soft_wrap=True), alone=context.logger_config["alone"]))
     return logger

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from churn_model.dataset import Dataset
+from jobs.told import IN_PLAIN_LINES
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
@@ -18,6 +19,7 @@ def explore_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
         selection=dg.AssetSelection.assets([dataset.name, "raw_customers"], [dataset.name, "exploration_report"]),
         description=f"Ingest what landed for {dataset.name} and show it on one page: classes, columns, what repeats. Nothing is trained.",
         tags={"dataset": dataset.name},
+        config=IN_PLAIN_LINES,
     )
 
 
@@ -28,4 +30,5 @@ def compare_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
         selection=dg.AssetSelection.assets([dataset.name, "model_comparison"]),
         description=f"Two model versions of {dataset.name} on the same test rows, at today's costs. Nothing is promoted.",
         tags={"dataset": dataset.name},
+        config=IN_PLAIN_LINES,
     )

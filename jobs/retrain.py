@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from churn_model.dataset import Dataset
+from jobs.told import IN_PLAIN_LINES
 from resources.landing import landed, train_prefix
 from resources.ports import Lake
 
@@ -22,6 +23,7 @@ def retrain_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
         selection=dg.AssetSelection.assets(*([dataset.name, name] for name in RETRAIN_ASSETS)),
         description=f"Ingest what landed for {dataset.name}, split, search and fit, judge on the test split; the gate promotes or keeps.",
         tags={"dataset": dataset.name},
+        config=IN_PLAIN_LINES,
     )
 
 
@@ -56,4 +58,5 @@ def rollback_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
         selection=dg.AssetSelection.assets([dataset.name, "champion_model"]),
         description=f"Make an earlier model of {dataset.name} the champion again.",
         tags={"dataset": dataset.name},
+        config=IN_PLAIN_LINES,
     )

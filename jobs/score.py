@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from churn_model.dataset import Dataset
+from jobs.told import IN_PLAIN_LINES
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
@@ -25,4 +26,5 @@ def score_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
         selection=dg.AssetSelection.assets(*([dataset.name, name] for name in SCORE_ASSETS)),
         description=f"Score one landed batch of {dataset.name}: a probability, a decision and reasons for every row, and whom to contact.",
         tags={"dataset": dataset.name},
+        config=IN_PLAIN_LINES,
     )

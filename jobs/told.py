@@ -1,0 +1,9 @@
+"""How a run is told in the terminal of whoever started it: our lines in place of every event of Dagster with its stack traces.
+
+The UI has all of them. `churn` asks for its own variant of the same logger.
+"""
+
+from typing import Any
+
+IN_PLAIN_LINES: dict[str, Any] = {"loggers": {"progress": {"config": {"alone": True}}}}
+"""The default run config of our jobs."""
