@@ -15,7 +15,7 @@ from churn_assets.first_look import IntArray, Look, Table, canonical, repeats
 from churn_model.dataset import Dataset, Kind, Label
 from churn_model.errors import InputError, TooLittleData, problem
 from churn_model.leaks import MOST_ROWS, certain_leaks, suspected_leaks
-from churn_model.reading.cells import DEFAULT_NEGATIVES, normal_label
+from churn_model.reading.cells import DEFAULT_NEGATIVES, YES, normal_label
 
 FEWEST_OF_A_CLASS = 30
 """Rows of each class below which no leak is suspected: chance alone would find some."""
@@ -41,7 +41,7 @@ _LEFT_NAMES = (
     re.compile(r"^(target|label|outcome|response|class|default|y)$"),
 )
 _LEFT_VALUE = re.compile(r"churn|attrit|\b(left|exited|leaver|gone|lost|cancel|lapsed|closed|convert|terminated|inactive)")
-_YES = frozenset({"yes", "true", "1", "y", "t"})
+_YES = frozenset(YES)
 _NO = frozenset(DEFAULT_NEGATIVES)
 _PARTS = frozenset({"train", "validation", "test"})
 

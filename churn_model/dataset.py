@@ -152,7 +152,12 @@ class RetentionList:
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
     budget: float | None = field(default=None, metadata=_about("Money for contacts, for one batch."))
     capacity: int | None = field(default=None, metadata=_about("How many customers can be contacted, for one batch."))
-    opt_out: str | None = field(default=None, metadata=_about("A column; customers with yes, true or 1 in it are never listed."))
+    opt_out: str | None = field(
+        default=None,
+        metadata=_about(
+            "A column of yes and no (or y/n, true/false, t/f, 1/0); who says yes is never listed. A blank is no, other words are refused."
+        ),
+    )
     cooldown: str = field(default="30d", metadata=_about("A customer listed within this time before is not listed again."))
     holdout: float = field(default=0.0, metadata=_about("Share of the list that is not contacted, so that the effect can be measured."))
 

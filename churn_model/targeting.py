@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from churn_model.cutoff import BoolArray
 from churn_model.dataset import FloatArray, RetentionList
 from churn_model.errors import InputError, listed, problem
+from churn_model.reading.cells import opt_outs
 
 NEEDED = ("id", "churn_probability", "will_churn", "expected_saving")
 LEAST_HELD_OUT = 10
@@ -194,16 +195,9 @@ def _told(rows: pa.Table, best: Any, contact_cost: float) -> Targeting:
     )
 
 
-def says_yes(column: Any) -> BoolArray:
-    """Which rows of an opt-out column say so: yes, y, true, t or 1, in any case, with or without a final dot. Missing is no. (n,)."""
-    values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    if not pa.types.is_string(values.type) and not pa.types.is_large_string(values.type):
-        return np.asarray(pc.equal(values.cast(pa.float64()), 1.0).fill_null(False).to_numpy(zero_copy_only=False))
-    words = pc.utf8_lower(pc.utf8_rtrim(pc.utf8_trim_whitespace(values), characters="."))
-    said = pc.is_in(words, value_set=pa.array(["yes", "y", "true", "t", "1", "1.0"], words.type))
-    return np.asarray(said.to_numpy(zero_copy_only=False))
+def says_yes(column: Any, name: str) -> BoolArray:
+    """Which rows of the opt-out column `name` say so, as `cells.opt_outs` reads it: (n,). Raises InputError for neither yes nor no."""
+    return opt_outs(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column, name, "the batch")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from churn_model.dataset import Dataset, Kind, Label, Split
+from churn_model.dataset import Dataset, Kind, Label, RetentionList, Split
 from churn_model.errors import ChurnError, InputError
 from churn_model.reading.hash_order import row_hashes, value_ids
 from churn_model.reading.ingest import ROW_GROUP, Ingested, LandedFile, ingest
@@ -139,6 +139,24 @@ def test_a_record_that_cannot_be_a_row_is_in_quarantine_with_its_line_column_and
     assert found.wrong == [("f/a.csv", 6, column, reason)]
     assert found.ids == {"a", "b", "c"}
     assert sum(found.counts.reasons.values()) == 1
+
+
+@pytest.mark.parametrize("kind", [None, "number"])
+@pytest.mark.parametrize("expected", [None, {"age": "number"}], ids=["training", "batch"])
+def test_an_opt_out_is_yes_or_no_or_the_files_are_refused(tmp_path: Path, expected: Mapping[str, Kind] | None, kind: Kind | None) -> None:
+    dataset = replace(SHOP, list=RetentionList(opt_out="No Calls"), types={"No Calls": kind} if kind else {})
+    head = "id,age,no calls,left\na,1,1,no\nb,2,,yes\n"
+    found = run(tmp_path, {"a.csv": head + "c,3,0.0,no\nd,4,1.0,no,\n"}, dataset, expected)
+    assert (found.ids, found.counts.quarantined) == ({"a", "b", "c"}, 1)
+    words = ["2"] if kind else ["Ja", "nein"]
+    lines = "".join(f"{word},1,{word},no\n" for word in words)
+    message = (
+        "expected yes (yes, true, 1, y, t), no (no, false, 0, n, f) or a blank, which is no, in the opt-out column 'No Calls'; "
+        f"found {', '.join(map(repr, words))} in b.csv; write yes or no, and land it again"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        run(tmp_path, {"a.csv": head, "b.csv": head + lines}, dataset, expected)
+    assert not list((tmp_path / "out").glob("*.parquet"))
 
 
 def test_the_reasons_are_counted_without_the_values_in_them(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Whom to contact."""
 
+import re
 from datetime import date
 from typing import Any
 
@@ -156,15 +157,31 @@ def test_every_row_is_accounted_for(p: list[float], capacity: int | None, budget
     "column",
     [
         pa.array(["Yes", " TRUE. ", "1", "no", "", None]),
-        pa.array(["Yes", "t", "y", "no", "2", None]).dictionary_encode(),
+        pa.array(["Yes", "t", "y", "no", "F", None]).dictionary_encode(),
         pa.array([True, True, True, False, False, None]),
-        pa.array([1.0, 1.0, 1.0, 0.0, 2.0, None]),
-        pa.chunked_array([["yes", "1.0"], ["True", "n", "x", None]]),
+        pa.array([1.0, 1.0, 1.0, 0.0, 0.0, None]),
+        pa.chunked_array([["yes", "1.0"], ["True.", "n", "0.0", None]]),
     ],
     ids=["text", "dictionary", "bool", "number", "chunked"],
 )
 def test_yes_true_and_one_are_an_opt_out(column: Any) -> None:
-    assert says_yes(column).tolist() == [True, True, True, False, False, False]
+    assert says_yes(column, "no calls").tolist() == [True, True, True, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("column", "found"),
+    [
+        (pa.array(["yes", "Ja", "Nein", None]), "'Ja', 'Nein'"),
+        (pa.array(["no", "x" * 41, "?", "x"]).dictionary_encode(), "a value of 41 characters, '?', 'x'"),
+        (pa.array([0.0, 1.0, 2.0, 3.0, 4.0, 0.5]), "'2', '3', '4' and 1 more"),
+        (pa.chunked_array([["yes"], ["NA"]]), "'NA'"),
+    ],
+    ids=["text", "dictionary", "number", "chunked"],
+)
+def test_an_opt_out_that_is_neither_yes_nor_no_is_never_taken_for_a_no(column: Any, found: str) -> None:
+    message = f"expected yes (yes, true, 1, y, t), no (no, false, 0, n, f) or a blank, which is no, in the opt-out column 'no calls'; found {found}"
+    with pytest.raises(InputError, match=re.escape(message) + " in the batch; write yes or no"):
+        says_yes(column, "no calls")
 
 
 def test_the_report_knows_before_sending_what_a_hold_out_can_show() -> None:

@@ -114,7 +114,7 @@ def _chosen(
     opted_out = None
     if dataset.list.opt_out:
         rows = _table(lake, record.rows.prefix + "rows/part-0.parquet", [dataset.list.opt_out])
-        opted_out = says_yes(rows.column(0))
+        opted_out = says_yes(rows.column(0), dataset.list.opt_out)
     landed = datetime.fromisoformat(record.landed_at)
     period = (landed.date() - datetime(1970, 1, 1, tzinfo=landed.tzinfo).date()).days // _OUTCOME_DAYS
     return choose(

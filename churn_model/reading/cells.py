@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.dataset import Label
+from churn_model.errors import InputError, problem
 from churn_model.reading.csv_records import FIELD_LIMIT
 
 WORTH_LIMIT = 1e12
@@ -22,6 +23,8 @@ NUMBER_LIMIT = float(np.finfo(np.float32).max)
 SHORT = 40
 MISSING_NUMBERS = ("", "na", "n/a", "nan", "null", "none")
 DEFAULT_NEGATIVES = ("no", "false", "0", "n", "f")
+YES = ("yes", "true", "1", "y", "t")
+_UNKNOWN_AT_MOST = 3
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _DRESSED = re.compile(r"([+-]?\s*[$€£¥₹]?|[$€£¥₹]\s*[+-])\s*[0-9]+([,.'’\s][0-9]+)*\s*([$€£¥₹%]|[A-Z]{3})?")
@@ -306,3 +309,25 @@ def labels(array: pa.Array, label: Label) -> Cells:
     text = texts(array)
     cells = _each(text.values, meaning, pa.int8(), Reason("a label", "a blank"))
     return Cells(cells.values, cells.wrong | text.wrong)
+
+
+def opt_outs(array: pa.Array, name: str, where: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows of the opt-out column `name` say yes: (n,). A blank is no. `where`: what these rows are, for the message.
+
+    Raises InputError for a value that is none of `YES` and `DEFAULT_NEGATIVES`, as `normal_label` has them: a wish not to be contacted is never guessed.
+    """
+    encoded = pc.utf8_trim_whitespace(texts(array).values).dictionary_encode()
+    words = encoded.dictionary.to_pylist()
+    unknown = [word for word in words if word and normal_label(word) not in YES + DEFAULT_NEGATIVES]
+    if unknown:
+        more = f" and {len(unknown) - _UNKNOWN_AT_MOST:,} more" if len(unknown) > _UNKNOWN_AT_MOST else ""
+        raise InputError(
+            problem(
+                expected=f"yes ({', '.join(YES)}), no ({', '.join(DEFAULT_NEGATIVES)}) or a blank, which is no, in the opt-out column {shown(name)}",
+                found=", ".join(map(shown, unknown[:_UNKNOWN_AT_MOST])) + more + f" in {where}",
+                todo="write yes or no, and land it again",
+            )
+        )
+    said = np.array([normal_label(word) in YES for word in words] + [False])
+    chosen: np.ndarray[Any, np.dtype[np.bool_]] = said[pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)]
+    return chosen

@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from churn_model.dataset import Dataset, Kind, same_name
 from churn_model.errors import InputError, listed, problem
-from churn_model.reading.cells import Cells, Reason, categories, count_numbers, dates, ids, labels, numbers, worths
+from churn_model.reading.cells import Cells, Reason, categories, count_numbers, dates, ids, labels, numbers, opt_outs, worths
 from churn_model.reading.columns import Columns, columns_of
 from churn_model.reading.csv_records import IntArray
 from churn_model.reading.hash_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
@@ -64,7 +64,7 @@ def ingest(
     `expected` None: training; the label is required, kinds are inferred over all rows of all files unless the spec or Parquet says them.
     Given: scoring; these columns are required and have these kinds, a label is passed over, other columns are dropped and named.
     Of several records with one key, the first by file key and line stays. `limit_bytes`: rows held in memory while they are ordered.
-    Raises InputError, with the problems of all files at once.
+    Raises InputError, with the problems of all files at once; at the first value of the opt-out column that is neither yes nor no.
     """
     parts = _opened(files)
     columns = columns_of(parts, dataset, expected)
@@ -165,6 +165,12 @@ class _Reader:
         listed_wrong += [(fault.line, None, Reason(fault.expected, fault.found)) for fault in chunk.faults]
         return _Typed(self._rows(cells, good), chunk.lines[good], sorted(listed_wrong, key=lambda item: item[0]))
 
+    def require_opt_outs(self, rows: pa.RecordBatch, key: str) -> None:
+        """Raise InputError where rows of a file do not say whether the customer may be contacted; `key` names the file."""
+        for name in self._kinds:
+            if same_name(name, self._dataset.list.opt_out or ""):
+                opt_outs(rows.column(name), name, key)
+
     def _cells(self, name: str, array: pa.Array) -> Cells:
         if name == self._columns.id:
             return ids(array)
@@ -203,6 +209,7 @@ def _take(part: Part, number: int, reader: _Reader, order: HashOrder, quarantine
     records = 0
     for chunk in part.chunks(reader.positions(part)):
         typed = reader.typed(chunk)
+        reader.require_opt_outs(typed.rows, part.file.key)
         order.add(typed.rows, number, typed.lines)
         for line, column, reason in typed.wrong:
             quarantine.add(part.file.key, line, column, reason)
