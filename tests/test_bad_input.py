@@ -292,6 +292,17 @@ def test_a_mangled_batch_is_refused_in_words_or_each_of_its_records_is_scored_or
     assert {id_: probabilities.get(id_) for id_ in untouched} == {id_: clean[id_] for id_ in untouched}
 
 
+def test_a_name_in_the_spec_that_no_column_has_is_told_before_anything_is_split(tmp_path: Path) -> None:
+    rows = people(120, 3)
+    table = as_csv((*HEADER, "left"), [(*row, left) for row, left in zip(rows, leavers(rows), strict=True)])
+    made = layout(tmp_path / "ingest", landed=landed(tmp_path / "landed", {"a.csv": table}))
+    ingest.step(made)
+    splits = layout(tmp_path / "preprocess", replace(SHOP, ignore=("regions",)), rows=made.result)
+    with pytest.raises(ChurnError, match=r"found no 'regions'; .*close to 'regions': 'region'"):
+        preprocess.step(splits)
+    assert not list(splits.result.iterdir())
+
+
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(draw=st.data())
 def test_a_mangled_training_table_is_refused_in_words_or_each_of_its_records_is_in_a_split_or_set_aside(

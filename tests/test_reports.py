@@ -49,6 +49,7 @@ def rows(n: int = 1200) -> pa.Table:
             FORMULA: rng.normal(size=n),
             "$\\frac{客户 😀": rng.normal(size=n),
             "worth": worth,
+            "vouched <i>": np.zeros(n),
         }
     )
 

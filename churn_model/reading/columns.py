@@ -1,6 +1,6 @@
 """Which landed columns are used, under which name and as which kind.
 
-Belongs here: matching names between files, spec and champion; what is missing, extra or ambiguous; kinds that are known before any value
+Belongs here: matching names between files, spec, canonical rows and champion; what is missing, extra or ambiguous; kinds that are known before any value
 is read. Does not belong here: reading values.
 """
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from churn_model.dataset import Dataset, Kind
 from churn_model.errors import InputError, listed, problem
+from churn_model.expressions import compile_expression
 from churn_model.reading.cells import shown
 from churn_model.reading.landed import Part
 
@@ -80,6 +81,19 @@ def _own_problems(part: Part) -> list[str]:
     if taken:
         found.append(f"{key}: {problem(expected='names other than ' + ', '.join(RESERVED), found=_some(taken), todo='rename the column')}")
     return found
+
+
+def require_described(landed: pa.Schema, dataset: Dataset) -> None:
+    """Raise InputError unless `landed`, the schema of canonical rows, has what the spec ignores, vouches for and derives from.
+
+    Ingest looks at none of these, so that a change of them reads no file again.
+    """
+    names = [name for name in landed.names if name not in RESERVED]
+    sources = {name: compile_expression(text).columns for name, text in dataset.derived.items()}
+    required = [*dataset.ignore, *dataset.known, *(source for read in sources.values() for source in read)]
+    problems = _lacking([*names, *dataset.derived], required, "that the spec names under ignore, known and derived")
+    if problems:
+        raise InputError(listed(problems))
 
 
 def _for_training(parts: Sequence[Part], dataset: Dataset) -> Columns:
@@ -206,7 +220,12 @@ def _is_plain(stored: pa.DataType) -> bool:
 
 def _missing(part: Part, required: Iterable[str | None], which: str) -> list[str]:
     """One problem for all columns that a file lacks, with the names that come closest."""
-    there = {name_key(name): name for name in part.names}
+    return [f"{part.file.key}: {text}" for text in _lacking(part.names, required, which)]
+
+
+def _lacking(names: Iterable[str], required: Iterable[str | None], which: str) -> list[str]:
+    """One problem for all that `names` lacks of what is required."""
+    there = {name_key(name): name for name in names}
     lacking = list(dict.fromkeys(name for name in required if name and name_key(name) not in there))
     if not lacking:
         return []
@@ -215,7 +234,7 @@ def _missing(part: Part, required: Iterable[str | None], which: str) -> list[str
     }
     hints = "; ".join(f"close to {shown(name)}: {_some(close)}" for name, close in closest.items() if close)
     todo = "land the file with it, or correct the name" + (f" ({hints})" if hints else "")
-    return [f"{part.file.key}: {problem(expected=f'the columns {which}', found=f'no {_some(lacking)}', todo=todo)}"]
+    return [problem(expected=f"the columns {which}", found=f"no {_some(lacking)}", todo=todo)]
 
 
 def _differences(part: Part, first: Part, reported: set[str]) -> list[str]:

@@ -15,6 +15,7 @@ from churn_model.ahead import ahead
 from churn_model.dataset import Dataset
 from churn_model.leak import Leak
 from churn_model.leaks import MOST_ROWS_AT_ALL, certain_leaks, suspected_leaks
+from churn_model.reading.columns import require_described
 from churn_model.splitting import NAMES, SplitCheck, rule_of
 from churn_model.steps.layout import Check, Layout, Report, run_step
 
@@ -22,10 +23,11 @@ _BLOCK = 131_072
 
 
 def step(layout: Layout) -> Report:
-    """Split, and look for leaks in train."""
+    """Split, and look for leaks in train. Raises InputError where the spec names columns that did not land."""
     dataset = layout.dataset
     # Read ahead, pyarrow would keep the whole file in memory.
     source = pq.ParquetFile(layout.required("rows") / "rows" / "part-0.parquet", pre_buffer=False)
+    require_described(source.schema_arrow, dataset)
     checked = _split(source, dataset, layout.result)
     train = _first_rows(layout.result / "train.parquet", MOST_ROWS_AT_ALL)
     certain = certain_leaks(train, dataset) if not checked.problems else ()
