@@ -195,6 +195,14 @@ def test_what_is_ignored_vouched_for_and_derived_from_is_a_landed_column_whateve
     assert str(raised.value) == message
 
 
+def test_a_derived_column_does_not_replace_a_landed_one() -> None:
+    message = "expected new names under derived; found 'PLAN', which landed too; rename the derived column; a landed column is not replaced"
+    with pytest.raises(InputError) as raised:
+        require_described(ROWS, replace(SHOP, ignore=("gone",), derived={"PLAN": "calls * 2", "new": "calls * 2"}))
+    assert "found no 'gone'" in str(raised.value)
+    assert message in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("name", "table"),
     [

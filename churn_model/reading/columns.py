@@ -84,7 +84,8 @@ def _own_problems(part: Part) -> list[str]:
 
 
 def require_described(landed: pa.Schema, dataset: Dataset) -> None:
-    """Raise InputError unless `landed`, the schema of canonical rows, has what the spec ignores, vouches for and derives from.
+    """Raise InputError unless `landed`, the schema of canonical rows, has what the spec ignores, vouches for and derives from,
+    and none of the names that it gives to derived columns.
 
     Ingest looks at none of these, so that a change of them reads no file again.
     """
@@ -92,6 +93,16 @@ def require_described(landed: pa.Schema, dataset: Dataset) -> None:
     sources = {name: compile_expression(text).columns for name, text in dataset.derived.items()}
     required = [*dataset.ignore, *dataset.known, *(source for read in sources.values() for source in read)]
     problems = _lacking([*names, *dataset.derived], required, "that the spec names under ignore, known and derived")
+    landed_keys = {name_key(name) for name in names}
+    problems += [
+        problem(
+            expected="new names under derived",
+            found=f"{shown(name)}, which landed too",
+            todo="rename the derived column; a landed column is not replaced",
+        )
+        for name in dataset.derived
+        if name_key(name) in landed_keys
+    ]
     if problems:
         raise InputError(listed(problems))
 
