@@ -173,12 +173,19 @@ def as_numbers(column: Any, name: str) -> FloatArray:
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind):
         return as_numbers(column.cast(pa.float64()), name)
     raise InputError(
-        problem(expected=f"numbers in {name}", found=str(kind), todo="correct the file, or name its kind under `types` and retrain")
+        problem(
+            expected=f"numbers in {name}",
+            found="text" if is_category(kind) else str(kind),
+            todo=f"correct the values that are no numbers, or write `types: {{{name}: number}}`, which sets their rows aside, and retrain",
+        )
     )
 
 
 def derive(rows: Rows, name: str, text: str) -> FloatArray:
-    """The values of the derived column `name` as float64 (n,), NaN where missing. Raises InputError naming every absent source."""
+    """The values of the derived column `name` as float64 (n,), NaN where missing.
+
+    Raises InputError naming every source that is absent or text.
+    """
     expression = _compiled(text)
     found = {source: column_named(rows, source) for source in expression.columns}
     absent = [source for source, column in found.items() if column is None]
@@ -188,7 +195,20 @@ def derive(rows: Rows, name: str, text: str) -> FloatArray:
                 [problem(expected=f"column {source}, for the derived {name}", found="no such column", todo="land it") for source in absent]
             )
         )
+    texts = [source for source, column in found.items() if is_category(column.type)]
+    if texts:
+        raise InputError(listed([text_in_expression(name, source) for source in texts]))
     return expression.evaluate({source: as_numbers(column, source) for source, column in found.items()})
+
+
+def text_in_expression(name: str, source: str) -> str:
+    """What is wrong where the derived column `name` reads the text column `source`."""
+    return problem(
+        expected=f"numbers in {source!r}, for the derived {name!r}",
+        found="text",
+        todo="take it out of the expression; or, if it holds numbers but for a few values, mend those, "
+        f"or write `types: {{{source}: number}}` in the spec, which sets their rows aside",
+    )
 
 
 @lru_cache(maxsize=256)

@@ -203,6 +203,16 @@ def test_a_derived_column_does_not_replace_a_landed_one() -> None:
     assert message in str(raised.value)
 
 
+def test_an_expression_over_text_names_both_columns() -> None:
+    message = (
+        "expected numbers in 'plan', for the derived 'twice'; found text; take it out of the expression; or, if it holds numbers "
+        "but for a few values, mend those, or write `types: {plan: number}` in the spec, which sets their rows aside"
+    )
+    with pytest.raises(InputError) as raised:
+        require_described(ROWS, replace(SHOP, derived={"twice": "calls + plan"}))
+    assert str(raised.value) == message
+
+
 @pytest.mark.parametrize(
     ("name", "table"),
     [

@@ -8,7 +8,7 @@ import pytest
 
 from churn_model.dataset import Dataset, Label, Split
 from churn_model.errors import InputError, TooLittleData
-from churn_model.schema import MAX_LEVELS, FeatureSchema, column_named, fit_schema
+from churn_model.schema import MAX_LEVELS, FeatureSchema, as_numbers, column_named, fit_schema
 
 N = 100
 
@@ -107,8 +107,15 @@ def test_every_absent_source_of_a_derived_column_is_named() -> None:
 
 
 def test_a_derived_column_of_a_category_is_refused() -> None:
-    with pytest.raises(InputError, match="expected numbers in plan"):
+    with pytest.raises(
+        InputError, match=r"expected numbers in 'plan', for the derived 'twice'; found text; take it out of the expression; or"
+    ):
         fit_schema(rows(plan=category("a", "b")), dataset(derived={"twice": "plan + plan"}))
+
+
+def test_text_where_a_number_must_be_is_called_text() -> None:
+    with pytest.raises(InputError, match=r"expected numbers in plan; found text; correct .*`types: {plan: number}`"):
+        as_numbers(category("a", "b"), "plan")
 
 
 def test_no_feature_left_says_why() -> None:

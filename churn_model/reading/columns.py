@@ -15,6 +15,7 @@ from churn_model.errors import InputError, listed, problem
 from churn_model.expressions import compile_expression
 from churn_model.reading.cells import shown
 from churn_model.reading.landed import Part
+from churn_model.schema import is_category, text_in_expression
 
 RESERVED = ("_id", "_as_of", "_hash", "_label")
 COLUMN_LIMIT = 10_000
@@ -84,25 +85,23 @@ def _own_problems(part: Part) -> list[str]:
 
 
 def require_described(landed: pa.Schema, dataset: Dataset) -> None:
-    """Raise InputError unless `landed`, the schema of canonical rows, has what the spec ignores, vouches for and derives from,
-    and none of the names that it gives to derived columns.
+    """Raise InputError unless canonical rows with the schema `landed` have what the spec ignores, vouches for and derives from.
 
-    Ingest looks at none of these, so that a change of them reads no file again.
+    Derived columns have new names, and are numbers made of numbers. Ingest looks at none of this, so that a change of it reads no file again.
     """
+    types = {name_key(field.name): field.type for field in landed if field.name not in RESERVED}
     names = [name for name in landed.names if name not in RESERVED]
-    sources = {name: compile_expression(text).columns for name, text in dataset.derived.items()}
-    required = [*dataset.ignore, *dataset.known, *(source for read in sources.values() for source in read)]
+    sources = [(name, source) for name, text in dataset.derived.items() for source in compile_expression(text).columns]
+    required = [*dataset.ignore, *dataset.known, *(source for _, source in sources)]
     problems = _lacking([*names, *dataset.derived], required, "that the spec names under ignore, known and derived")
-    landed_keys = {name_key(name) for name in names}
+    todo = "rename the derived column; a landed column is not replaced"
     problems += [
-        problem(
-            expected="new names under derived",
-            found=f"{shown(name)}, which landed too",
-            todo="rename the derived column; a landed column is not replaced",
-        )
+        problem(expected="new names under derived", found=f"{shown(name)}, which landed too", todo=todo)
         for name in dataset.derived
-        if name_key(name) in landed_keys
+        if name_key(name) in types
     ]
+    texts = {key for key, kind in types.items() if is_category(kind)}
+    problems += [text_in_expression(name, source) for name, source in sources if name_key(source) in texts]
     if problems:
         raise InputError(listed(problems))
 
