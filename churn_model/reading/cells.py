@@ -28,6 +28,9 @@ _UNKNOWN_AT_MOST = 3
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _DRESSED = re.compile(r"([+-]?\s*[$€£¥₹]?|[$€£¥₹]\s*[+-])\s*[0-9]+([,.'’\s][0-9]+)*\s*([$€£¥₹%]|[A-Z]{3})?")
+# 26,08 and 1.234,5; 1,234 may mean either, and is taken for one of these where the values beside it are.
+_COMMA = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)?,[0-9]+")
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?)?")
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")
@@ -238,9 +241,16 @@ def _infinite() -> Reason:
 def _not_a_number(value: str) -> Reason:
     if _INFINITE.fullmatch(value):
         return _infinite()
+    if is_decimal_comma(value) and not _THOUSANDS.fullmatch(value):
+        return Reason("a number with a decimal point, not a comma", shown(value), "write 26.08 for 26,08")
     if _DRESSED.fullmatch(value):
         return Reason("a number without thousands separators, currency or percent signs, such as 1234.5", shown(value))
     return Reason("a number", shown(value))
+
+
+def is_decimal_comma(value: str) -> bool:
+    """Whether a text looks like a number with a decimal comma, such as 26,08 or 1.234,5."""
+    return _COMMA.fullmatch(value) is not None
 
 
 def count_numbers(array: pa.Array) -> tuple[int, int]:
