@@ -216,11 +216,11 @@ def test_a_value_listed_as_positive_is_no_longer_a_default_negative() -> None:
 @pytest.mark.parametrize(
     ("values", "counts"),
     [
-        (["1", "2.5", ""], (2, 2)),
-        (["1", "NA", "x", " 3 ", "inf", ""], (4, 2)),
-        (["", " ", "null"], (0, 0)),
-        (["a", "a", "1,5"], (3, 0)),
+        (["1", "2.5", ""], (2, 2, {})),
+        (["1", "NA", "x", " 3 ", "inf", ""], (4, 2, {})),
+        (["", " ", "null"], (0, 0, {})),
+        (["a", "a", " 1,5", "1,5", "-1.234,50", "2"], (6, 1, {"1,5": 2, "-1.234,50": 1})),
     ],
 )
-def test_numbers_are_counted_among_the_values_present(values: list[str], counts: tuple[int, int]) -> None:
+def test_numbers_are_counted_among_the_values_present(values: list[str], counts: tuple[int, int, dict[str, int]]) -> None:
     assert count_numbers(raw(*values)) == counts

@@ -159,6 +159,23 @@ def test_an_opt_out_is_yes_or_no_or_the_files_are_refused(tmp_path: Path, expect
     assert not list((tmp_path / "out").glob("*.parquet"))
 
 
+def test_a_column_of_decimal_commas_is_refused_and_no_category_of_thousands(tmp_path: Path) -> None:
+    fees = [f"{n},{n % 100:02d}" for n in range(60)] + ["7", "", "many"]
+    text = "id;fee;left\n" + "".join(f"{n};{fee};no\n" for n, fee in enumerate(fees))
+    message = (
+        "expected numbers with a decimal point in 'fee'; found decimal commas, as in '0,00'; "
+        "export it with points (26.08 for 26,08), or, if these are no numbers, write `types: {fee: category}` in the spec"
+    )
+    with pytest.raises(InputError) as raised:
+        run(tmp_path, {"a.csv": text}, SHOP)
+    assert str(raised.value) == message
+    assert run(tmp_path, {"a.csv": text}, replace(SHOP, types={"fee": "category"})).counts.kinds == {"fee": "category"}
+    few = "id;fee;left\n" + "".join(f"{n};{n % 20},99;no\n" for n in range(60))
+    assert run(tmp_path, {"a.csv": few}).counts.kinds == {"fee": "category"}
+    words = text + "".join(f"x{n};word;no\n" for n in range(4))
+    assert run(tmp_path, {"a.csv": words}).counts.kinds == {"fee": "category"}
+
+
 def test_the_reasons_are_counted_without_the_values_in_them(tmp_path: Path) -> None:
     lines = "".join(f"{n},x{n},no\n" for n in range(30)) + "".join(f"{n},1\n" for n in range(40))
     found = run(tmp_path, {"a.csv": "id,age,left\n" + lines}, replace(SHOP, types={"age": "number"}))

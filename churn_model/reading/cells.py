@@ -253,17 +253,24 @@ def is_decimal_comma(value: str) -> bool:
     return _COMMA.fullmatch(value) is not None
 
 
-def count_numbers(array: pa.Array) -> tuple[int, int]:
-    """How many values are there (neither blank nor a word for missing), and how many of those are plain finite numbers."""
+def count_numbers(array: pa.Array) -> tuple[int, int, dict[str, int]]:
+    """How many values are there (neither blank nor a word for missing), and how many of those are plain finite numbers.
+
+    Also each different value with a decimal comma, and the rows that hold it.
+    """
     text = texts(array).values
     quick = _plain_numbers(text)
     if quick is not None:
         present = len(quick) - quick.null_count
-        return present, present
+        return present, present, {}
     counted = text.value_counts()
     counts = counted.field("counts").to_numpy()
-    _, number, missing = _sorted_out(counted.field("values"))
-    return int(counts[~_filled(missing)].sum()), int(counts[_filled(number)].sum())
+    trimmed, number, missing = _sorted_out(counted.field("values"))
+    at = np.flatnonzero(_filled(pc.match_substring_regex(trimmed, f"^({_COMMA.pattern})$")))
+    commas: dict[str, int] = {}
+    for value, rows in zip(trimmed.take(pa.array(at)).to_pylist(), counts[at].tolist(), strict=True):
+        commas[value] = commas.get(value, 0) + rows
+    return int(counts[~_filled(missing)].sum()), int(counts[_filled(number)].sum()), commas
 
 
 def _each(text: pa.Array, meaning: Callable[[str], Any], kind: pa.DataType, blank: Reason) -> Cells:

@@ -7,7 +7,7 @@ files (`landed`, `csv_records`), what values mean (`cells`), which columns are u
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from churn_model.dataset import Dataset, Kind, same_name
 from churn_model.errors import InputError, listed, problem
-from churn_model.reading.cells import Cells, Reason, categories, count_numbers, dates, ids, labels, numbers, opt_outs, worths
+from churn_model.reading.cells import Cells, Reason, categories, count_numbers, dates, ids, labels, numbers, opt_outs, shown, worths
 from churn_model.reading.columns import Columns, columns_of
 from churn_model.reading.csv_records import IntArray
 from churn_model.reading.hash_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
@@ -30,6 +30,8 @@ __all__ = ["ROW_GROUP", "Ingested", "LandedFile", "ingest"]
 ROW_GROUP = 131_072
 _GROUP_VALUES = 64 * ROW_GROUP
 TOP_REASONS = 20
+MOST_COMMA_LEVELS = 20
+"""Different values with a decimal comma up to which a column may be a category, such as that of a few prices."""
 _CATEGORY = pa.dictionary(pa.int32(), pa.string())
 _QUARANTINE = pa.schema([("file", pa.string()), ("line", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
 
@@ -108,19 +110,55 @@ def _opened(files: Sequence[LandedFile]) -> list[Part]:
     return parts
 
 
+@dataclass
+class _Tally:
+    """What the values of a column of unknown kind look like, over all rows of all files. `written`: different ones with a decimal comma."""
+
+    present: int = 0
+    numbers: int = 0
+    commas: int = 0
+    written: dict[str, int] = field(default_factory=dict)
+
+    def add(self, array: pa.Array) -> None:
+        """Count one more chunk."""
+        present, numbers, commas = count_numbers(array)
+        self.present += present
+        self.numbers += numbers
+        self.commas += sum(commas.values())
+        if len(self.written) <= MOST_COMMA_LEVELS:
+            self.written |= commas
+
+    @property
+    def kind(self) -> Kind:
+        """A number where at least 95 % of the values present are numbers."""
+        return "number" if 20 * self.numbers >= 19 * self.present else "category"
+
+    @property
+    def has_decimal_commas(self) -> bool:
+        """Whether it would be a number, were its commas points."""
+        many = len(self.written) > MOST_COMMA_LEVELS
+        return many and self.kind == "category" and 20 * (self.numbers + self.commas) >= 19 * self.present
+
+
 def _inferred(parts: Sequence[Part], columns: Columns) -> dict[str, Kind]:
-    """A kind for every column: a number where at least 95 % of the values present are numbers, over all rows of all files."""
-    unknown = [name for name, kind in columns.kinds.items() if kind is None]
-    present, numeric = np.zeros(len(unknown), np.int64), np.zeros(len(unknown), np.int64)
-    for part in parts if unknown else ():
-        for chunk in part.chunks(columns.positions(part, unknown)):
-            counts = np.array([count_numbers(column) for column in chunk.columns])
-            present += counts[:, 0]
-            numeric += counts[:, 1]
-    found: dict[str, Kind] = {
-        name: "number" if 20 * n >= 19 * p else "category" for name, p, n in zip(unknown, present, numeric, strict=True)
-    }
-    return {name: kind or found[name] for name, kind in columns.kinds.items()}
+    """A kind for every column. Raises InputError for numbers with decimal commas: each would be a category of its own."""
+    tallies = {name: _Tally() for name, kind in columns.kinds.items() if kind is None}
+    for part in parts if tallies else ():
+        for chunk in part.chunks(columns.positions(part, tallies)):
+            for tally, column in zip(tallies.values(), chunk.columns, strict=True):
+                tally.add(column)
+    problems = [_decimal_commas(name, tally) for name, tally in tallies.items() if tally.has_decimal_commas]
+    if problems:
+        raise InputError(listed(problems))
+    return {name: kind or tallies[name].kind for name, kind in columns.kinds.items()}
+
+
+def _decimal_commas(name: str, tally: _Tally) -> str:
+    return problem(
+        expected=f"numbers with a decimal point in {shown(name)}",
+        found=f"decimal commas, as in {shown(next(iter(tally.written)))}",
+        todo=f"export it with points (26.08 for 26,08), or, if these are no numbers, write `types: {{{name}: category}}` in the spec",
+    )
 
 
 @dataclass(frozen=True)
