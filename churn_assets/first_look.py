@@ -7,7 +7,7 @@ spec (`new_dataset.py`), and typing rows for training (`churn_model.reading.inge
 import gzip
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from churn_model.dataset import FloatArray
 from churn_model.errors import InputError, listed, problem
-from churn_model.reading.cells import MISSING_NUMBERS
+from churn_model.reading.cells import MISSING_NUMBERS, is_decimal_comma
 from churn_model.reading.csv_records import parse, read_header, scan
 
 MOST_ROWS = 200_000
@@ -33,6 +33,9 @@ Holds = Literal["number", "date", "text"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_OTHER_DATE = re.compile(
+    r"(?:\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d{2})|\d{4}([./])\d{1,2}\2\d{1,2})(?:[T ,]+\d{1,2}:[\d:.]+(?: ?[AaPp][Mm])?)?"
+)
 _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:[T ][\d:.+Z-]*)?")
 
 
@@ -72,6 +75,20 @@ class Look:
     def whole_numbers(self) -> bool:
         """Whether all values are written as whole numbers."""
         return bool(self.values) and all(re.fullmatch(r"[+-]?\d+(?:\.0)?", value) for value in self.values)
+
+    @property
+    def decimal_commas(self) -> bool:
+        """Whether the values would be numbers, were their commas points."""
+        return self.holds == "text" and self._mostly(lambda value: is_decimal_comma(value) or _NUMBER.fullmatch(value) is not None)
+
+    @property
+    def other_dates(self) -> bool:
+        """Whether the values are dates as people write them, such as 24.11.2022, which nothing reads as dates."""
+        return self.holds == "text" and self._mostly(lambda value: _OTHER_DATE.fullmatch(value) is not None)
+
+    def _mostly(self, holds: Callable[[str], bool]) -> bool:
+        rows = sum(int(count) for value, count in zip(self.values, self.counts, strict=True) if holds(value))
+        return rows > 0 and rows >= MOSTLY * self.known
 
     @property
     def words(self) -> str:

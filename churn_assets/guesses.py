@@ -76,6 +76,7 @@ class Guesses:
     opt_out: Guess | None
     ignore: tuple[Guess, ...]
     types: tuple[Guess, ...]
+    commas: tuple[Guess, ...]  # numbers that are not read as such
     features: tuple[Look, ...]
 
 
@@ -93,7 +94,8 @@ def guess(name: str, table: Table, *, label: str | None, id_column: str | None) 
         aside[later.name] = Guess(later.name, f"repeats {earlier.name} ({how})")
     features = tuple(look for look in kept if look.name not in aside)
     ignore = tuple(aside[look.name] for look in others if look.name in aside)
-    return Guesses(named, key, as_of, split, opt_out, ignore, tuple(_types(features)), features)
+    commas = tuple(Guess(look.name, look.values[0]) for look in others if look.decimal_commas)
+    return Guesses(named, key, as_of, split, opt_out, ignore, tuple(_types(features)), commas, features)
 
 
 # --- the label
@@ -206,6 +208,12 @@ def useless(columns: tuple[Look, ...]) -> Iterator[Guess]:
             yield Guess(look.name, "numbers the rows")
         elif look.holds == "date":
             yield Guess(look.name, "a date: no number and no category. The days since then would be a feature")
+        elif look.other_dates:
+            yield Guess(
+                look.name, f"a date such as {look.values[0]}: only one such as 2022-11-24 is read. The days since then would be a feature"
+            )
+        elif look.decimal_commas:
+            continue
         elif look.own_share >= OWN_SHARE and look.distinct > 20 and (look.holds == "text" or (look.whole_numbers and _is_id(look))):
             yield Guess(look.name, "differs in nearly every row, as an id does")
 

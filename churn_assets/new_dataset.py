@@ -89,6 +89,11 @@ def _columns(guesses: Guesses) -> Iterator[str]:
         yield ""
         yield "types: # only where the look of the values deceives"
         yield from (f"  {scalar(one.column)}: {one.says} # {one.why}" for one in guesses.types)
+    if guesses.commas:
+        yield ""
+        yield "# Decimal commas are not read: export these with points (26.08 for 26,08), and land that."
+        yield "# If one holds no numbers, write it under types as a category."
+        yield from (f"#   {scalar(one.column)}: {_in_comment(one.why)}" for one in guesses.commas)
     if guesses.split:
         yield ""
         yield f"split: {{by: column, column: {scalar(guesses.split.column)}}} # {guesses.split.why}"

@@ -123,6 +123,21 @@ def test_types_are_given_where_the_values_deceive(tmp_path: Path) -> None:
     assert "total: number # 1 of 300 values are no numbers: those rows land in quarantine" in text
 
 
+def test_decimal_commas_and_dates_that_are_not_read_are_remarked_upon(tmp_path: Path) -> None:
+    more = {
+        "fee": [f"{n},{n % 100:02d}" for n in range(ROWS)],
+        "since": [f"{n % 28 + 1}.{n % 12 + 1:02d}.2022" for n in range(ROWS)],
+        "seen": [f"{n % 12 + 1:02d}/{n % 28 + 1:02d}/24 {n % 24}:07" for n in range(ROWS)],
+        "plan": ["1,5-a", "2,5-b"] * (ROWS // 2),
+    }
+    found, text = proposed(tmp_path, customers(**more))
+    assert found.ignore == ("since", "seen")
+    assert "# a date such as 1.01.2022: only one such as 2022-11-24 is read." in text
+    commas = "# Decimal commas are not read: export these with points (26.08 for 26,08), and land that.\n"
+    assert commas + "# If one holds no numbers, write it under types as a category.\n#   fee: 0,00\n\n" in text
+    assert "Decimal commas" not in proposed(tmp_path, customers())[1]
+
+
 def test_repeated_ids_with_dates_are_snapshots(tmp_path: Path) -> None:
     table = pa.table(
         {
