@@ -15,7 +15,7 @@ from churn_assets.first_look import IntArray, Look, Table, canonical, repeats
 from churn_model.dataset import Dataset, Kind, Label
 from churn_model.errors import InputError, TooLittleData, problem
 from churn_model.leaks import MOST_ROWS, certain_leaks, suspected_leaks
-from churn_model.reading.cells import DEFAULT_NEGATIVES, YES, normal_label
+from churn_model.reading.cells import DEFAULT_NEGATIVES, YES, normal_label, shown
 
 FEWEST_OF_A_CLASS = 30
 """Rows of each class below which no leak is suspected: chance alone would find some."""
@@ -104,6 +104,7 @@ def guess(name: str, table: Table, *, label: str | None, id_column: str | None) 
 def _label(table: Table, wanted: str | None, id_column: str | None) -> LabelGuess:
     if wanted is not None:
         look = table.column(wanted)
+        _require_who_stayed(look)
         if not 2 <= look.distinct <= MOST_LABEL_VALUES:
             found = f"{look.distinct} in {wanted!r}"
             raise InputError(problem(expected="a label of two values, or a few", found=found, todo="name another column with --label"))
@@ -111,10 +112,27 @@ def _label(table: Table, wanted: str | None, id_column: str | None) -> LabelGues
     two_valued = [look for look in table.columns if look.distinct == 2 and look.name.strip().lower() != (id_column or "").strip().lower()]
     ranked = [(rank, look) for look in two_valued if (rank := _label_rank(look)) is not None]
     if not ranked:
+        for look in table.columns:
+            if _label_rank(look) is not None:
+                _require_who_stayed(look)
         candidates = ", ".join(repr(look.name[:40]) for look in two_valued[:20])
         found = f"columns of two values: {candidates}" if two_valued else "no column of two values"
         raise InputError(problem(expected="a column that says who left", found=found, todo="name it: churn new NAME FILE --label COLUMN"))
     return _label_values(min(ranked, key=lambda one: one[0])[1])
+
+
+def _require_who_stayed(look: Look) -> None:
+    """Raise InputError where a column says who left, by one value or a date, and has a blank for who stayed."""
+    dates = look.holds == "date" or look.other_dates
+    if 0 < look.known < look.rows and (look.distinct == 1 or dates):
+        value = "a date" if dates else shown(look.values[0])
+        raise InputError(
+            problem(
+                expected="a label that says who left and who stayed",
+                found=f"{value} or a blank in {look.name[:40]!r}",
+                todo=f"write the blanks as a value of their own, such as 0 or no{', and the dates as 1 or yes' * dates}, and look again",
+            )
+        )
 
 
 def _label_rank(look: Look) -> int | None:

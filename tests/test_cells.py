@@ -203,8 +203,13 @@ def test_labels_of_other_types_are_recognised(array: pa.Array) -> None:
 
 def test_a_blank_and_an_unknown_label_are_wrong() -> None:
     found = reasons(labels(pa.array(["yes", "", "maybe", None]), Label(column="x", positive=("yes",), negative=("no",))))
-    assert found[1] == found[3] == "expected a label, found a blank"
+    assert found[1] == found[3] == "expected a label, found a blank; if it means stayed, write so, such as 0 or no"
     assert found[2] == "expected one of yes, no, found 'maybe'; list it under label.positive or label.negative"
+
+
+def test_the_date_of_leaving_is_no_label() -> None:
+    found = reasons(labels(pa.array(["2024-01-31"]), Label(column="x", positive=("1",))))
+    assert found == {0: "expected one of 1, 0, f, false, n, no, found '2024-01-31'; write yes for a date and no for a blank"}
 
 
 def test_a_value_listed_as_positive_is_no_longer_a_default_negative() -> None:

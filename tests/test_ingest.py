@@ -115,7 +115,7 @@ def test_an_id_without_its_own_column_is_a_hash_of_the_values_and_not_of_the_lab
         (" ,2024-01-31,1,a,no", "id", "expected an id, found a blank"),
         ("x,,1,a,no", "day", "expected a date, found a blank"),
         ("x,yesterday,1,a,no", "day", "expected a date such as 2024-01-31, found 'yesterday'"),
-        ("x,2024-01-31,1,a,", "left", "expected a label, found a blank"),
+        ("x,2024-01-31,1,a,", "left", "expected a label, found a blank; if it means stayed, write so, such as 0 or no"),
         (
             "x,2024-01-31,1,a,maybe",
             "left",

@@ -206,6 +206,26 @@ def test_no_label_is_an_error_that_lists_candidates(tmp_path: Path) -> None:
         propose("telco", written(tmp_path, table))
 
 
+@pytest.mark.parametrize("named", [{}, {"label": "churned"}])
+@pytest.mark.parametrize(
+    ("values", "found", "dates"),
+    [
+        (np.where(LEFT, "1", ""), "'1' or a blank", ""),
+        (np.where(LEFT, [f"2024-01-{n % 28 + 1:02d}" for n in range(ROWS)], ""), "a date or a blank", ", and the dates as 1 or yes"),
+        (np.where(LEFT, [f"{n % 28 + 1}/01/2024" for n in range(ROWS)], ""), "a date or a blank", ", and the dates as 1 or yes"),
+    ],
+    ids=["one value", "date", "other date"],
+)
+def test_blanks_for_who_stayed_have_to_be_written(tmp_path: Path, values: object, found: str, dates: str, named: dict[str, str]) -> None:
+    table = customers(plan=RNG.choice(["a", "b"], ROWS)).set_column(3, "churned", [values])
+    message = (
+        f"expected a label that says who left and who stayed; found {found} in 'churned'; "
+        f"write the blanks as a value of their own, such as 0 or no{dates}, and look again"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        propose("telco", written(tmp_path, table), **named)
+
+
 @pytest.mark.parametrize(
     ("name", "named", "message"),
     [

@@ -321,10 +321,11 @@ def labels(array: pa.Array, label: Label) -> Cells:
         normal = normal_label(value)
         if normal in positive or normal in negative:
             return int(normal in positive)
-        return Reason(f"one of {named}", shown(value), "list it under label.positive or label.negative")
+        todo = "write yes for a date and no for a blank" if _DATE.fullmatch(value) else "list it under label.positive or label.negative"
+        return Reason(f"one of {named}", shown(value), todo)
 
     text = texts(array)
-    cells = _each(text.values, meaning, pa.int8(), Reason("a label", "a blank"))
+    cells = _each(text.values, meaning, pa.int8(), Reason("a label", "a blank", "if it means stayed, write so, such as 0 or no"))
     return Cells(cells.values, cells.wrong | text.wrong)
 
 
