@@ -292,6 +292,20 @@ def test_a_mangled_batch_is_refused_in_words_or_each_of_its_records_is_scored_or
     assert {id_: probabilities.get(id_) for id_ in untouched} == {id_: clean[id_] for id_ in untouched}
 
 
+def test_a_table_that_breaks_the_contract_is_refused_with_an_example_of_each_reason(tmp_path: Path) -> None:
+    table = (
+        "id,age,left\n" + "".join(f"{n},{n},no\n" for n in range(30)) + "a,1,\nb,\x1b[2J,no\n" + "".join(f"c{n},2\n" for n in range(2000))
+    )
+    dataset = Dataset(name="shop", id="id", label=Label(column="left", positive=("yes",)), types={"age": "number"})
+    report = ingest.step(layout(tmp_path / "ingest", dataset, landed=landed(tmp_path / "landed", {"a.csv": table.encode()})))
+    contract = next(check for check in report.checks if check.name == "landed_data_keeps_the_contract")
+    assert contract.found == (
+        "30 rows, 2,002 in quarantine: expected 3 values, as in the header (2,000 records, such as 2 values), "
+        r"age: expected a number (1 record, such as '\x1b[2J'), "
+        "left: expected a label (1 record, such as a blank; if it means stayed, write so, such as 0 or no)"
+    )
+
+
 def test_a_name_in_the_spec_that_no_column_has_is_told_before_anything_is_split(tmp_path: Path) -> None:
     rows = people(120, 3)
     table = as_csv((*HEADER, "left"), [(*row, left) for row, left in zip(rows, leavers(rows), strict=True)])

@@ -180,6 +180,7 @@ def test_the_reasons_are_counted_without_the_values_in_them(tmp_path: Path) -> N
     lines = "".join(f"{n},x{n},no\n" for n in range(30)) + "".join(f"{n},1\n" for n in range(40))
     found = run(tmp_path, {"a.csv": "id,age,left\n" + lines}, replace(SHOP, types={"age": "number"}))
     assert list(found.counts.reasons.items()) == [("expected 3 values, as in the header", 40), ("age: expected a number", 30)]
+    assert found.counts.examples == {"expected 3 values, as in the header": "2 values", "age: expected a number": "'x0'"}
 
 
 def test_of_records_with_one_key_the_first_stays_and_the_others_say_where_it_is(tmp_path: Path) -> None:

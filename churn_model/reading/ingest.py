@@ -41,7 +41,7 @@ class Ingested:
     """What came of the landed files: `records` (counted without the parser) = `rows` + `quarantined`.
 
     `kinds`: every column of `rows.parquet` but the key columns. `reasons`: the commonest reasons for quarantine and how often each held.
-    `positives`: rows that left; None when scoring.
+    `positives`: rows that left; None when scoring. `examples`: for each of `reasons` what the first such record held, and what to do.
     """
 
     records: int
@@ -52,6 +52,7 @@ class Ingested:
     ignored_columns: tuple[str, ...]
     reasons: dict[str, int]
     positives: int | None
+    examples: dict[str, str] = field(default_factory=dict)
 
     def to_counts(self) -> dict[str, Any]:
         """All of it as JSON can hold it."""
@@ -92,7 +93,8 @@ def ingest(
         undo.pop_all()
     positives = rows.positives if columns.label else None
     reasons = dict(sorted(quarantine.reasons.items(), key=lambda item: (-item[1], item[0]))[:TOP_REASONS])
-    return Ingested(records, rows.count, quarantine.count, len(parts), kinds, columns.ignored, reasons, positives)
+    examples = {short: quarantine.examples[short] for short in reasons if short in quarantine.examples}
+    return Ingested(records, rows.count, quarantine.count, len(parts), kinds, columns.ignored, reasons, positives, examples)
 
 
 def _opened(files: Sequence[LandedFile]) -> list[Part]:
@@ -256,13 +258,17 @@ def _take(part: Part, number: int, reader: _Reader, order: HashOrder, quarantine
 
 
 class _Quarantine:
-    """Writes records that did not become rows, and counts their reasons without the values in them."""
+    """Writes records that did not become rows, and counts their reasons without the values in them.
+
+    Of each reason one example is kept: a count for each value found would have no end.
+    """
 
     def __init__(self, path: Path) -> None:
         self._writer = parquet.ParquetWriter(path, _QUARANTINE, compression="zstd")
         self._pending: list[tuple[str, int, str | None, str]] = []
         self.count = 0
         self.reasons: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -274,7 +280,10 @@ class _Quarantine:
 
     def add(self, file: str, line: int, column: str | None, reason: Reason) -> None:
         """One record that holds a wrong value or none that can be read."""
-        self._add(file, line, column, str(reason), (f"{column}: " if column else "") + f"expected {reason.expected}")
+        short = (f"{column}: " if column else "") + f"expected {reason.expected}"
+        if reason.found:
+            self.examples.setdefault(short, reason.found + (f"; {reason.todo}" if reason.todo else ""))
+        self._add(file, line, column, str(reason), short)
 
     def add_repeats(self, repeats: Sequence[Repeat], keys: Sequence[str]) -> None:
         """Records whose key an earlier one has."""

@@ -43,7 +43,10 @@ def _accounted(made: Ingested) -> Check:
 
 
 def _contract(made: Ingested) -> Check:
-    worst = ", ".join(f"{reason} ({count:,})" for reason, count in list(made.reasons.items())[:3])
+    examples = {reason: f", such as {example}" for reason, example in made.examples.items()}
+    worst = ", ".join(
+        f"{reason} ({count:,} record{'s' * (count > 1)}{examples.get(reason, '')})" for reason, count in list(made.reasons.items())[:3]
+    )
     return Check(
         "landed_data_keeps_the_contract",
         made.rows > 0 and made.quarantined <= _MOST_QUARANTINED * made.records,
