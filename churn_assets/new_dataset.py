@@ -91,8 +91,8 @@ def _columns(guesses: Guesses) -> Iterator[str]:
         yield from (f"  {scalar(one.column)}: {one.says} # {one.why}" for one in guesses.types)
     if guesses.commas:
         yield ""
-        yield "# Decimal commas are not read: export these with points (26.08 for 26,08), and land that."
-        yield "# If one holds no numbers, write it under types as a category."
+        yield "# Commas in numbers are not read: export these with decimal points (26.08 for 26,08) and no thousands"
+        yield "# separators, and land that. If one holds no numbers, write it under types as a category."
         yield from (f"#   {scalar(one.column)}: {_in_comment(one.why)}" for one in guesses.commas)
     if guesses.split:
         yield ""

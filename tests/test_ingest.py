@@ -163,8 +163,8 @@ def test_a_column_of_decimal_commas_is_refused_and_no_category_of_thousands(tmp_
     fees = [f"{n},{n % 100:02d}" for n in range(60)] + ["7", "", "many"]
     text = "id;fee;left\n" + "".join(f"{n};{fee};no\n" for n, fee in enumerate(fees))
     message = (
-        "expected numbers with a decimal point in 'fee'; found decimal commas, as in '0,00'; "
-        "export it with points (26.08 for 26,08), or, if these are no numbers, write `types: {fee: category}` in the spec"
+        "expected numbers without commas in 'fee'; found numbers such as '0,00'; export it with decimal points and no thousands "
+        "separators (26.08 for 26,08), or, if these are no numbers, write `types: {fee: category}` in the spec"
     )
     with pytest.raises(InputError) as raised:
         run(tmp_path, {"a.csv": text}, SHOP)

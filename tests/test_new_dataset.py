@@ -133,9 +133,9 @@ def test_decimal_commas_and_dates_that_are_not_read_are_remarked_upon(tmp_path: 
     found, text = proposed(tmp_path, customers(**more))
     assert found.ignore == ("since", "seen")
     assert "# a date such as 1.01.2022: only one such as 2022-11-24 is read." in text
-    commas = "# Decimal commas are not read: export these with points (26.08 for 26,08), and land that.\n"
-    assert commas + "# If one holds no numbers, write it under types as a category.\n#   fee: 0,00\n\n" in text
-    assert "Decimal commas" not in proposed(tmp_path, customers())[1]
+    commas = "# Commas in numbers are not read: export these with decimal points (26.08 for 26,08) and no thousands\n"
+    assert commas + "# separators, and land that. If one holds no numbers, write it under types as a category.\n#   fee: 0,00\n\n" in text
+    assert "Commas in numbers" not in proposed(tmp_path, customers())[1]
 
 
 def test_repeated_ids_with_dates_are_snapshots(tmp_path: Path) -> None:

@@ -157,9 +157,10 @@ def _inferred(parts: Sequence[Part], columns: Columns) -> dict[str, Kind]:
 
 def _decimal_commas(name: str, tally: _Tally) -> str:
     return problem(
-        expected=f"numbers with a decimal point in {shown(name)}",
-        found=f"decimal commas, as in {shown(next(iter(tally.written)))}",
-        todo=f"export it with points (26.08 for 26,08), or, if these are no numbers, write `types: {{{name}: category}}` in the spec",
+        expected=f"numbers without commas in {shown(name)}",
+        found=f"numbers such as {shown(next(iter(tally.written)))}",
+        todo="export it with decimal points and no thousands separators (26.08 for 26,08), "
+        f"or, if these are no numbers, write `types: {{{name}: category}}` in the spec",
     )
 
 
