@@ -1,7 +1,7 @@
 """Which landed columns are used, under which name and as which kind.
 
-Belongs here: matching names between files, spec, canonical rows and champion; what is missing, extra or ambiguous; kinds that are known before any value
-is read. Does not belong here: reading values.
+Belongs here: matching names between files, spec and champion; what is missing, extra or ambiguous; kinds that are known before any value
+is read. Does not belong here: reading values; what the spec says of columns that ingest does not look at (`named_columns`).
 """
 
 import difflib
@@ -12,10 +12,8 @@ import pyarrow as pa
 
 from churn_model.dataset import Dataset, Kind
 from churn_model.errors import InputError, listed, problem
-from churn_model.expressions import compile_expression
 from churn_model.reading.cells import shown
 from churn_model.reading.landed import Part
-from churn_model.schema import is_category, text_in_expression
 
 RESERVED = ("_id", "_as_of", "_hash", "_label")
 COLUMN_LIMIT = 10_000
@@ -82,28 +80,6 @@ def _own_problems(part: Part) -> list[str]:
     if taken:
         found.append(f"{key}: {problem(expected='names other than ' + ', '.join(RESERVED), found=_some(taken), todo='rename the column')}")
     return found
-
-
-def require_described(landed: pa.Schema, dataset: Dataset) -> None:
-    """Raise InputError unless canonical rows with the schema `landed` have what the spec ignores, vouches for and derives from.
-
-    Derived columns have new names, and are numbers made of numbers. Ingest looks at none of this, so that a change of it reads no file again.
-    """
-    types = {name_key(field.name): field.type for field in landed if field.name not in RESERVED}
-    names = [name for name in landed.names if name not in RESERVED]
-    sources = [(name, source) for name, text in dataset.derived.items() for source in compile_expression(text).columns]
-    required = [*dataset.ignore, *dataset.known, *(source for _, source in sources)]
-    problems = _lacking([*names, *dataset.derived], required, "that the spec names under ignore, known and derived")
-    todo = "rename the derived column; a landed column is not replaced"
-    problems += [
-        problem(expected="new names under derived", found=f"{shown(name)}, which landed too", todo=todo)
-        for name in dataset.derived
-        if name_key(name) in types
-    ]
-    texts = {key for key, kind in types.items() if is_category(kind)}
-    problems += [text_in_expression(name, source) for name, source in sources if name_key(source) in texts]
-    if problems:
-        raise InputError(listed(problems))
 
 
 def _for_training(parts: Sequence[Part], dataset: Dataset) -> Columns:
@@ -230,10 +206,10 @@ def _is_plain(stored: pa.DataType) -> bool:
 
 def _missing(part: Part, required: Iterable[str | None], which: str) -> list[str]:
     """One problem for all columns that a file lacks, with the names that come closest."""
-    return [f"{part.file.key}: {text}" for text in _lacking(part.names, required, which)]
+    return [f"{part.file.key}: {text}" for text in lacking(part.names, required, which)]
 
 
-def _lacking(names: Iterable[str], required: Iterable[str | None], which: str) -> list[str]:
+def lacking(names: Iterable[str], required: Iterable[str | None], which: str) -> list[str]:
     """One problem for all that `names` lacks of what is required."""
     there = {name_key(name): name for name in names}
     lacking = list(dict.fromkeys(name for name in required if name and name_key(name) not in there))

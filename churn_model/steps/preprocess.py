@@ -15,7 +15,7 @@ from churn_model.ahead import ahead
 from churn_model.dataset import Dataset
 from churn_model.leak import Leak
 from churn_model.leaks import MOST_ROWS_AT_ALL, certain_leaks, suspected_leaks
-from churn_model.reading.columns import require_described
+from churn_model.named_columns import require_described
 from churn_model.splitting import NAMES, SplitCheck, rule_of
 from churn_model.steps.layout import Check, Layout, Report, run_step
 
