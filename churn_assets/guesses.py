@@ -41,6 +41,10 @@ _LEFT_NAMES = (
     re.compile(r"^(target|label|outcome|response|class|default|y)$"),
 )
 _LEFT_VALUE = re.compile(r"churn|attrit|\b(left|exited|leaver|gone|lost|cancel|lapsed|closed|convert|terminated|inactive)")
+_STAYED_NAME = re.compile(
+    r"(?<!not )(?<!non )(?<!no longer )\b(is|still)?(active|retain(ed)?|stay(s|ed)?|remain(s|ed)?|subscribed|renew(s|ed)?|loyal)\b"
+    r"|^(is|still|current|existing)( a)? ?(customer|client|member|subscriber|user)$"
+)
 _YES = frozenset(YES)
 _NO = frozenset(DEFAULT_NEGATIVES)
 _PARTS = frozenset({"train", "validation", "test"})
@@ -57,12 +61,13 @@ class Guess:
 
 @dataclass(frozen=True)
 class LabelGuess:
-    """The label: its column, the values that mean left, those that mean stayed where they must be said, and a remark."""
+    """The label: its column, the values that mean left, those that mean stayed where they must be said, a remark, and a loud one."""
 
     column: str
     positive: tuple[str, ...]
     negative: tuple[str, ...]
     why: str
+    doubt: str = ""
 
 
 @dataclass(frozen=True)
@@ -147,10 +152,30 @@ def _label_values(look: Look) -> LabelGuess:
     left = tuple(value for value in look.values if _LEFT_VALUE.search(value.lower()))
     rarer = (look.values[int(np.argmin(look.counts))],)
     positive = yes if len(yes) == 1 else left if 0 < len(left) < look.distinct else rarer
+    positive, doubt = _doubted(look, positive, rarer) if positive is not rarer else (rarer, "")
     negative = tuple(value for value in look.values if value not in positive)
-    share = sum(int(look.counts[look.values.index(value)]) for value in positive) / look.known
-    why = f"{share:.1%} of the rows" + ("; a guess, the rarer value: check it" if positive is rarer else "")
-    return LabelGuess(look.name, positive, () if all(normal_label(value) in _NO for value in negative) else negative, why)
+    why = f"{_share(look, positive):.1%} of the rows" + ("; a guess, the rarer value: check it" if positive is rarer and not doubt else "")
+    return LabelGuess(look.name, positive, () if all(normal_label(value) in _NO for value in negative) else negative, why, doubt)
+
+
+def _doubted(look: Look, positive: tuple[str, ...], rarer: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """The values that mean left after a second thought, and what a reader must know of it: a model of the loyal looks as good as any."""
+    share = _share(look, positive)
+    is_yes = normal_label(positive[0]) in _YES
+    says_left = not is_yes or any(pattern.search(look.words) for pattern in _LEFT_NAMES[:-1])
+    named, written = repr(look.name[:40]), repr(positive[0][:40])
+    if not says_left and _STAYED_NAME.search(look.words):
+        no = tuple(value for value in look.values if normal_label(value) in _NO)
+        return no or rarer, f"{named} sounds like customers who stayed, so {written} is taken to mean stayed"
+    if share <= 0.5:
+        return positive, ""
+    if not says_left:
+        return rarer, f"{written} stands in {share:.1%} of the rows, and most customers stay, so the rarer value is taken to mean left"
+    return positive, f"{share:.1%} of the rows would have left, and most customers stay: perhaps this value means stayed"
+
+
+def _share(look: Look, values: tuple[str, ...]) -> float:
+    return sum(int(look.counts[look.values.index(value)]) for value in values) / look.known
 
 
 # --- what names a row

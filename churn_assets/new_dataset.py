@@ -70,6 +70,9 @@ def _key(guesses: Guesses) -> Iterator[str]:
     yield ""
     yield "label:"
     yield f"  column: {scalar(label.column)}"
+    if label.doubt:
+        yield f"  # A GUESS: READ IT. {_in_comment(label.doubt)}."
+        yield "  # If it is the other way round, exchange positive and negative: else the list will name the customers who stay."
     yield f"  positive: [{', '.join(_quoted(value) for value in label.positive)}] # {label.why}"
     if label.negative:
         yield f"  negative: [{', '.join(_quoted(value) for value in label.negative)}] # everything else is neither: quarantine"

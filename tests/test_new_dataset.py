@@ -192,6 +192,53 @@ def test_the_value_that_means_left_is_guessed(
     assert ("a guess, the rarer value: check it" in text) == (values == ("red", "blue"))
 
 
+@pytest.mark.parametrize(
+    ("name", "left", "stayed", "doubt"),
+    [
+        ("Retained", "No", "Yes", "'Retained' sounds like customers who stayed, so 'Yes' is taken to mean stayed"),
+        ("active", "0", "1", "'active' sounds like customers who stayed, so '1' is taken to mean stayed"),
+        ("is_customer", "false", "true", "'is_customer' sounds like customers who stayed"),
+        ("IsSubscribed", "n", "y", "'IsSubscribed' sounds like customers who stayed"),
+        ("flag", "No", "Yes", "'Yes' stands in 7"),
+        ("target", "0", "1", "and most customers stay, so the rarer value is taken to mean left"),
+    ],
+)
+def test_a_label_that_says_who_stayed_is_turned_round_and_that_is_said_loudly(
+    tmp_path: Path, name: str, left: str, stayed: str, doubt: str
+) -> None:
+    table = customers().rename_columns(["customer_id", "calls", "old"]).drop_columns(["old"])
+    found, text = proposed(tmp_path, table.append_column(name, [np.where(LEFT, left, stayed).tolist()]), label=name)
+    assert (found.label.positive, found.label.negative) == ((left,), (stayed,))
+    assert "  # A GUESS: READ IT. '" in text
+    assert doubt in text
+    assert "exchange positive and negative" in text
+
+
+def test_a_name_that_says_stayed_outweighs_that_most_left(tmp_path: Path) -> None:
+    found, text = proposed(tmp_path, customers(active=np.where(LEFT, "Yes", "No")).drop_columns(["churned"]), label="active")
+    assert found.label.positive == ("No",)
+    assert "A GUESS: READ IT." in text
+
+
+@pytest.mark.parametrize(("name", "values"), [("churned", ("no", "yes")), ("Status", ("Stayed", "Churned"))])
+def test_where_name_or_value_say_left_the_label_stays_though_most_left_and_that_is_said(
+    tmp_path: Path, name: str, values: tuple[str, str]
+) -> None:
+    table = customers().drop_columns(["churned"]).append_column(name, [np.where(LEFT, *values).tolist()])
+    found, text = proposed(tmp_path, table, label=name)
+    assert found.label.positive == (values[1],)
+    assert "A GUESS: READ IT. 7" in text
+    assert "perhaps this value means stayed" in text
+
+
+@pytest.mark.parametrize("name", ["inactive", "not_active", "no longer active", "unsubscribed", "churned"])
+def test_a_label_that_says_who_left_is_taken_as_it_stands(tmp_path: Path, name: str) -> None:
+    table = customers().drop_columns(["churned"]).append_column(name, [np.where(LEFT, "yes", "no").tolist()])
+    found, text = proposed(tmp_path, table, label=name)
+    assert found.label.positive == ("yes",)
+    assert "A GUESS: READ IT." not in text
+
+
 def test_a_named_label_may_have_several_values(tmp_path: Path) -> None:
     status = np.where(LEFT, "Churned", RNG.choice(["Stayed", "Joined"], ROWS))
     found, _ = proposed(tmp_path, customers(Status=status), label="status", id="CUSTOMER_ID")
