@@ -15,7 +15,7 @@ from rich.console import Console
 
 from churn_assets.terminal import say
 from churn_model.dataset import Dataset
-from churn_model.errors import ChurnError, SpecError
+from churn_model.errors import ChurnError, SpecError, problem
 from churn_model.refusals import refusal
 from resources.settings import Settings, read_settings
 
@@ -180,11 +180,20 @@ def _new(parsed: argparse.Namespace, settings: Settings, console: Console) -> in
     if path.exists():
         raise SpecError(f"expected a new dataset; found {path}; take another name, or move that file away")
     text = propose(parsed.dataset, parsed.file, label=parsed.label, id=parsed.id)
-    settings.datasets.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf-8")
+    _save(path, text)
     say(console, text)
     say(console, f"Written to {path}. Read it, correct it, then: churn land {parsed.dataset} {parsed.file}")
     return DONE
+
+
+def _save(path: Path, text: str) -> None:
+    """Write a spec. Raises ChurnError, in the terms of the folder of specs, where that cannot be."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        other = problem(expected=f"to write {path}", found=error.strerror or str(error), todo="set CHURN_DATASETS to another folder")
+        raise ChurnError(refusal(error, setting="CHURN_DATASETS") or other) from error
 
 
 def _land(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:

@@ -5,6 +5,9 @@ from datetime import timedelta
 
 import dagster as dg
 
+from churn_model.errors import problem
+from churn_model.refusals import refusal
+from resources.errors import SettingsError
 from resources.processes import fail_abandoned_runs, locked
 from resources.settings import Settings
 
@@ -33,7 +36,18 @@ retention:
 
 
 def prepare(settings: Settings) -> None:
-    """Make the folders and Dagster's own settings where they are missing."""
+    """Make the folders and Dagster's own settings where they are missing. Raises SettingsError where there can be no such folder."""
+    try:
+        _make(settings)
+    except OSError as error:
+        if refusal(error):
+            raise  # a full disk and the like: the settings are right
+        found = error.strerror or str(error)
+        todo = "set CHURN_HOME to a folder that can be made"
+        raise SettingsError(problem(expected=f"to make the working folder {settings.home}", found=found, todo=todo)) from error
+
+
+def _make(settings: Settings) -> None:
     settings.lake.mkdir(parents=True, exist_ok=True)
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     config = settings.dagster_home / "dagster.yaml"

@@ -12,7 +12,8 @@ from churn_model.errors import problem
 
 _AGAIN = "then run the same command again: what was published stays"
 _ROOM = f"free some space, {_AGAIN}"
-_PERMISSION = f"make it writable for this user, or set CHURN_HOME to another folder, {_AGAIN}"
+_HOME = "CHURN_HOME"
+_PERMISSION = f"make it writable for this user, or set {_HOME} to another folder, {_AGAIN}"
 _MEMORY = f"close other programs or take a machine with more memory, {_AGAIN}"
 _WAIT = f"wait for the other process that holds it, {_AGAIN}"
 _BY_NUMBER = {
@@ -37,23 +38,23 @@ _NUMBER = re.compile(r"\[errno (\d+)\]", re.IGNORECASE)
 _PATH = re.compile(r": '([^'\n]+)'")
 
 
-def refusal(error: BaseException) -> str | None:
-    """What the machine refused, where that is at the bottom of an error; None for every other error."""
+def refusal(error: BaseException, setting: str = _HOME) -> str | None:
+    """What the machine refused, where that is at the bottom of an error; None for every other error. `setting` names the folder in question."""
     for each in _chain(error):
         if isinstance(each, MemoryError):
             return problem(expected="enough memory", found="none left", todo=_MEMORY)
-        if words := refusal_in(f"{type(each).__name__}: {each}"):
+        if words := refusal_in(f"{type(each).__name__}: {each}", setting):
             return words
     return None
 
 
-def refusal_in(said: str) -> str | None:
+def refusal_in(said: str, setting: str = _HOME) -> str | None:
     """The same for an error of which only the text is left, as `OSError: [Errno 28] No space left on device: '/lake/x'`."""
     number = _NUMBER.search(said)
     if number and int(number[1]) in _BY_NUMBER:
         path = _PATH.search(said)
         what = f"to write {path[1]}" if path else "to write to the working folder"
-        return problem(expected=what, found=os.strerror(int(number[1])), todo=_BY_NUMBER[int(number[1])])
+        return problem(expected=what, found=os.strerror(int(number[1])), todo=_BY_NUMBER[int(number[1])].replace(_HOME, setting))
     if "OperationalError" in said:
         for words, todo in _BY_WORDS.items():
             if words in said:

@@ -41,11 +41,18 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     step_python = Path(env.get("CHURN_STEP_PYTHON") or sys.executable)
     if not step_python.is_file():
         problems.append(f"CHURN_STEP_PYTHON: expected a Python interpreter, found nothing at {step_python}")
+    home = Path(env.get("CHURN_HOME") or PROJECT / "churn_home").expanduser().absolute()
+    datasets = Path(env.get("CHURN_DATASETS") or PROJECT / "datasets").expanduser().absolute()
+    problems += [
+        f"{name}: expected a folder, found a file at {file}; name another folder"
+        for name, folder in (("CHURN_HOME", home), ("CHURN_DATASETS", datasets))
+        if (file := _file_in_the_way(folder))
+    ]
     if problems:
         raise SettingsError("; ".join(problems))
-    return Settings(
-        home=Path(env.get("CHURN_HOME") or PROJECT / "churn_home").expanduser().absolute(),
-        datasets=Path(env.get("CHURN_DATASETS") or PROJECT / "datasets").expanduser().absolute(),
-        step_python=step_python,
-        threads=int(threads),
-    )
+    return Settings(home=home, datasets=datasets, step_python=step_python, threads=int(threads))
+
+
+def _file_in_the_way(folder: Path) -> Path | None:
+    """What exists where a folder is to be, or above it, and is no folder. `os.path` tells no error where a folder cannot be looked into."""
+    return next((path for path in (folder, *folder.parents) if os.path.lexists(path) and not os.path.isdir(path)), None)  # noqa: PTH112

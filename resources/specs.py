@@ -69,18 +69,25 @@ class Specs:
 
 def load_specs(folder: Path) -> Specs:
     """Every spec in a folder, by name; a bad one stops no other. Raises SpecError where there is no such folder."""
-    if not folder.is_dir():
-        raise SpecError(
-            problem(expected=f"a folder of specs at {folder}", found="none", todo="make one with `churn new`, or set CHURN_DATASETS")
-        )
     datasets: dict[str, Dataset] = {}
     bad: dict[str, SpecError] = {}
-    for path in sorted(path for path in folder.iterdir() if path.suffix in (".yaml", ".yml") and not path.name.startswith(".")):
+    for path in sorted(path for path in _inside(folder) if path.suffix in (".yaml", ".yml") and not path.name.startswith(".")):
         try:
             datasets[path.stem] = load_spec(path)
         except SpecError as error:
             bad[path.stem if path.suffix == ".yaml" else path.name] = error
     return Specs(datasets, bad)
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        text = problem(expected=f"a folder of specs at {folder}", found="none", todo="make one with `churn new`, or set CHURN_DATASETS")
+        raise SpecError(text) from error
+    except OSError as error:
+        todo = "see to its permissions, or set CHURN_DATASETS to another folder"
+        raise SpecError(problem(expected=f"to read the folder of specs {folder}", found=error.strerror or str(error), todo=todo)) from error
 
 
 def load_spec(path: Path) -> Dataset:

@@ -1,10 +1,13 @@
 """The main job as its users run it: the command line, Dagster, steps as processes, a lake on disk."""
 
+import errno
 import json
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -262,6 +265,78 @@ def test_a_command_that_cannot_work_says_what_to_do(project: Project, arguments:
     assert project.churn(*arguments) == code
     assert said in project.said
     assert "Traceback" not in project.said
+
+
+@pytest.mark.parametrize("command", [("land", "shop", "FILE"), ("retrain", "shop"), ("report", "shop"), ("sample",)])
+@pytest.mark.parametrize("below", ["", "deeper/still"])
+def test_a_working_folder_that_is_a_file_is_refused_in_words(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...], below: str
+) -> None:
+    file = project.root / "f.csv"
+    file.write_text("a,b\n1,2\n")
+    monkeypatch.setenv("CHURN_DATASETS", str(project.root / "datasets"))
+    monkeypatch.setenv("CHURN_HOME", str(file / below))
+    assert cli.main([str(file) if word == "FILE" else word for word in command]) != cli.DONE
+    assert f"CHURN_HOME: expected a folder, found a file at {file}; name another folder" in capsys.readouterr().err
+    monkeypatch.setenv("CHURN_HOME", str(project.root / "home"))
+    monkeypatch.setenv("CHURN_DATASETS", str(file))
+    assert cli.main(["new", "other", str(file)]) != cli.DONE
+    assert f"CHURN_DATASETS: expected a folder, found a file at {file}" in capsys.readouterr().err
+
+
+def refuses(monkeypatch: pytest.MonkeyPatch, folder: Path, error: int) -> None:
+    """Nothing can be made below a folder, as on a disk that is read only or in /proc; root may write anywhere else."""
+    mkdir, write = Path.mkdir, Path.write_text
+
+    def refused(path: Path) -> None:
+        if path.is_relative_to(folder):
+            raise OSError(error, os.strerror(error), str(path))
+
+    def make(path: Path, *given: Any, **named: Any) -> None:
+        refused(path)
+        mkdir(path, *given, **named)
+
+    def put(path: Path, *given: Any, **named: Any) -> int:
+        refused(path)
+        return write(path, *given, **named)
+
+    monkeypatch.setattr(Path, "mkdir", make)
+    monkeypatch.setattr(Path, "write_text", put)
+
+
+def test_a_working_folder_that_cannot_be_made_is_refused_in_words(
+    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = project.root / "nowhere"
+    refuses(monkeypatch, nowhere, errno.ENOENT)
+    monkeypatch.setenv("CHURN_DATASETS", str(project.root / "datasets"))
+    monkeypatch.setenv("CHURN_HOME", str(nowhere))
+    assert cli.main(["retrain", "shop"]) != cli.DONE
+    said = capsys.readouterr().err
+    assert f"expected to make the working folder {nowhere}; found No such file or directory; set CHURN_HOME to a folder that can" in said
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [(errno.EROFS, "found Read-only file system; make it writable for this user, or"), (errno.ENOENT, "found No such file or directory;")],
+)
+def test_a_folder_of_specs_that_cannot_be_written_is_not_taken_for_the_working_folder(
+    project: Project, monkeypatch: pytest.MonkeyPatch, error: int, found: str
+) -> None:
+    csv.write_csv(sample(200), project.root / "new.csv")
+    refuses(monkeypatch, project.root / "datasets", error)
+    assert project.churn("new", "other", str(project.root / "new.csv")) == cli.FAILED
+    assert f"{found} set CHURN_DATASETS to another folder" in project.said
+    assert "CHURN_HOME" not in project.said
+
+
+def test_a_folder_of_specs_that_cannot_be_read_is_said_to_be_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> Iterator[Path]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert project.churn("report", "shop") == cli.MISUSED
+    assert "found Permission denied; see to its permissions, or set CHURN_DATASETS to another folder" in project.said
 
 
 def test_a_batch_without_a_champion_is_refused(project: Project) -> None:
