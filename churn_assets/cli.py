@@ -1,9 +1,11 @@
 """`churn`: the main job at the command line. Each command runs the Dagster job that the UI shows, never a path of its own."""
 
 import argparse
+import errno
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +19,7 @@ from churn_assets.terminal import say
 from churn_model.dataset import Dataset
 from churn_model.errors import ChurnError, SpecError, problem
 from churn_model.refusals import refusal
+from resources.errors import CommandError
 from resources.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
     try:
         code: int = parsed.command(parsed, read_settings(), console)
-    except SpecError as error:
+    except (CommandError, SpecError) as error:
         say(errors, str(error))
         return MISUSED
     except ChurnError as error:
@@ -148,13 +151,19 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--seed", type=int, default=1729, help="another seed is another company (default 1729)")
 
     ui = command("ui", _ui, "Start the Dagster UI with its daemon: assets, runs, schedules and sensors.", "churn ui --port 3000")
-    ui.add_argument("--port", type=_positive, default=3000)
+    ui.add_argument("--port", type=_port, default=3000)
     return parser
 
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not (text.isdigit() and 1 <= int(text) <= 65535):
+        raise argparse.ArgumentTypeError(f"expected a port from 1 to 65535, found {text!r}")
     return int(text)
 
 
@@ -298,6 +307,7 @@ def _ui(parsed: argparse.Namespace, settings: Settings, console: Console) -> int
     from churn_assets.home import environment, open_instance
     from resources.settings import PROJECT
 
+    _check_free(parsed.port)
     open_instance(settings).dispose()
     console.print(f"The UI will be at http://127.0.0.1:{parsed.port} in about ten seconds; Ctrl-C ends it.", highlight=False)
     dagster = Path(sys.executable).with_name("dagster")
@@ -314,6 +324,18 @@ def _ui(parsed: argparse.Namespace, settings: Settings, console: Console) -> int
             process.terminate()
             process.wait()
         raise
+
+
+def _check_free(port: int) -> None:
+    """Raises CommandError where the UI could not listen: Dagster would find that out beside a daemon that runs already."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the UI's own server: a port that was just left is free
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            found = "it taken: perhaps by another `churn ui`" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+            expected, todo = f"port {port} of 127.0.0.1 to be free", "name another with --port, as in `churn ui --port 3001`"
+            raise CommandError(problem(expected=expected, found=found, todo=todo)) from error
 
 
 def _run(

@@ -1,7 +1,8 @@
 """What can go wrong between us and the outside, drawn once. Adapters translate foreign errors into these, `from error`.
 
 ChurnError                  (churn_model.errors)
-├── SettingsError           the environment says something we cannot use
+├── CommandError            a command's arguments, or what it is to work with, are not as they must be
+│   └── SettingsError       the environment says something we cannot use
 ├── LakeError               the folder or bucket did not do what was asked
 │   ├── NotInLake           no such key
 │   ├── SwapConflict        somebody else moved the pointer first
@@ -14,7 +15,11 @@ ChurnError                  (churn_model.errors)
 from churn_model.errors import ChurnError
 
 
-class SettingsError(ChurnError):
+class CommandError(ChurnError):
+    """A command's arguments, or what it is to work with, are not as they must be."""
+
+
+class SettingsError(CommandError):
     """The environment says something we cannot use."""
 
 

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import socket
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -358,6 +360,33 @@ def test_the_working_folder_holds_dagsters_own_settings_once(project: Project) -
     config.write_text(config.read_text() + "# mine\n")
     assert project.churn("retrain", "shop") == cli.FAILED
     assert config.read_text().endswith("# mine\n")
+
+
+@pytest.fixture
+def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*_: Any, **__: Any) -> None:
+        pytest.fail("a process was started")
+
+    monkeypatch.setattr(subprocess, "Popen", started)
+
+
+@pytest.mark.usefixtures("nothing_starts")
+def test_a_busy_port_is_refused_before_anything_starts(project: Project) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert project.churn("ui", "--port", str(port)) == cli.MISUSED
+    assert f"expected port {port} of 127.0.0.1 to be free; found it taken" in project.said
+    assert "name another with --port" in project.said
+    assert "The UI will be at" not in project.said
+
+
+@pytest.mark.usefixtures("nothing_starts")
+@pytest.mark.parametrize("port", ["0", "65536", "99999", "-1", "x"])
+def test_what_is_no_port_is_a_wrong_command(project: Project, capsys: pytest.CaptureFixture[str], port: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        project.churn("ui", f"--port={port}")
+    assert ended.value.code == cli.MISUSED
+    assert f"expected a port from 1 to 65535, found '{port}'" in capsys.readouterr().err
 
 
 def test_every_run_is_in_dagsters_history(project: Project) -> None:
