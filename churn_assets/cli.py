@@ -207,14 +207,22 @@ def _save(path: Path, text: str) -> None:
 
 def _land(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
     from churn_assets.home import prepare
-    from resources.landing import land
+    from resources.landing import land, landed, landed_batch, score_prefix, train_prefix
     from resources.wiring import wire
 
     dataset = _dataset(settings, parsed.dataset)
     prepare(settings)
     lake = wire(settings).lake
-    for key in land(lake, dataset.name, parsed.files, parsed.batch):
-        say(console, f"Landed {lake.uri(key)}")
+    for made in land(lake, dataset.name, parsed.files, parsed.batch):
+        say(console, f"Landed {lake.uri(made.key)} ({'in place of the file of that name' if made.replaced else 'a new file'})")
+    if parsed.batch:
+        what, folder = f"Batch {parsed.batch}", f"{score_prefix(dataset.name)}{parsed.batch}"
+        count = len(landed_batch(lake, dataset.name, parsed.batch))
+    else:
+        what, folder = "The training data", train_prefix(dataset.name)
+        count = len(landed(lake, folder))
+    adds = "1 file" if count == 1 else f"{count:,} files, which add up"
+    say(console, f"{what} of {dataset.name} is now {adds}. To take a file back, remove it from {lake.uri(folder)}.")
     then = f"churn score {dataset.name} {parsed.batch}" if parsed.batch else f"churn retrain {dataset.name}"
     say(console, f"Next: {then}")
     return DONE

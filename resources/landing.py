@@ -7,6 +7,7 @@ landing/<dataset>/outcomes/**            labels that come later
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from churn_model.errors import InputError, listed
@@ -73,8 +74,16 @@ def listing_of(entries: Iterable[Entry], before: str = "") -> str:
     return before
 
 
-def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> list[str]:
-    """Put files into the landing, each whole; the keys. Raises InputError with all that is wrong before any is landed."""
+@dataclass(frozen=True)
+class Landing:
+    """A file that was landed: its key, and whether it took the place of another of that name."""
+
+    key: str
+    replaced: bool
+
+
+def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> list[Landing]:
+    """Put files into the landing, each whole. Raises InputError with all that is wrong before any is landed."""
     problems = [f"expected a file; found nothing at {path}; see to the name" for path in files if not path.is_file()]
     problems += [
         f"expected a file that ends with {', '.join(ENDINGS)}; found {path.name}; convert it"
@@ -88,6 +97,11 @@ def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> 
     if problems:
         raise InputError(listed(problems))
     folder = train_prefix(dataset) if batch is None else f"{score_prefix(dataset)}{batch}/"
-    for path in files:
-        lake.put(folder + path.name, path)
-    return [folder + path.name for path in files]
+    made = [Landing(folder + path.name, _is_there(lake, folder + path.name)) for path in files]
+    for path, landing in zip(files, made, strict=True):
+        lake.put(landing.key, path)
+    return made
+
+
+def _is_there(lake: Lake, key: str) -> bool:
+    return any(entry.key == key for entry in lake.list(key, limit=1))

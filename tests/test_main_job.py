@@ -341,6 +341,30 @@ def test_a_folder_of_specs_that_cannot_be_read_is_said_to_be_so(project: Project
     assert "found Permission denied; see to its permissions, or set CHURN_DATASETS to another folder" in project.said
 
 
+def test_landing_says_what_is_new_what_is_replaced_and_how_many_files_there_are(project: Project) -> None:
+    table, train = batch(50), project.root / "home" / "lake" / "landing" / "shop" / "train"
+    project.land(table, name="a.csv")
+    assert f"Landed {train / 'a.csv'} (a new file)" in project.said
+    assert f"The training data of shop is now 1 file. To take a file back, remove it from {train}." in project.said
+    project.land(table, name="z.csv")
+    assert "The training data of shop is now 2 files, which add up." in project.said
+    project.land(table, name="a.csv")
+    assert f"Landed {train / 'a.csv'} (in place of the file of that name)" in project.said
+    assert "The training data of shop is now 2 files" in project.said
+    project.land(table, name="b.csv", batch="monday")
+    assert "(a new file)" in project.said
+    assert "Batch monday of shop is now 1 file. To take a file back, remove it from" in project.said
+
+
+def test_a_table_landed_twice_is_told_how_to_take_one_back(project: Project) -> None:
+    table = sample(300)
+    project.land(table, name="old.csv")
+    project.land(table, name="new.csv")
+    assert project.churn("retrain", "shop") == cli.FAILED
+    assert "land the newer file under the older one's name, or remove the older one from its folder" in project.said
+    assert "land it again" not in project.said
+
+
 def test_a_batch_without_a_champion_is_refused(project: Project) -> None:
     project.land(batch(50), name="b.csv", batch="monday")
     assert project.churn("score", "shop", "monday") == cli.FAILED

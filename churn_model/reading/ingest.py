@@ -25,13 +25,15 @@ from churn_model.reading.csv_records import IntArray
 from churn_model.reading.hash_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
 from churn_model.reading.landed import ENDINGS, Chunk, LandedFile, Part, open_part
 
-__all__ = ["ROW_GROUP", "Ingested", "LandedFile", "ingest"]
+__all__ = ["REPEATS", "ROW_GROUP", "Ingested", "LandedFile", "ingest"]
 
 ROW_GROUP = 131_072
 _GROUP_VALUES = 64 * ROW_GROUP
 TOP_REASONS = 20
 MOST_COMMA_LEVELS = 20
 """Different values with a decimal comma up to which a column may be a category, such as that of a few prices."""
+REPEATS = ("the same record again", "another record with the same key")
+"""The reasons that say of a record only that another has its key."""
 _CATEGORY = pa.dictionary(pa.int32(), pa.string())
 _QUARANTINE = pa.schema([("file", pa.string()), ("line", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
 
@@ -289,7 +291,7 @@ class _Quarantine:
     def add_repeats(self, repeats: Sequence[Repeat], keys: Sequence[str]) -> None:
         """Records whose key an earlier one has."""
         for file, line, first_file, first_line, same in repeats:
-            what = "the same record again" if same else "another record with the same key"
+            what = REPEATS[0] if same else REPEATS[1]
             self._add(keys[file], line, None, f"{what}, first at {keys[first_file]}:{first_line}", what)
 
     def _add(self, file: str, line: int, column: str | None, reason: str, short: str) -> None:

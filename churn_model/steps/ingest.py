@@ -7,10 +7,15 @@ Result: `rows/part-0.parquet`, `quarantine/part-0.parquet`.
 import pyarrow.parquet as pq
 
 from churn_model.bundle import read_bundle
-from churn_model.reading.ingest import Ingested, LandedFile, ingest
+from churn_model.reading.ingest import REPEATS, Ingested, LandedFile, ingest
 from churn_model.steps.layout import Check, Layout, Report, run_step
 
 _MOST_QUARANTINED = 0.1  # of all records: above it something is wrong with the file, not with some records
+_MEND = "look at the quarantine table, mend the file or the spec, and land it again under the same name"
+_REPEATED = (
+    "a key may come once in all files together, for files add up: land the newer file under the older one's name, or remove the older one "
+    "from its folder; where a customer has a row for each date, name the date's column under as_of"
+)
 
 
 def step(layout: Layout) -> Report:
@@ -43,16 +48,17 @@ def _accounted(made: Ingested) -> Check:
 
 
 def _contract(made: Ingested) -> Check:
-    examples = {reason: f", such as {example}" for reason, example in made.examples.items()}
-    worst = ", ".join(
-        f"{reason} ({count:,} record{'s' * (count > 1)}{examples.get(reason, '')})" for reason, count in list(made.reasons.items())[:3]
-    )
+    shown = list(made.reasons)[:3]
+    examples = {reason: f", such as {made.examples[reason]}" for reason in shown if reason in made.examples}
+    counts = {reason: f"{made.reasons[reason]:,} record{'s' * (made.reasons[reason] > 1)}" for reason in shown}
+    worst = ", ".join(f"{reason} ({counts[reason]}{examples.get(reason, '')})" for reason in shown)
+    todos = [*([_REPEATED] if set(shown) & set(REPEATS) else []), *([_MEND] if set(shown) - set(REPEATS) or not shown else [])]
     return Check(
         "landed_data_keeps_the_contract",
         made.rows > 0 and made.quarantined <= _MOST_QUARANTINED * made.records,
         expected=f"at least one row, and at most {_MOST_QUARANTINED:.0%} of {made.records:,} records in quarantine",
         found=f"{made.rows:,} rows, {made.quarantined:,} in quarantine" + (f": {worst}" if worst else ""),
-        todo="look at the quarantine table, mend the file or the spec, and land it again",
+        todo="; ".join(todos),
     )
 
 
