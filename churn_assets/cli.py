@@ -41,7 +41,7 @@ A first session:
 """
 _EPILOG = """\
 CHURN_HOME is the working folder (lake, registry, Dagster's home; default ./churn_home), CHURN_DATASETS the folder of specs (default ./datasets).
-Exit codes: 0 done (a kept champion is done too), 1 failed for the reason printed, 2 wrong command or spec, 3 nothing could be promoted, 130 interrupted.
+Exit codes: 0 done (a kept champion too), 1 failed for the reason printed, 2 wrong command, setting or spec, 3 nothing could be promoted, 130 interrupted.
 """
 
 

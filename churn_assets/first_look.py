@@ -20,6 +20,7 @@ from churn_model.dataset import FloatArray
 from churn_model.errors import InputError, listed, problem
 from churn_model.reading.cells import MISSING_NUMBERS, is_decimal_comma
 from churn_model.reading.csv_records import parse, read_header, scan
+from resources.errors import CommandError
 
 MOST_ROWS = 200_000
 COMPARED_ROWS = 5_000
@@ -113,21 +114,21 @@ class Table:
     columns: tuple[Look, ...]
 
     def column(self, name: str) -> Look:
-        """The column of that name, whatever its case. Raises InputError where there is none."""
+        """The column of that name, whatever its case. Raises CommandError where there is none."""
         for look in self.columns:
             if look.name.strip().lower() == name.strip().lower():
                 return look
         names = ", ".join(look.name[:40] for look in self.columns[:20])
-        raise InputError(problem(expected=f"a column {name!r}", found=f"columns {names}", todo="name one of them"))
+        raise CommandError(problem(expected=f"a column {name!r}", found=f"columns {names}", todo="name one of them"))
 
 
 def look_at(file: Path) -> Table:
     """The first 200,000 rows of a CSV (gzip or not) or Parquet file.
 
-    Raises InputError where it is none of these, has no rows, or has columns without a name or with the same.
+    Raises CommandError where it is not there or named as none of these; InputError where it is not what its name says, has no rows, or has columns without a name or with the same.
     """
     if not file.is_file():
-        raise InputError(problem(expected=f"a file {file.name}", found="none", todo="correct the path"))
+        raise CommandError(problem(expected=f"a file {file.name}", found="none", todo="correct the path"))
     name = file.name.lower()
     try:
         if name.endswith(".parquet"):
@@ -136,7 +137,9 @@ def look_at(file: Path) -> Table:
             with cast(BinaryIO, gzip.open(file) if name.endswith(".gz") else file.open("rb")) as stream:
                 names, parts, whole = _csv(stream)
         else:
-            raise InputError(problem(expected="a file that ends with .csv, .csv.gz or .parquet", found=file.name[-40:], todo="convert it"))
+            raise CommandError(
+                problem(expected="a file that ends with .csv, .csv.gz or .parquet", found=file.name[-40:], todo="convert it")
+            )
     except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
         told = problem(
             expected=f"{file.name} to be what its name says", found=f"something else ({type(error).__name__})", todo="export it again"

@@ -16,6 +16,7 @@ from churn_model.dataset import Dataset, Kind, Label
 from churn_model.errors import InputError, TooLittleData, problem
 from churn_model.leaks import MOST_ROWS, certain_leaks, suspected_leaks
 from churn_model.reading.cells import DEFAULT_NEGATIVES, YES, normal_label, shown
+from resources.errors import CommandError
 
 FEWEST_OF_A_CLASS = 30
 """Rows of each class below which no leak is suspected: chance alone would find some."""
@@ -86,7 +87,7 @@ class Guesses:
 
 
 def guess(name: str, table: Table, *, label: str | None, id_column: str | None) -> Guesses:
-    """What the columns are for. Raises InputError where no column can be the label, or the one named cannot."""
+    """What the columns are for. Raises InputError where no column can be the label; CommandError where the one named cannot."""
     named = _label(table, label, id_column)
     key, as_of = _key(table, named.column, id_column)
     split, opt_out = _split(table), _opt_out(table, named.column)
@@ -112,7 +113,7 @@ def _label(table: Table, wanted: str | None, id_column: str | None) -> LabelGues
         _require_who_stayed(look)
         if not 2 <= look.distinct <= MOST_LABEL_VALUES:
             found = f"{look.distinct} in {wanted!r}"
-            raise InputError(problem(expected="a label of two values, or a few", found=found, todo="name another column with --label"))
+            raise CommandError(problem(expected="a label of two values, or a few", found=found, todo="name another column with --label"))
         return _label_values(look)
     two_valued = [look for look in table.columns if look.distinct == 2 and look.name.strip().lower() != (id_column or "").strip().lower()]
     ranked = [(rank, look) for look in two_valued if (rank := _label_rank(look)) is not None]

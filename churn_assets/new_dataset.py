@@ -14,7 +14,7 @@ import yaml
 from churn_assets.first_look import MOST_ROWS, Table, look_at
 from churn_assets.guesses import Guesses, guess
 from churn_model.dataset import Costs, Dataset
-from churn_model.errors import InputError
+from resources.errors import CommandError
 from resources.specs import name_problem
 
 MORE = "# --- What else a spec can say, with what holds without it: take the `# ` away from a section to change it."
@@ -25,12 +25,12 @@ _SECTIONS = ("split", "list", "search", "gate", "schedule", "watch", "source")
 def propose(name: str, file: Path, *, label: str | None = None, id: str | None = None) -> str:  # noqa: A002 - the word that the spec uses
     """The text of datasets/<name>.yaml for a file of customers; it loads as it is.
 
-    `label` and `id` name columns where the guess is wrong. Raises InputError: a name that no dataset can have, a file that cannot be read,
-    no column that can be the label.
+    `label` and `id` name columns where the guess is wrong. Raises CommandError: a name that no dataset can have, a file or a column that is
+    not there. Raises InputError: a file that cannot be read, no column that can be the label.
     """
     wrong = name_problem(name)
     if wrong:
-        raise InputError(wrong)
+        raise CommandError(wrong)
     table = look_at(file)
     guesses = guess(name, table, label=label, id_column=id)
     return "\n".join([*_head(name, file, table), *_key(guesses), *_columns(guesses), *_money(), "", MORE, *_more(guesses)]) + "\n"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from churn_model.errors import InputError, listed
+from resources.errors import CommandError
 from resources.ports import Entry, Lake
 from resources.versions import digest_of
 
@@ -45,9 +46,9 @@ def landed(lake: Lake, prefix: str) -> list[Entry]:
 
 
 def landed_batch(lake: Lake, dataset: str, batch: str) -> list[Entry]:
-    """The data objects of one batch. Raises InputError where there is none."""
+    """The data objects of one batch. Raises CommandError for what can be no batch's name; InputError where there is none."""
     if not BATCH_NAME.fullmatch(batch):
-        raise InputError(_BATCH_RULE.format(found=batch[:80]))
+        raise CommandError(_BATCH_RULE.format(found=batch[:80]))
     prefix = score_prefix(dataset)
     found = [entry for entry in landed(lake, prefix + batch) if batch_of(dataset, entry.key) == batch]
     if not found:
@@ -83,7 +84,7 @@ class Landing:
 
 
 def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> list[Landing]:
-    """Put files into the landing, each whole. Raises InputError with all that is wrong before any is landed."""
+    """Put files into the landing, each whole. Raises CommandError with all that is wrong before any is landed."""
     problems = [f"expected a file; found nothing at {path}; see to the name" for path in files if not path.is_file()]
     problems += [
         f"expected a file that ends with {', '.join(ENDINGS)}; found {path.name}; convert it"
@@ -95,7 +96,7 @@ def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> 
     if batch is not None and not BATCH_NAME.fullmatch(batch):
         problems.append(_BATCH_RULE.format(found=batch[:80]))
     if problems:
-        raise InputError(listed(problems))
+        raise CommandError(listed(problems))
     folder = train_prefix(dataset) if batch is None else f"{score_prefix(dataset)}{batch}/"
     made = [Landing(folder + path.name, _is_there(lake, folder + path.name)) for path in files]
     for path, landing in zip(files, made, strict=True):

@@ -256,17 +256,30 @@ def test_many_bad_records_stop_the_run_and_are_counted_by_reason(project: Projec
         (("retrain", "nosuch"), cli.MISUSED, "found no nosuch.yaml (there are: shop); write one: `churn new nosuch FILE`"),
         (("retrain", "shop"), cli.FAILED, "found none; land one: `churn land shop FILE`"),
         (("score", "shop", "monday"), cli.FAILED, "churn land shop FILE --batch monday"),
-        (("score", "shop", "no/slash"), cli.FAILED, "expected a batch name of letters, digits"),
+        (("score", "shop", "no/slash"), cli.MISUSED, "expected a batch name of letters, digits"),
         (("report", "shop"), cli.FAILED, "run `churn retrain shop` first"),
         (("rollback", "shop"), cli.FAILED, "expected a champion of shop to roll back from"),
-        (("land", "shop", "missing.csv"), cli.FAILED, "found nothing at missing.csv"),
-        (("land", "shop", __file__), cli.FAILED, "expected a file that ends with .csv, .csv.gz, .parquet"),
+        (("land", "shop", "missing.csv"), cli.MISUSED, "found nothing at missing.csv"),
+        (("land", "shop", __file__), cli.MISUSED, "expected a file that ends with .csv, .csv.gz, .parquet"),
+        (("land", "shop", "CUSTOMERS", "--batch", "a b"), cli.MISUSED, "expected a batch name of letters, digits"),
+        (("new", "EN2", "CUSTOMERS"), cli.MISUSED, "found 'EN2'; name it en2"),
+        (("new", "en2", "missing.csv"), cli.MISUSED, "expected a file missing.csv; found none; correct the path"),
+        (("new", "en2", "CUSTOMERS", "--label", "nosuch"), cli.MISUSED, "expected a column 'nosuch'"),
+        (("new", "en2", "CUSTOMERS", "--id", "nosuch"), cli.MISUSED, "expected a column 'nosuch'"),
     ],
 )
 def test_a_command_that_cannot_work_says_what_to_do(project: Project, arguments: tuple[str, ...], code: int, said: str) -> None:
-    assert project.churn(*arguments) == code
+    customers = project.root / "customers.csv"
+    csv.write_csv(sample(100), customers)
+    assert project.churn(*(str(customers) if word == "CUSTOMERS" else word for word in arguments)) == code
     assert said in project.said
     assert "Traceback" not in project.said
+
+
+def test_a_wrong_setting_is_a_wrong_command(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHURN_THREADS", "abc")
+    assert project.churn("retrain", "shop") == cli.MISUSED
+    assert "CHURN_THREADS: expected a whole number from 1 to 1024, found 'abc'" in project.said
 
 
 @pytest.mark.parametrize("command", [("land", "shop", "FILE"), ("retrain", "shop"), ("report", "shop"), ("sample",)])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from churn_assets.new_dataset import MORE, propose, scalar
 from churn_model.dataset import Dataset
 from churn_model.errors import InputError
+from resources.errors import CommandError
 from resources.specs import load_spec
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -283,14 +284,13 @@ def test_blanks_for_who_stayed_have_to_be_written(tmp_path: Path, values: object
     ],
 )
 def test_what_cannot_be_proposed_is_told(tmp_path: Path, name: str, named: dict[str, str], message: str) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(CommandError, match=message):
         propose(name, written(tmp_path, customers()), **named)
 
 
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("t.xlsx", b"x", r"expected a file that ends with .csv, .csv.gz or .parquet; found t.xlsx"),
         ("t.parquet", b"x", r"expected t.parquet to be what its name says; found something else"),
         ("t.csv.gz", b"x", r"expected t.csv.gz to be what its name says; found something else"),
         ("t.csv", b"", r"expected a header and records; found an empty file"),
@@ -309,8 +309,14 @@ def test_a_file_that_is_no_table_is_told(tmp_path: Path, name: str, data: bytes,
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a file absent.csv; found none"):
+    with pytest.raises(CommandError, match=r"expected a file absent.csv; found none"):
         propose("telco", tmp_path / "absent.csv")
+
+
+def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
+    (tmp_path / "t.xlsx").write_bytes(b"x")
+    with pytest.raises(CommandError, match=r"expected a file that ends with .csv, .csv.gz or .parquet; found t.xlsx"):
+        propose("telco", tmp_path / "t.xlsx")
 
 
 def test_csv_gzip_and_parquet_give_the_same_spec(tmp_path: Path) -> None:
