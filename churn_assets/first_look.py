@@ -125,7 +125,8 @@ class Table:
 def look_at(file: Path) -> Table:
     """The first 200,000 rows of a CSV (gzip or not) or Parquet file.
 
-    Raises CommandError where it is not there or named as none of these; InputError where it is not what its name says, has no rows, or has columns without a name or with the same.
+    Raises CommandError where it is not there or named as none of these; InputError where it is not what its name says, has no rows, or has
+    columns without a name or with the same.
     """
     if not file.is_file():
         raise CommandError(problem(expected=f"a file {file.name}", found="none", todo="correct the path"))
