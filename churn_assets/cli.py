@@ -275,10 +275,13 @@ def _explore(parsed: argparse.Namespace, settings: Settings, console: Console) -
 
 
 def _compare(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from churn_assets.assets.comparison import ComparisonConfig, chosen
     from churn_assets.summary import compare_summary
     from resources.wiring import wire
 
     dataset = _dataset(settings, parsed.dataset)
+    # A wrong version is said before anything starts: a failed run would paint the healthy asset red.
+    chosen(wire(settings).lake, dataset, ComparisonConfig(first=parsed.first, second=parsed.second))
     asset = {"config": {"first": parsed.first, "second": parsed.second}}
     if _run(settings, console, f"{dataset.name}_compare", ops={f"{dataset.name}__model_comparison": asset}) is None:
         return FAILED
@@ -287,14 +290,17 @@ def _compare(parsed: argparse.Namespace, settings: Settings, console: Console) -
 
 
 def _rollback(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
+    from churn_assets.assets.champion import rollback
     from resources.pointers import read_champion
     from resources.wiring import wire
 
     dataset = _dataset(settings, parsed.dataset)
+    ports = wire(settings)
+    rollback(ports.lake, ports.registry, dataset, parsed.version)  # a wrong version is said before anything starts
     asset = {"config": {"rollback_to": parsed.version}}
     if _run(settings, console, f"{dataset.name}_rollback", ops={f"{dataset.name}__champion_model": asset}) is None:
         return FAILED
-    champion = read_champion(wire(settings).lake, dataset.name)
+    champion = read_champion(ports.lake, dataset.name)
     say(console, f"The champion of {dataset.name} is {champion.version if champion else 'none'}. {champion.reason if champion else ''}")
     return DONE
 

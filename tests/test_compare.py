@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -182,10 +183,26 @@ def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(
 )
 def test_models_that_are_not_there_are_named(home: Home, churn: Churn, arguments: tuple[str, ...], said: str) -> None:
     names = {"champion": home.champion(), "candidate": home.candidate()}
+    before = runs(home)
     code, told = churn("compare", "shop", *(each.format(**names) for each in arguments))
     assert code == cli.FAILED
     assert said.format(**names) in told
     assert "Traceback" not in told
+    assert runs(home) == before, "a run that fails paints the healthy asset red"
+
+
+def runs(home: Home) -> int:
+    with dg.DagsterInstance.from_config(str(home.root / "home" / "dagster")) as instance:
+        return instance.get_runs_count()
+
+
+@pytest.mark.parametrize("version", ["nope", "{champion}", "{candidate}", "previous"])
+def test_a_rollback_that_cannot_be_is_refused_before_a_run_starts(home: Home, churn: Churn, version: str) -> None:
+    before = runs(home)
+    code, told = churn("rollback", "shop", version.format(champion=home.champion(), candidate=home.candidate()))
+    assert code == cli.FAILED
+    assert "expected a model that was champion before; found" in told
+    assert runs(home) == before
 
 
 @pytest.mark.parametrize("with_test_rows", [True, False])

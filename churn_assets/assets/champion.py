@@ -70,7 +70,7 @@ def _decided(lake: Lake, registry: Registry, dataset: Dataset) -> dg.Materialize
         )
     before = read_bytes(lake, champion_key(dataset.name))
     champion = read_champion(lake, dataset.name)
-    _made_good(lake, registry, dataset, champion)
+    _make_good(lake, registry, dataset, champion)
     if champion and champion.version == model.version:
         return _told(champion, report, _Verdict("unchanged", f"The champion is made of just this data: {champion.reason}"))
     if report.detail["champion_version"] != (champion.version if champion else None):
@@ -86,15 +86,19 @@ def _decided(lake: Lake, registry: Registry, dataset: Dataset) -> dg.Materialize
     return _told(champion, report, verdict)
 
 
-def _made_good(lake: Lake, registry: Registry, dataset: Dataset, champion: Champion | None) -> bool:
-    """Record the move that made this champion, where the run that moved the pointer died before it could; whether that was so."""
+def _is_recorded(registry: Registry, dataset: Dataset, champion: Champion) -> bool:
+    """Whether the registry knows the move that made this champion."""
     approved = registry.approved(dataset.name)
-    if champion is None or (approved and (approved[-1].version, approved[-1].outcome) == (champion.version, champion.outcome)):
-        return False
+    return bool(approved) and (approved[-1].version, approved[-1].outcome) == (champion.version, champion.outcome)
+
+
+def _make_good(lake: Lake, registry: Registry, dataset: Dataset, champion: Champion | None) -> None:
+    """Record the move that made this champion, where the run that moved the pointer died before it could."""
+    if champion is None or _is_recorded(registry, dataset, champion):
+        return
     report, evaluation = published(lake, champion.evaluation), champion.evaluation.rstrip("/").rpartition("/")[2]
     metrics = report.metrics if report else {}
     registry.record(dataset.name, ModelRecord(champion.version, evaluation, champion.outcome, champion.reason, champion.since, metrics))
-    return True
 
 
 @dataclass(frozen=True)
@@ -119,16 +123,25 @@ def age_seconds(champion: Champion) -> float:
     return (datetime.now(UTC) - datetime.fromisoformat(champion.since)).total_seconds()
 
 
-def _rolled_back(lake: Lake, registry: Registry, dataset: Dataset, target: str) -> dg.MaterializeResult:
-    """Move the pointer to a model that was champion before, and bar the one that is left from coming back by itself."""
-    before = read_bytes(lake, champion_key(dataset.name))
+@dataclass(frozen=True)
+class Rollback:
+    """The present champion, and the model to go back to with its evaluation; no model where only a killed run is to be completed."""
+
+    champion: Champion
+    earlier: ModelRecord | None
+    evaluation: StepReport
+
+
+def rollback(lake: Lake, registry: Registry, dataset: Dataset, target: str) -> Rollback:
+    """What a rollback would do; nothing is written. Raises RegistryError where it cannot be done."""
     champion = read_champion(lake, dataset.name)
     if champion is None:
         raise RegistryError(f"expected a champion of {dataset.name} to roll back from; found none; run `churn retrain {dataset.name}`")
-    if _made_good(lake, registry, dataset, champion) and champion.outcome == "rolled_back" and target in ("previous", champion.version):
+    asked_for = champion.outcome == "rolled_back" and target in ("previous", champion.version)
+    if asked_for and not _is_recorded(registry, dataset, champion):
         report = published(lake, champion.evaluation)
         if report:  # the run before this one was killed between its two writes: this one completes it, and does not go further back
-            return _told(champion, report, _Verdict("rolled_back", champion.reason))
+            return Rollback(champion, None, report)
     version = champion.previous if target == "previous" else target
     known = {record.version: record for record in registry.approved(dataset.name)}
     if version not in known or version == champion.version:
@@ -136,15 +149,30 @@ def _rolled_back(lake: Lake, registry: Registry, dataset: Dataset, target: str) 
         raise RegistryError(
             f"expected a model that was champion before; found {version or 'no earlier one'}; the earlier champions of {dataset.name}: {others}"
         )
-    prefix, evaluation = f"{dataset.name}/tuned_model/{version}/", f"{dataset.name}/evaluation_report/{known[version].evaluation}/"
-    report = published(lake, evaluation)
-    if report is None or published(lake, prefix) is None:
+    report = published(lake, _evaluation(dataset, known[version]))
+    if report is None or published(lake, f"{dataset.name}/tuned_model/{version}/") is None:
         raise RegistryError(f"expected model {version} and its evaluation in the lake; found them removed; roll back to another model")
+    return Rollback(champion, known[version], report)
+
+
+def _evaluation(dataset: Dataset, record: ModelRecord) -> str:
+    return f"{dataset.name}/evaluation_report/{record.evaluation}/"
+
+
+def _rolled_back(lake: Lake, registry: Registry, dataset: Dataset, target: str) -> dg.MaterializeResult:
+    """Move the pointer to a model that was champion before, and bar the one that is left from coming back by itself."""
+    before = read_bytes(lake, champion_key(dataset.name))
+    found = rollback(lake, registry, dataset, target)
+    champion, earlier, report = found.champion, found.earlier, found.evaluation
+    _make_good(lake, registry, dataset, champion)
+    if earlier is None:
+        return _told(champion, report, _Verdict("rolled_back", champion.reason))
+    prefix, evaluation = f"{dataset.name}/tuned_model/{earlier.version}/", _evaluation(dataset, earlier)
     reason = f"Rolled back by hand from {champion.version}."
-    barred = tuple(each for each in (*champion.barred, champion.version) if each != version)
-    back = Champion(version, prefix, evaluation, now(), "rolled_back", reason, champion.version, barred)
+    barred = tuple(each for each in (*champion.barred, champion.version) if each != earlier.version)
+    back = Champion(earlier.version, prefix, evaluation, now(), "rolled_back", reason, champion.version, barred)
     lake.swap(champion_key(dataset.name), before, encoded(back))
-    registry.record(dataset.name, ModelRecord(version, known[version].evaluation, "rolled_back", reason, now(), report.metrics))
+    registry.record(dataset.name, ModelRecord(earlier.version, earlier.evaluation, "rolled_back", reason, now(), report.metrics))
     return _told(back, report, _Verdict("rolled_back", reason))
 
 

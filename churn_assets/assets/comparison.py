@@ -40,7 +40,7 @@ def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
     def asset(config: ComparisonConfig, lake: Lake, runner: Runner) -> dg.MaterializeResult:
         with said_plainly():
             splits = required(lake, dataset, "preprocessed_splits")
-            first, second = _chosen(lake, dataset, config)
+            first, second = chosen(lake, dataset, config)
             made = make(
                 lake,
                 runner,
@@ -56,7 +56,7 @@ def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
     return asset
 
 
-def _chosen(lake: Lake, dataset: Dataset, config: ComparisonConfig) -> tuple[Current, Current]:
+def chosen(lake: Lake, dataset: Dataset, config: ComparisonConfig) -> tuple[Current, Current]:
     """The two models. Raises ChurnError where one is not there, or both are the same."""
     named = [each for each in (config.first, config.second) if each]
     wanted = [CHAMPION, *named][-2:] if named else _default(lake, dataset)
