@@ -188,7 +188,7 @@ def _new(parsed: argparse.Namespace, settings: Settings, console: Console) -> in
     path = settings.datasets / f"{parsed.dataset}.yaml"
     if path.exists():
         raise SpecError(f"expected a new dataset; found {path}; take another name, or move that file away")
-    text = propose(parsed.dataset, parsed.file, label=parsed.label, id=parsed.id)
+    text = propose(parsed.dataset, parsed.file, label=parsed.label, id=parsed.id, folder=settings.datasets)
     _save(path, text)
     say(console, text)
     say(console, f"Written to {path}. Read it, correct it, then: churn land {parsed.dataset} {parsed.file}")

@@ -141,17 +141,26 @@ def look_at(file: Path) -> Table:
             raise CommandError(
                 problem(expected="a file that ends with .csv, .csv.gz or .parquet", found=file.name[-40:], todo="convert it")
             )
-    except (OSError, EOFError, zlib.error, pa.ArrowException) as error:
-        told = problem(
-            expected=f"{file.name} to be what its name says", found=f"something else ({type(error).__name__})", todo="export it again"
-        )
-        raise InputError(told) from error
+    except OSError as error:
+        if error.errno is None:  # gzip says so of bytes that are none
+            raise InputError(_something_else(file, error)) from error
+        found = error.strerror or type(error).__name__
+        raise InputError(
+            problem(expected=f"to read {file.name}", found=found, todo="see to the file's permissions and its disk")
+        ) from error
+    except (EOFError, zlib.error, pa.ArrowException) as error:
+        raise InputError(_something_else(file, error)) from error
     _check_names(names)
     columns = tuple(look(name, part) for name, part in zip(names, parts, strict=True))
     rows = columns[0].rows
     if rows == 0:
         raise InputError(problem(expected=f"rows in {file.name}", found="a header only", todo="export it with its rows"))
     return Table(rows, whole, columns)
+
+
+def _something_else(file: Path, error: Exception) -> str:
+    found = f"something else ({type(error).__name__})"
+    return problem(expected=f"{file.name} to be what its name says", found=found, todo="export it again")
 
 
 def _csv(stream: BinaryIO) -> tuple[tuple[str, ...], list[Any], bool]:

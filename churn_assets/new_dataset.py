@@ -22,18 +22,28 @@ LONGEST_LINE = 120
 _SECTIONS = ("split", "list", "search", "gate", "schedule", "watch", "source")
 
 
-def propose(name: str, file: Path, *, label: str | None = None, id: str | None = None) -> str:  # noqa: A002 - the word that the spec uses
+def propose(
+    name: str,
+    file: Path,
+    *,
+    label: str | None = None,
+    id: str | None = None,  # noqa: A002 - the word that the spec uses
+    folder: Path | None = None,
+) -> str:
     """The text of datasets/<name>.yaml for a file of customers; it loads as it is.
 
-    `label` and `id` name columns where the guess is wrong. Raises CommandError: a name that no dataset can have, a file or a column that is
-    not there. Raises InputError: a file that cannot be read, no column that can be the label.
+    `label` and `id` name columns where the guess is wrong; `folder` is where the text will lie. Raises CommandError: a name that no dataset
+    can have, a file or a column that is not there. Raises InputError: a file that cannot be read, no column that can be the label.
     """
     wrong = name_problem(name)
     if wrong:
         raise CommandError(wrong)
     table = look_at(file)
     guesses = guess(name, table, label=label, id_column=id)
-    return "\n".join([*_head(name, file, table), *_key(guesses), *_columns(guesses), *_money(), "", MORE, *_more(guesses)]) + "\n"
+    return (
+        "\n".join([*_schema(folder), *_head(name, file, table), *_key(guesses), *_columns(guesses), *_money(), "", MORE, *_more(guesses)])
+        + "\n"
+    )
 
 
 def scalar(text: str) -> str:
@@ -46,9 +56,14 @@ def _quoted(text: str) -> str:
     return yaml.safe_dump([text], default_flow_style=True, default_style='"', allow_unicode=True, width=100_000).strip()[1:-1]
 
 
+def _schema(folder: Path | None) -> Iterator[str]:
+    """What an editor reads the spec by, where its file lies as it does in the project; elsewhere the path would lead nowhere."""
+    if folder is None or (folder.parent / "docs" / "dataset.schema.json").is_file():
+        yield "# yaml-language-server: $schema=../docs/dataset.schema.json"
+
+
 def _head(name: str, file: Path, table: Table) -> Iterator[str]:
     of_which = f"{table.rows:,} rows" if table.whole else f"the first {MOST_ROWS:,} rows"
-    yield "# yaml-language-server: $schema=../docs/dataset.schema.json"
     yield f"# {name}: a first description, guessed from {of_which} of {_in_comment(file.name[-60:])}. Correct what is wrong."
     yield ""
 

@@ -184,15 +184,13 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
     lines = [
         "",
         f"Batch {batch} of {dataset.name}: contact {counts['to_contact']:,} of {report.files['assignments/part-0.parquet'].rows:,} customers.",
-        f"  The contacts cost {dollars(metrics['contact_cost'] or 0.0)}; after that they are expected to save "
-        f"{_range(ports, dataset, metrics['expected_saving'] or 0.0)}.",
+        f"  {_contacts_line(ports, dataset, counts, metrics)}",
         *([f"  Not on the list: {', '.join(left_out)}."] if left_out else []),
         *_set_aside(ports, record.rows, "scored"),
         *_passed_over(ports, record.rows),
         *_unknown_values(ports, dataset, batch),
         "",
-        *_first_contacts(ports, shown.prefix),
-        "",
+        *([*_first_contacts(ports, shown.prefix), ""] if counts["to_contact"] else []),
         f"  List:        {ports.lake.uri(shown.prefix + LIST)}",
         *([f"  Report:      {ports.lake.uri(evaluation.prefix + PAGE)}"] if evaluation else []),
         "  In the UI:   churn ui   (assets, checks and lineage at http://127.0.0.1:3000)",
@@ -228,6 +226,16 @@ def _reach_line(reach: list[dict[str, Any]]) -> list[str]:
         f"  The first tenth by probability holds {top['share_of_leavers']['value']:.0%} of the leavers, "
         f"{top['lift']['value']:.1f} times as many as chance would."
     ]
+
+
+def _contacts_line(ports: Ports, dataset: Dataset, counts: Mapping[str, int], metrics: Mapping[str, float | None]) -> str:
+    """What the list costs and is expected to save; of an empty one, why it is empty."""
+    if counts["to_contact"]:
+        cost, saving = (metrics[name] or 0.0 for name in ("contact_cost", "expected_saving"))
+        return f"The contacts cost {dollars(cost)}; after that they are expected to save {_range(ports, dataset, saving)}."
+    if any(counts.get(name) for name in _LEFT_OUT):
+        return "Nobody is left to contact: who would be worth it is not on the list."
+    return "Nobody is worth contacting: for each customer a contact is expected to cost more than it saves."
 
 
 def _range(ports: Ports, dataset: Dataset, expected: float) -> str:

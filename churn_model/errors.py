@@ -10,6 +10,7 @@ A message says what was expected, what was found and what to do. Where several t
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class ChurnError(Exception):
@@ -35,6 +36,17 @@ class BundleError(ChurnError):
 def problem(*, expected: str, found: str, todo: str) -> str:
     """One problem in the order a reader needs it."""
     return f"expected {expected}; found {found}; {todo}"
+
+
+class Unmet(NamedTuple):
+    """A problem in its parts, for what puts several into one sentence."""
+
+    expected: str
+    found: str
+    todo: str
+
+    def __str__(self) -> str:
+        return problem(expected=self.expected, found=self.found, todo=self.todo)
 
 
 def listed(problems: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.dataset import Dataset, FloatArray, seconds
-from churn_model.errors import InputError, problem
+from churn_model.errors import InputError, Unmet, problem
 from churn_model.schema import Rows, column_named
 
 Assigned = npt.NDArray[np.int8]
@@ -102,26 +102,31 @@ class SplitCheck:
     @property
     def problems(self) -> tuple[str, ...]:
         """What does not hold of the rows so far, all at once."""
-        found: list[str] = []
+        return tuple(str(one) for one in self.unmet)
+
+    @property
+    def unmet(self) -> tuple[Unmet, ...]:
+        """The same in parts."""
+        found: list[Unmet] = []
         for split, name in enumerate(NAMES):
             size, left = int(self.sizes[split]), int(self._left[split])
             least = MIN_TRAIN_ROWS if split == TRAIN else 1
             if size < least:
-                found.append(problem(expected=f"at least {least} rows in {name}", found=str(size), todo="land more data or change `split`"))
+                found.append(Unmet(expected=f"at least {least} rows in {name}", found=str(size), todo="land more data or change `split`"))
             elif left in (0, size):
                 what = "only customers who left" if left else "no customer who left"
                 found.append(
-                    problem(expected=f"both classes in {name}", found=f"{what} among {size}", todo="check the label, or land more data")
+                    Unmet(expected=f"both classes in {name}", found=f"{what} among {size}", todo="check the label, or land more data")
                 )
         shared = self._shared + int(self._last is not None and self._last[1] < self._last[2])
         if shared:
             found.append(
-                problem(
+                Unmet(
                     expected="every customer in one split", found=f"{shared} in more than one", todo="split by hash, or correct the column"
                 )
             )
         if not self._in_order:
-            found.append(problem(expected="rows in the order of their hashes", found="another order", todo="ingest them again"))
+            found.append(Unmet(expected="rows in the order of their hashes", found="another order", todo="ingest them again"))
         return tuple(found)
 
 

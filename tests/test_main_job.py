@@ -173,6 +173,14 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     dearer = project.list_of("tuesday")
     assert set(dearer.filter(dearer["will_churn"])["id"].to_pylist()) < set(tuesday.filter(tuesday["will_churn"])["id"].to_pylist())
 
+    # So dear that none is: no sum of nothing is told, and then the costs of before stand again.
+    project.describe("shop", SPEC.replace("cost: 40", "cost: 1000000"))
+    assert project.churn("score", "shop", "tuesday") == cli.DONE
+    assert "contact 0 of 300 customers" in project.said
+    assert "Nobody is worth contacting: for each customer a contact is expected to cost more than it saves." in project.said
+    assert "The contacts cost" not in project.said
+    project.describe("shop", SPEC.replace("cost: 40", "cost: 60"))
+
     # Retrained: the same model is promoted with today's costs, and the way back is one command.
     assert project.churn("retrain", "shop") == cli.DONE
     second = project.champion
@@ -376,6 +384,23 @@ def test_a_table_landed_twice_is_told_how_to_take_one_back(project: Project) -> 
     assert project.churn("retrain", "shop") == cli.FAILED
     assert "land the newer file under the older one's name, or remove the older one from its folder" in project.said
     assert "land it again" not in project.said
+
+
+def test_a_table_with_too_few_rows_is_told_once(project: Project) -> None:
+    project.land(sample(30))
+    assert project.churn("retrain", "shop") == cli.FAILED
+    assert "no_customer_in_two_splits does not hold: expected at least 30 rows in train" in project.said
+    assert "found expected" not in project.said
+
+
+def test_a_spec_names_its_schema_only_where_that_lies(project: Project) -> None:
+    csv.write_csv(sample(300), project.root / "new.csv")
+    assert project.churn("new", "other", str(project.root / "new.csv")) == cli.DONE
+    assert "yaml-language-server" not in project.said
+    (project.root / "docs").mkdir()
+    (project.root / "docs" / "dataset.schema.json").write_text("{}")
+    assert project.churn("new", "third", str(project.root / "new.csv")) == cli.DONE
+    assert "# yaml-language-server: $schema=../docs/dataset.schema.json" in project.said
 
 
 def test_a_batch_without_a_champion_is_refused(project: Project) -> None:

@@ -2,6 +2,7 @@ import gzip
 import re
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -42,7 +43,7 @@ def loaded(folder: Path, text: str) -> Dataset:
     return load_spec(path)
 
 
-def proposed(folder: Path, table: pa.Table, **named: str) -> tuple[Dataset, str]:
+def proposed(folder: Path, table: pa.Table, **named: Any) -> tuple[Dataset, str]:
     text = propose("telco", written(folder, table), **named)
     return loaded(folder, text), text
 
@@ -283,7 +284,7 @@ def test_blanks_for_who_stayed_have_to_be_written(tmp_path: Path, values: object
         ("telco", {"label": "customer_id"}, "expected a label of two values, or a few; found 300 in 'customer_id'"),
     ],
 )
-def test_what_cannot_be_proposed_is_told(tmp_path: Path, name: str, named: dict[str, str], message: str) -> None:
+def test_what_cannot_be_proposed_is_told(tmp_path: Path, name: str, named: dict[str, Any], message: str) -> None:
     with pytest.raises(CommandError, match=message):
         propose(name, written(tmp_path, customers()), **named)
 
@@ -305,6 +306,17 @@ def test_a_file_that_is_no_table_is_told(tmp_path: Path, name: str, data: bytes,
     path = tmp_path / name
     path.write_bytes(data)
     with pytest.raises(InputError, match=message):
+        propose("telco", path)
+
+
+def test_a_file_that_may_not_be_read_is_not_said_to_be_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, customers())
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(InputError, match=r"^expected to read table.csv; found Permission denied; see to the file's permissions"):
         propose("telco", path)
 
 

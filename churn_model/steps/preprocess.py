@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from churn_model.ahead import ahead
 from churn_model.dataset import Dataset
+from churn_model.errors import Unmet
 from churn_model.leak import Leak
 from churn_model.leaks import MOST_ROWS_AT_ALL, certain_leaks, suspected_leaks
 from churn_model.named_columns import require_described
@@ -35,7 +36,7 @@ def step(layout: Layout) -> Report:
     counts = {**dict(zip(NAMES, checked.sizes.tolist(), strict=True)), "unused": checked.unused}
     return Report(
         counts=counts,
-        checks=[_integrity(checked.problems, counts), _no_leak(certain)],
+        checks=[_integrity(checked.unmet, counts), _no_leak(certain)],
         detail={
             "columns": {field.name: str(field.type) for field in train.schema},
             "leaks": [_told(leak) for leak in certain],
@@ -77,13 +78,13 @@ def _first_rows(path: Path, most: int) -> pa.Table:
     return file.read_row_groups(list(range(groups))).slice(0, most)
 
 
-def _integrity(problems: tuple[str, ...], counts: dict[str, int]) -> Check:
+def _integrity(unmet: tuple[Unmet, ...], counts: dict[str, int]) -> Check:
     return Check(
         "no_customer_in_two_splits",
-        not problems,
-        expected="train, validation and test with both classes each, and no customer in two",
-        found="; ".join(problems) or ", ".join(f"{count:,} {name}" for name, count in counts.items() if count),
-        todo="see to `split` and `label` in the spec, or land more customers" if problems else "",
+        not unmet,
+        expected=" and ".join(one.expected for one in unmet) or "train, validation and test with both classes each, and no customer in two",
+        found=" and ".join(one.found for one in unmet) or ", ".join(f"{count:,} {name}" for name, count in counts.items() if count),
+        todo="; ".join(dict.fromkeys(one.todo for one in unmet)),
     )
 
 
