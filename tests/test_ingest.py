@@ -100,8 +100,8 @@ def test_an_id_without_its_own_column_is_a_hash_of_the_values_and_not_of_the_lab
     found = run(tmp_path, files, dataset)
     assert found.ids == set(value_ids([pa.array([1.5, 2.0]), pa.array(["DSL", "none"])]).to_pylist())
     assert found.wrong == [
-        ("a.csv", 3, None, "another record with the same key, first at a.csv:2"),
-        ("a.csv", 4, None, "the same record again, first at a.csv:2"),
+        ("a.csv", 3, None, "another record with the same key; kept: a.csv:2, first by file name and line"),
+        ("a.csv", 4, None, "the same record again; kept: a.csv:2, first by file name and line"),
     ]
 
 
@@ -192,10 +192,10 @@ def test_of_records_with_one_key_the_first_stays_and_the_others_say_where_it_is(
     found = run(tmp_path, files)
     assert found.ids == {"a", "c", "d"}
     assert found.wrong == [
-        ("a.csv", 6, None, "the same record again, first at a.csv:5"),
-        ("a.csv", 7, None, "another record with the same key, first at a.csv:5"),
-        ("b.csv", 2, None, "the same record again, first at a.csv:5"),
-        ("c.parquet", 1, None, "the same record again, first at a.csv:5"),
+        ("a.csv", 6, None, "the same record again; kept: a.csv:5, first by file name and line"),
+        ("a.csv", 7, None, "another record with the same key; kept: a.csv:5, first by file name and line"),
+        ("b.csv", 2, None, "the same record again; kept: a.csv:5, first by file name and line"),
+        ("c.parquet", 1, None, "the same record again; kept: a.csv:5, first by file name and line"),
     ]
     assert found.counts.reasons == {"the same record again": 3, "another record with the same key": 1}
 

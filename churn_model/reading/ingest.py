@@ -292,7 +292,7 @@ class _Quarantine:
         """Records whose key an earlier one has."""
         for file, line, first_file, first_line, same in repeats:
             what = REPEATS[0] if same else REPEATS[1]
-            self._add(keys[file], line, None, f"{what}, first at {keys[first_file]}:{first_line}", what)
+            self._add(keys[file], line, None, f"{what}; kept: {keys[first_file]}:{first_line}, first by file name and line", what)
 
     def _add(self, file: str, line: int, column: str | None, reason: str, short: str) -> None:
         self._pending.append((file, line, column, reason))
