@@ -265,7 +265,7 @@ def test_no_label_is_an_error_that_lists_candidates(tmp_path: Path) -> None:
     ],
     ids=["one value", "date", "other date"],
 )
-def test_blanks_for_who_stayed_have_to_be_written(tmp_path: Path, values: object, found: str, dates: str, named: dict[str, str]) -> None:
+def test_blanks_for_who_stayed_have_to_be_written(tmp_path: Path, values: object, found: str, dates: str, named: dict[str, Any]) -> None:
     table = customers(plan=RNG.choice(["a", "b"], ROWS)).set_column(3, "churned", [values])
     message = (
         f"expected a label that says who left and who stayed; found {found} in 'churned'; "
