@@ -192,7 +192,7 @@ def test_every_spelling_of_a_good_file_gives_the_same_predictions_and_each_bad_r
     expected = [(key, row + 2, *reason.split(": ", 1)) for row, (_, _, reason) in enumerate(bad)]
     expected += [
         (key, 12, None, f"expected {width} values, as in the header, found 2 values"),
-        (key, 13, None, f"the same record again, first at {key}:11"),
+        (key, 13, None, f"the same record again; kept: {key}:11, first by file name and line"),
         (key, 14, "region", "expected text in UTF-8, found another encoding"),
     ]
     assert sorted(quarantine(home, "mixed"), key=lambda row: row[1]) == expected
@@ -606,7 +606,7 @@ def test_a_read_only_lake_is_named_and_nothing_in_it_is_changed(
         for arguments in (
             ("score", "shop", "monday"),
             ("retrain", "shop"),
-            ("rollback", "shop"),
+            ("explore", "shop"),
             ("land", "shop", str(file), "--batch", "x"),
         ):
             ended = home_outside(home, tmp_path, *arguments)
