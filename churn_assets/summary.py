@@ -260,7 +260,7 @@ def _set_aside(ports: Ports, table: Current, used: str) -> list[str]:
         return []
     key = table.prefix + QUARANTINE
     with ports.lake.open(key) as stream:
-        first = next(pq.ParquetFile(stream).iter_batches(batch_size=_FIRST, use_threads=False)).to_pylist()
+        first = next(pq.ParquetFile(stream, pre_buffer=False).iter_batches(batch_size=_FIRST, use_threads=False)).to_pylist()
     count, records = report.counts["quarantined"], report.counts["records"]
     lines = [
         f"  Quarantine:  {count:,} of {records:,} records {'is' if count == 1 else 'are'} not {used}, each with its reason in {ports.lake.uri(key)}"

@@ -76,7 +76,7 @@ def _made(lake: Lake, dataset: Dataset, table: Current) -> Made:
 def _first_rows(lake: Lake, key: str, most: int) -> tuple[pa.Table, int]:
     """The first rows in hash order, and how many there are in all."""
     with lake.open(key) as stream:
-        file = pq.ParquetFile(stream)
+        file = pq.ParquetFile(stream, pre_buffer=False)
         batches, wanted = [], most
         for batch in file.iter_batches(batch_size=most, use_threads=False):
             batches.append(batch.slice(0, wanted))

@@ -183,7 +183,7 @@ def _metadata(lake: Lake, made: Made, source: dg.AssetKey) -> dict[str, Any]:
 
 def _table(lake: Lake, key: str, columns: list[str] | None = None) -> pa.Table:
     with lake.open(key) as stream:
-        file = pq.ParquetFile(stream)
+        file = pq.ParquetFile(stream, pre_buffer=False)
         names = None if columns is None else [name for name in file.schema_arrow.names if name.lower() in {c.lower() for c in columns}]
         return file.read(names, use_threads=False)  # Arrow's threads would hold Python's stream beyond the end of the process
 

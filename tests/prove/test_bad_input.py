@@ -313,7 +313,7 @@ def test_the_same_batch_again_changes_nothing_and_a_changed_one_is_scored_anew(
     land(home, "monday", {"c.csv": half.text()})
     ended = home.churn("score", "shop", "monday")
     assert ended.code == 1
-    assert "the same record again (60)" in ended.said
+    assert "the same record again (60 records)" in ended.said
 
 
 def test_a_batch_that_grows_is_left_until_it_has_settled(retrained_home: "Home", copied: Copied, batch: Batch) -> None:
