@@ -125,7 +125,7 @@ def unknown_levels(rows: pa.RecordBatch, schema: FeatureSchema) -> Counter[str]:
 
 
 def _unknown(column: Any, feature: Feature) -> int:
-    coded = column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
+    coded = _coded(column)
     words = coded.dictionary.cast(pa.string())
     unknown = pc.and_(words.is_valid(), pc.invert(pc.is_in(words, value_set=pa.array(feature.levels, pa.string()))))
     return int(pc.sum(unknown.take(coded.indices)).as_py() or 0)
@@ -171,9 +171,12 @@ def _standardised(feature: Feature) -> Callable[[npt.NDArray[np.float64], Encode
     return write
 
 
+def _coded(column: Any) -> Any:
+    return column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
+
+
 def _categories(column: Any, feature: Feature, *, one_hot: bool) -> _Categories:
-    if not pa.types.is_dictionary(column.type):
-        column = column.cast(pa.string()).dictionary_encode()
+    column = _coded(column)
     places = pc.index_in(column.dictionary.cast(pa.string()), value_set=pa.array(feature.levels, pa.string())).fill_null(-1).to_numpy()
     # A dictionary may itself hold a null: that is a missing value too.
     absent = np.append(column.dictionary.is_null().to_numpy(zero_copy_only=False), True)
