@@ -71,15 +71,32 @@ def _write(ratios: Sequence[Ratio]) -> None:
     """The results, with those of other parts that an earlier run left."""
     path = RESULTS / "speed.json"
     before = json.loads(path.read_text("utf-8"))["ratios"] if path.exists() else []
-    about = {"machine": machine(), "date": datetime.datetime.now(datetime.UTC).date().isoformat(), "command": _command()}
-    new = {ratio.name: {**asdict(ratio), "measured": round(ratio.measured, 3), "is_met": ratio.is_met, **about} for ratio in ratios}
+    about = {
+        "machine": machine(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "command": _command(),
+    }
+    new = {
+        ratio.name: {**asdict(ratio), "measured": round(ratio.measured, 3), "is_met": ratio.is_met, **about}
+        for ratio in ratios
+    }
     kept = {entry["name"]: entry for entry in before} | new
     path.write_text(json.dumps({"ratios": list(kept.values())}, indent=1, ensure_ascii=False) + "\n", "utf-8")
     told = [
-        Ratio(**{name: entry[name] for name in ("name", "target", "measured", "compared", "detail", "at_least")}) for entry in kept.values()
+        Ratio(**{name: entry[name] for name in ("name", "target", "measured", "compared", "detail", "at_least")})
+        for entry in kept.values()
     ]
     runs = sorted({f"{entry['date']}, `{entry['command']}`, {entry['machine']}" for entry in kept.values()})
-    lines = ["# Speed and memory", "", table(told), "", *(f"Run: {run}" for run in runs), "", "## Behind the ratios", ""]
+    lines = [
+        "# Speed and memory",
+        "",
+        table(told),
+        "",
+        *(f"Run: {run}" for run in runs),
+        "",
+        "## Behind the ratios",
+        "",
+    ]
     lines += [f"- {ratio.name}: {json.dumps(ratio.detail, ensure_ascii=False)}" for ratio in told]
     (RESULTS / "speed.md").write_text("\n".join(lines) + "\n", "utf-8")
 
@@ -93,7 +110,9 @@ def machine() -> str:
     names: list[str] = []
     info = Path("/proc/cpuinfo")
     if info.exists():
-        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
     facts: list[Any] = [
         names[0] if names else platform.processor(),
         f"{os.cpu_count()} cores",

@@ -19,10 +19,10 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from benchmarks.tables import spec_of
-from churn_model.bundle import read_bundle
-from churn_model.preprocessing import encode
-from churn_model.schema import FeatureSchema, fit_schema, is_category
-from churn_model.steps.layout import Layout
+from churn_model.features.encoding import encode
+from churn_model.features.schema import FeatureSchema, fit_schema, is_category
+from churn_model.models.bundle import read_bundle
+from churn_model.steps.contract import Layout
 
 ROW_GROUP = 131_072
 FITTED_ROWS = 100_000
@@ -83,7 +83,10 @@ def column_transformer(source: str) -> Callable[[], object]:
     many = [name for name in names if is_category(rows[name].type) and name not in few]
     ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, dtype=np.float32)
     transformer = ColumnTransformer(
-        [("few", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32), few), ("many", ordinal, many)],
+        [
+            ("few", OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32), few),
+            ("many", ordinal, many),
+        ],
         remainder="passthrough",
     )
     transformer.fit(rows.slice(0, FITTED_ROWS).select(names).to_pandas())

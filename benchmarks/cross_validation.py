@@ -28,16 +28,16 @@ import xgboost
 
 from benchmarks.tables import sample_rows, shared_rows, spec_of
 from benchmarks.workshop import fit_workshop, one_hot
-from churn_model.calibration import log_loss
-from churn_model.cutoff import cells_of, cost_curve, cost_of
-from churn_model.dataset import Costs, Dataset, FloatArray
+from churn_model.decisions.costs import cost_curve, cost_of, outcome_costs
 from churn_model.errors import InputError
-from churn_model.resampling import Resamples, auc
-from churn_model.training import FOLDS, train
+from churn_model.models.calibration import log_loss
+from churn_model.spec.dataset import Costs, Dataset, FloatArray
+from churn_model.stats.bootstrap import Resamples, auc
+from churn_model.training.train import FOLDS, train
 
 RESULTS = Path(__file__).parent / "results"
 COSTS = Costs()
-CELLS = cells_of(COSTS)
+CELLS = outcome_costs(COSTS)
 BAYES = 0.2
 REPEATS = 2
 VALIDATION = 0.25  # of the training rows of an outer fold
@@ -101,7 +101,10 @@ def run(task: Task) -> Figures:
         carved = hashes < np.uint64(int(VALIDATION * 2**64))
         began = time.perf_counter()
         candidate = train(
-            found.rows.filter(pa.array(inside & ~carved)), found.rows.filter(pa.array(inside & carved)), found.dataset, threads=1
+            found.rows.filter(pa.array(inside & ~carved)),
+            found.rows.filter(pa.array(inside & carved)),
+            found.dataset,
+            threads=1,
         )
         trained += time.perf_counter() - began
         ours[test] = candidate.probabilities(found.rows.filter(pa.array(test)))
@@ -147,7 +150,9 @@ def out_of_fold(matrix: FloatArray, y: np.ndarray, hashes: np.ndarray, seed: int
     """The workshop's probabilities of its training rows, each from a model without them."""
     p, fold = np.empty(len(y)), (hashes % np.uint64(FOLDS)).astype(np.int64)
     for number in range(FOLDS):
-        p[fold == number] = fit_workshop(matrix[fold != number], y[fold != number], seed=seed).probabilities(matrix[fold == number])
+        p[fold == number] = fit_workshop(matrix[fold != number], y[fold != number], seed=seed).probabilities(
+            matrix[fold == number]
+        )
     return p
 
 
@@ -175,7 +180,9 @@ def own_split(seeds: Sequence[int]) -> Figures:
     found = table("larose")
     split = np.array(found.rows["split"].to_pylist())
     y, inside, validation, test = found.y, split == "train", split == "validation", split == "test"
-    candidate = train(found.rows.filter(pa.array(inside)), found.rows.filter(pa.array(validation)), found.dataset, threads=1)
+    candidate = train(
+        found.rows.filter(pa.array(inside)), found.rows.filter(pa.array(validation)), found.dataset, threads=1
+    )
     ours = candidate.probabilities(found.rows.filter(pa.array(test)))
     theirs = [fit_workshop(found.matrix[inside], y[inside], seed=seed) for seed in seeds]
     p_test = [model.probabilities(found.matrix[test]) for model in theirs]
@@ -193,7 +200,9 @@ def own_split(seeds: Sequence[int]) -> Figures:
         "workshop, 0.5": mean(cost(y[test], p >= 0.5) for p in p_test),
         "ours, cutoff chosen on test": cost(y[test], ours >= searched_cutoff(y[test], ours)),
         "ours, 0.2": cost(y[test], ours >= BAYES),
-        "ours, searched out of fold": cost(y[test], ours >= searched_cutoff(candidate.out_of_fold.y, candidate.out_of_fold.p)),
+        "ours, searched out of fold": cost(
+            y[test], ours >= searched_cutoff(candidate.out_of_fold.y, candidate.out_of_fold.p)
+        ),
         "ours, log loss": log_loss(y[test], ours),
     }
 
@@ -208,7 +217,10 @@ def summary(tasks: Sequence[Task], figures: Sequence[Figures]) -> dict[str, dict
     for name in dict.fromkeys(task.table for task in tasks):
         mine = [values for task, values in zip(tasks, figures, strict=True) if task.table == name]
         found[name] = {
-            key: {"mean": float(np.mean([values[key] for values in mine])), "sd": float(np.std([values[key] for values in mine]))}
+            key: {
+                "mean": float(np.mean([values[key] for values in mine])),
+                "sd": float(np.std([values[key] for values in mine])),
+            }
             for key in mine[0]
         }
     return found
@@ -218,7 +230,9 @@ def machine() -> dict[str, str]:
     """What it ran on."""
     info = Path("/proc/cpuinfo")
     names = (
-        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
+        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        if info.exists()
+        else []
     )
     return {
         "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
@@ -238,20 +252,42 @@ def targets(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[tupl
     rows: list[tuple[str, float, str, bool]] = []
     if "larose" in found:
         gain = value("larose", "workshop cost") - value("larose", "ours cost")
-        least = min(value("larose", "workshop cost"), value("larose", "workshop cost searched")) - value("larose", "ours cost")
+        least = min(value("larose", "workshop cost"), value("larose", "workshop cost searched")) - value(
+            "larose", "ours cost"
+        )
         rows += [
-            ("larose: cost at 0.2, $", value("larose", "ours cost"), "at most 23.0", value("larose", "ours cost") <= 23.0),
-            ("larose: log loss", value("larose", "ours log loss"), "at most 0.107", value("larose", "ours log loss") <= 0.107),
+            (
+                "larose: cost at 0.2, $",
+                value("larose", "ours cost"),
+                "at most 23.0",
+                value("larose", "ours cost") <= 23.0,
+            ),
+            (
+                "larose: log loss",
+                value("larose", "ours log loss"),
+                "at most 0.107",
+                value("larose", "ours log loss") <= 0.107,
+            ),
             ("larose: below the workshop's at 0.2, $", gain, "at least 5.0", gain >= 5.0),
             ("larose: below the workshop's cheaper cutoff, $", least, "at least 5.0", least >= 5.0),
         ]
     if "telco" in found:
         extra = value("telco", "ours cost") - value("telco", "workshop cost")
         rows += [
-            ("telco: log loss", value("telco", "ours log loss"), "at most 0.412", value("telco", "ours log loss") <= 0.412),
+            (
+                "telco: log loss",
+                value("telco", "ours log loss"),
+                "at most 0.412",
+                value("telco", "ours log loss") <= 0.412,
+            ),
             ("telco: cost at 0.2 above the workshop's, $", extra, "at most 0.2", extra <= 0.2),
             ("telco: ECE", value("telco", "ours ece"), "under 0.016", value("telco", "ours ece") < 0.016),
-            ("telco: calibration slope", value("telco", "ours slope"), "0.9 to 1.1", 0.9 <= value("telco", "ours slope") <= 1.1),
+            (
+                "telco: calibration slope",
+                value("telco", "ours slope"),
+                "0.9 to 1.1",
+                0.9 <= value("telco", "ours slope") <= 1.1,
+            ),
         ]
     if "sample" in found:
         over = value("sample", "log loss over oracle")
@@ -265,12 +301,16 @@ def markdown(result: Mapping[str, Any]) -> str:
     lines = [f"# Cross-validation\n\n`{result['command']}`: {about}; {result['minutes']:.1f} minutes.\n"]
     lines += ["| target | measured | wanted | |", "|---|---|---|---|"]
     lines += [
-        f"| {what} | {measured:.4f} | {wanted} | {'reached' if ok else '**missed**'} |" for what, measured, wanted, ok in result["targets"]
+        f"| {what} | {measured:.4f} | {wanted} | {'reached' if ok else '**missed**'} |"
+        for what, measured, wanted, ok in result["targets"]
     ]
     for name, figures in result["tables"].items():
         lines += [f"\n## {name}\n", "| mean over repeats ± sd | ours | workshop's |", "|---|---|---|"]
         for key in ("cost", "cost searched", "log loss", "auc", "ece", "slope"):
-            cells = [f"{figures[f'{who} {key}']['mean']:.4f} ± {figures[f'{who} {key}']['sd']:.4f}" for who in ("ours", "workshop")]
+            cells = [
+                f"{figures[f'{who} {key}']['mean']:.4f} ± {figures[f'{who} {key}']['sd']:.4f}"
+                for who in ("ours", "workshop")
+            ]
             lines.append(f"| {key} | {' | '.join(cells)} |")
         lines.append(f"\nOne training: {figures['training_seconds']['mean']:.1f} s on one core.")
     if result["own_split"]:
@@ -289,7 +329,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS / "cross_validation.json")
     chosen = parser.parse_args(arguments)
     started = time.perf_counter()
-    everything = [Task(name, seed, repeat) for name in chosen.tables for seed in chosen.seeds for repeat in range(chosen.repeats)]
+    everything = [
+        Task(name, seed, repeat) for name in chosen.tables for seed in chosen.seeds for repeat in range(chosen.repeats)
+    ]
     tasks = [task for task in everything if task.table != "sample" or (task.seed, task.repeat) == (chosen.seeds[0], 0)]
     try:
         for name in chosen.tables:
@@ -302,7 +344,10 @@ def main(arguments: Sequence[str]) -> int:
         figures = []
         for task, values in zip(tasks, pool.map(run, tasks), strict=True):
             figures.append(values)
-            shown = ", ".join(f"{key} {values[key]:.4f}" for key in ("ours cost", "workshop cost", "ours log loss", "ours ece", "seconds"))
+            shown = ", ".join(
+                f"{key} {values[key]:.4f}"
+                for key in ("ours cost", "workshop cost", "ours log loss", "ours ece", "seconds")
+            )
             print(f"{task.table} seed {task.seed} repeat {task.repeat}: {shown}", file=sys.stderr, flush=True)
     tables = summary(tasks, figures)
     result = {
@@ -313,7 +358,8 @@ def main(arguments: Sequence[str]) -> int:
         "tables": tables,
         "own_split": own_split(range(10)) if "larose" in chosen.tables else {},
         "repeats": [
-            {"table": task.table, "seed": task.seed, "repeat": task.repeat, **values} for task, values in zip(tasks, figures, strict=True)
+            {"table": task.table, "seed": task.seed, "repeat": task.repeat, **values}
+            for task, values in zip(tasks, figures, strict=True)
         ],
     }
     chosen.out.parent.mkdir(parents=True, exist_ok=True)

@@ -21,10 +21,10 @@ from sklearn.metrics import log_loss, roc_auc_score
 from benchmarks.__main__ import machine
 from benchmarks.measure import RESULTS, Bench, dataset, result
 from benchmarks.scoring import HYPER
-from churn_model.models import Block, Model, fit_model, fit_model_on_disk
-from churn_model.preprocessing import encode
-from churn_model.schema import fit_schema
-from churn_model.training import SAMPLE, labels
+from churn_model.features.encoding import encode
+from churn_model.features.schema import fit_schema
+from churn_model.models.families import Block, Model, fit_model, fit_model_on_disk
+from churn_model.training.train import SAMPLE, labels
 
 _BLOCK = 131_072
 _SEED, _THREADS = 0, 2
@@ -67,7 +67,11 @@ def _compared(bench: Bench, rows: int) -> dict[str, object]:
         "the sample alone": lambda: fit_model(*encoded(first), HYPER, seed=_SEED, threads=_THREADS),
     }
     matrix, y = encoded(test)
-    found: dict[str, object] = {"train rows": train.num_rows, "test rows": test.num_rows, "sampled rows": first.num_rows}
+    found: dict[str, object] = {
+        "train rows": train.num_rows,
+        "test rows": test.num_rows,
+        "sampled rows": first.num_rows,
+    }
     margins = {}
     for name, fit in fitted.items():
         began = time.perf_counter()

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from churn_assets.sample.files import Format, write_sample
-from churn_model.dataset import Costs, Dataset
 from churn_model.errors import ChurnError
-from resources.specs import load_spec
-from resources.versions import restricted
+from churn_model.spec.dataset import Costs, Dataset
+from resources.catalog.versions import restrict_dataset
+from resources.specs.loader import load_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -66,7 +66,7 @@ class Bench:
         shutil.rmtree(root, ignore_errors=True)
         config = root / "processing" / "input" / "config"
         config.mkdir(parents=True)
-        spec = restricted(dataset(), step)
+        spec = restrict_dataset(dataset(), step)
         (config / "dataset.json").write_text((replace(spec, costs=costs) if costs else spec).to_json(), "utf-8")
         (config / "request.json").write_text(json.dumps({"version": VERSION, "threads": self.threads}), "utf-8")
         for key, path in inputs.items():
@@ -98,9 +98,13 @@ class Bench:
         """Run a command to its end. Raises ChurnError where it fails."""
         # A process starts with its parent's peak: a small one in between measures the command alone.
         launcher = [sys.executable, "-S", str(Path(__file__).parent / "launch.py"), *command]
-        ended = subprocess.run(launcher, cwd=ROOT, env=self._environment(environment), check=False, stdout=subprocess.PIPE)
+        ended = subprocess.run(
+            launcher, cwd=ROOT, env=self._environment(environment), check=False, stdout=subprocess.PIPE
+        )
         if ended.returncode not in allowed:
-            raise ChurnError(f"expected `{' '.join(command[1:])}` to end well; found exit code {ended.returncode}; its words are above")
+            raise ChurnError(
+                f"expected `{' '.join(command[1:])}` to end well; found exit code {ended.returncode}; its words are above"
+            )
         return Usage(**json.loads(ended.stdout.splitlines()[-1]))
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:

@@ -23,7 +23,11 @@ def memory(bench: Bench, few: int, many: int) -> list[Ratio]:
 
 
 def _told(usage: Usage) -> dict[str, float]:
-    return {"peak_mb": round(usage.peak_mb), "seconds": round(usage.seconds, 1), "cpu_seconds": round(usage.cpu_seconds, 1)}
+    return {
+        "peak_mb": round(usage.peak_mb),
+        "seconds": round(usage.seconds, 1),
+        "cpu_seconds": round(usage.cpu_seconds, 1),
+    }
 
 
 def _all_steps(bench: Bench, rows: int, bundle: object) -> dict[str, Usage]:
@@ -31,7 +35,10 @@ def _all_steps(bench: Bench, rows: int, bundle: object) -> dict[str, Usage]:
     ingest = bench.step(f"ingest-{rows}", "ingest", landed=landing / "train")
     preprocess = bench.step(f"preprocess-{rows}", "preprocess", rows=result(ingest))
     train = bench.step(f"train-{rows}", "train", splits=result(preprocess))
-    used = {step: bench.run_step(root, step) for step, root in (("ingest", ingest), ("preprocess", preprocess), ("train", train))}
+    used = {
+        step: bench.run_step(root, step)
+        for step, root in (("ingest", ingest), ("preprocess", preprocess), ("train", train))
+    }
     batch = ingested_batch(bench, rows, bench.folder / "bundle" / "model.tar.gz")
     # With the sample's own costs, so with the reasons of all who are to be contacted.
     score = bench.step(f"score-{rows}", "score", rows=batch, bundle=bundle)  # type: ignore[arg-type]

@@ -15,14 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.tables import sample_rows, shared_rows, spec_of
-from churn_model.dataset import Dataset, Search, Split
 from churn_model.errors import InputError
-from churn_model.judging.evaluation import Scores, evaluate
-from churn_model.judging.promotion import Decision, Evidence, decide
-from churn_model.leaks import suspected_leaks
-from churn_model.schema import as_numbers, column_named
-from churn_model.splitting import TEST, TRAIN, VALIDATION, assign
-from churn_model.training import train
+from churn_model.evaluation.metrics import Scores, evaluate
+from churn_model.evaluation.promotion import Decision, Evidence, decide
+from churn_model.features.schema import as_numbers, column_named
+from churn_model.spec.dataset import Dataset, Search, Split
+from churn_model.training.leak_detection import suspected_leaks
+from churn_model.training.splits import TEST, TRAIN, VALIDATION, assign
+from churn_model.training.train import train
 
 RESULTS = Path(__file__).parent / "results"
 TRIALS = 5  # more trials look harder for what is not there; the search sees folds alone, so the gate's question stays the same
@@ -38,7 +38,9 @@ def judged(rows: pa.Table, dataset: Dataset, seed: int) -> Decision:
     test = parts[TEST]
     name = dataset.costs.value_column
     worth = as_numbers(column_named(test, name), name) if name else None
-    scores = Scores(ids=test["_hash"].to_numpy(), y=test["_label"].to_numpy(), p=candidate.probabilities(test), worth=worth)
+    scores = Scores(
+        ids=test["_hash"].to_numpy(), y=test["_label"].to_numpy(), p=candidate.probabilities(test), worth=worth
+    )
     leavers = int(parts[VALIDATION]["_label"].to_numpy().sum())
     evidence = Evidence(
         candidate=evaluate(scores, dataset.costs),

@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.measure import ROOT, Bench, Ratio, Usage, median_ratio, medians, result
-from churn_assets.cli import DONE, NOTHING_PROMOTED
+from churn_assets.cli.app import DONE, NOTHING_PROMOTED
 
 STEPS = ("ingest", "preprocess", "train", "evaluate")
 
@@ -53,8 +53,14 @@ def overhead(bench: Bench, rows: int) -> list[Ratio]:
 
 def _churn(bench: Bench, home: Path, *arguments: str) -> Usage:
     """What a `churn` command takes, its steps included."""
-    environment = {"CHURN_HOME": str(home), "CHURN_DATASETS": str(ROOT / "datasets"), "CHURN_THREADS": str(bench.threads)}
-    return bench.run([sys.executable, "-m", "churn_assets.cli", *arguments], environment, allowed=(DONE, NOTHING_PROMOTED))
+    environment = {
+        "CHURN_HOME": str(home),
+        "CHURN_DATASETS": str(ROOT / "datasets"),
+        "CHURN_THREADS": str(bench.threads),
+    }
+    return bench.run(
+        [sys.executable, "-m", "churn_assets.cli", *arguments], environment, allowed=(DONE, NOTHING_PROMOTED)
+    )
 
 
 def _alone(bench: Bench, home: Path, step: str) -> Usage:

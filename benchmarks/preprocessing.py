@@ -26,11 +26,15 @@ def preprocessing(bench: Bench, rows: int) -> list[Ratio]:
 def _cut_into_levels(source: Path, target: Path) -> None:
     """The sample with eleven of its numbers as categories of four levels, which is the shape of the Telco table."""
     table = pq.read_table(source)
-    names = [field.name for field in table.schema if field.type == pa.float64() and not field.name.endswith("_charge")][:11]
+    names = [field.name for field in table.schema if field.type == pa.float64() and not field.name.endswith("_charge")][
+        :11
+    ]
     for name in names:
         values = table[name].to_numpy()
         level = np.searchsorted(np.nanquantile(values, [0.25, 0.5, 0.75]), values).astype(np.int32)
-        coded = pa.DictionaryArray.from_arrays(pa.array(level, mask=np.isnan(values)), pa.array(["low", "middle", "high", "highest"]))
+        coded = pa.DictionaryArray.from_arrays(
+            pa.array(level, mask=np.isnan(values)), pa.array(["low", "middle", "high", "highest"])
+        )
         table = table.set_column(table.column_names.index(name), name, coded)
     pq.write_table(table, target, compression="zstd", row_group_size=131_072)
 

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.measure import VERSION, Bench, Ratio, dataset, median_ratio, medians, result
-from churn_model.bundle import make_bundle, read_bundle, write_bundle
-from churn_model.calibration import Calibration
-from churn_model.dataset import Costs
-from churn_model.models import Hyperparameters, fit_model
-from churn_model.preprocessing import encode
-from churn_model.schema import fit_schema
+from churn_model.features.encoding import encode
+from churn_model.features.schema import fit_schema
+from churn_model.models.bundle import make_bundle, read_bundle, write_bundle
+from churn_model.models.calibration import Calibration
+from churn_model.models.families import Hyperparameters, fit_model
 from churn_model.scoring import BLOCK
+from churn_model.spec.dataset import Costs
 
 HYPER = Hyperparameters(family="boosted_trees", rounds=150, values={"max_depth": 3, "eta": 0.1})
 SHARE_CONTACTED = 0.15
@@ -30,7 +30,12 @@ def scoring(bench: Bench, rows: int) -> list[Ratio]:
     return [
         _by_reading_and_writing(bench, "scoring", 4.0, batch, bundle, NOBODY),
         _by_reading_and_writing(
-            bench, "scoring with exact reasons for 15 %", 12.0, batch, bundle, costs_contacting(SHARE_CONTACTED, batch, bundle)
+            bench,
+            "scoring with exact reasons for 15 %",
+            12.0,
+            batch,
+            bundle,
+            costs_contacting(SHARE_CONTACTED, batch, bundle),
         ),
         _reasons(bench, bundle, batch),
     ]
@@ -40,7 +45,10 @@ def costs_contacting(share: float, batch: Path, bundle: Path) -> Costs:
     """Costs at which so many of a batch's rows are contacted."""
     read = read_bundle(bundle, threads=1)
     batches = pq.ParquetFile(batch / "rows" / "part-0.parquet").iter_batches(batch_size=BLOCK)
-    p = [read.calibration.apply(read.model.probabilities(encode(rows, read.schema, read.model.family))) for rows in batches]
+    p = [
+        read.calibration.apply(read.model.probabilities(encode(rows, read.schema, read.model.family)))
+        for rows in batches
+    ]
     cutoff = float(np.quantile(np.concatenate(p), 1 - share))
     return Costs(false_negative=1.0, true_positive=0.0, true_negative=0.0, false_positive=cutoff / (1 - cutoff))
 
@@ -48,7 +56,11 @@ def costs_contacting(share: float, batch: Path, bundle: Path) -> Costs:
 def _by_reading_and_writing(bench: Bench, name: str, target: float, batch: Path, bundle: Path, costs: Costs) -> Ratio:
     root = bench.step("score", "score", costs=costs, rows=batch, bundle=bundle.parent)
     bench.run_step(root, "score")
-    source, made, written = batch / "rows" / "part-0.parquet", bench.folder / "predictions.parquet", bench.folder / "written.parquet"
+    source, made, written = (
+        batch / "rows" / "part-0.parquet",
+        bench.folder / "predictions.parquet",
+        bench.folder / "written.parquet",
+    )
     (result(root) / "predictions" / "part-0.parquet").replace(made)
     chosen = pq.read_table(made, columns=["will_churn"])["will_churn"].to_numpy()
     times = bench.in_turn(
@@ -100,7 +112,9 @@ def fitted_bundle(bench: Bench, rows: int = 100_000) -> Path:
 
 def ingested_batch(bench: Bench, rows: int, bundle: Path) -> Path:
     """A batch of so many rows, ingested for that bundle."""
-    root = bench.step(f"ingest-batch-{rows}", "ingest", landed=bench.sample(rows) / "score" / "2025-09", bundle=bundle.parent)
+    root = bench.step(
+        f"ingest-batch-{rows}", "ingest", landed=bench.sample(rows) / "score" / "2025-09", bundle=bundle.parent
+    )
     if not result(root).exists():
         bench.run_step(root, "ingest")
     return result(root)

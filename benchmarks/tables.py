@@ -1,6 +1,6 @@
 """The tables that benchmarks run on, as canonical rows: the files of `shared/data` and the generator's sample.
 
-Belongs here: reading them whole and without quarantine, which benchmarks can afford. Landed data is read by `churn_model/reading/ingest.py`.
+Belongs here: reading them whole and without quarantine, which benchmarks can afford. Landed data is read by `churn_model/ingest/canonical_rows.py`.
 """
 
 import hashlib
@@ -12,13 +12,18 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from churn_assets.sample.generator import Generator
-from churn_model.dataset import Dataset
 from churn_model.errors import InputError
-from resources.specs import load_spec
+from churn_model.spec.dataset import Dataset
+from resources.specs.loader import load_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
-FILES = {"larose": "larose_churn.csv", "telco": "telco_churn.csv", "leads": "leads.csv", "synthetic": "synthetic_churn.csv"}
+FILES = {
+    "larose": "larose_churn.csv",
+    "telco": "telco_churn.csv",
+    "leads": "leads.csv",
+    "synthetic": "synthetic_churn.csv",
+}
 
 
 def spec_of(name: str) -> Dataset:
@@ -30,7 +35,9 @@ def shared_rows(name: str, dataset: Dataset) -> pa.Table:
     """Canonical rows of a file of shared/data. Raises InputError where the folder is not there."""
     path = SHARED / FILES[name]
     if not path.exists():
-        raise InputError(f"expected {path.name} in the folder shared/data beside the project; found none; run the other tables")
+        raise InputError(
+            f"expected {path.name} in the folder shared/data beside the project; found none; run the other tables"
+        )
     text = pyarrow.csv.ConvertOptions(strings_can_be_null=True, null_values=["", " "])
     return canonical(pyarrow.csv.read_csv(path, convert_options=text), dataset)
 

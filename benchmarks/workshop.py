@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import xgboost as xgb
 
-from churn_model.dataset import FloatArray
-from churn_model.schema import RESERVED, is_category
+from churn_model.features.schema import RESERVED, is_category
+from churn_model.spec.dataset import FloatArray
 
 PARAMETERS = {
     "objective": "binary:logistic",

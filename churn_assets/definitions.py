@@ -4,24 +4,27 @@ from pathlib import Path
 
 import dagster as dg
 
-from churn_assets.assets.champion import champion_model
-from churn_assets.assets.comparison import model_comparison
-from churn_assets.assets.evaluation import evaluation_report
-from churn_assets.assets.exploration import exploration_report
-from churn_assets.assets.lists import retention_list
-from churn_assets.assets.model import tuned_model
-from churn_assets.assets.predictions import batch_predictions
-from churn_assets.assets.splits import preprocessed_splits
-from churn_assets.assets.tables import raw_batch, raw_customers
-from churn_assets.progress import progress_logger
-from churn_model.dataset import Dataset
+from churn_assets.assets.batch_predictions import batch_predictions
+from churn_assets.assets.champion_model import champion_model
+from churn_assets.assets.evaluation_report import evaluation_report
+from churn_assets.assets.exploration_report import exploration_report
+from churn_assets.assets.model_comparison import model_comparison
+from churn_assets.assets.preprocessed_splits import preprocessed_splits
+from churn_assets.assets.raw_tables import raw_batch, raw_customers
+from churn_assets.assets.retention_list import retention_list
+from churn_assets.assets.tuned_model import tuned_model
+from churn_assets.console.progress import progress_logger
 from churn_model.errors import SpecError
-from jobs.look import compare_job, explore_job
-from jobs.retrain import retrain_job, retrain_schedule, rollback_job
+from churn_model.spec.dataset import Dataset
+from jobs.compare import compare_job
+from jobs.explore import explore_job
+from jobs.retrain import retrain_job
+from jobs.rollback import rollback_job
+from jobs.schedules import retrain_schedule
 from jobs.score import score_job
-from jobs.triggers import new_batches_sensor
+from jobs.sensors import new_batches_sensor
 from resources.settings import Settings, read_settings
-from resources.specs import Specs, load_specs
+from resources.specs.loader import Specs, load_specs
 from resources.wiring import wire
 
 FACTORIES = (
@@ -44,7 +47,9 @@ def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
     parts += [_of_bad_spec(name, error) for name, error in specs.bad.items()]
     resources = dict(vars(wire(settings)))
     loggers = {"console": dg.colored_console_logger, "progress": progress_logger}
-    return dg.Definitions.merge(*parts, dg.Definitions(resources=resources, loggers=loggers, executor=dg.in_process_executor))
+    return dg.Definitions.merge(
+        *parts, dg.Definitions(resources=resources, loggers=loggers, executor=dg.in_process_executor)
+    )
 
 
 def _of_dataset(dataset: Dataset) -> dg.Definitions:
@@ -64,7 +69,9 @@ def _of_bad_spec(name: str, error: SpecError) -> dg.Definitions:
         key=key,
         group_name="specs_to_mend",
         description=f"This dataset's file cannot be used, so it has no graph:\n\n```\n{error}\n```",
-        check_specs=[dg.AssetCheckSpec("spec_is_valid", asset=key, blocking=True, description="The spec has no problem.")],
+        check_specs=[
+            dg.AssetCheckSpec("spec_is_valid", asset=key, blocking=True, description="The spec has no problem.")
+        ],
     )
     def spec() -> dg.MaterializeResult:
         result = dg.AssetCheckResult(check_name="spec_is_valid", passed=False, description=str(error))

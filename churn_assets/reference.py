@@ -18,13 +18,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from churn_assets import cli
-from churn_assets.assets import lists
-from churn_model import expression_parser, expressions, scoring
-from churn_model.dataset import Contact, Costs, Dataset
-from churn_model.steps import compare, evaluate, ingest, layout, preprocess, score, train
-from churn_model.targeting import WHY_NOT
-from resources import landing, pointers, ports, settings
+from churn_assets.assets import retention_list as lists
+from churn_assets.cli import app as cli
+from churn_model import scoring
+from churn_model.decisions.retention_list import WHY_NOT
+from churn_model.spec import expression_parser, expressions
+from churn_model.spec.dataset import Contact, Costs, Dataset
+from churn_model.steps import compare, evaluate, ingest, preprocess, score, train
+from churn_model.steps import contract as layout
+from resources import settings
+from resources.catalog import landing, pointers
+from resources.ports import lake as lake_port
 
 PAGE = settings.PROJECT / "docs" / "reference.md"
 _WIDTH = 140
@@ -36,7 +40,11 @@ _DEFAULTS = {
     "CHURN_STEP_PYTHON": "the interpreter that runs `churn`",
     "CHURN_THREADS": "2; 1 on a machine with one core",
 }
-_ARGUMENTS = {"dataset": "the name of a spec", "batch": "the name of a landed batch", "port": "where on this machine the UI listens"}
+_ARGUMENTS = {
+    "dataset": "the name of a spec",
+    "batch": "the name of a landed batch",
+    "port": "where on this machine the UI listens",
+}
 _PREDICTIONS = {
     "id": "The customer's id, exactly as landed.",
     "as_of": "The snapshot's date, where the spec names one.",
@@ -90,7 +98,9 @@ def _spec() -> Iterator[str]:
         "unit: s, m, h or d. For editors: [dataset.schema.json](dataset.schema.json)."
     )
     yield ""
-    yield from _table(("key", "default", "meaning"), (_key(field) for field in _fields(Dataset) if field.name != "name"))
+    yield from _table(
+        ("key", "default", "meaning"), (_key(field) for field in _fields(Dataset) if field.name != "name")
+    )
     for field in _fields(Dataset):
         kind = typing.get_type_hints(Dataset)[field.name]
         if dataclasses.is_dataclass(kind):
@@ -135,7 +145,13 @@ def _default(field: dataclasses.Field[Any]) -> str:
     value = field.default
     if value is None or value == ():
         return "none"
-    shown = f"[{', '.join(value)}]" if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    shown = (
+        f"[{', '.join(value)}]"
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )
     return f"`{shown.lower() if isinstance(value, bool) else shown}`"
 
 
@@ -143,12 +159,14 @@ def _expressions() -> Iterator[str]:
     yield "## Expressions"
     yield ""
     yield from _wrapped(
-        "What `derived` may say. " + _plain(inspect.getdoc(expressions) or "").replace(" The grammar is in `expression_parser.py`.", "")
+        "What `derived` may say. "
+        + _plain(inspect.getdoc(expressions) or "").replace(" The grammar is in `expression_parser.py`.", "")
     )
     yield ""
     yield from _blocks(expression_parser)
     functions = (
-        (f"`{name}`", str(least) if least == most else f"{least} or more") for name, (least, most) in expression_parser.FUNCTIONS.items()
+        (f"`{name}`", str(least) if least == most else f"{least} or more")
+        for name, (least, most) in expression_parser.FUNCTIONS.items()
     )
     yield from _table(("function", "arguments"), functions)
 
@@ -191,7 +209,10 @@ def _environment() -> Iterator[str]:
     yield "## Environment"
     yield ""
     told = re.findall(r"(\w+): \w+  # (CHURN_\w+): (.+)", inspect.getsource(settings.Settings))
-    rows = ((f"`{name}`", _DEFAULTS[name], _sentence(f"{field} {text}" if text.startswith("of ") else text)) for field, name, text in told)
+    rows = (
+        (f"`{name}`", _DEFAULTS[name], _sentence(f"{field} {text}" if text.startswith("of ") else text))
+        for field, name, text in told
+    )
     yield from _table(("variable", "default", "meaning"), rows)
 
 
@@ -204,17 +225,25 @@ def _lake() -> Iterator[str]:
     yield from _wrapped("A folder, `lake` in `CHURN_HOME`. What users drop:")
     yield ""
     yield from _blocks(landing)
-    yield from _wrapped(f"Files end with {', '.join(landing.ENDINGS)}. A name that begins with `.` or `_` is passed over.")
+    yield from _wrapped(
+        f"Files end with {', '.join(landing.ENDINGS)}. A name that begins with `.` or `_` is passed over."
+    )
     yield ""
     yield from _wrapped("What is published is never changed. Pointers say which version is shown:")
     yield ""
     yield from _blocks(pointers)
-    yield from _wrapped("Versions lie below `<dataset>/<asset>/<version>/`, those of a batch below `<dataset>/<asset>/<batch>/<version>/`:")
+    yield from _wrapped(
+        "Versions lie below `<dataset>/<asset>/<version>/`, those of a batch below `<dataset>/<asset>/<batch>/<version>/`:"
+    )
     yield ""
-    yield from _table(("step", "files"), [*((f"`{_name(step)}`", _result(step)) for step in _STEPS), ("list", _lists())])
-    yield from _wrapped("Each version holds `report.json` and `_manifest.json`. " + _plain(inspect.getdoc(ports.Manifest) or ""))
+    yield from _table(
+        ("step", "files"), [*((f"`{_name(step)}`", _result(step)) for step in _STEPS), ("list", _lists())]
+    )
+    yield from _wrapped(
+        "Each version holds `report.json` and `_manifest.json`. " + _plain(inspect.getdoc(lake_port.Manifest) or "")
+    )
     yield ""
-    yield from _fields_in_code(ports.Manifest)
+    yield from _fields_in_code(lake_port.Manifest)
 
 
 def _name(module: types.ModuleType) -> str:
@@ -255,10 +284,15 @@ def _reports() -> Iterator[str]:
 def _predictions() -> Iterator[str]:
     yield "## Predictions"
     yield ""
-    yield from _wrapped("`batch_predictions`, one row for each row of the batch, in the order of the customers' hashes:")
+    yield from _wrapped(
+        "`batch_predictions`, one row for each row of the batch, in the order of the customers' hashes:"
+    )
     yield ""
     schema = scoring.prediction_schema(pa.schema([pa.field("_as_of", pa.date32())]))
-    yield from _table(("column", "type", "meaning"), ((f"`{field.name}`", str(field.type), _prediction(field.name)) for field in schema))
+    yield from _table(
+        ("column", "type", "meaning"),
+        ((f"`{field.name}`", str(field.type), _prediction(field.name)) for field in schema),
+    )
     yield from _wrapped("`retention_list` (the assignments) holds the same rows and columns, and:")
     yield ""
     yield from _table(("column", "meaning"), ((f"`{name}`", meaning) for name, meaning in _ASSIGNMENTS.items()))
@@ -286,7 +320,10 @@ def _fields_in_code(kind: Any) -> Iterator[str]:
     comments: Mapping[str, str] = dict(re.findall(r"^    (\w+): .*?# (.+)$", inspect.getsource(kind), re.MULTILINE))
     yield from _table(
         ("key", "holds"),
-        ((f"`{field.name}`", _sentence(comments.get(field.name, f"the {field.name}"))) for field in dataclasses.fields(kind)),
+        (
+            (f"`{field.name}`", _sentence(comments.get(field.name, f"the {field.name}")))
+            for field in dataclasses.fields(kind)
+        ),
     )
 
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from churn_model.bundle import Bundle
-from churn_model.cutoff import BoolArray, bayes_cutoff, cells_of, contacted, expected_saving
+from churn_model.decisions.costs import BoolArray, bayes_cutoff, contacted, expected_saving, outcome_costs
 from churn_model.errors import InputError, problem
-from churn_model.explanation import REASONS, reasons
-from churn_model.models import Model
-from churn_model.preprocessing import Encoded, encode
-from churn_model.schema import Rows, as_numbers, column_named
+from churn_model.features.encoding import Encoded, encode
+from churn_model.features.schema import Rows, as_numbers, column_named
+from churn_model.models.bundle import Bundle
+from churn_model.models.families import Model
+from churn_model.models.reasons import REASONS, reasons
 
 BLOCK = 131_072
 """Rows encoded at once, the size of a row group."""
@@ -69,7 +69,7 @@ def _blocks(batch: Rows) -> Iterator[pa.RecordBatch]:
 def _scored(block: pa.RecordBatch, bundle: Bundle, model: Model, schema: pa.Schema) -> pa.RecordBatch:
     encoded = encode(block, bundle.schema, model.family, threads=model.threads)
     p = bundle.calibration.apply(model.probabilities(encoded))
-    cells = cells_of(bundle.costs, _worth(block, bundle))
+    cells = outcome_costs(bundle.costs, _worth(block, bundle))
     chosen = contacted(p, bayes_cutoff(cells))
     words, sizes = _reasons(block, encoded, chosen, bundle, model)
     columns = {
@@ -92,7 +92,9 @@ def _worth(block: pa.RecordBatch, bundle: Bundle) -> Any:
     return None if column is None or name is None else as_numbers(column, name)
 
 
-def _reasons(block: pa.RecordBatch, encoded: Encoded, chosen: BoolArray, bundle: Bundle, model: Model) -> tuple[list[Any], list[Any]]:
+def _reasons(
+    block: pa.RecordBatch, encoded: Encoded, chosen: BoolArray, bundle: Bundle, model: Model
+) -> tuple[list[Any], list[Any]]:
     """Words and sizes of the reasons of the chosen rows, null for the others."""
     rows = np.flatnonzero(chosen)
     if not len(rows):

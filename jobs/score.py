@@ -4,19 +4,14 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from churn_model.dataset import Dataset
-from jobs.told import IN_PLAIN_LINES
+from churn_model.spec.dataset import Dataset
+from jobs.run_config import IN_PLAIN_LINES
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 SCORE_ASSETS = ("raw_batch", "batch_predictions", "retention_list")
-
-
-def batches_of(dataset: Dataset) -> dg.DynamicPartitionsDefinition:
-    """The landed batches as partitions."""
-    return dg.DynamicPartitionsDefinition(name=f"{dataset.name}_batches")
 
 
 def score_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":

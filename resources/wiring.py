@@ -6,7 +6,10 @@ from resources.local.lake import LocalLake
 from resources.local.registry import LocalRegistry
 from resources.local.runner import LocalRunner
 from resources.local.tables import LocalTables
-from resources.ports import Lake, Registry, Runner, Tables
+from resources.ports.lake import Lake
+from resources.ports.registry import Registry
+from resources.ports.runner import Runner
+from resources.ports.tables import Tables
 from resources.settings import Settings
 
 
@@ -23,7 +26,9 @@ class Ports:
 def wire(settings: Settings) -> Ports:
     """The adapters for these settings."""
     lake = LocalLake(root=str(settings.lake))
-    runner = LocalRunner(lake=lake, runs=str(settings.home / "runs"), python=str(settings.step_python), threads=settings.threads)
+    runner = LocalRunner(
+        lake=lake, runs=str(settings.home / "runs"), python=str(settings.step_python), threads=settings.threads
+    )
     return Ports(
         lake=lake,
         tables=LocalTables(lake=lake, database=str(settings.home / "tables.duckdb")),

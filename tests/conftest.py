@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from churn_model.dataset import Dataset, Label
+from churn_model.spec.dataset import Dataset, Label
 from resources.local.lake import LocalLake
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"

@@ -50,7 +50,10 @@ def write_sample(
     )
     made = generator or Generator()
     files = _write(
-        made.training(rows), SampleFile(landing / "train" / f"customers.{form}", "train", rows), truth / "train.parquet", rows_per_file
+        made.training(rows),
+        SampleFile(landing / "train" / f"customers.{form}", "train", rows),
+        truth / "train.parquet",
+        rows_per_file,
     )
     for number in range(1, batches + 1):
         name = batch_name(number)
@@ -73,7 +76,10 @@ def _write(pieces: Iterator[Piece], whole: SampleFile, truth: Path, rows_per_fil
     """`whole` as numbered files, and its truth as one."""
     path = whole.path
     sizes = [min(rows_per_file, whole.rows - start) for start in range(0, whole.rows, rows_per_file)]
-    files = [SampleFile(path.with_stem(f"{path.stem}-{n:03d}"), whole.kind, size, whole.batch) for n, size in enumerate(sizes, 1)]
+    files = [
+        SampleFile(path.with_stem(f"{path.stem}-{n:03d}"), whole.kind, size, whole.batch)
+        for n, size in enumerate(sizes, 1)
+    ]
     with _Writer(truth) as known:
         tables = _told(pieces, known)
         rest = pa.table({})
@@ -111,7 +117,9 @@ class _Writer:
             self._out = self._open.enter_context(self._opened(table.schema))
         self._out.write_table(table)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._open.close()
 
     def _opened(self, schema: pa.Schema) -> "pyarrow.csv.CSVWriter | pyarrow.parquet.ParquetWriter":

@@ -30,7 +30,7 @@ from churn_assets.sample.population import (
     snapshots,
 )
 from churn_assets.sample.truth import Truth, truth
-from churn_model.dataset import FloatArray
+from churn_model.spec.dataset import FloatArray
 
 FIRST = date(2025, 3, 1)  # from here to the last snapshot of training, months are at least the horizon apart
 HORIZON = timedelta(days=30)
@@ -76,7 +76,11 @@ class Generator:
         for piece in self._pieces(rows, range(month, month + 1)):
             unknown = pa.nulls(piece.landed.num_rows, pa.float64())
             leak = piece.landed.schema.get_field_index("retention_call_minutes")
-            yield piece if leak < 0 else dataclasses.replace(piece, landed=piece.landed.set_column(leak, "retention_call_minutes", unknown))
+            yield (
+                piece
+                if leak < 0
+                else dataclasses.replace(piece, landed=piece.landed.set_column(leak, "retention_call_minutes", unknown))
+            )
 
     def _pieces(self, rows: int, months: range) -> Iterator[Piece]:
         require((rows >= 1, "rows: at least 1", rows))
@@ -122,7 +126,9 @@ def _block(seed: int, block: int, months: range, switches: Switches, contacted: 
     columns = as_landed({name: values[shown] for name, values in rows.columns.items()})
     if switches.leak:
         columns["retention_call_minutes"] = pa.array(_leak(rows, left, switches.leak)[shown])
-    return Piece(pa.table(keys | columns), _truth_table(keys, rows, known, shown), _outcomes(keys, rows, probability, shown))
+    return Piece(
+        pa.table(keys | columns), _truth_table(keys, rows, known, shown), _outcomes(keys, rows, probability, shown)
+    )
 
 
 def _truth_table(keys: Mapping[str, pa.Array], rows: Snapshots, known: Truth, shown: BoolArray) -> pa.Table:

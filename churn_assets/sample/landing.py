@@ -7,7 +7,7 @@ from pathlib import Path
 
 from churn_assets.sample.files import write_sample
 from churn_assets.sample.generator import Generator
-from resources.ports import Lake
+from resources.ports.lake import Lake
 
 DATASET = "sample"
 

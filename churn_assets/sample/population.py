@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn_model.dataset import FloatArray
 from churn_model.errors import ChurnError, listed, problem
+from churn_model.spec.dataset import FloatArray
 
 IntArray = np.ndarray[Any, np.dtype[np.int64]]
 BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
@@ -75,7 +75,11 @@ LANDED = (
 
 def require(*rules: tuple[bool, str, object]) -> None:
     """Raise ChurnError with every broken rule: (holds, what was expected, what was found)."""
-    broken = [problem(expected=expected, found=str(found)[:40], todo="change it") for holds, expected, found in rules if not holds]
+    broken = [
+        problem(expected=expected, found=str(found)[:40], todo="change it")
+        for holds, expected, found in rules
+        if not holds
+    ]
     if broken:
         raise ChurnError(listed(broken))
 
@@ -102,7 +106,11 @@ class Switches:
     def __post_init__(self) -> None:
         months = TRAINING_MONTHS + BATCHES
         require(
-            (self.drift_column is None or self.drift_column in NUMBERS, f"drift_column: one of {', '.join(NUMBERS)}", self.drift_column),
+            (
+                self.drift_column is None or self.drift_column in NUMBERS,
+                f"drift_column: one of {', '.join(NUMBERS)}",
+                self.drift_column,
+            ),
             (self.drift_sd == 0 or self.drift_column is not None, "a drift_column beside drift_sd", self.drift_column),
             (self.odds > 0, "odds: a factor above 0", self.odds),
             (0 <= self.leak <= 1, "leak: a share from 0 to 1", self.leak),
@@ -147,7 +155,9 @@ def snapshots(seed: int, block: int, months: int, switches: Switches) -> Snapsho
 
     columns = dict.fromkeys(LANDED, np.empty(0)) | {name: own[name] for name in LEVELS}
     columns["tenure_months"] = landed("tenure_months", own["tenure"] + when - entry[who])
-    columns["voice_mail_messages"] = landed("voice_mail_messages", own["voice_mail_plan"] * np.floor(8 + 40 * now["messages"]))
+    columns["voice_mail_messages"] = landed(
+        "voice_mail_messages", own["voice_mail_plan"] * np.floor(8 + 40 * now["messages"])
+    )
     for part, mean, sd, tariff in (
         ("day", 180, 45, 0.17),
         ("evening", 200, 55, 0.11),
@@ -157,12 +167,18 @@ def snapshots(seed: int, block: int, months: int, switches: Switches) -> Snapsho
         minutes = landed(f"{part}_minutes", mean + sd * (0.6 * own["usage"] + 0.8 * now[part]))
         columns[f"{part}_minutes"] = minutes
         columns[f"{part}_charge"] = landed(f"{part}_charge", minutes * tariff * own["discount"])
-    columns["international_calls"] = landed("international_calls", counts(INTERNATIONAL_CALLS, now["international_calls"]))
+    columns["international_calls"] = landed(
+        "international_calls", counts(INTERNATIONAL_CALLS, now["international_calls"])
+    )
     columns["service_calls"] = landed("service_calls", counts(SERVICE_CALLS, now["service_calls"]))
     answered = now["answered"] >= 0.35
-    columns["satisfaction"] = np.where(answered, landed("satisfaction", np.rint(3.4 + 0.7 * own["mood"] + 0.8 * now["mood"])), np.nan)
+    columns["satisfaction"] = np.where(
+        answered, landed("satisfaction", np.rint(3.4 + 0.7 * own["mood"] + 0.8 * now["mood"])), np.nan
+    )
     columns["handset_age_months"] = landed("handset_age_months", own["handset"] + when)
-    columns["annual_value"] = landed("annual_value", 380 + 250 * (0.5 * own["usage"] + own["worth"] + 0.4 * own["worth"] ** 2))
+    columns["annual_value"] = landed(
+        "annual_value", 380 + 250 * (0.5 * own["usage"] + own["worth"] + 0.4 * own["worth"] ** 2)
+    )
     return Snapshots(block * BLOCK + who, when, columns, now["latent"], now["outcome"], now["leak"])
 
 
@@ -197,7 +213,20 @@ def _stream(seed: int, block: int, stream: int) -> np.random.Generator:
 
 def _customers(draw: np.random.Generator) -> tuple[dict[str, FloatArray], IntArray]:
     """What does not change from month to month, and the month in which each customer appears. The order of draws is part of the sample."""
-    names = ("entry", "region", "contract", "payment", "unpaid", "plan", "mail", "opt_out", "discount", "tenure", "age", "no_age")
+    names = (
+        "entry",
+        "region",
+        "contract",
+        "payment",
+        "unpaid",
+        "plan",
+        "mail",
+        "opt_out",
+        "discount",
+        "tenure",
+        "age",
+        "no_age",
+    )
     uniform = dict(zip(names, draw.random((len(names), BLOCK)), strict=True))
     usage, worth, mood = draw.standard_normal((3, BLOCK))
     joining = 1 + JOIN * np.arange(TRAINING_MONTHS + BATCHES)
@@ -205,7 +234,9 @@ def _customers(draw: np.random.Generator) -> tuple[dict[str, FloatArray], IntArr
     fixed = {
         "region": np.floor(uniform["region"] * len(REGIONS)),
         "contract": counts(np.array([0.55, 0.80]), uniform["contract"]),
-        "payment_method": np.where(uniform["unpaid"] < 0.02, -1.0, counts(np.array([0.3, 0.55, 0.82]), uniform["payment"])),
+        "payment_method": np.where(
+            uniform["unpaid"] < 0.02, -1.0, counts(np.array([0.3, 0.55, 0.82]), uniform["payment"])
+        ),
         "international_plan": (uniform["plan"] < 0.15).astype(np.float64),
         "voice_mail_plan": (uniform["mail"] < 0.28).astype(np.float64),
         "do_not_call": (uniform["opt_out"] < 0.07).astype(np.float64),

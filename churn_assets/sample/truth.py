@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from churn_assets.sample.population import BoolArray, Snapshots, Switches
-from churn_model.dataset import FloatArray
+from churn_model.spec.dataset import FloatArray
 
 LEVEL = -2.27
 LATENT_SD = 0.65

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from churn_model.bundle import Bundle, read_bundle
-from churn_model.dataset import Costs, Dataset
 from churn_model.errors import InputError
-from churn_model.judging.comparison import agreement, auc_difference, compare
-from churn_model.judging.evaluation import Evaluation, Scores, evaluate, plain
-from churn_model.judging.scores import scores_of, unseen_by
-from churn_model.steps.layout import Layout, Report, run_step
+from churn_model.evaluation.comparison import agreement, auc_difference, compare
+from churn_model.evaluation.metrics import Evaluation, Scores, evaluate, plain
+from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
+from churn_model.models.bundle import Bundle, read_bundle
+from churn_model.spec.dataset import Costs, Dataset
+from churn_model.steps.contract import Layout, Report, run_step
 
 
 def step(layout: Layout) -> Report:
@@ -25,7 +25,7 @@ def step(layout: Layout) -> Report:
     test = pq.read_table(layout.required("splits") / "test.parquet")
     bundles = [_bundle(layout.required(name), threads) for name in ("first", "second")]
     first, second = (_scores(test, bundle, dataset) for bundle in bundles)
-    unseen = unseen_by(test, bundles[0], dataset.split) & unseen_by(test, bundles[1], dataset.split)
+    unseen = rows_unseen_by(test, bundles[0], dataset.split) & rows_unseen_by(test, bundles[1], dataset.split)
     comparison = compare(second, first, dataset.costs, unseen=unseen)
     versions = {"first_version": bundles[0].version, "second_version": bundles[1].version}
     judged = _judged(first.keep(unseen), second.keep(unseen), dataset.costs) if comparison.rows else {}
@@ -52,7 +52,7 @@ def _bundle(folder: Path, threads: int) -> Bundle:
 
 def _scores(test: pa.Table, bundle: Bundle, dataset: Dataset) -> Scores:
     try:
-        return scores_of(test, bundle, dataset)
+        return score_rows(test, bundle, dataset)
     except InputError as error:
         raise InputError(f"model {bundle.version} cannot score today's test rows:\n{error}") from error
 

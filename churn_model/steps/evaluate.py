@@ -11,18 +11,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from churn_model.bundle import Bundle, read_bundle
-from churn_model.dataset import Dataset
 from churn_model.errors import InputError
-from churn_model.explanation import summarise
-from churn_model.judging.comparison import Comparison, compare
-from churn_model.judging.evaluation import Evaluation, Scores, evaluate, plain
-from churn_model.judging.promotion import Champion, Evidence, decide
-from churn_model.judging.scores import scores_of, unseen_by
-from churn_model.judging.segments import weak_segments
-from churn_model.leak import Leak
-from churn_model.preprocessing import encode
-from churn_model.steps.layout import REPORT, Layout, Report, run_step
+from churn_model.evaluation.comparison import Comparison, compare
+from churn_model.evaluation.metrics import Evaluation, Scores, evaluate, plain
+from churn_model.evaluation.promotion import Champion, Evidence, decide
+from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
+from churn_model.evaluation.segments import weak_segments
+from churn_model.features.encoding import encode
+from churn_model.models.bundle import Bundle, read_bundle
+from churn_model.models.reasons import summarise
+from churn_model.spec.dataset import Dataset
+from churn_model.steps.contract import REPORT, Layout, Report, run_step
+from churn_model.training.leaks import Leak
 
 _SUMMARY_ROWS = 2000
 
@@ -43,7 +43,7 @@ def step(layout: Layout) -> Report:
     dataset, threads = layout.dataset, int(layout.request["threads"])
     test = pq.read_table(layout.required("splits") / "test.parquet")
     candidate = read_bundle(layout.required("candidate") / "model.tar.gz", threads=threads)
-    scores = scores_of(test, candidate, dataset)
+    scores = score_rows(test, candidate, dataset)
     evaluation = evaluate(scores, dataset.costs)
     champion = _champion(layout.input("champion"), test, scores, dataset, threads)
     decisions = _decisions(layout, dataset, evaluation, champion)
@@ -75,10 +75,10 @@ def _champion(folder: Path | None, test: pa.Table, candidate: Scores, dataset: D
         return None
     bundle = read_bundle(folder / "model.tar.gz", threads=threads)
     try:
-        scores = scores_of(test, bundle, dataset)
+        scores = score_rows(test, bundle, dataset)
     except InputError as error:
         return _Judged(bundle.version, problem=str(error))
-    comparison = compare(candidate, scores, dataset.costs, unseen=unseen_by(test, bundle, dataset.split))
+    comparison = compare(candidate, scores, dataset.costs, unseen=rows_unseen_by(test, bundle, dataset.split))
     return _Judged(bundle.version, scores, comparison, same_costs=bundle.costs == dataset.costs)
 
 
@@ -86,7 +86,9 @@ def _decisions(layout: Layout, dataset: Dataset, evaluation: Evaluation, champio
     """What the gate says while the champion is young, and once it is older than `gate.max_age`: the clock is not here."""
     preprocessed = layout.said(layout.required("splits") / REPORT)
     trained = layout.said(layout.required("candidate") / REPORT)
-    suspects = tuple(Leak(**{**leak, "evidence": leak["evidence"] or np.nan}) for leak in preprocessed["detail"]["suspects"])
+    suspects = tuple(
+        Leak(**{**leak, "evidence": leak["evidence"] or np.nan}) for leak in preprocessed["detail"]["suspects"]
+    )
     decisions = {}
     for name, is_old in (("decision", False), ("decision_when_old", True)):
         known = None
@@ -136,7 +138,10 @@ def _metrics(evaluation: Evaluation, champion: _Judged | None) -> dict[str, floa
         "calls_per_leaver": contacts.calls_per_leaver,
     }
     if champion and champion.comparison:
-        metrics |= {"champion_log_loss": champion.comparison.log_loss.champion, "champion_cost": champion.comparison.cost.champion}
+        metrics |= {
+            "champion_log_loss": champion.comparison.log_loss.champion,
+            "champion_cost": champion.comparison.cost.champion,
+        }
     return {name: plain(float(value)) for name, value in metrics.items()}
 
 

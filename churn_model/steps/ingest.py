@@ -6,9 +6,9 @@ Result: `rows/part-0.parquet`, `quarantine/part-0.parquet`.
 
 import pyarrow.parquet as pq
 
-from churn_model.bundle import read_bundle
-from churn_model.reading.ingest import REPEATS, Ingested, LandedFile, ingest
-from churn_model.steps.layout import Check, Layout, Report, run_step
+from churn_model.ingest.canonical_rows import REPEATS, Ingested, LandedFile, ingest
+from churn_model.models.bundle import read_bundle
+from churn_model.steps.contract import Check, Layout, Report, run_step
 
 _MOST_QUARANTINED = 0.1  # of all records: above it something is wrong with the file, not with some records
 _MEND = "look at the quarantine table, mend the file or the spec, and land it again under the same name"
@@ -33,7 +33,12 @@ def step(layout: Layout) -> Report:
         counts["positives"] = made.positives
         checks.append(_classes(made.positives, made.rows))
     columns = {field.name: str(field.type) for field in pq.read_schema(layout.result / "rows" / "part-0.parquet")}
-    detail = {"kinds": made.kinds, "columns": columns, "ignored_columns": list(made.ignored_columns), "reasons": made.reasons}
+    detail = {
+        "kinds": made.kinds,
+        "columns": columns,
+        "ignored_columns": list(made.ignored_columns),
+        "reasons": made.reasons,
+    }
     return Report(counts=counts, checks=checks, detail=detail)
 
 
@@ -52,7 +57,10 @@ def _contract(made: Ingested) -> Check:
     examples = {reason: f", such as {made.examples[reason]}" for reason in shown if reason in made.examples}
     counts = {reason: f"{made.reasons[reason]:,} record{'s' * (made.reasons[reason] > 1)}" for reason in shown}
     worst = ", ".join(f"{reason} ({counts[reason]}{examples.get(reason, '')})" for reason in shown)
-    todos = [*([_REPEATED] if set(shown) & set(REPEATS) else []), *([_MEND] if set(shown) - set(REPEATS) or not shown else [])]
+    todos = [
+        *([_REPEATED] if set(shown) & set(REPEATS) else []),
+        *([_MEND] if set(shown) - set(REPEATS) or not shown else []),
+    ]
     return Check(
         "landed_data_keeps_the_contract",
         made.rows > 0 and made.quarantined <= _MOST_QUARANTINED * made.records,

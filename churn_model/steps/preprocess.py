@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from churn_model.ahead import ahead
-from churn_model.dataset import Dataset
 from churn_model.errors import Unmet
-from churn_model.leak import Leak
-from churn_model.leaks import MOST_ROWS_AT_ALL, certain_leaks, suspected_leaks
-from churn_model.named_columns import require_described
-from churn_model.splitting import NAMES, SplitCheck, rule_of
-from churn_model.steps.layout import Check, Layout, Report, run_step
+from churn_model.features.named_columns import require_described
+from churn_model.prefetch import prefetch
+from churn_model.spec.dataset import Dataset
+from churn_model.steps.contract import Check, Layout, Report, run_step
+from churn_model.training.leak_detection import MOST_ROWS_AT_ALL, certain_leaks, suspected_leaks
+from churn_model.training.leaks import Leak
+from churn_model.training.splits import NAMES, SplitCheck, make_split_rule
 
 _BLOCK = 131_072
 
@@ -32,7 +32,11 @@ def step(layout: Layout) -> Report:
     checked = _split(source, dataset, layout.result)
     train = _first_rows(layout.result / "train.parquet", MOST_ROWS_AT_ALL)
     certain = certain_leaks(train, dataset) if not checked.problems else ()
-    suspects = suspected_leaks(train, dataset, threads=int(layout.request["threads"])) if not checked.problems and not certain else ()
+    suspects = (
+        suspected_leaks(train, dataset, threads=int(layout.request["threads"]))
+        if not checked.problems and not certain
+        else ()
+    )
     counts = {**dict(zip(NAMES, checked.sizes.tolist(), strict=True)), "unused": checked.unused}
     return Report(
         counts=counts,
@@ -47,21 +51,26 @@ def step(layout: Layout) -> Report:
 
 def _split(file: pq.ParquetFile, dataset: Dataset, result: Path) -> SplitCheck:
     """Write each row to its split, and check what must hold of all of them."""
-    needed = [name for name in file.schema_arrow.names if name == "_as_of" or name.lower() == (dataset.split.column or "").lower()]
-    rule = rule_of(file.iter_batches(batch_size=_BLOCK, columns=needed), dataset)
+    needed = [
+        name
+        for name in file.schema_arrow.names
+        if name == "_as_of" or name.lower() == (dataset.split.column or "").lower()
+    ]
+    rule = make_split_rule(file.iter_batches(batch_size=_BLOCK, columns=needed), dataset)
     checked = SplitCheck()
     with ExitStack() as stack:
         writers = [
-            stack.enter_context(pq.ParquetWriter(result / f"{name}.parquet", file.schema_arrow, compression="zstd")) for name in NAMES
+            stack.enter_context(pq.ParquetWriter(result / f"{name}.parquet", file.schema_arrow, compression="zstd"))
+            for name in NAMES
         ]
 
         def parts() -> Iterator[list[pa.RecordBatch]]:
-            for batch in ahead(file.iter_batches(batch_size=_BLOCK)):
+            for batch in prefetch(file.iter_batches(batch_size=_BLOCK)):
                 assigned = rule(batch)
                 checked.add(batch, assigned)
                 yield [batch.filter(pa.array(assigned == number)) for number in range(len(NAMES))]
 
-        for found in ahead(parts(), 1):
+        for found in prefetch(parts(), 1):
             for writer, part in zip(writers, found, strict=True):
                 if part.num_rows:
                     writer.write_batch(part)
@@ -82,8 +91,10 @@ def _integrity(unmet: tuple[Unmet, ...], counts: dict[str, int]) -> Check:
     return Check(
         "no_customer_in_two_splits",
         not unmet,
-        expected=" and ".join(one.expected for one in unmet) or "train, validation and test with both classes each, and no customer in two",
-        found=" and ".join(one.found for one in unmet) or ", ".join(f"{count:,} {name}" for name, count in counts.items() if count),
+        expected=" and ".join(one.expected for one in unmet)
+        or "train, validation and test with both classes each, and no customer in two",
+        found=" and ".join(one.found for one in unmet)
+        or ", ".join(f"{count:,} {name}" for name, count in counts.items() if count),
         todo="; ".join(dict.fromkeys(one.todo for one in unmet)),
     )
 

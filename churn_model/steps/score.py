@@ -10,12 +10,12 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from churn_model.ahead import ahead
-from churn_model.bundle import Bundle, read_bundle
-from churn_model.explanation import REASONS
-from churn_model.preprocessing import unknown_levels
+from churn_model.features.encoding import unknown_levels
+from churn_model.models.bundle import Bundle, read_bundle
+from churn_model.models.reasons import REASONS
+from churn_model.prefetch import prefetch
 from churn_model.scoring import BLOCK, prediction_schema, score
-from churn_model.steps.layout import Check, Layout, Report, run_step
+from churn_model.steps.contract import Check, Layout, Report, run_step
 
 MOST_UNKNOWN = 0.05
 """The share of a batch's rows that may hold a category's value that training did not know; rare values are among them in any batch."""
@@ -25,7 +25,9 @@ def step(layout: Layout) -> Report:
     """Score the batch."""
     threads = int(layout.request["threads"])
     # Today's costs: the bundle holds those of its training, for whoever has the bundle alone.
-    bundle = replace(read_bundle(layout.required("bundle") / "model.tar.gz", threads=threads), costs=layout.dataset.costs)
+    bundle = replace(
+        read_bundle(layout.required("bundle") / "model.tar.gz", threads=threads), costs=layout.dataset.costs
+    )
     # Read ahead, pyarrow would keep the whole file in memory.
     source = pq.ParquetFile(layout.required("rows") / "rows" / "part-0.parquet", pre_buffer=False)
     folder = layout.result / "predictions"
@@ -33,9 +35,13 @@ def step(layout: Layout) -> Report:
     contacted, same_ids, probability, saving = 0, True, 0.0, 0.0
     unknown: Counter[str] = Counter()
     schema = prediction_schema(source.schema_arrow)
-    with pq.ParquetWriter(folder / "part-0.parquet", schema, compression="zstd", use_dictionary=_repeated(schema)) as writer:
+    with pq.ParquetWriter(
+        folder / "part-0.parquet", schema, compression="zstd", use_dictionary=_repeated(schema)
+    ) as writer:
         # One thread reads, one scores, this one writes.
-        for predictions, has_same_ids, of_block in ahead(_scored(ahead(source.iter_batches(batch_size=BLOCK), 1), bundle, threads), 1):
+        for predictions, has_same_ids, of_block in prefetch(
+            _scored(prefetch(source.iter_batches(batch_size=BLOCK), 1), bundle, threads), 1
+        ):
             writer.write_table(predictions)
             same_ids = same_ids and has_same_ids
             unknown += of_block
@@ -68,7 +74,9 @@ def step(layout: Layout) -> Report:
 
 def _levels_are_known(unknown: Mapping[str, int], rows: int) -> Check:
     strange = {name: count for name, count in unknown.items() if count > MOST_UNKNOWN * rows}
-    told = "; ".join(f"{name}: {count:,} of {rows:,} rows hold a value that training did not know" for name, count in strange.items())
+    told = "; ".join(
+        f"{name}: {count:,} of {rows:,} rows hold a value that training did not know" for name, count in strange.items()
+    )
     return Check(
         "categories_hold_known_values",
         not strange,
@@ -78,7 +86,9 @@ def _levels_are_known(unknown: Mapping[str, int], rows: int) -> Check:
     )
 
 
-def _scored(batches: Iterator[pa.RecordBatch], bundle: Bundle, threads: int) -> Iterator[tuple[pa.Table, bool, Counter[str]]]:
+def _scored(
+    batches: Iterator[pa.RecordBatch], bundle: Bundle, threads: int
+) -> Iterator[tuple[pa.Table, bool, Counter[str]]]:
     """The predictions of each batch, whether they have its ids in its order, and its values that training did not know."""
     for batch in batches:
         predictions = score(batch, bundle, threads=threads)

@@ -15,14 +15,14 @@ import sklearn
 import xgboost
 
 import churn_model
-from churn_model.bundle import make_bundle, write_bundle
-from churn_model.cutoff import cost_curve
-from churn_model.dataset import Dataset
-from churn_model.judging.evaluation import plain
-from churn_model.resampling import Resamples, customers_of
-from churn_model.search import Trial
-from churn_model.steps.layout import Layout, Report, run_step
-from churn_model.training import SAMPLE, SAMPLED_ABOVE, AllRows, Candidate, train
+from churn_model.decisions.costs import cost_curve
+from churn_model.evaluation.metrics import plain
+from churn_model.models.bundle import make_bundle, write_bundle
+from churn_model.spec.dataset import Dataset
+from churn_model.stats.bootstrap import Resamples, number_customers
+from churn_model.steps.contract import Layout, Report, run_step
+from churn_model.training.search import Trial
+from churn_model.training.train import SAMPLE, SAMPLED_ABOVE, AllRows, Candidate, train
 
 _BLOCK = 131_072
 
@@ -39,7 +39,9 @@ def step(layout: Layout) -> Report:
     all_rows = AllRows(lambda: _batches(files), layout.root) if share < 1 else None
     candidate = train(train_rows, validation_rows, dataset, threads=int(request["threads"]), all_rows=all_rows)
     about = _about(candidate, dataset, str(request["version"]))
-    bundle = make_bundle(candidate.model, candidate.schema, candidate.calibration, dataset, about=about, rows=train_rows)
+    bundle = make_bundle(
+        candidate.model, candidate.schema, candidate.calibration, dataset, about=about, rows=train_rows
+    )
     write_bundle(bundle, layout.result / "model.tar.gz", code=Path(churn_model.__file__).parent)
     best = candidate.leaderboard[0].metrics
     labels = files[1].read(["_label"])["_label"].to_numpy()
@@ -92,20 +94,30 @@ def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, An
         "hyperparameters": plain(candidate.hyperparameters),
         "searched_on": candidate.searched_on,
         "held_out": {name: plain(value) for name, value in candidate.leaderboard[0].metrics.items()},
-        "libraries": {"numpy": np.__version__.split(".")[0], "scikit-learn": sklearn.__version__, "xgboost": xgboost.__version__},
+        "libraries": {
+            "numpy": np.__version__.split(".")[0],
+            "scikit-learn": sklearn.__version__,
+            "xgboost": xgboost.__version__,
+        },
     }
 
 
 def _told(trial: Trial) -> dict[str, Any]:
     hyper = trial.hyperparameters
     values = {name: plain(value) for name, value in hyper.values.items()}
-    return {"number": trial.number, "family": hyper.family, "rounds": hyper.rounds, "values": values, **plain(dict(trial.metrics))}
+    return {
+        "number": trial.number,
+        "family": hyper.family,
+        "rounds": hyper.rounds,
+        "values": values,
+        **plain(dict(trial.metrics)),
+    }
 
 
 def _cutoffs(candidate: Candidate, dataset: Dataset) -> dict[str, Any]:
     """The cost curve and the cutoff that a search would choose, from rows that the model had not seen; never from test."""
     known = candidate.out_of_fold
-    curve, searched = cost_curve(known.y, known.p, known.cells(dataset), Resamples(customers_of(known.customers)))
+    curve, searched = cost_curve(known.y, known.p, known.cells(dataset), Resamples(number_customers(known.customers)))
     return {"cost_curve": plain(curve), "searched_cutoff": plain(searched)}
 
 

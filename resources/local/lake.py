@@ -15,9 +15,9 @@ import dagster as dg
 
 from churn_model.errors import listed
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
-from resources.local.turns import taking_turns
-from resources.ports import MANIFEST, Entry, Lake, Manifest
-from resources.processes import locked
+from resources.local.processes import locked
+from resources.local.run_locks import taking_turns
+from resources.ports.lake import MANIFEST, Entry, Lake, Manifest
 
 # Names that a put in progress carries; a listing does not show them, as a bucket shows no upload in progress.
 _PARTIAL = ".partial-"
@@ -52,9 +52,13 @@ class LocalLake(Lake):
         try:
             return self._path(key).open("rb")
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise NotInLake(f"expected {key} in the lake; found nothing at {self.uri(key)}; was it moved or deleted?") from error
+            raise NotInLake(
+                f"expected {key} in the lake; found nothing at {self.uri(key)}; was it moved or deleted?"
+            ) from error
         except OSError as error:
-            raise LakeError(f"expected to read {key}; found: {error.strerror}; see to the folder {self.root}") from error
+            raise LakeError(
+                f"expected to read {key}; found: {error.strerror}; see to the folder {self.root}"
+            ) from error
 
     def digest(self, key: str) -> str:
         found = hashlib.blake2b(digest_size=16)
@@ -69,7 +73,10 @@ class LocalLake(Lake):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, partial = tempfile.mkstemp(prefix=_PARTIAL, dir=path.parent)
             try:
-                with os.fdopen(handle, "wb") as target, io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as source:
+                with (
+                    os.fdopen(handle, "wb") as target,
+                    io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as source,
+                ):
                     shutil.copyfileobj(source, target)
                     target.flush()
                     os.fsync(target.fileno())
@@ -85,7 +92,9 @@ class LocalLake(Lake):
             path = self._path(prefix + name)
             size = path.stat().st_size if path.is_file() else None
             if size != file.size:
-                problems.append(f"{prefix}{name}: expected {file.size} bytes; found {'no file' if size is None else f'{size} bytes'}")
+                problems.append(
+                    f"{prefix}{name}: expected {file.size} bytes; found {'no file' if size is None else f'{size} bytes'}"
+                )
         if problems:
             raise PublishError(listed(problems) + "\nrun the job again: what is not whole is made anew")
         if not self._path(prefix + MANIFEST).exists():
@@ -144,9 +153,13 @@ def _walk(folder: Path, prefix: str, after: str) -> Iterator[tuple[str, Path]]:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise LakeError(f"expected to list {prefix or 'the lake'}; found: {error.strerror}; see to the folder's permissions") from error
+        raise LakeError(
+            f"expected to list {prefix or 'the lake'}; found: {error.strerror}; see to the folder's permissions"
+        ) from error
     # A folder sorts as its name with the slash that every key below it has there.
-    named = sorted(((f"{item.name}/" if item.is_dir() else item.name, item) for item in inside), key=lambda pair: pair[0].encode())
+    named = sorted(
+        ((f"{item.name}/" if item.is_dir() else item.name, item) for item in inside), key=lambda pair: pair[0].encode()
+    )
     for name, item in named:
         key = prefix + name
         if name.startswith(_PARTIAL) or (name.startswith(".") and name.endswith(".lock")):

@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from resources.errors import RegistryError
-from resources.ports import ModelRecord, Registry
-from resources.processes import locked
+from resources.local.processes import locked
+from resources.ports.registry import ModelRecord, Registry
 
 
 class LocalRegistry(Registry):

@@ -17,13 +17,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from churn_model.steps.layout import FAILED_ON_PURPOSE, REPORT
+from churn_model.steps.contract import FAILED_ON_PURPOSE, REPORT
+from resources.catalog.versions import restrict_dataset
 from resources.errors import StepFailed
 from resources.local.lake import LocalLake
-from resources.ports import Runner, StepReport, StepRequest
-from resources.processes import is_gone, named
+from resources.local.processes import is_gone, named
+from resources.ports.runner import Runner, StepReport, StepRequest
 from resources.settings import PROJECT
-from resources.versions import restricted
 
 _GRACE_SECONDS = 10  # what a step has to end in after it was asked to
 _LOG_TAIL_LINES = 15
@@ -59,14 +59,16 @@ class LocalRunner(Runner):
             yield lock
 
     def _laid_out(self, request: StepRequest) -> Path:
-        """Make the folders of `churn_model.steps.layout`, with links into the lake in place of copies."""
+        """Make the folders of `churn_model.steps.contract`, with links into the lake in place of copies."""
         root = Path(self.runs) / f"{request.dataset.name}-{request.step}-{request.version}"
         shutil.rmtree(root, ignore_errors=True)
         inputs = root / "processing" / "input"
         config = inputs / "config"
         config.mkdir(parents=True)
-        (config / "dataset.json").write_text(restricted(request.dataset, request.step).to_json(), "utf-8")
-        (config / "request.json").write_text(json.dumps({"version": request.version, "threads": request.threads}), "utf-8")
+        (config / "dataset.json").write_text(restrict_dataset(request.dataset, request.step).to_json(), "utf-8")
+        (config / "request.json").write_text(
+            json.dumps({"version": request.version, "threads": request.threads}), "utf-8"
+        )
         for name, keys in request.inputs.items():
             self._link(inputs / name, keys)
         result = Path(self.lake.uri(request.output))
@@ -114,10 +116,18 @@ class LocalRunner(Runner):
 
     def _environment(self, root: Path, threads: int) -> Mapping[str, str]:
         """No more than a step needs: nothing of the user's environment, so no secret, reaches it or its log."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG", "OPENBLAS_CORETYPE") if name in os.environ}
+        kept = {
+            name: os.environ[name]
+            for name in ("PATH", "HOME", "TMPDIR", "LANG", "OPENBLAS_CORETYPE")
+            if name in os.environ
+        }
         # Passive waiting: with busy neighbours OpenMP's spinning costs several times the work itself.
         threading = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
-        return kept | threading | {"CHURN_ROOT": str(root), "PYTHONPATH": self.code, "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
+        return (
+            kept
+            | threading
+            | {"CHURN_ROOT": str(root), "PYTHONPATH": self.code, "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
+        )
 
 
 def _taken(lock: IO[str]) -> bool:
@@ -157,6 +167,8 @@ def _explained(request: StepRequest, root: Path, code: int, log: Path) -> str:
     if code == FAILED_ON_PURPOSE and words:
         return words
     if code < 0:
-        words = f"it was killed by signal {-code}" + (" (on a machine short of memory the system does that)" if code == -9 else "")
+        words = f"it was killed by signal {-code}" + (
+            " (on a machine short of memory the system does that)" if code == -9 else ""
+        )
     tail = "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:])
     return f"expected step {request.step} of {request.dataset.name} to end well; found exit code {code}: {words or _NO_WORDS}; its log is {log}\n{tail}"

@@ -8,7 +8,7 @@ import duckdb
 
 from resources.errors import TablesError
 from resources.local.lake import LocalLake
-from resources.ports import Tables
+from resources.ports.tables import Tables
 
 _SPACE = "see to the space and the permissions of that folder, then run the same command again"
 _PATIENCE_SECONDS = 20  # a DuckDB file has one writer at a time; ours hold it for milliseconds
@@ -29,8 +29,12 @@ class LocalTables(Tables):
                 "(kind varchar, batch varchar, version varchar, prefix varchar, primary key (kind, batch))"
             )
             connection.begin()
-            connection.execute(f"insert or replace into {schema}._shown values (?, ?, ?, ?)", [kind, batch or "", version, prefix])
-            shown = connection.execute(f"select batch, prefix from {schema}._shown where kind = ? order by batch", [kind]).fetchall()
+            connection.execute(
+                f"insert or replace into {schema}._shown values (?, ?, ?, ?)", [kind, batch or "", version, prefix]
+            )
+            shown = connection.execute(
+                f"select batch, prefix from {schema}._shown where kind = ? order by batch", [kind]
+            ).fetchall()
             parts = (
                 f"select {_literal(name) + ' as batch, ' if name else ''}* from read_parquet({_literal(self._files(key))})"
                 for name, key in shown
@@ -77,7 +81,11 @@ class LocalTables(Tables):
         try:
             yield connection
         except duckdb.Error as error:
-            todo = _SPACE if isinstance(error, (duckdb.IOException, duckdb.TransactionException)) else "report this: it is a fault of ours"
+            todo = (
+                _SPACE
+                if isinstance(error, (duckdb.IOException, duckdb.TransactionException))
+                else "report this: it is a fault of ours"
+            )
             raise TablesError(f"expected DuckDB to take the statement; found: {error}; {todo}") from error
         finally:
             connection.close()

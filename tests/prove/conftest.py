@@ -21,10 +21,10 @@ import pytest
 from pyarrow import csv
 
 from churn_assets.sample.generator import Generator
+from resources.catalog.pointers import Champion, read_champion
 from resources.local.lake import LocalLake
 from resources.local.registry import LocalRegistry
-from resources.pointers import Champion, read_champion
-from resources.ports import MANIFEST
+from resources.ports.lake import MANIFEST
 from resources.settings import PROJECT
 
 DRIVER = Path(__file__).with_name("driver.py")
@@ -194,7 +194,8 @@ class Home:
 def _works_in(environ: Path, root: Path) -> bool:
     try:
         return (
-            f"={root}/".encode() in environ.read_bytes() and environ.with_name("stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+            f"={root}/".encode() in environ.read_bytes()
+            and environ.with_name("stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
         )
     except OSError:
         return False

@@ -59,7 +59,9 @@ def _stop(plan: dict[str, Any]) -> None:
 
 
 def main(plan: dict[str, Any], arguments: list[str]) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts tests in the background lets them ignore it
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell that starts tests in the background lets them ignore it
     for name, value in plan.get("set", {}).items():
         module, _, attribute = name.partition(":")
         setattr(importlib.import_module(module), attribute, value)
@@ -71,7 +73,7 @@ def main(plan: dict[str, Any], arguments: list[str]) -> None:
         sys.argv = arguments[1:]
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
-        sys.exit(importlib.import_module("churn_assets.cli").main(arguments))
+        sys.exit(importlib.import_module("churn_assets.cli.app").main(arguments))
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.score import score_job
-from jobs.triggers import new_batches_sensor
-from resources.pointers import read_batch, read_current
-from resources.specs import load_specs
+from jobs.sensors import new_batches_sensor
+from resources.catalog.pointers import read_batch, read_current
+from resources.specs.loader import load_specs
 
 if TYPE_CHECKING:
     from tests.prove.conftest import Ended, Home
@@ -156,10 +156,14 @@ def test_every_spelling_of_a_good_file_gives_the_same_predictions_and_each_bad_r
     files = {
         "bom.csv": b"\xef\xbb\xbf" + tenth().text(),
         "crlf.csv": tenth().text(lineterminator="\r\n", quoting=csv.QUOTE_ALL),
-        "extra.csv": Batch([*extra.header, *extra_names], [[*row, "=x", "<script>", "[/]", "😀", "a\n\nb"] for row in extra.rows]).text(),
+        "extra.csv": Batch(
+            [*extra.header, *extra_names], [[*row, "=x", "<script>", "[/]", "😀", "a\n\nb"] for row in extra.rows]
+        ).text(),
         "gzip.csv.gz": gzip.compress(tenth().text()),
         "marked.csv": b"\n\n" + marked.text(delimiter=";") + b"\n \n",
-        "padded.csv": Batch([f" {name} " for name in padded.header], [[f" {cell} " for cell in row] for row in padded.rows]).text(),
+        "padded.csv": Batch(
+            [f" {name} " for name in padded.header], [[f" {cell} " for cell in row] for row in padded.rows]
+        ).text(),
         "parquet.parquet": tenth().parquet(),
         "shuffled.csv": shuffled.text(),
         "upper.csv": Batch([name.upper() for name in upper.header], upper.rows).text(),
@@ -181,7 +185,9 @@ def test_every_spelling_of_a_good_file_gives_the_same_predictions_and_each_bad_r
         spoiled.with_value(row, column, value)
     foreign = ["L000000001", spoiled.rows[8][1], "S\xfcd", *spoiled.rows[8][3:]]
     ragged, again = f"{spoiled.rows[9][0]},2025-09-01", ",".join(spoiled.rows[9])
-    files["spoiled.csv"] = spoiled.text() + f"{ragged}\n{again}\n".encode() + ",".join(foreign).encode("latin-1") + b"\n"
+    files["spoiled.csv"] = (
+        spoiled.text() + f"{ragged}\n{again}\n".encode() + ",".join(foreign).encode("latin-1") + b"\n"
+    )
     land(home, "mixed", files)
     ended = home.churn("score", "shop", "mixed")
     reads_well(ended, 0, "94 rows, 9 quarantined, 103 records", "Quarantine:  9 of 103 records are not scored")
@@ -208,19 +214,31 @@ UNREADABLE: dict[str, tuple[Callable[[Batch], bytes], str]] = {
         lambda b: b.text().decode().encode("utf-16"),
         "expected UTF-8; found UTF-16 or UTF-32; export the file again as UTF-8",
     ),
-    "c-utf-16-without-bom.csv": (lambda b: b.text().decode().encode("utf-16-le"), "expected text; found NUL bytes; export the file again"),
+    "c-utf-16-without-bom.csv": (
+        lambda b: b.text().decode().encode("utf-16-le"),
+        "expected text; found NUL bytes; export the file again",
+    ),
     "d-header-alone.csv": (lambda b: b.part(0, 0).text(), "expected records; found a header alone"),
     "e-nothing.csv": (lambda b: b"", "expected a header and records; found a file of zero bytes"),
     "f-blank.csv": (lambda b: b"\n \n", "expected a header and records; found an empty file"),
     "g-nothing.csv.gz": (lambda b: b"", "expected a header and records; found a file of zero bytes"),
     "h-empty.csv.gz": (lambda b: gzip.compress(b""), "expected a header and records; found an empty file"),
-    "i-cut-off.csv.gz": (lambda b: gzip.compress(b.text())[:-20], "expected a whole gzip file; found one that is cut off; land it again"),
+    "i-cut-off.csv.gz": (
+        lambda b: gzip.compress(b.text())[:-20],
+        "expected a whole gzip file; found one that is cut off; land it again",
+    ),
     "j-no-gzip.csv.gz": (
         lambda b: b.text(),
         "expected gzip; found damaged or other bytes; land it again, without .gz in its name if it is none",
     ),
-    "k-cut-off.parquet": (lambda b: b.parquet()[:-20], "expected a whole Parquet file; found one that cannot be read; land it again"),
-    "l-excel.csv": (lambda b: b"PK\x03\x04 and so on", "expected CSV; found a zip or Excel file; name the file after what it is"),
+    "k-cut-off.parquet": (
+        lambda b: b.parquet()[:-20],
+        "expected a whole Parquet file; found one that cannot be read; land it again",
+    ),
+    "l-excel.csv": (
+        lambda b: b"PK\x03\x04 and so on",
+        "expected CSV; found a zip or Excel file; name the file after what it is",
+    ),
     "m-gzip-as.csv": (lambda b: gzip.compress(b.text()), "expected CSV; found gzip (.csv.gz)"),
 }
 
@@ -250,19 +268,37 @@ def test_columns_that_do_not_fit_the_champion_are_named_with_what_comes_closest(
     twice = Batch([*batch.header, "REGION"], [[*row, "x"] for row in batch.rows])
     trained = "expected the columns that the champion was trained with; found no"
     files = {
-        "a-missing.csv": Batch([batch.header[n] for n in without], [[row[n] for n in without] for row in batch.rows]).text(),
+        "a-missing.csv": Batch(
+            [batch.header[n] for n in without], [[row[n] for n in without] for row in batch.rows]
+        ).text(),
         "b-renamed.csv": renamed(day_minutes="day_minute", customer_id="customer_no"),
     }
     land(home, "monday", files)
     ended = home.churn("score", "shop", "monday")
-    reads_well(ended, 1, f"a-missing.csv: {trained} 'region', 'day_minutes'; land the file with it, or correct the name")
+    reads_well(
+        ended, 1, f"a-missing.csv: {trained} 'region', 'day_minutes'; land the file with it, or correct the name"
+    )
     reads_well(ended, 1, f"b-renamed.csv: {trained} 'customer_id', 'day_minutes'", "'day_minute'", "'customer_no'")
     clear(home, "monday")
-    land(home, "monday", {"c-twice.csv": twice.text(), "d-unnamed.csv": renamed(region=" "), "e-reserved.csv": renamed(region="_hash")})
+    land(
+        home,
+        "monday",
+        {"c-twice.csv": twice.text(), "d-unnamed.csv": renamed(region=" "), "e-reserved.csv": renamed(region="_hash")},
+    )
     ended = home.churn("score", "shop", "monday")
-    reads_well(ended, 1, "c-twice.csv: expected each column once; found names that differ by case alone: 'region', 'REGION'; rename one")
-    reads_well(ended, 1, "d-unnamed.csv: expected a name for every column; found none for column 3; name it, or remove it")
-    reads_well(ended, 1, "e-reserved.csv: expected names other than _id, _as_of, _hash, _label; found '_hash'; rename the column")
+    reads_well(
+        ended,
+        1,
+        "c-twice.csv: expected each column once; found names that differ by case alone: 'region', 'REGION'; rename one",
+    )
+    reads_well(
+        ended, 1, "d-unnamed.csv: expected a name for every column; found none for column 3; name it, or remove it"
+    )
+    reads_well(
+        ended,
+        1,
+        "e-reserved.csv: expected names other than _id, _as_of, _hash, _label; found '_hash'; rename the column",
+    )
     scores_clean_after(home, "monday", batch, clean)
 
 
@@ -273,7 +309,9 @@ def test_a_batch_of_bad_records_is_refused_as_a_whole_and_says_where_they_are(
     land(home, "monday", {"a.csv": re.sub(rb"south|north|east|west", b"S\xfcd", batch.text())})
     ended = home.churn("score", "shop", "monday")
     reads_well(
-        ended, 1, "raw_batch: landed_data_keeps_the_contract does not hold: expected at least one row, and at most 10% of 120 records"
+        ended,
+        1,
+        "raw_batch: landed_data_keeps_the_contract does not hold: expected at least one row, and at most 10% of 120 records",
     )
     (path,) = re.findall(r"look at the quarantine \((.*?)\)", ended.said)
     assert pq.read_table(path)["reason"].to_pylist()[0] == "expected text in UTF-8, found another encoding"
@@ -284,12 +322,25 @@ def test_a_batch_of_bad_records_is_refused_as_a_whole_and_says_where_they_are(
 def test_an_empty_folder_and_a_missing_one_say_what_to_land(retrained_home: "Home", copied: Copied) -> None:
     home = copied(retrained_home)
     home.lake.put("landing/shop/score/monday/_SUCCESS", b"")
-    reads_well(home.churn("score", "shop", "monday"), 1, "expected files of batch monday below", "churn land shop FILE --batch monday")
+    reads_well(
+        home.churn("score", "shop", "monday"),
+        1,
+        "expected files of batch monday below",
+        "churn land shop FILE --batch monday",
+    )
     home.describe("label: {column: left, positive: [x]}\n", "other")
-    reads_well(home.churn("retrain", "other"), 1, "expected at least one file", "found none; land one: `churn land other FILE`")
+    reads_well(
+        home.churn("retrain", "other"), 1, "expected at least one file", "found none; land one: `churn land other FILE`"
+    )
     home.describe("label: {column: left, positive: [x]}\nsource: {table: crm.people}\n", "remote")
     ended = home.churn("retrain", "remote")
-    reads_well(ended, 1, "expected the table in", 'found: Table with name "crm.people" does not exist', "correct `source` in the spec")
+    reads_well(
+        ended,
+        1,
+        "expected the table in",
+        'found: Table with name "crm.people" does not exist',
+        "correct `source` in the spec",
+    )
 
 
 def test_the_same_batch_again_changes_nothing_and_a_changed_one_is_scored_anew(
@@ -325,7 +376,10 @@ def test_a_batch_that_grows_is_left_until_it_has_settled(retrained_home: "Home",
     sensor = new_batches_sensor(dataset, score_job(dataset))
 
     def asked() -> list[str | None]:
-        with dg.DagsterInstance.ephemeral() as instance, dg.build_sensor_context(instance, resources={"lake": home.lake}) as context:
+        with (
+            dg.DagsterInstance.ephemeral() as instance,
+            dg.build_sensor_context(instance, resources={"lake": home.lake}) as context,
+        ):
             found = sensor(context)
             assert isinstance(found, dg.SensorResult)
             return [request.partition_key for request in found.run_requests or ()]
@@ -344,12 +398,18 @@ EVIL = [
 ]  # fmt: skip
 
 
-def test_values_that_would_run_somewhere_are_only_text_everywhere(retrained_home: "Home", copied: Copied, batch: Batch) -> None:
+def test_values_that_would_run_somewhere_are_only_text_everywhere(
+    retrained_home: "Home", copied: Copied, batch: Batch
+) -> None:
     home = copied(retrained_home)
     hostile = batch.part(0, SCORED)
     for row, value in enumerate(EVIL):
-        hostile.with_value(row, "customer_id", value).with_value(row, "annual_value", "900000").with_value(row, "region", value)
-        hostile.with_value(row, "do_not_call", "no").with_value(row, "contract", value).with_value(row, "service_calls", "9")
+        hostile.with_value(row, "customer_id", value).with_value(row, "annual_value", "900000").with_value(
+            row, "region", value
+        )
+        hostile.with_value(row, "do_not_call", "no").with_value(row, "contract", value).with_value(
+            row, "service_calls", "9"
+        )
     land(home, "evil", {"a.csv": hostile.text()})
     ended = home.churn("score", "shop", "evil")
     reads_well(ended, 0, "20 listed")
@@ -361,7 +421,12 @@ def test_values_that_would_run_somewhere_are_only_text_everywhere(retrained_home
     with Path(home.lake.uri(current.prefix + "list/list.csv")).open(newline="", encoding="utf-8") as stream:
         listed = list(csv.DictReader(stream))
     assert {row["id"].removeprefix("'") if row["id"][1:2] in "=+-@" else row["id"] for row in listed} == set(EVIL)
-    assert not [value for row in listed for value in row.values() if value[:1] in ("=", "+", "@", "\t", "\r") or value.startswith("-1")]
+    assert not [
+        value
+        for row in listed
+        for value in row.values()
+        if value[:1] in ("=", "+", "@", "\t", "\r") or value.startswith("-1")
+    ]
 
     with dg.DagsterInstance.from_config(str(home.path / "dagster")) as instance:
         event = instance.get_latest_materialization_event(dg.AssetKey(["shop", "retention_list"]))
@@ -386,22 +451,38 @@ def hostile_training(table: pa.Table) -> pa.Table:
         "satisfaction": "{{7*7}} %s {value}",
     }
     table = table.rename_columns([names.get(name, name) for name in table.column_names])
-    levels = ["<img src=x onerror=alert(1)>", "=cmd()", "[/bold]", "$\\bad{", "😀", "\x1b[2J", "two\nlines", "{value}", "\u202ertl"]
+    levels = [
+        "<img src=x onerror=alert(1)>",
+        "=cmd()",
+        "[/bold]",
+        "$\\bad{",
+        "😀",
+        "\x1b[2J",
+        "two\nlines",
+        "{value}",
+        "\u202ertl",
+    ]
     place = table.column_names.index("payment_method")
     payment = [each or "" for each in table["payment_method"].to_pylist()]
     known = sorted(set(payment))
     table = table.set_column(
-        place, "payment_method", pa.array([levels[known.index(each)] if n % 2 else levels[-1 - n % 5] for n, each in enumerate(payment)])
+        place,
+        "payment_method",
+        pa.array([levels[known.index(each)] if n % 2 else levels[-1 - n % 5] for n, each in enumerate(payment)]),
     )
     ids = ["00" + each.removeprefix("C") for each in table["customer_id"].to_pylist()]
     table = table.set_column(0, "customer_id", pa.array(ids))
     count = table.num_rows
-    table = table.append_column("nothing", pa.nulls(count, pa.string())).append_column("constant", pa.array(["=x"] * count))
+    table = table.append_column("nothing", pa.nulls(count, pa.string())).append_column(
+        "constant", pa.array(["=x"] * count)
+    )
     table = table.append_column("not a number", pa.array([float("nan")] * count))
     return table.append_column("own level", pa.array([f"<b>{n}" for n in range(count)]))
 
 
-def test_hostile_names_and_levels_are_learned_from_and_shown_as_text(landed_home: "Home", copied: Copied, training: Tables) -> None:
+def test_hostile_names_and_levels_are_learned_from_and_shown_as_text(
+    landed_home: "Home", copied: Copied, training: Tables
+) -> None:
     home = copied(landed_home)
     spec = (home.root / "datasets" / "shop.yaml").read_text()
     home.describe(spec.replace("trials: 1", "trials: 2"))
@@ -413,7 +494,10 @@ def test_hostile_names_and_levels_are_learned_from_and_shown_as_text(landed_home
     assert ended.code in (0, 3)
     reads_well(ended, ended.code)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", ended.said)
-    model, evaluation = read_current(home.lake, "shop", "tuned_model"), read_current(home.lake, "shop", "evaluation_report")
+    model, evaluation = (
+        read_current(home.lake, "shop", "tuned_model"),
+        read_current(home.lake, "shop", "evaluation_report"),
+    )
     assert model is not None
     assert evaluation is not None
     left_out = json.loads(home.lake.read(model.prefix + "report.json"))["detail"]["left_out"]
@@ -438,7 +522,11 @@ def test_training_files_that_do_not_fit_each_other_or_hold_one_class_are_refused
     other = Batch([*whole.header[:2], "district", *whole.header[3:]], whole.rows[:100])
     home.lake.put("landing/shop/train/other.csv", other.text())
     ended = home.churn("retrain", "shop")
-    reads_well(ended, 1, "landing/shop/train/other.csv: expected the columns of landing/shop/train/customers.csv; found no 'region'")
+    reads_well(
+        ended,
+        1,
+        "landing/shop/train/other.csv: expected the columns of landing/shop/train/customers.csv; found no 'region'",
+    )
     reads_well(ended, 1, "expected the columns of landing/shop/train/customers.csv alone; found 'district' as well")
     Path(home.lake.uri("landing/shop/train/other.csv")).unlink()
 
@@ -450,14 +538,21 @@ def test_training_files_that_do_not_fit_each_other_or_hold_one_class_are_refused
         ),
         ("perhaps", "landed_data_keeps_the_contract does not hold"),
     ):
-        home.lake.put("landing/shop/train/customers.csv", Batch(whole.header, [[*row[:label], value] for row in whole.rows]).text())
+        home.lake.put(
+            "landing/shop/train/customers.csv",
+            Batch(whole.header, [[*row[:label], value] for row in whole.rows]).text(),
+        )
         reads_well(home.churn("retrain", "shop"), 1, words)
         assert home.champion is None
 
 
-def test_bad_records_beside_good_ones_change_nothing_of_what_is_learned(retrained_home: "Home", copied: Copied, training: Tables) -> None:
+def test_bad_records_beside_good_ones_change_nothing_of_what_is_learned(
+    retrained_home: "Home", copied: Copied, training: Tables
+) -> None:
     home = copied(retrained_home)
-    splits = {name: published(home, "preprocessed_splits", f"{name}.parquet") for name in ("train", "validation", "test")}
+    splits = {
+        name: published(home, "preprocessed_splits", f"{name}.parquet") for name in ("train", "validation", "test")
+    }
     champion = home.champion
     rows = as_text(training(60))
     for n, row in enumerate(rows.rows):
@@ -466,7 +561,11 @@ def test_bad_records_beside_good_ones_change_nothing_of_what_is_learned(retraine
     home.lake.put("landing/shop/train/x-unknown-labels.csv", rows.text() + b"ragged\n" + b'"open,quote\n')
     ended = home.churn("retrain", "shop")
     reads_well(
-        ended, 0, "62 quarantined", "Quarantine:  62 of 2,562 records are not trained on", "list it under label.positive or label.negative"
+        ended,
+        0,
+        "62 quarantined",
+        "Quarantine:  62 of 2,562 records are not trained on",
+        "list it under label.positive or label.negative",
     )
     assert {name: published(home, "preprocessed_splits", f"{name}.parquet") for name in splits} == splits
     assert champion is not None
@@ -492,7 +591,9 @@ def test_a_thousand_columns_and_a_million_levels_go_the_whole_way(landed_home: "
         "wide": pa.table({"id": np.arange(1500), "x": x[:1500].round(3), **wide, "left": left[:1500]}),
     }
     for name, table in tables.items():
-        home.describe(f"id: id\nlabel: {{column: left, positive: [yes]}}\nknown: [x]\n{search}".replace("[yes]", '["yes"]'), name)
+        home.describe(
+            f"id: id\nlabel: {{column: left, positive: [yes]}}\nknown: [x]\n{search}".replace("[yes]", '["yes"]'), name
+        )
         out = io.BytesIO()
         pq.write_table(table, out)
         home.lake.put(f"landing/{name}/train/a.parquet", out.getvalue())
@@ -533,13 +634,18 @@ def test_a_full_disk_is_named_and_the_same_command_works_once_there_is_room(
             file = tmp_path / "tuesday.csv"
             file.write_bytes(batch.text() * 40)
             taken = fill(disk, kept)
-            for arguments in (("score", "shop", "monday"), ("retrain", "shop"), ("land", "shop", str(file), "--batch", "tuesday")):
+            for arguments in (
+                ("score", "shop", "monday"),
+                ("retrain", "shop"),
+                ("land", "shop", str(file), "--batch", "tuesday"),
+            ):
                 ended = home_outside(home, tmp_path, *arguments)
                 # Unchanged data needs little room: a retrain may find all that it published.
                 if not (arguments[0] == "retrain" and ended.code == 0):
                     reads_well(ended, 1)
                     assert re.search(
-                        r"expected to .*; found:? (No space left on device|disk I/O error|database or disk is full)", ended.said
+                        r"expected to .*; found:? (No space left on device|disk I/O error|database or disk is full)",
+                        ended.said,
                     )
                     assert "free some space" in ended.said
             assert home.lake.list("landing/shop/score/tuesday/") == []
@@ -611,7 +717,9 @@ def test_a_read_only_lake_is_named_and_nothing_in_it_is_changed(
         ):
             ended = home_outside(home, tmp_path, *arguments)
             reads_well(ended, 1)
-            assert re.search(r"expected to .*; found:? (Read-only file system|unable to open database file)", ended.said)
+            assert re.search(
+                r"expected to .*; found:? (Read-only file system|unable to open database file)", ended.said
+            )
             assert re.search(r"make it writable for this user|see to the folder's permissions", ended.said)
         reads_well(home_outside(home, tmp_path, "report", "shop"), 0, "Judged on")
     assert home.contents()["lake"] == before

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.pointers import read_batch, read_current
-from resources.ports import MANIFEST
+from resources.catalog.pointers import read_batch, read_current
+from resources.ports.lake import MANIFEST
 
 if TYPE_CHECKING:
     from tests.prove.conftest import Home
@@ -19,7 +19,9 @@ pytestmark = pytest.mark.prove
 
 
 @pytest.fixture
-def dearer_home(retrained_home: "Home", copied: Callable[["Home"], "Home"], customers: Callable[..., pa.Table]) -> "Home":
+def dearer_home(
+    retrained_home: "Home", copied: Callable[["Home"], "Home"], customers: Callable[..., pa.Table]
+) -> "Home":
     """A folder with a champion and a landed batch, in which the next retrain promotes another: contacts cost more by now."""
     home = copied(retrained_home)
     home.land(customers(), "b.csv", batch="monday")
@@ -63,11 +65,18 @@ def test_the_first_commands_of_a_new_folder_may_be_several_at_once(new_home: Cal
             assert "land one: `churn land shop FILE`" in home.end_of(run).said
 
 
-def test_a_batch_is_scored_by_the_champion_on_its_record_though_another_is_promoted_meanwhile(dearer_home: "Home") -> None:
+def test_a_batch_is_scored_by_the_champion_on_its_record_though_another_is_promoted_meanwhile(
+    dearer_home: "Home",
+) -> None:
     home, mark = dearer_home, dearer_home.root / "reached"
     first = home.champion
-    taken_up = {"call": "resources.local.lake:LocalLake.swap", "match": "batches/monday.json", "moment": "after", "then": "wait"}
-    score = home.start("score", "shop", "monday", plan={**taken_up, "mark": str(mark)})
+    require_batch_record = {
+        "call": "resources.local.lake:LocalLake.swap",
+        "match": "batches/monday.json",
+        "moment": "after",
+        "then": "wait",
+    }
+    score = home.start("score", "shop", "monday", plan={**require_batch_record, "mark": str(mark)})
     while not mark.exists():
         assert score.poll() is None, home.end_of(score).said
         time.sleep(0.05)
@@ -98,7 +107,11 @@ def test_two_scores_of_one_batch_deliver_it_once(dearer_home: "Home") -> None:
     both = [home.start("score", "shop", "monday") for _ in range(2)]
     assert [home.end_of(run).code for run in both] == [0, 0]
     assert home.steps_started() == ["ingest", "score"]
-    assert [len(manifests(home, folder)) for folder in ("raw_batch", "batch_predictions", "retention_list")] == [1, 1, 1]
+    assert [len(manifests(home, folder)) for folder in ("raw_batch", "batch_predictions", "retention_list")] == [
+        1,
+        1,
+        1,
+    ]
     assert home.problems() == []
 
 

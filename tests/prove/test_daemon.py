@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.pointers import BatchRecord, read_batch, read_current
-from resources.ports import MANIFEST
+from resources.catalog.pointers import BatchRecord, read_batch, read_current
+from resources.ports.lake import MANIFEST
 
 if TYPE_CHECKING:
     from tests.prove.conftest import Home
@@ -58,7 +58,9 @@ class Ui:
     def asked(self, query: str) -> dict[str, Any]:
         """What the UI's own interface answers."""
         address = f"http://127.0.0.1:{self.port}/graphql"
-        request = urllib.request.Request(address, json.dumps({"query": query}).encode(), {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            address, json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=30) as answer:
             data: dict[str, Any] = json.loads(answer.read())["data"]
         return data
@@ -141,7 +143,9 @@ def test_what_lands_is_scored_once_a_change_is_scored_anew_and_the_retrain_comes
     assert shown(home, "batch_predictions/monday", "predictions/part-0.parquet").num_rows == 200
     assert {run.status for run in scores(home)[:2]} == {dg.DagsterRunStatus.SUCCESS}
 
-    retrained = waited("the schedule", lambda: ended_runs(home, "shop_retrain", "dagster/schedule_name", "shop_retrain_schedule"))
+    retrained = waited(
+        "the schedule", lambda: ended_runs(home, "shop_retrain", "dagster/schedule_name", "shop_retrain_schedule")
+    )
     assert retrained[0].status is dg.DagsterRunStatus.SUCCESS
     assert home.problems() == []
 
@@ -162,18 +166,30 @@ def test_two_daemons_on_one_lake_deliver_a_batch_once(watched_home: "Home", cust
     assert sorted(home.steps_started()) == ["ingest"] * 3 + ["score"] * 3
     for name, rows in batches.items():
         for asset in ("raw_batch", "batch_predictions", "retention_list"):
-            published = [entry.key for entry in home.lake.entries(f"shop/{asset}/{name}/") if entry.key.endswith(MANIFEST)]
+            published = [
+                entry.key for entry in home.lake.entries(f"shop/{asset}/{name}/") if entry.key.endswith(MANIFEST)
+            ]
             assert len(published) == 1, published
         assert shown(home, f"batch_predictions/{name}", "predictions/part-0.parquet").num_rows == rows.num_rows
     assert home.problems() == []
-    assert {run.status for run in home.runs() if run.job_name == "shop_retrain" and run.is_finished} <= {dg.DagsterRunStatus.SUCCESS}
+    assert {run.status for run in home.runs() if run.job_name == "shop_retrain" and run.is_finished} <= {
+        dg.DagsterRunStatus.SUCCESS
+    }
     assert first.asked("{ version }") == second.asked("{ version }")  # neither has ended the other
 
 
-def test_after_a_power_cut_the_batch_is_scored_when_the_machine_is_back(watched_home: "Home", customers: Callable[..., pa.Table]) -> None:
+def test_after_a_power_cut_the_batch_is_scored_when_the_machine_is_back(
+    watched_home: "Home", customers: Callable[..., pa.Table]
+) -> None:
     """Everything dies in the middle of a score. Nobody asks for the batch again: the sensor does, though Dagster has seen its key."""
     home, mark = watched_home, watched_home.root / "reached"
-    writes = {"call": "pyarrow.parquet:ParquetWriter.write_table", "moment": "after", "then": "wait", "step": "score", "mark": str(mark)}
+    writes = {
+        "call": "pyarrow.parquet:ParquetWriter.write_table",
+        "moment": "after",
+        "then": "wait",
+        "step": "score",
+        "mark": str(mark),
+    }
     home.steps_with(writes)
     Ui(home)
     home.land(customers(), "b.csv", batch="monday")
@@ -189,9 +205,17 @@ def test_after_a_power_cut_the_batch_is_scored_when_the_machine_is_back(watched_
     assert died.status is dg.DagsterRunStatus.FAILURE
 
 
-def test_a_run_that_a_person_ends_in_the_ui_takes_its_step_along(watched_home: "Home", customers: Callable[..., pa.Table]) -> None:
+def test_a_run_that_a_person_ends_in_the_ui_takes_its_step_along(
+    watched_home: "Home", customers: Callable[..., pa.Table]
+) -> None:
     home, mark = watched_home, watched_home.root / "reached"
-    writes = {"call": "pyarrow.parquet:ParquetWriter.write_table", "moment": "after", "then": "wait", "step": "score", "mark": str(mark)}
+    writes = {
+        "call": "pyarrow.parquet:ParquetWriter.write_table",
+        "moment": "after",
+        "then": "wait",
+        "step": "score",
+        "mark": str(mark),
+    }
     home.steps_with(writes)
     ui = Ui(home)
     home.land(customers(), "b.csv", batch="monday")
@@ -215,7 +239,9 @@ def test_a_run_that_a_person_ends_in_the_ui_takes_its_step_along(watched_home: "
         pytest.param(os.kill, signal.SIGTERM, id="SIGTERM to churn alone"),
     ],
 )
-def test_the_ui_ends_with_all_that_it_started(watched_home: "Home", send: Callable[[int, int], None], number: signal.Signals) -> None:
+def test_the_ui_ends_with_all_that_it_started(
+    watched_home: "Home", send: Callable[[int, int], None], number: signal.Signals
+) -> None:
     home = watched_home
     Ui(home)
     (ui,) = home.started

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
-from churn_assets import cli
+from churn_assets.cli import app as cli
 from churn_assets.sample.generator import Generator
-from resources.pointers import read_champion, read_current
-from resources.ports import Lake
+from resources.catalog.pointers import read_champion, read_current
+from resources.ports.lake import Lake
 from resources.settings import PROJECT, read_settings
 from resources.wiring import wire
 
@@ -62,7 +62,9 @@ def test_the_whole_path_gives_the_same_numbers_there(tmp_path: Path, monkeypatch
     scores = [_current_table(lake, "evaluation_report", "scores.parquet") for lake in (ours, theirs)]
     assert scores[0]["id"].equals(scores[1]["id"])
     assert np.abs(scores[0]["candidate"].to_numpy() - scores[1]["candidate"].to_numpy()).max() <= 1e-6
-    predictions = [_current_table(lake, "batch_predictions/monday", "predictions/part-0.parquet") for lake in (ours, theirs)]
+    predictions = [
+        _current_table(lake, "batch_predictions/monday", "predictions/part-0.parquet") for lake in (ours, theirs)
+    ]
     assert predictions[0]["id"].equals(predictions[1]["id"])
     p = [table["churn_probability"].to_numpy() for table in predictions]
     assert np.abs(p[0] - p[1]).max() <= 1e-6

@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pytest
 
-from resources.pointers import read_current
+from resources.catalog.pointers import read_current
 
 if TYPE_CHECKING:
     from tests.prove.conftest import Home
 
 pytestmark = pytest.mark.prove
 
-_LAKE, _RUNNER, _TABLES = "resources.local.lake:LocalLake", "resources.local.runner:LocalRunner", "resources.local.tables:LocalTables"
+_LAKE, _RUNNER, _TABLES = (
+    "resources.local.lake:LocalLake",
+    "resources.local.runner:LocalRunner",
+    "resources.local.tables:LocalTables",
+)
 _REGISTRY = "resources.local.registry:LocalRegistry"
 _WRITER = "pyarrow.parquet:ParquetWriter.write_table"
 
@@ -48,21 +52,31 @@ class Point:
 FROM_THE_START = (
     Point("retrain: after the run began, before its first asset", "dagster:DagsterInstance.add_run_tags"),
     Point("retrain: before the ingest step starts", f"{_RUNNER}._run_process", "step='ingest'"),
-    Point("retrain: the ingest step just started, its lock does not name it yet", "subprocess:Popen.__init__", "steps.ingest", "after"),
+    Point(
+        "retrain: the ingest step just started, its lock does not name it yet",
+        "subprocess:Popen.__init__",
+        "steps.ingest",
+        "after",
+    ),
     Point("retrain: before the manifest of raw_customers", f"{_LAKE}.publish", "shop/raw_customers/"),
     Point("retrain: while the manifest of raw_customers is written", "os:replace", "raw_customers/.*_manifest"),
     Point("retrain: before the table of raw_customers", f"{_TABLES}.publish", "raw_customers"),
     Point("retrain: before the pointer of raw_customers", f"{_LAKE}.swap", "raw_customers/current"),
     Point("retrain: while the step writes the splits", _WRITER, step="preprocess", then="wait"),
-    Point("retrain: the training step, while it fits", "churn_model.models:fit_model", step="train"),
-    Point("retrain: while the step fits", "churn_model.models:fit_model", step="train", then="wait"),
+    Point("retrain: the training step, while it fits", "churn_model.models.families:fit_model", step="train"),
+    Point("retrain: while the step fits", "churn_model.models.families:fit_model", step="train", then="wait"),
 )
 FROM_THE_MODEL = (
     Point("retrain: after the model's pointer, before the evaluation starts", f"{_RUNNER}.run", "step='evaluate'"),
     Point("retrain: the evaluation's report is written, before its page", f"{_LAKE}.put", "evaluation_report/.*html"),
     Point("retrain: before the manifest of evaluation_report", f"{_LAKE}.publish", "shop/evaluation_report/"),
     Point("retrain: before the champion's pointer moves", f"{_LAKE}.swap", "shop/champion.json"),
-    Point("retrain: after the champion's pointer moved, before the registry's record", f"{_LAKE}.swap", "shop/champion.json", "after"),
+    Point(
+        "retrain: after the champion's pointer moved, before the registry's record",
+        f"{_LAKE}.swap",
+        "shop/champion.json",
+        "after",
+    ),
     Point("retrain: while the registry's record is written", "os:replace", "registry/shop.jsonl"),
     Point("retrain: after the registry's record, before the run ends", f"{_REGISTRY}.record", moment="after"),
 )
@@ -84,7 +98,12 @@ SCORES = (
 )
 ROLLBACKS = (
     Point("rollback: before the champion's pointer moves", f"{_LAKE}.swap", "shop/champion.json"),
-    Point("rollback: after the champion's pointer moved, before the registry's record", f"{_LAKE}.swap", "shop/champion.json", "after"),
+    Point(
+        "rollback: after the champion's pointer moved, before the registry's record",
+        f"{_LAKE}.swap",
+        "shop/champion.json",
+        "after",
+    ),
 )
 
 
@@ -101,7 +120,9 @@ def trained_home(landed_home: "Home", tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def batch_home(retrained_home: "Home", tmp_path_factory: pytest.TempPathFactory, customers: Callable[..., Any]) -> "Home":
+def batch_home(
+    retrained_home: "Home", tmp_path_factory: pytest.TempPathFactory, customers: Callable[..., Any]
+) -> "Home":
     home = retrained_home.copy(tmp_path_factory.mktemp("batch"))
     home.land(customers(), "b.csv", batch="monday")
     return home
@@ -146,7 +167,9 @@ def test_a_killed_retrain_goes_on_from_the_model(
 
 
 @named(SCORES)
-def test_a_killed_score_is_completed(batch_home: "Home", scored_home: "Home", copied: Callable[["Home"], "Home"], point: Point) -> None:
+def test_a_killed_score_is_completed(
+    batch_home: "Home", scored_home: "Home", copied: Callable[["Home"], "Home"], point: Point
+) -> None:
     ends_as_undisturbed(copied(batch_home), point, scored_home)
 
 
@@ -192,7 +215,9 @@ def kill(home: "Home", point: Point) -> None:
     assert mark.exists()
 
 
-def test_a_champion_whose_promotion_was_cut_is_known_to_a_later_rollback(trained_home: "Home", copied: Callable[["Home"], "Home"]) -> None:
+def test_a_champion_whose_promotion_was_cut_is_known_to_a_later_rollback(
+    trained_home: "Home", copied: Callable[["Home"], "Home"]
+) -> None:
     """The registry's record is made good by whatever run comes next, also by one that promotes another model."""
     home = copied(trained_home)
     (cut,) = (point for point in FROM_THE_MODEL if point.name.endswith("before the registry's record"))

@@ -1,0 +1,5 @@
+"""`python -m churn_assets.cli`."""
+
+from churn_assets.cli.app import end_process, main
+
+end_process(main())

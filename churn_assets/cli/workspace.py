@@ -1,0 +1,81 @@
+"""The working folder: made on first use, with a Dagster home inside that needs nothing but this machine."""
+
+import os
+from datetime import timedelta
+
+import dagster as dg
+
+from churn_model.errors import problem
+from churn_model.steps.os_errors import explain_os_error
+from resources.errors import SettingsError
+from resources.local.processes import fail_abandoned_runs, locked
+from resources.settings import Settings
+
+# From its launch until a process puts its name on it a run takes seconds.
+_UNCLAIMED = timedelta(minutes=10)
+_DAGSTER_YAML = """\
+# Written once by `churn`; change it as you like. Runs, events and schedules are SQLite files beside this one.
+telemetry:
+  enabled: false
+# No invitation over the first page.
+nux:
+  enabled: false
+# A laptop has few cores: more runs than this wait in a queue.
+concurrency:
+  runs:
+    max_concurrent_runs: 2
+retention:
+  schedule:
+    purge_after_days: 90
+  sensor:
+    purge_after_days:
+      skipped: 7
+      failure: 30
+      success: -1
+"""
+
+
+def prepare(settings: Settings) -> None:
+    """Make the folders and Dagster's own settings where they are missing. Raises SettingsError where there can be no such folder."""
+    try:
+        _make(settings)
+    except OSError as error:
+        if explain_os_error(error):
+            raise  # a full disk and the like: the settings are right
+        found = error.strerror or str(error)
+        todo = "set CHURN_HOME to a folder that can be made"
+        raise SettingsError(
+            problem(expected=f"to make the working folder {settings.home}", found=found, todo=todo)
+        ) from error
+
+
+def _make(settings: Settings) -> None:
+    settings.lake.mkdir(parents=True, exist_ok=True)
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    config = settings.dagster_home / "dagster.yaml"
+    if not config.exists():
+        partial = config.with_name(f".dagster.yaml.{os.getpid()}")
+        partial.write_text(_DAGSTER_YAML, "utf-8")
+        partial.replace(config)
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What Dagster's own processes need to find the same home."""
+    return {
+        "DAGSTER_HOME": str(settings.dagster_home),
+        "CHURN_HOME": str(settings.home),
+        "CHURN_DATASETS": str(settings.datasets),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+
+
+def open_instance(settings: Settings) -> dg.DagsterInstance:
+    """Dagster's instance of this home; runs whose process is gone are marked failed first, so that none waits for them."""
+    prepare(settings)
+    os.environ.update(environment(settings))
+    # Dagster makes its databases when they are first looked at, and two processes that make them at once leave them broken.
+    with locked(settings.dagster_home / ".making.lock"):
+        instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
+        _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
+        fail_abandoned_runs(instance, unclaimed_after=_UNCLAIMED)
+    return instance

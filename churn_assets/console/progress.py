@@ -1,0 +1,111 @@
+"""What a person at a terminal sees of a run: an asset a line, with what it holds and how long it took."""
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from rich.console import Console
+from rich.status import Status
+
+from churn_assets.console.safe_text import say
+from churn_model.steps.os_errors import explain_os_error_text
+
+if TYPE_CHECKING:
+    from dagster_shared.error import SerializableErrorInfo
+
+_COUNTS = ("rows", "quarantined", "records", "train", "validation", "test", "trials", "contacted", "listed")
+
+
+class Progress(logging.Handler):
+    """Follows a run through Dagster's own log. With a terminal a line moves while an asset is worked at; without one, plain lines.
+
+    `alone`: nobody else says which run this is and why it failed, as where the daemon starts it.
+    """
+
+    def __init__(self, console: Console, *, alone: bool) -> None:
+        super().__init__()
+        self._console = console
+        self._alone = alone
+        self._began = 0.0
+        self._status: Status | None = None
+        self._said: dict[str, Any] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show what an event of the run changes on the screen."""
+        event = _event(record)
+        if event is None:
+            if record.levelno == logging.WARNING and (said := _own_words(record)):
+                self._console.print(f"  {said}", highlight=False, markup=False)
+            return
+        if event.event_type is dg.DagsterEventType.RUN_START and self._alone:
+            self._console.print(f"Running {event.job_name} ...", highlight=False, markup=False)
+        elif event.event_type is dg.DagsterEventType.STEP_START:
+            self._starts(event)
+        elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
+            metadata = event.materialization.metadata
+            self._said = {
+                name: value.value
+                for name, value in metadata.items()
+                if isinstance(value.value, str | int | float | bool)
+            }
+        elif event.event_type in (dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE):
+            self._ends(event, well=event.event_type is dg.DagsterEventType.STEP_SUCCESS)
+
+    def _starts(self, event: dg.DagsterEvent) -> None:
+        self._began = time.monotonic()
+        self._said = {}
+        if self._console.is_terminal:
+            self._status = self._console.status(f"{_name(event)} ...")
+            self._status.start()
+
+    def _ends(self, event: dg.DagsterEvent, *, well: bool) -> None:
+        if self._status:
+            self._status.stop()
+            self._status = None
+        seconds = time.monotonic() - self._began
+        state = "failed" if not well else "unchanged" if self._said.get("reused") else "made"
+        counts = ", ".join(f"{self._said[name]:,} {name}" for name in _COUNTS if name in self._said)
+        self._console.print(f"  {_name(event):<22}{state:<10}{seconds:6.1f} s  {counts}", highlight=False, markup=False)
+        if not well and self._alone:
+            say(self._console, f"    {failure_words(event)}")
+
+
+def failure_words(event: dg.DagsterEvent) -> str:
+    """Why a step failed: the failure's own words, or what Dagster says of an error that nobody expected."""
+    failure = event.step_failure_data
+    said = failure.user_failure_data.description if failure.user_failure_data else refused(failure.error)
+    return said or f"An error that we did not expect:\n{failure.error_display_string}"
+
+
+def refused(error: "SerializableErrorInfo | None") -> str | None:
+    """What the machine refused, where that is what an error of a run came of."""
+    if error is None:
+        return None
+    return explain_os_error_text(error.message) or refused(error.cause) or refused(error.context)
+
+
+def _event(record: logging.LogRecord) -> dg.DagsterEvent | None:
+    meta = getattr(record, "dagster_meta", None)
+    event = meta.get("dagster_event") if isinstance(meta, dict) else None
+    return event if isinstance(event, dg.DagsterEvent) else None
+
+
+def _own_words(record: logging.LogRecord) -> str:
+    meta = getattr(record, "dagster_meta", None)
+    return str(meta.get("orig_message") or "") if isinstance(meta, dict) else ""
+
+
+def _name(event: dg.DagsterEvent) -> str:
+    return (event.node_name or "").rpartition("__")[2]
+
+
+@dg.logger(
+    {"alone": dg.Field(bool, default_value=False)},
+    description="An asset a line, for the command line and the daemon's terminal.",
+)
+def progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
+    """The logger that our jobs ask for in place of Dagster's console logger."""
+    logger = logging.Logger("churn", logging.DEBUG)
+    logger.addHandler(Progress(Console(soft_wrap=True), alone=context.logger_config["alone"]))
+    return logger

@@ -1,0 +1,323 @@
+"""A first look at a table nobody has described yet: its columns, what they hold, which of them say the same.
+
+Belongs here: reading the first rows of one file and counting. Does not belong here: what a column is for (`guesses.py`), the words of a
+spec (`new_dataset.py`), and typing rows for training (`churn_model.ingest.canonical_rows`, which looks at every row).
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from churn_model.errors import InputError, listed, problem
+from churn_model.ingest.csv_records import parse, read_header, scan
+from churn_model.ingest.values import MISSING_NUMBERS, is_decimal_comma
+from churn_model.spec.dataset import FloatArray
+from resources.errors import CommandError
+
+MOST_ROWS = 200_000
+COMPARED_ROWS = 5_000
+LONGEST_NAME = 200
+CORRELATION = 0.999
+MOSTLY = 0.95
+"""Share of the known values from which a column counts as numbers with some mistyped ones, as it does for ingest."""
+
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+Holds = Literal["number", "date", "text"]
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_OTHER_DATE = re.compile(
+    r"(?:\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d{2})|\d{4}([./])\d{1,2}\2\d{1,2})(?:[T ,]+\d{1,2}:[\d:.]+(?: ?[AaPp][Mm])?)?"
+)
+_DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:[T ][\d:.+Z-]*)?")
+
+
+@dataclass(frozen=True)
+class ColumnProfile:
+    """One column. `codes` (n,) tell equal values apart, -1 is missing; `numbers` (n,) float64, NaN where the value is none."""
+
+    name: str
+    holds: Holds
+    rows: int
+    values: tuple[str, ...] = field(repr=False)  # each distinct one, by its code
+    counts: IntArray = field(repr=False)
+    codes: IntArray = field(repr=False)
+    numbers: FloatArray = field(repr=False)
+
+    @property
+    def known(self) -> int:
+        """How many rows have a value."""
+        return int(self.counts.sum())
+
+    @property
+    def distinct(self) -> int:
+        """How many different values there are."""
+        return len(self.values)
+
+    @property
+    def not_numbers(self) -> int:
+        """How many rows have a value that is no number."""
+        return int(((self.codes >= 0) & np.isnan(self.numbers)).sum())
+
+    @property
+    def own_share(self) -> float:
+        """Of the rows with a value, how many different ones there are: 1 where each row has its own."""
+        return self.distinct / self.known if self.known else 0.0
+
+    @property
+    def whole_numbers(self) -> bool:
+        """Whether all values are written as whole numbers."""
+        return bool(self.values) and all(re.fullmatch(r"[+-]?\d+(?:\.0)?", value) for value in self.values)
+
+    @property
+    def decimal_commas(self) -> bool:
+        """Whether the values would be numbers, were their commas points."""
+        return self.holds == "text" and self._mostly(
+            lambda value: is_decimal_comma(value) or _NUMBER.fullmatch(value) is not None
+        )
+
+    @property
+    def other_dates(self) -> bool:
+        """Whether the values are dates as people write them, such as 24.11.2022, which nothing reads as dates."""
+        return self.holds == "text" and self._mostly(lambda value: _OTHER_DATE.fullmatch(value) is not None)
+
+    def _mostly(self, holds: Callable[[str], bool]) -> bool:
+        rows = sum(int(count) for value, count in zip(self.values, self.counts, strict=True) if holds(value))
+        return rows > 0 and rows >= MOSTLY * self.known
+
+    @property
+    def words(self) -> str:
+        """`CustomerID`, `customer_id` and `customer-id` as `customer id`."""
+        return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.name)).strip().lower()
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether the values go up, or down, by row as a serial number does."""
+        if self.holds != "number" or not self.whole_numbers or self.known < self.rows or self.own_share < 1:
+            return False
+        steps = np.diff(self.numbers)
+        return bool((steps > 0).all() or (steps < 0).all())
+
+
+@dataclass(frozen=True)
+class Table:
+    """The first rows of a file."""
+
+    rows: int
+    whole: bool  # no row was left out
+    columns: tuple[ColumnProfile, ...]
+
+    def column(self, name: str) -> ColumnProfile:
+        """The column of that name, whatever its case. Raises CommandError where there is none."""
+        for look in self.columns:
+            if look.name.strip().lower() == name.strip().lower():
+                return look
+        names = ", ".join(look.name[:40] for look in self.columns[:20])
+        raise CommandError(problem(expected=f"a column {name!r}", found=f"columns {names}", todo="name one of them"))
+
+
+def profile_file(file: Path) -> Table:
+    """The first 200,000 rows of a CSV (gzip or not) or Parquet file.
+
+    Raises CommandError where it is not there or named as none of these; InputError where it is not what its name says, has no rows, or has
+    columns without a name or with the same.
+    """
+    if not file.is_file():
+        raise CommandError(problem(expected=f"a file {file.name}", found="none", todo="correct the path"))
+    name = file.name.lower()
+    try:
+        if name.endswith(".parquet"):
+            names, parts, whole = _parquet(file)
+        elif name.endswith((".csv", ".csv.gz")):
+            with cast(BinaryIO, gzip.open(file) if name.endswith(".gz") else file.open("rb")) as stream:
+                names, parts, whole = _csv(stream)
+        else:
+            raise CommandError(
+                problem(
+                    expected="a file that ends with .csv, .csv.gz or .parquet", found=file.name[-40:], todo="convert it"
+                )
+            )
+    except OSError as error:
+        if error.errno is None:  # gzip says so of bytes that are none
+            raise InputError(_something_else(file, error)) from error
+        found = error.strerror or type(error).__name__
+        raise InputError(
+            problem(expected=f"to read {file.name}", found=found, todo="see to the file's permissions and its disk")
+        ) from error
+    except (EOFError, zlib.error, pa.ArrowException) as error:
+        raise InputError(_something_else(file, error)) from error
+    _check_names(names)
+    columns = tuple(look(name, part) for name, part in zip(names, parts, strict=True))
+    rows = columns[0].rows
+    if rows == 0:
+        raise InputError(
+            problem(expected=f"rows in {file.name}", found="a header only", todo="export it with its rows")
+        )
+    return Table(rows, whole, columns)
+
+
+def _something_else(file: Path, error: Exception) -> str:
+    found = f"something else ({type(error).__name__})"
+    return problem(expected=f"{file.name} to be what its name says", found=found, todo="export it again")
+
+
+def _csv(stream: BinaryIO) -> tuple[tuple[str, ...], list[Any], bool]:
+    header = read_header(stream)
+    stream.seek(header.size)
+    parts: list[list[Any]] = [[] for _ in header.names]
+    rows, whole = 0, True
+    for block in scan(stream, header):
+        for part, values in zip(parts, parse(block, header, range(len(header.names))), strict=True):
+            part.append(values)
+        rows += len(block.lines)
+        if rows >= MOST_ROWS:
+            whole = rows == MOST_ROWS and not stream.read(1)
+            break
+    columns = [pa.chunked_array(part or [[]], pa.binary()).slice(0, MOST_ROWS) for part in parts]
+    return header.names, columns, whole
+
+
+def _parquet(file: Path) -> tuple[tuple[str, ...], list[Any], bool]:
+    with pq.ParquetFile(file) as opened:
+        batches, rows = [], 0
+        for batch in opened.iter_batches(batch_size=65_536):
+            batches.append(batch)
+            rows += batch.num_rows
+            if rows >= MOST_ROWS:
+                break
+        total = opened.metadata.num_rows
+        table = pa.Table.from_batches(batches, opened.schema_arrow).slice(0, MOST_ROWS)
+    plain = [at for at, kind in enumerate(table.schema) if not pa.types.is_nested(kind.type)]
+    return tuple(table.schema.names[at] for at in plain), [table.column(at) for at in plain], total <= MOST_ROWS
+
+
+def _check_names(names: tuple[str, ...]) -> None:
+    problems = [
+        problem(expected="a name for every column", found=f"none for column {at}", todo="name it in the file")
+        for at, name in enumerate(names, 1)
+        if not name.strip()
+    ]
+    seen: set[str] = set()
+    for name in names:
+        if len(name) > LONGEST_NAME or _CONTROL.search(name):
+            problems.append(
+                problem(
+                    expected=f"names of at most {LONGEST_NAME} characters in one line",
+                    found=repr(name[:40]),
+                    todo="rename it in the file",
+                )
+            )
+        if name.strip() and name.strip().lower() in seen:
+            problems.append(
+                problem(
+                    expected="each column once",
+                    found=f"{name[:40]!r} twice",
+                    todo="rename or remove one; case does not count",
+                )
+            )
+        seen.add(name.strip().lower())
+    if not names:
+        problems.append(problem(expected="columns", found="none", todo="export the table again"))
+    if problems:
+        raise InputError(listed(problems))
+
+
+def _encoded(column: Any) -> tuple[list[str], Any]:
+    """The distinct texts of a column, and for each row which one it is."""
+    array = column.combine_chunks()
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if not pa.types.is_binary(array.type) and not pa.types.is_large_binary(array.type):
+        array = array.cast(pa.string())
+    encoded = array.dictionary_encode()
+    texts = encoded.dictionary.to_pylist()
+    # Bytes that are no UTF-8 are looked at as far as they can be read; ingest puts their rows into quarantine.
+    return [text.decode(errors="replace") if isinstance(text, bytes) else text for text in texts], encoded.indices
+
+
+def look(name: str, column: Any) -> ColumnProfile:
+    """What an Arrow column of values as they landed holds."""
+    texts, indices = _encoded(column)
+    trimmed = [(text or "").strip() for text in texts]
+    read = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in trimmed])
+    read[~np.isfinite(read)] = np.nan
+    raw = np.asarray(indices.fill_null(len(texts)).to_numpy(zero_copy_only=False), dtype=np.int64)
+    rows = np.bincount(raw, minlength=len(texts) + 1)[: len(texts)]
+    holds = _holds(trimmed, rows, read)
+    # As ingest has it: among numbers `NA` and the like are missing, among texts only a blank is.
+    missing = MISSING_NUMBERS if holds == "number" else ("",)
+    places: dict[str, int] = {}
+    to_code = np.full(len(texts) + 1, -1, dtype=np.int64)
+    for at, text in enumerate(trimmed):
+        if text.lower() not in missing:
+            to_code[at] = places.setdefault(text, len(places))
+    codes = to_code[raw]
+    counts = np.bincount(codes[codes >= 0], minlength=len(places)).astype(np.int64)
+    numbers = np.append(read, np.nan)[raw]
+    return ColumnProfile(name, holds, len(codes), tuple(places), counts, codes, numbers)
+
+
+def _holds(texts: list[str], rows: IntArray, read: FloatArray) -> Holds:
+    """Numbers or dates where nearly all rows that have a value hold one; `rows` counts them for each text."""
+    present = np.array([text.lower() not in MISSING_NUMBERS for text in texts], dtype=bool)
+    total = rows[present].sum()
+    if not total:
+        return "text"
+    if rows[~np.isnan(read)].sum() >= MOSTLY * total:
+        return "number"
+    dates = np.array([_DATE.fullmatch(text) is not None for text in texts], dtype=bool)
+    return "date" if rows[dates].sum() >= MOSTLY * total else "text"
+
+
+def repeats(columns: tuple[ColumnProfile, ...]) -> Iterator[tuple[ColumnProfile, ColumnProfile, str]]:
+    """Each column that says what an earlier one says, that one, and how: equal up to renaming, or numbers that go in step."""
+    taken: set[str] = set()
+    for at, later in enumerate(columns):
+        for earlier in columns[:at]:
+            if earlier.name not in taken and later.distinct > 1 and earlier.distinct > 1:
+                how = _in_step(earlier, later) or ("the same up to renaming" if _renamed(earlier, later) else "")
+                if how:
+                    taken.add(later.name)
+                    yield later, earlier, how
+                    break
+
+
+def _renamed(a: ColumnProfile, b: ColumnProfile) -> bool:
+    first, second = a.codes[:COMPARED_ROWS], b.codes[:COMPARED_ROWS]
+    # With nearly as many values as rows, any two columns would be equal up to renaming.
+    if a.distinct != b.distinct or a.own_share > 0.5:
+        return False
+    pairs = len(np.unique((first + 1) * (b.distinct + 1) + second + 1))
+    return pairs == len(np.unique(first)) == len(np.unique(second))
+
+
+def _in_step(a: ColumnProfile, b: ColumnProfile) -> str:
+    if a.holds != "number" or b.holds != "number":
+        return ""
+    x, y = a.numbers[:COMPARED_ROWS], b.numbers[:COMPARED_ROWS]
+    both = ~np.isnan(x) & ~np.isnan(y)
+    if both.sum() < max(10, 0.9 * max((~np.isnan(x)).sum(), (~np.isnan(y)).sum())):
+        return ""
+    x, y = x[both], y[both]
+    # Scaled first, so that huge values do not overflow their squares.
+    x, y = x / (np.abs(x).max() or 1.0), y / (np.abs(y).max() or 1.0)
+    if x.std() < 1e-12 or y.std() < 1e-12:
+        return ""
+    r = float(np.corrcoef(x, y)[0, 1])
+    return f"correlation {r:.4f}" if abs(r) > CORRELATION else ""
+
+
+def canonical(look: ColumnProfile, rows: IntArray) -> Any:
+    """The column's values at `rows` as canonical rows hold them: numbers, or a dictionary of texts."""
+    if look.holds == "number":
+        return pa.array(look.numbers[rows], pa.float64(), from_pandas=True)
+    codes = pa.array(look.codes[rows], pa.int32(), mask=look.codes[rows] < 0)
+    return pa.DictionaryArray.from_arrays(codes, pa.array(look.values, pa.string()))

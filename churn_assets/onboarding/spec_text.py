@@ -1,0 +1,192 @@
+"""The first spec of a dataset, written from a look at one file: what `churn new NAME FILE` prints. Every guess stands with its reason.
+
+Belongs here: the text of a spec. Does not belong here: the look (`first_look.py`), the guesses (`guesses.py`), saving the text.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from churn_assets.onboarding.guesses import Guesses, guess
+from churn_assets.onboarding.profile import MOST_ROWS, Table, profile_file
+from churn_model.spec.dataset import Costs, Dataset
+from resources.errors import CommandError
+from resources.specs.loader import name_problem
+
+MORE = "# --- What else a spec can say, with what holds without it: take the `# ` away from a section to change it."
+LONGEST_LINE = 120
+_SECTIONS = ("split", "list", "search", "gate", "schedule", "watch", "source")
+
+
+def propose(
+    name: str,
+    file: Path,
+    *,
+    label: str | None = None,
+    id: str | None = None,  # noqa: A002 - the word that the spec uses
+    folder: Path | None = None,
+) -> str:
+    """The text of datasets/<name>.yaml for a file of customers; it loads as it is.
+
+    `label` and `id` name columns where the guess is wrong; `folder` is where the text will lie. Raises CommandError: a name that no dataset
+    can have, a file or a column that is not there. Raises InputError: a file that cannot be read, no column that can be the label.
+    """
+    wrong = name_problem(name)
+    if wrong:
+        raise CommandError(wrong)
+    table = profile_file(file)
+    guesses = guess(name, table, label=label, id_column=id)
+    return (
+        "\n".join(
+            [
+                *_schema(folder),
+                *_head(name, file, table),
+                *_key(guesses),
+                *_columns(guesses),
+                *_money(),
+                "",
+                MORE,
+                *_more(guesses),
+            ]
+        )
+        + "\n"
+    )
+
+
+def scalar(text: str) -> str:
+    """A text as YAML holds it anywhere, in quotes where it needs them."""
+    written = yaml.safe_dump([text], default_flow_style=True, allow_unicode=True, width=100_000).strip()
+    return written.removeprefix("[").removesuffix("]")
+
+
+def _quoted(text: str) -> str:
+    return yaml.safe_dump(
+        [text], default_flow_style=True, default_style='"', allow_unicode=True, width=100_000
+    ).strip()[1:-1]
+
+
+def _schema(folder: Path | None) -> Iterator[str]:
+    """What an editor reads the spec by, where its file lies as it does in the project; elsewhere the path would lead nowhere."""
+    if folder is None or (folder.parent / "docs" / "dataset.schema.json").is_file():
+        yield "# yaml-language-server: $schema=../docs/dataset.schema.json"
+
+
+def _head(name: str, file: Path, table: Table) -> Iterator[str]:
+    of_which = f"{table.rows:,} rows" if table.whole else f"the first {MOST_ROWS:,} rows"
+    yield f"# {name}: a first description, guessed from {of_which} of {_in_comment(file.name[-60:])}. Correct what is wrong."
+    yield ""
+
+
+def _in_comment(text: str) -> str:
+    """A text that ends no comment and that a terminal may show."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _key(guesses: Guesses) -> Iterator[str]:
+    if guesses.id:
+        yield f"id: {scalar(guesses.id.column)} # {_in_comment(guesses.id.why)}"
+    else:
+        yield "# id: no column has a value of its own in each row. Without one, a row is named by a hash of its values."
+    if guesses.as_of:
+        yield f"as_of: {scalar(guesses.as_of.column)} # the day at which a row was true: {guesses.as_of.why}"
+        yield "horizon: 30d # how far after that day the label looks: check it"
+    label = guesses.label
+    yield ""
+    yield "label:"
+    yield f"  column: {scalar(label.column)}"
+    if label.doubt:
+        yield f"  # A GUESS: READ IT. {_in_comment(label.doubt)}."
+        yield "  # If it is the other way round, exchange positive and negative: else the list will name the customers who stay."
+    yield f"  positive: [{', '.join(_quoted(value) for value in label.positive)}] # {label.why}"
+    if label.negative:
+        yield f"  negative: [{', '.join(_quoted(value) for value in label.negative)}] # everything else is neither: quarantine"
+    means = "converted" if "conver" in label.column.lower() else "left"
+    yield f"  means: {means} # in words that a manager reads: cancelled within 30 days"
+
+
+def _columns(guesses: Guesses) -> Iterator[str]:
+    if guesses.ignore:
+        yield ""
+        yield "ignore: # never a feature"
+        for one in guesses.ignore:
+            why = _in_comment(one.why)
+            line = f"  - {scalar(one.column)} # {why}"
+            yield from [line] if len(line) <= LONGEST_LINE else [f"  # {why}", f"  - {scalar(one.column)}"]
+    if guesses.types:
+        yield ""
+        yield "types: # only where the look of the values deceives"
+        yield from (f"  {scalar(one.column)}: {one.says} # {one.why}" for one in guesses.types)
+    if guesses.commas:
+        yield ""
+        yield "# Commas in numbers are not read: export these with decimal points (26.08 for 26,08) and no thousands"
+        yield "# separators, and land that. If one holds no numbers, write it under types as a category."
+        yield from (f"#   {scalar(one.column)}: {_in_comment(one.why)}" for one in guesses.commas)
+    if guesses.split:
+        yield ""
+        yield f"split: {{by: column, column: {scalar(guesses.split.column)}}} # {guesses.split.why}"
+    if guesses.opt_out:
+        yield ""
+        yield "list:"
+        yield f"  opt_out: {scalar(guesses.opt_out.column)} # {guesses.opt_out.why}"
+
+
+def _money() -> Iterator[str]:
+    yield ""
+    yield "costs: # money a customer, for each way it can end: put in your own"
+    described = {field.name: str(field.metadata["description"]) for field in dataclasses.fields(Costs)}
+    for cell in ("false_negative", "false_positive", "true_positive", "true_negative"):
+        yield f"  {cell}: {getattr(Costs(), cell):g} # {described[cell]}"
+
+
+def _more(guesses: Guesses) -> Iterator[str]:
+    yield ""
+    yield "# known: [] # suspected leaks that you vouch for: known before anybody leaves"
+    numbers = _summed(guesses)
+    if numbers:
+        total = "total " + re.split(r"[\W_]+", numbers[0].lower())[-1]
+        expression = " + ".join(f"`{name.replace('`', '``')}`" for name in numbers)
+        yield ""
+        yield "# derived: # new columns, as expressions over numbers: a total often tells more than its parts"
+        yield f"#   {scalar(total)}: {_quoted(expression)}"
+    if guesses.features:
+        first = guesses.features[0].name
+        yield ""
+        yield "# words: # how a column reads as a reason on the list of whom to contact"
+        yield f"#   {scalar(first)}: {_quoted(first.replace('{', '(').replace('}', ')') + ': {value}')}"
+    given = {"split": guesses.split, "list": guesses.opt_out}
+    for section in _SECTIONS:
+        if given.get(section) is None:
+            yield ""
+            yield from _section(section)
+
+
+def _summed(guesses: Guesses) -> list[str]:
+    """Three numbers or more whose names end with the same word: `Day Charge`, `Eve Charge` ..."""
+    groups: dict[str, list[str]] = {}
+    wanted = {one.column for one in guesses.types if one.says == "category"}
+    for look in guesses.features:
+        if look.holds == "number" and look.name not in wanted and " " in look.words:
+            groups.setdefault(look.words.split()[-1], []).append(look.name)
+    return next((names for names in groups.values() if len(names) >= 3), [])
+
+
+def _section(name: str) -> Iterator[str]:
+    section = next(field for field in dataclasses.fields(Dataset) if field.name == name)
+    defaults: Any = section.default_factory() if callable(section.default_factory) else section.default
+    yield f"# {name}: # {section.metadata['description']}"
+    for field in dataclasses.fields(defaults):
+        yield f"#   {field.name}:{_value(getattr(defaults, field.name))} # {field.metadata['description']}"
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return " [" + ", ".join(scalar(part) for part in value) + "]"
+    if isinstance(value, bool):
+        return " true" if value else " false"
+    return f" {value:g}" if isinstance(value, float) else f" {scalar(value) if isinstance(value, str) else value}"

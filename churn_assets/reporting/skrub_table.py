@@ -1,0 +1,84 @@
+"""The table of an exploration page: skrub's TableReport as a part of a page that loads nothing and is the same for the same rows.
+
+Belongs here: all that we rely on in that library's HTML. It has two scripts of its own and escapes names and values; should a value ever bring
+a third along, this refuses, and the page's policy lets no other script run than the two whose digests are given here.
+"""
+
+import base64
+import hashlib
+import itertools
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from churn_model.errors import ChurnError, problem
+
+_SCRIPTS = 2
+_ROWS_SHOWN = 10
+_ID = "report_of_the_table"
+
+
+@dataclass(frozen=True)
+class LibraryTable:
+    """HTML to be put into a page as it stands, and its scripts' digests as a Content-Security-Policy names them."""
+
+    html: str
+    script_digests: tuple[str, ...]
+
+
+def library_table(rows: pa.Table) -> LibraryTable:
+    """Frequencies, histograms, statistics and associations of columns of numbers and texts, at most some thousand rows and some dozen columns.
+
+    Raises ChurnError where the library's HTML is not as we know it.
+    """
+    import matplotlib
+    from skrub import TableReport
+
+    look: dict[Any, Any] = {**matplotlib.rcParamsDefault, "backend": "agg", "svg.hashsalt": "exploration"}
+    # It warns of letters that the font lacks, though the browser draws them, and of columns without spread.
+    with matplotlib.rc_context(look), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        report = TableReport(
+            rows.to_pandas(),
+            n_rows=_ROWS_SHOWN,
+            verbose=0,
+            plot_distributions=True,
+            compute_associations=True,
+            open_tab="stats",
+        )
+        html = _settled(report.html_snippet())
+    return LibraryTable(html, script_digests(html))
+
+
+def script_digests(html: str) -> tuple[str, ...]:
+    """The digests of the library's scripts. Raises ChurnError where there are others among them."""
+    scripts = re.findall(r"<script[^>]*>(.*?)</script", html, re.DOTALL | re.IGNORECASE)
+    begun = len(re.findall("<script", html, re.IGNORECASE))
+    if len(scripts) != _SCRIPTS or begun != _SCRIPTS:
+        raise ChurnError(
+            problem(
+                expected=f"{_SCRIPTS} scripts in the library's table",
+                found=str(begun),
+                todo="report this: a name or a value in the table is not escaped, or the library has changed",
+            )
+        )
+    return tuple(_digest(script) for script in scripts)
+
+
+def _digest(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _settled(html: str) -> str:
+    """The library's HTML without what differs from run to run: drawn ids, and when a plot was made."""
+    drawn = re.search(r'<template id="(report_[0-9a-f]{8})-template">', html)
+    if drawn:
+        html = html.replace(drawn[1], _ID)
+    number = itertools.count()
+    html = re.sub(r'id="[0-9a-f]{8}"(?=\s+class="table-cell)', lambda _: f'id="cell-{next(number)}"', html)
+    # A plot's own head is for files; within a page it says nothing.
+    html = re.sub(r"<\?xml[^>]*\?>\s*<!DOCTYPE svg[^>]*>", "", html)
+    return re.sub(r"<metadata>.*?</metadata>", "", html, flags=re.DOTALL)

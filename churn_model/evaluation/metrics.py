@@ -1,0 +1,374 @@
+"""How good a model is on rows that it never saw: figures with the range that chance leaves them.
+
+Belongs here: what one model's probabilities are worth on judged rows. Does not belong here: two models on the same rows (`comparison`),
+where a model is weak (`segments`), what follows from the figures (`promotion`), plots.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from churn_model.decisions.costs import (
+    BoolArray,
+    CostCurve,
+    OutcomeCosts,
+    SearchedCutoff,
+    assumed_success,
+    bayes_cutoff,
+    contacted,
+    cost_curve,
+    cost_of,
+    outcome_costs,
+)
+from churn_model.errors import InputError, listed, problem
+from churn_model.evaluation.reliability import (
+    BINS,
+    CLIP,
+    CalibrationBin,
+    calibration_bin,
+    calibration_bins,
+    slope_columns,
+)
+from churn_model.spec.dataset import Costs, FloatArray
+from churn_model.stats.bootstrap import IntArray, Resamples, auc, number_customers
+
+SUCCESSES = (1.0, 0.5, 0.3)
+TOP_SHARES = (0.05, 0.10, 0.20)
+Sums = dict[str, FloatArray]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Judged rows: `ids` tell customers apart (ids or hashes), y is 1 where one left, p is the calibrated probability, worth the value.
+
+    All of length n, in the same order; `worth` only where the costs read a column. Raises InputError with all that is wrong.
+    """
+
+    ids: Any
+    y: np.ndarray[Any, Any]
+    p: FloatArray
+    worth: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.y)
+        lengths = {"ids": len(self.ids), "p": len(self.p), "worth": n if self.worth is None else len(self.worth)}
+        problems = [
+            problem(expected=f"{n} {name}", found=str(k), todo="pass rows of one table")
+            for name, k in lengths.items()
+            if k != n
+        ]
+        if n == 0:
+            problems.append(problem(expected="at least one row to judge", found="none", todo="look at the split"))
+        if not np.isin(self.y, (0, 1)).all():
+            problems.append(problem(expected="labels 0 or 1", found="others", todo="judge ingested rows"))
+        outside = int((~((self.p >= 0) & (self.p <= 1))).sum())
+        if outside:
+            problems.append(
+                problem(
+                    expected="probabilities from 0 to 1",
+                    found=f"{outside} others",
+                    todo="judge calibrated probabilities",
+                )
+            )
+        if problems:
+            raise InputError(listed(problems))
+
+    @cached_property
+    def customers(self) -> IntArray:
+        """A number a customer: (n,)."""
+        return number_customers(self.ids)
+
+    def keep(self, rows: BoolArray) -> "Scores":
+        """The same scores of some rows; `rows` (n,) says which."""
+        ids = np.asarray(self.customers)[rows]
+        return Scores(ids=ids, y=self.y[rows], p=self.p[rows], worth=None if self.worth is None else self.worth[rows])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A figure on the judged rows, and the median, 5 % and 95 % quantile of its resamples: `low` is the one-sided 95 % bound."""
+
+    value: float
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavingAt:
+    """Saved against contacting nobody, a customer, with the same contacts, if this share of contacted leavers stays."""
+
+    success: float
+    saving: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Money:
+    """Money a customer; savings are positive where the model is cheaper. `cost_perfect` is what knowing who leaves would cost."""
+
+    assumed_success: float
+    cost: Estimate
+    cost_nobody: float
+    cost_everybody: float
+    cost_perfect: float
+    saving_nobody: Estimate
+    saving_everybody: Estimate
+    saving_better: Estimate
+    better_without_model: str
+    saving_at: tuple[SavingAt, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """What calling the first customers by probability finds. `lift`: leavers among them as a multiple of leavers among all."""
+
+    share: float
+    customers: int
+    leavers: int
+    lift: Estimate
+    share_of_leavers: Estimate
+    calls_per_leaver: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """Customers by what was done and what came, and the money that each cell cost in all."""
+
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    true_negatives: int
+    true_positives_cost: float
+    false_positives_cost: float
+    false_negatives_cost: float
+    true_negatives_cost: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contacts:
+    """What contacting from the cutoff on does. The cutoff is a range where worth is a column; inf where contacting never pays."""
+
+    cutoff: float
+    cutoff_lowest: float
+    cutoff_highest: float
+    contacted: int
+    leavers_reached: int
+    calls_per_leaver: float
+    precision: Estimate
+    recall: Estimate
+    f1: Estimate
+    confusion: Confusion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What one model is worth on judged rows. Numbers are not rounded; NaN where there is nothing to compute a figure from."""
+
+    rows: int
+    customers: int
+    leavers: int
+    resamples: int
+    auc: Estimate
+    auc_lower_99: float
+    log_loss: Estimate
+    log_loss_without_model: float
+    brier: Estimate
+    ece: Estimate
+    calibration_slope: Estimate
+    money: Money
+    contacts: Contacts
+    reach: tuple[Reach, ...]
+    curve: CostCurve
+    searched: SearchedCutoff
+    calibration: tuple[CalibrationBin, ...]
+
+    @property
+    def base_rate(self) -> float:
+        """The share of rows that left."""
+        return self.leavers / self.rows
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values for JSON; None where a figure is not finite."""
+        return {**plain(self), "base_rate": self.base_rate}
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses, arrays and tuples as what JSON can hold; None for numbers that are not finite."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {part.name: plain(getattr(value, part.name)) for part in dataclasses.fields(value)}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(part) for part in (value.tolist() if isinstance(value, np.ndarray) else value)]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value
+
+
+def log_losses(y: Any, p: FloatArray) -> FloatArray:
+    """Each row's log loss, probabilities clipped at 1e-6: (n,)."""
+    clipped = np.clip(p, CLIP, 1 - CLIP)
+    return np.asarray(-np.where(np.asarray(y) == 1, np.log(clipped), np.log1p(-clipped)))
+
+
+def evaluate(scores: Scores, costs: Costs, *, draws: int | None = None) -> Evaluation:
+    """Every figure of one model on judged rows, at today's costs. `draws`: resamples; None is 2,000, fewer above 20,000 rows."""
+    y, p = np.asarray(scores.y, dtype=np.float64), np.asarray(scores.p, dtype=np.float64)
+    cells = outcome_costs(costs, scores.worth)
+    cutoff = np.broadcast_to(bayes_cutoff(cells), p.shape)
+    chosen = contacted(p, cutoff)
+    resamples = Resamples(scores.customers, draws)
+    columns = _columns(scores, chosen, cells, costs)
+    point = _figures({name: np.array([column.sum()]) for name, column in columns.items()})
+    drawn_sums = resamples.sums(np.column_stack(list(columns.values())))
+    drawn = _figures(dict(zip(columns, drawn_sums.T, strict=True)))
+    aucs = resamples.auc(y, p)
+    curve, searched = cost_curve(y, p, cells, resamples)
+
+    def figure(name: str) -> Estimate:
+        return estimate(float(point[name][0]), drawn[name])
+
+    rate = y.mean()
+    return Evaluation(
+        rows=len(y),
+        customers=int(scores.customers.max()) + 1,
+        leavers=int(y.sum()),
+        resamples=resamples.draws or 0,
+        auc=estimate(auc(y, p), aucs),
+        auc_lower_99=_quantile(aucs, 0.01),
+        log_loss=figure("log_loss"),
+        log_loss_without_model=float(log_losses(y, np.full(len(y), rate)).mean()),
+        brier=figure("brier"),
+        ece=figure("ece"),
+        calibration_slope=figure("slope"),
+        money=_money(point, figure, costs),
+        contacts=_contacts(y, chosen, cutoff, cells, figure),
+        reach=tuple(_reach(y, p, share, figure) for share in TOP_SHARES),
+        curve=curve,
+        searched=searched,
+        calibration=calibration_bins(y, p),
+    )
+
+
+def estimate(value: float, drawn: FloatArray) -> Estimate:
+    """A figure with the spread of its resamples (draws,); draws without a value are left out."""
+    return Estimate(value=value, median=_quantile(drawn, 0.5), low=_quantile(drawn, 0.05), high=_quantile(drawn, 0.95))
+
+
+def _quantile(drawn: FloatArray, level: float) -> float:
+    known = drawn[np.isfinite(drawn)]
+    return float(np.quantile(known, level)) if len(known) else float("nan")
+
+
+def _columns(scores: Scores, chosen: BoolArray, cells: OutcomeCosts, costs: Costs) -> Sums:
+    """What the figures are made of, a value a row: each figure is a function of sums of these."""
+    y, p = np.asarray(scores.y, dtype=np.float64), np.asarray(scores.p, dtype=np.float64)
+    everybody = np.ones(len(y), dtype=bool)
+    nobody = cost_of(y, ~everybody, cells)
+    columns = {
+        "rows": np.ones(len(y)),
+        "leavers": y,
+        "log_loss": log_losses(y, p),
+        "brier": (y - p) ** 2,
+        "cost": cost_of(y, chosen, cells),
+        "nobody": nobody,
+        "everybody": cost_of(y, everybody, cells),
+        "perfect": cost_of(y, y == 1, cells),
+        "contacted": chosen.astype(np.float64),
+        "reached": chosen * y,
+    }
+    for success in SUCCESSES:
+        columns[f"saved {success}"] = nobody - cost_of(y, chosen, outcome_costs(costs, scores.worth, success=success))
+    for number in range(BINS):
+        columns[f"bin {number}"] = (calibration_bin(p) == number) * (y - p)
+    for share in TOP_SHARES:
+        top = first_by_probability(p, share)
+        columns |= {f"top {share}": top.astype(np.float64), f"top leavers {share}": top * y}
+    return columns | slope_columns(y, p)
+
+
+def first_by_probability(p: FloatArray, share: float) -> BoolArray:
+    """The rows at the top: at least one, the earlier row first where probabilities are equal. (n,)."""
+    chosen = np.zeros(len(p), dtype=bool)
+    chosen[np.argsort(-p, kind="stable")[: max(1, round(share * len(p)))]] = True
+    return chosen
+
+
+def _figures(s: Sums) -> Sums:
+    """Figures from sums: the same formulas for the rows themselves (1,) and for every draw (draws,)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        n = s["rows"]
+        figures = {name: s[name] / n for name in ("log_loss", "brier", "cost", "nobody", "everybody", "perfect")}
+        figures["ece"] = sum((np.abs(s[f"bin {k}"]) for k in range(BINS)), np.zeros(len(n))) / n
+        determinant = s["h00"] * s["h11"] - s["h01"] ** 2
+        figures["slope"] = s["slope"] + (s["h00"] * s["g1"] - s["h01"] * s["g0"]) / determinant
+        figures["saving_nobody"] = (s["nobody"] - s["cost"]) / n
+        figures["saving_everybody"] = (s["everybody"] - s["cost"]) / n
+        figures["saving_better"] = np.minimum(figures["saving_nobody"], figures["saving_everybody"])
+        figures |= {f"saved {success}": s[f"saved {success}"] / n for success in SUCCESSES}
+        figures["precision"] = s["reached"] / s["contacted"]
+        figures["recall"] = s["reached"] / s["leavers"]
+        figures["f1"] = 2 * s["reached"] / (s["contacted"] + s["leavers"])
+        for share in TOP_SHARES:
+            figures[f"lift {share}"] = (s[f"top leavers {share}"] / s[f"top {share}"]) / (s["leavers"] / n)
+            figures[f"found {share}"] = s[f"top leavers {share}"] / s["leavers"]
+    return figures
+
+
+def _money(point: Sums, figure: Any, costs: Costs) -> Money:
+    nobody, everybody = float(point["nobody"][0]), float(point["everybody"][0])
+    return Money(
+        assumed_success=assumed_success(costs),
+        cost=figure("cost"),
+        cost_nobody=nobody,
+        cost_everybody=everybody,
+        cost_perfect=float(point["perfect"][0]),
+        saving_nobody=figure("saving_nobody"),
+        saving_everybody=figure("saving_everybody"),
+        saving_better=figure("saving_better"),
+        better_without_model="nobody" if nobody <= everybody else "everybody",
+        saving_at=tuple(SavingAt(success=success, saving=figure(f"saved {success}")) for success in SUCCESSES),
+    )
+
+
+def _contacts(y: FloatArray, chosen: BoolArray, cutoff: FloatArray, cells: OutcomeCosts, figure: Any) -> Contacts:
+    left, cost = y == 1, cost_of(y, chosen, cells)
+    masks = {
+        "true_positives": chosen & left,
+        "false_positives": chosen & ~left,
+        "false_negatives": ~chosen & left,
+        "true_negatives": ~chosen & ~left,
+    }
+    counts = {name: int(mask.sum()) for name, mask in masks.items()}
+    return Contacts(
+        cutoff=float(np.quantile(cutoff, 0.5, method="lower")),
+        cutoff_lowest=float(cutoff.min()),
+        cutoff_highest=float(cutoff.max()),
+        contacted=int(chosen.sum()),
+        leavers_reached=counts["true_positives"],
+        calls_per_leaver=_ratio(int(chosen.sum()), counts["true_positives"]),
+        precision=figure("precision"),
+        recall=figure("recall"),
+        f1=figure("f1"),
+        confusion=Confusion(**counts, **{f"{name}_cost": float(cost[mask].sum()) for name, mask in masks.items()}),  # type: ignore[arg-type]
+    )
+
+
+def _ratio(a: int, b: int) -> float:
+    return a / b if b else float("nan")
+
+
+def _reach(y: FloatArray, p: FloatArray, share: float, figure: Any) -> Reach:
+    top = first_by_probability(p, share)
+    found = int(y[top].sum())
+    return Reach(
+        share=share,
+        customers=int(top.sum()),
+        leavers=found,
+        lift=figure(f"lift {share}"),
+        share_of_leavers=figure(f"found {share}"),
+        calls_per_leaver=_ratio(int(top.sum()), found),
+    )

@@ -1,0 +1,310 @@
+"""The gate: whether a candidate becomes the champion, and why.
+
+Belongs here: the rules, the facts that they weigh, and the sentence that a manager reads. Does not belong here: computing the figures
+(`evaluation`, `comparison`), moving the pointer.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from churn_model.evaluation.comparison import LEAST_GAIN, Comparison
+from churn_model.evaluation.metrics import Evaluation, plain
+from churn_model.spec.dataset import Gate
+from churn_model.training.leaks import Leak
+
+LEAST_TEST = 30
+LEAST_VALIDATION = 50
+NOT_WORSE = 0.05
+"""With `promotion: not_worse`: how much more a candidate may cost at worst, as a share of the champion's cost."""
+
+WITHOUT_MODEL = "the better of contacting nobody and contacting everybody"
+"""What a model has to beat: in each resample whichever of the two is cheaper there, so its range is a little below that against either."""
+
+Outcome = Literal["first", "promoted", "kept", "refused"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Champion:
+    """What the gate knows of the present champion. `is_old`: older than `gate.max_age`. `same_costs`: it was promoted at today's costs."""
+
+    comparison: Comparison
+    is_old: bool
+    same_costs: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All that the gate weighs. `leaks`: those that the spec lists neither under ignore nor under known. `champion`: None for the first."""
+
+    candidate: Evaluation
+    validation_leavers: int
+    validation_stayers: int
+    leaks: tuple[Leak, ...] = ()
+    champion: Champion | None = None
+    gate: Gate = Gate()  # noqa: RUF009 - frozen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """One claim that the gate checked; `todo` says what to do where it does not hold."""
+
+    name: str
+    holds: bool
+    expected: str
+    found: str
+    todo: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What happens to the candidate, why in a manager's words, and the facts behind it.
+
+    first: it becomes the first champion. promoted: it replaces the champion. kept: the champion stays. refused: it must not be used.
+    """
+
+    outcome: Outcome
+    reason: str
+    facts: tuple[Fact, ...]
+
+    @property
+    def moves_pointer(self) -> bool:
+        """Whether the candidate is the champion from now on."""
+        return self.outcome in ("first", "promoted")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values for JSON."""
+        return {"outcome": self.outcome, "reason": self.reason, "facts": [plain(fact) for fact in self.facts]}
+
+
+def decide(evidence: Evidence) -> Decision:
+    """What the rules say; the same evidence, the same decision."""
+    facts = (_no_leaks(evidence), _enough(evidence), _ranks(evidence), _saves(evidence))
+    leaks, champion = facts[0], evidence.champion
+    if not leaks.holds:
+        return Decision(outcome="refused", reason=f"Nothing is promoted: {leaks.found}. {leaks.todo}.", facts=facts)
+    if champion and champion.comparison.same_probabilities:
+        return _same_model(champion, facts)
+    why_not = _not_usable(evidence.candidate, *facts[1:])
+    if why_not and champion:
+        return Decision(outcome="kept", reason=f"The champion stays: {why_not}", facts=facts)
+    if why_not:
+        return Decision(outcome="refused", reason=f"Nothing is promoted: {why_not}", facts=facts)
+    if champion is None:
+        return Decision(outcome="first", reason=_first(evidence.candidate), facts=facts)
+    return _against(champion, evidence.gate, facts)
+
+
+def _not_usable(candidate: Evaluation, enough: Fact, ranks: Fact, saves: Fact) -> str | None:
+    """Why nobody should be contacted by this model; None where it may be used."""
+    if not enough.holds:
+        return f"too small to judge, {enough.found}. {enough.todo}."
+    if not ranks.holds:
+        judged = describe_rows(candidate.rows, candidate.customers)
+        return f"no signal; judged on {judged} it never saw, it may rank leavers no better than chance ({ranks.found})."
+    return None if saves.holds else _no_money(candidate)
+
+
+def _no_leaks(evidence: Evidence) -> Fact:
+    names = [short(leak.column) for leak in evidence.leaks]
+    told = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return Fact(
+        name="no_suspected_leak",
+        holds=not names,
+        expected="no column that seems to be written after the customer left",
+        found=f"{told} may be known only after a customer has left" if names else "none",
+        todo=f"List {'it' if len(names) == 1 else 'each'} in the spec: under ignore, or under known if it is known in time",
+    )
+
+
+def short(name: str) -> str:
+    """A column's name as it may stand in a message."""
+    return name if len(name) <= 40 else name[:39] + "…"
+
+
+def _enough(evidence: Evidence) -> Fact:
+    candidate = evidence.candidate
+    test = min(candidate.leavers, candidate.rows - candidate.leavers)
+    validation = min(evidence.validation_leavers, evidence.validation_stayers)
+    return Fact(
+        name="enough_customers_to_judge",
+        holds=test >= LEAST_TEST and validation >= LEAST_VALIDATION,
+        expected=f"at least {LEAST_TEST} who left and {LEAST_TEST} who stayed in test, {LEAST_VALIDATION} of each in validation",
+        found=f"{candidate.leavers} left and {candidate.rows - candidate.leavers} stayed in test, "
+        f"{evidence.validation_leavers} and {evidence.validation_stayers} in validation",
+        todo="Land more customers, or raise split.test and split.validation in the spec",
+    )
+
+
+def _ranks(evidence: Evidence) -> Fact:
+    candidate = evidence.candidate
+    return Fact(
+        name="ranks_leavers_better_than_chance",
+        holds=bool(candidate.auc_lower_99 > 0.5),
+        expected="an AUC that is above 0.5 with 99 % confidence",
+        found=f"AUC {candidate.auc.value:.3f}, at least {candidate.auc_lower_99:.3f}",
+        todo="Land columns that say more about customers, or more customers",
+    )
+
+
+def _saves(evidence: Evidence) -> Fact:
+    saving = evidence.candidate.money.saving_better
+    return Fact(
+        name="saves_money",
+        holds=bool(saving.low > 0),
+        expected=f"cheaper than {WITHOUT_MODEL}, with 95 % confidence",
+        found=f"saves {dollars(saving.value)} a customer, at least {dollars(saving.low)}",
+        todo="Look at costs in the spec: what a contact costs, how often it works, what a customer is worth",
+    )
+
+
+def _no_money(candidate: Evaluation) -> str:
+    contacts, money = candidate.contacts, candidate.money
+    better = money.better_without_model
+    if contacts.contacted == 0 or (contacts.contacted == candidate.rows and better == "everybody"):
+        sure = f"there is signal, but at these costs it is cheaper to contact {better}"
+    else:
+        sure = (
+            f"there is signal, but at these costs it may be cheaper to contact {better}: "
+            f"the saving against {WITHOUT_MODEL} lies between {dollars(money.saving_better.low)} and {dollars(money.saving_better.high)} a customer"
+        )
+    return f"{sure} (AUC {candidate.auc.value:.2f}; {assumption(money.assumed_success)})."
+
+
+def dollars(amount: float) -> str:
+    """Money as it reads in a sentence."""
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
+
+
+def describe_rows(rows: int, customers: int) -> str:
+    """Judged rows as they read in a sentence: customers, where each has one row."""
+    return f"{customers:,} customers" if rows == customers else f"{rows:,} rows of {customers:,} customers"
+
+
+def assumption(success: float) -> str:
+    """What the savings take for granted, to stand beside them."""
+    return "if every contacted leaver stays" if success == 1.0 else f"if {success:.0%} of contacted leavers stay"
+
+
+def _first(candidate: Evaluation) -> str:
+    money = candidate.money
+    saving = money.saving_better
+    return (
+        f"First champion: judged on {describe_rows(candidate.rows, candidate.customers)} it never saw, it saves "
+        f"{dollars(saving.low)} to {dollars(saving.high)} a customer "
+        f"against {WITHOUT_MODEL}, {assumption(money.assumed_success)}. "
+        f"It ranks leavers clearly better than chance (AUC {candidate.auc.value:.2f}, at least {candidate.auc_lower_99:.2f})."
+    )
+
+
+def _same_model(champion: Champion, facts: tuple[Fact, ...]) -> Decision:
+    if champion.same_costs:
+        return Decision(
+            outcome="kept",
+            reason="The champion stays: the candidate gives every customer the same probability.",
+            facts=facts,
+        )
+    cost = champion.comparison.cost.candidate
+    money = f" On the judged customers it costs {dollars(cost)} a customer." if np.isfinite(cost) else ""
+    return Decision(outcome="promoted", reason=f"Promoted: the same model, today's costs.{money}", facts=facts)
+
+
+def _against(champion: Champion, gate: Gate, facts: tuple[Fact, ...]) -> Decision:
+    comparison = champion.comparison
+    comparable = _comparable(comparison)
+    facts = (*facts, comparable)
+    if not comparable.holds:
+        reason = f"The champion stays: {comparable.found}, too few to compare the two models. {comparable.todo}."
+        return Decision(outcome="kept", reason=reason, facts=facts)
+    sure, large, cheap = better = _better(comparison)
+    facts = (*facts, *better)
+    if all(fact.holds for fact in better):
+        log_loss, cost = comparison.log_loss, comparison.cost
+        reason = (
+            f"Promoted: on {comparison.rows:,} rows that neither model saw, the candidate predicts better than the champion "
+            f"(log loss {log_loss.candidate:.4f} against {log_loss.champion:.4f}) and "
+            f"costs {dollars(cost.candidate)} a customer instead of {dollars(cost.champion)}."
+        )
+        return Decision(outcome="promoted", reason=reason, facts=facts)
+    if gate.promotion == "not_worse" and champion.is_old:
+        return _not_worse(champion, gate, facts)
+    return Decision(outcome="kept", reason=_kept(comparison, sure, large, cheap), facts=facts)
+
+
+def _comparable(comparison: Comparison) -> Fact:
+    found = f"{comparison.leavers} who left and {comparison.stayers} who stayed are new to both models"
+    if comparison.left_out:
+        found += f" ({comparison.left_out} rows may have trained the champion: the split has changed)"
+    return Fact(
+        name="comparable_with_the_champion",
+        holds=min(comparison.leavers, comparison.stayers) >= LEAST_TEST,
+        expected=f"at least {LEAST_TEST} who left and {LEAST_TEST} who stayed, new to both models",
+        found=found,
+        todo="Restore the champion's split in the spec, or land more customers"
+        if comparison.left_out
+        else "Land more customers",
+    )
+
+
+def _better(comparison: Comparison) -> tuple[Fact, Fact, Fact]:
+    log_loss, cost = comparison.log_loss, comparison.cost
+    share = -log_loss.mean / log_loss.champion if log_loss.champion > 0 else 0.0
+    return (
+        Fact(
+            name="predicts_better_than_the_champion",
+            holds=bool(log_loss.upper < 0),
+            expected="a lower log loss than the champion's, with 97.5 % confidence",
+            found=f"{log_loss.candidate:.4f} against {log_loss.champion:.4f}; the difference is at most {log_loss.upper:+.4f}",
+            todo=f"Nothing: the smallest gain that this test could have shown is {comparison.smallest_gain:.4f}",
+        ),
+        Fact(
+            name="gain_worth_a_change",
+            holds=bool(share >= LEAST_GAIN),
+            expected=f"a log loss lower by at least {LEAST_GAIN:.0%} of the champion's",
+            found=f"{share:.1%}",
+            todo="Nothing: a change so small is not worth a new model",
+        ),
+        Fact(
+            name="costs_no_more_than_the_champion",
+            holds=bool(cost.mean <= 0),
+            expected="a cost at most the champion's, at today's costs",
+            found=f"{dollars(cost.candidate)} against {dollars(cost.champion)} a customer",
+            todo="Nothing, or look at costs in the spec",
+        ),
+    )
+
+
+def _kept(comparison: Comparison, sure: Fact, large: Fact, cheap: Fact) -> str:
+    log_loss = comparison.log_loss
+    told = f"log loss {log_loss.candidate:.4f} against {log_loss.champion:.4f}"
+    if not sure.holds:
+        why = f"the candidate has not proved itself better on {comparison.rows:,} rows that neither model saw ({told})"
+    elif not large.holds:
+        why = f"the candidate's gain is too small to be worth a change ({told})"
+    else:
+        why = f"the candidate predicts better but costs more: {cheap.found}"
+    return f"The champion stays: {why}. The smallest gain in log loss that this test could have shown is {comparison.smallest_gain:.4f}."
+
+
+def _not_worse(champion: Champion, gate: Gate, facts: tuple[Fact, ...]) -> Decision:
+    cost = champion.comparison.cost
+    room = NOT_WORSE * abs(cost.champion)
+    fact = Fact(
+        name="not_worse_than_an_old_champion",
+        holds=bool(cost.upper <= room),
+        expected=f"at most {dollars(room)} a customer more than the champion, with 97.5 % confidence, which is older than {gate.max_age}",
+        found=f"{dollars(cost.mean)} a customer more, at most {dollars(cost.upper)}",
+        todo="Nothing: the next candidate is weighed again",
+    )
+    if fact.holds:
+        reason = (
+            f"Promoted: the champion is older than {gate.max_age}, and the candidate is not worse: "
+            f"{dollars(cost.candidate)} a customer against {dollars(cost.champion)}, at most {dollars(cost.upper)} more."
+        )
+        return Decision(outcome="promoted", reason=reason, facts=(*facts, fact))
+    reason = (
+        f"The champion stays, though it is older than {gate.max_age}: the candidate may cost up to {dollars(cost.upper)} a customer more, "
+        f"and {dollars(room)} is allowed."
+    )
+    return Decision(outcome="kept", reason=reason, facts=(*facts, fact))

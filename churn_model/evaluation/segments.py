@@ -1,0 +1,132 @@
+"""Groups of customers in which the model is weak.
+
+Belongs here: comparing a model with what came, level by level and tercile by tercile. Does not belong here: figures over all rows
+(`evaluation`).
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from churn_model.errors import InputError, problem
+from churn_model.evaluation.metrics import Scores, log_losses
+from churn_model.evaluation.reliability import CLIP
+from churn_model.features.schema import RESERVED, is_category
+from churn_model.spec.dataset import FloatArray
+from churn_model.stats.bootstrap import IntArray
+
+LEAST_ROWS = 50
+LEVEL = 0.05
+MOST = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Customers who share a value of one column.
+
+    weak      what came differs from what was predicted by more than chance, after counting how many segments were looked at
+    log_loss  beside `log_loss_overall` and `log_loss_promised`: what its own probabilities promise if they are right. A segment of
+              customers who are hard to tell apart has a high log loss and is not weak for that.
+    surprise  the larger of two standard scores: of the share that left, and of the log loss
+    """
+
+    column: str
+    value: str
+    rows: int
+    predicted: float
+    observed: float
+    log_loss: float
+    log_loss_promised: float
+    log_loss_overall: float
+    surprise: float
+    weak: bool
+
+
+def weak_segments(
+    rows: pa.Table, scores: Scores, *, without: Collection[str] = (), least_rows: int = LEAST_ROWS, most: int = MOST
+) -> tuple[Segment, ...]:
+    """The segments of at least `least_rows` rows, the most surprising first, at most `most`.
+
+    `rows`: the canonical rows that were scored, in the same order. Numbers are cut into thirds; missing values are a segment of their own.
+    `without`: columns that are not looked at. One written after the customer left would make segments in which every model is weak.
+    Weak: beyond the Bonferroni bound at 5 % over all segments and both scores.
+    """
+    if rows.num_rows != len(scores.y):
+        raise InputError(
+            problem(expected=f"{len(scores.y)} rows", found=str(rows.num_rows), todo="pass the rows that were scored")
+        )
+    p = np.clip(scores.p, CLIP, 1 - CLIP)
+    y = np.asarray(scores.y, dtype=np.float64)
+    losses = log_losses(y, p)
+    logit = np.log(p) - np.log1p(-p)
+    # ln of the odds times (p - y) is the log loss less its expectation; both sums have variance p (1 - p) in each row.
+    parts = (y - p, (p - y) * logit)
+    variances = (p * (1 - p), p * (1 - p) * logit**2)
+    overall = float(losses.mean())
+    found: list[Segment] = []
+    skipped = {name.strip().lower() for name in (*RESERVED, *without)}
+    for name in rows.column_names:
+        if name.strip().lower() in skipped:
+            continue
+        for value, chosen in _groups(rows[name].combine_chunks(), least_rows):
+            scored = [
+                _score(part[chosen], var[chosen], scores.customers[chosen])
+                for part, var in zip(parts, variances, strict=True)
+            ]
+            found.append(
+                Segment(
+                    column=name,
+                    value=value,
+                    rows=len(chosen),
+                    predicted=float(p[chosen].mean()),
+                    observed=float(y[chosen].mean()),
+                    log_loss=float(losses[chosen].mean()),
+                    log_loss_promised=float((losses[chosen] - parts[1][chosen]).mean()),
+                    log_loss_overall=overall,
+                    surprise=max(abs(scored[0]), scored[1]),
+                    weak=False,
+                )
+            )
+    bound = NormalDist().inv_cdf(1 - LEVEL / (2 * 2 * len(found))) if found else 0.0
+    found.sort(key=lambda segment: (-segment.surprise, segment.column, segment.value))
+    return tuple(replace(segment, weak=segment.surprise > bound) for segment in found[:most])
+
+
+def _score(parts: FloatArray, variances: FloatArray, customers: IntArray) -> float:
+    """The sum in standard deviations: by the probabilities, or by customers' own sums where these vary more."""
+    _, places = np.unique(customers, return_inverse=True)
+    by_customer = float((np.bincount(places, weights=parts) ** 2).sum()) if places.max() + 1 < len(parts) else 0.0
+    spread = max(float(variances.sum()), by_customer)
+    return float(parts.sum()) / spread**0.5 if spread > 0 else 0.0
+
+
+def _groups(values: Any, least: int) -> Iterator[tuple[str, IntArray]]:
+    """The value of each group in words, and its rows; groups that are too small or hold everybody are left out."""
+    codes, words = _levels(values) if is_category(values.type) else _thirds(values)
+    order = np.argsort(codes, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0]) if len(order) else np.zeros(0, dtype=np.int64)
+    for rows in np.split(order, starts[1:]):
+        if least <= len(rows) < len(codes):
+            yield words[codes[rows[0]]], rows
+
+
+def _levels(values: Any) -> tuple[IntArray, list[str]]:
+    texts = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    words = [str(word) for word in texts.dictionary.to_pylist()]
+    codes = texts.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+    return np.asarray(codes, dtype=np.int64), [*words, "missing"]
+
+
+def _thirds(values: Any) -> tuple[IntArray, list[str]]:
+    numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    known = numbers[np.isfinite(numbers)]
+    edges = np.unique(np.quantile(known, [1 / 3, 2 / 3], method="lower")) if len(known) else np.zeros(0)
+    edges = edges[edges < known.max()] if len(known) else edges
+    codes = np.where(np.isfinite(numbers), np.searchsorted(edges, numbers, side="left"), len(edges) + 1)
+    lows, highs = ["", *[f"above {edge:.6g}" for edge in edges]], [*[f"up to {edge:.6g}" for edge in edges], ""]
+    words = [" and ".join(part for part in pair if part) or "any" for pair in zip(lows, highs, strict=True)]
+    return codes.astype(np.int64), [*words, "missing"]

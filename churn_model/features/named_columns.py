@@ -1,0 +1,36 @@
+"""Whether the canonical rows have the columns that a spec names, before anything is computed from them.
+
+Belongs here: what the spec ignores, vouches for and derives from. Does not belong here: what ingest itself needs (`reading.columns`): ingest
+looks at none of these sections, so that a change of them reads no file again.
+"""
+
+import pyarrow as pa
+
+from churn_model.errors import InputError, listed, problem
+from churn_model.features.schema import is_category, text_in_expression
+from churn_model.ingest.columns import RESERVED, lacking, name_key
+from churn_model.ingest.values import shown
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.expressions import compile_expression
+
+
+def require_described(landed: pa.Schema, dataset: Dataset) -> None:
+    """Raise InputError unless canonical rows with the schema `landed` have what the spec ignores, vouches for and derives from.
+
+    Derived columns have new names, and are numbers made of numbers.
+    """
+    types = {name_key(field.name): field.type for field in landed if field.name not in RESERVED}
+    names = [name for name in landed.names if name not in RESERVED]
+    sources = [(name, source) for name, text in dataset.derived.items() for source in compile_expression(text).columns]
+    required = [*dataset.ignore, *dataset.known, *(source for _, source in sources)]
+    problems = lacking([*names, *dataset.derived], required, "that the spec names under ignore, known and derived")
+    todo = "rename the derived column; a landed column is not replaced"
+    problems += [
+        problem(expected="new names under derived", found=f"{shown(name)}, which landed too", todo=todo)
+        for name in dataset.derived
+        if name_key(name) in types
+    ]
+    texts = {key for key, kind in types.items() if is_category(kind)}
+    problems += [text_in_expression(name, source) for name, source in sources if name_key(source) in texts]
+    if problems:
+        raise InputError(listed(problems))

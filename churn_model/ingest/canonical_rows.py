@@ -1,0 +1,399 @@
+"""From landed files to canonical rows: every physical record becomes one typed row or one quarantined record, and the two are counted.
+
+Belongs here: the way of a record from file to row, the quarantine, the two Parquet files that come of it. Does not belong here: reading
+files (`landed`, `csv_records`), what values mean (`cells`), which columns are used (`columns`), the order of rows (`hash_order`).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import parquet
+
+from churn_model.errors import InputError, listed, problem
+from churn_model.ingest.columns import Columns, resolve_columns
+from churn_model.ingest.csv_records import IntArray
+from churn_model.ingest.files import ENDINGS, Chunk, LandedFile, Part, open_part
+from churn_model.ingest.row_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
+from churn_model.ingest.values import (
+    ParsedColumn,
+    Reason,
+    categories,
+    count_numbers,
+    dates,
+    ids,
+    labels,
+    numbers,
+    opt_outs,
+    shown,
+    worths,
+)
+from churn_model.spec.dataset import Dataset, Kind, same_name
+
+__all__ = ["REPEATS", "ROW_GROUP", "Ingested", "LandedFile", "ingest"]
+
+ROW_GROUP = 131_072
+_GROUP_VALUES = 64 * ROW_GROUP
+TOP_REASONS = 20
+MOST_COMMA_LEVELS = 20
+"""Different values with a decimal comma up to which a column may be a category, such as that of a few prices."""
+REPEATS = ("the same record again", "another record with the same key")
+"""The reasons that say of a record only that another has its key."""
+_CATEGORY = pa.dictionary(pa.int32(), pa.string())
+_QUARANTINE = pa.schema([("file", pa.string()), ("line", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What came of the landed files: `records` (counted without the parser) = `rows` + `quarantined`.
+
+    `kinds`: every column of `rows.parquet` but the key columns. `reasons`: the commonest reasons for quarantine and how often each held.
+    `positives`: rows that left; None when scoring. `examples`: for each of `reasons` what the first such record held, and what to do.
+    """
+
+    records: int
+    rows: int
+    quarantined: int
+    files: int
+    kinds: dict[str, Kind]
+    ignored_columns: tuple[str, ...]
+    reasons: dict[str, int]
+    positives: int | None
+    examples: dict[str, str] = field(default_factory=dict)
+
+    def to_counts(self) -> dict[str, Any]:
+        """All of it as JSON can hold it."""
+        return asdict(self) | {"ignored_columns": list(self.ignored_columns)}
+
+
+def ingest(
+    files: Sequence[LandedFile],
+    dataset: Dataset,
+    out: Path,
+    *,
+    expected: Mapping[str, Kind] | None,
+    limit_bytes: int = LIMIT_BYTES,
+) -> Ingested:
+    """Writes `out/rows.parquet` (canonical rows) and `out/quarantine.parquet` (file, line, column, reason); nothing if it raises.
+
+    `expected` None: training; the label is required, kinds are inferred over all rows of all files unless the spec or Parquet says them.
+    Given: scoring; these columns are required and have these kinds, a label is passed over, other columns are dropped and named.
+    Of several records with one key, the first by file key and line stays. `limit_bytes`: rows held in memory while they are ordered.
+    Raises InputError, with the problems of all files at once; at the first value of the opt-out column that is neither yes nor no.
+    """
+    parts = _opened(files)
+    columns = resolve_columns(parts, dataset, expected)
+    kinds = _inferred(parts, columns)
+    reader = _Reader(dataset, columns, kinds)
+    out.mkdir(parents=True, exist_ok=True)
+    rows_path, quarantine_path = out / "rows.parquet", out / "quarantine.parquet"
+    with ExitStack() as undo:
+        for path in (rows_path, quarantine_path):
+            undo.callback(path.unlink, missing_ok=True)
+        with (
+            HashOrder(out / ".hash_order", reader.schema, limit_bytes=limit_bytes) as order,
+            _Quarantine(quarantine_path) as quarantine,
+            _Rows(rows_path, reader.schema, kinds) as rows,
+        ):
+            records = sum(_take(part, n, reader, order, quarantine) for n, part in enumerate(parts))
+            for ordered in order:
+                rows.add(ordered.rows)
+                quarantine.add_repeats(ordered.repeats, [part.file.key for part in parts])
+        if records != rows.count + quarantine.count:
+            found = f"{rows.count:,} rows and {quarantine.count:,} in quarantine"
+            raise InputError(
+                problem(expected=f"{records:,} records, as landed", found=found, todo="report this: a record was lost")
+            )
+        undo.pop_all()
+    positives = rows.positives if columns.label else None
+    reasons = dict(sorted(quarantine.reasons.items(), key=lambda item: (-item[1], item[0]))[:TOP_REASONS])
+    examples = {short: quarantine.examples[short] for short in reasons if short in quarantine.examples}
+    return Ingested(
+        records, rows.count, quarantine.count, len(parts), kinds, columns.ignored, reasons, positives, examples
+    )
+
+
+def _opened(files: Sequence[LandedFile]) -> list[Part]:
+    """The files in key order. Raises InputError for all that cannot be used."""
+    if not files:
+        raise InputError(
+            problem(
+                expected="at least one file", found="none", todo=f"land a file whose name ends in {', '.join(ENDINGS)}"
+            )
+        )
+    parts, problems = [], []
+    for file in sorted(files, key=lambda file: file.key):
+        try:
+            parts.append(open_part(file))
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError(listed(problems))
+    return parts
+
+
+@dataclass
+class _Tally:
+    """What the values of a column of unknown kind look like, over all rows of all files. `written`: different ones with a decimal comma."""
+
+    present: int = 0
+    numbers: int = 0
+    commas: int = 0
+    written: dict[str, int] = field(default_factory=dict)
+
+    def add(self, array: pa.Array) -> None:
+        """Count one more chunk."""
+        present, numbers, commas = count_numbers(array)
+        self.present += present
+        self.numbers += numbers
+        self.commas += sum(commas.values())
+        if len(self.written) <= MOST_COMMA_LEVELS:
+            self.written |= commas
+
+    @property
+    def kind(self) -> Kind:
+        """A number where at least 95 % of the values present are numbers."""
+        return "number" if 20 * self.numbers >= 19 * self.present else "category"
+
+    @property
+    def has_decimal_commas(self) -> bool:
+        """Whether it would be a number, were its commas points."""
+        many = len(self.written) > MOST_COMMA_LEVELS
+        return many and self.kind == "category" and 20 * (self.numbers + self.commas) >= 19 * self.present
+
+
+def _inferred(parts: Sequence[Part], columns: Columns) -> dict[str, Kind]:
+    """A kind for every column. Raises InputError for numbers with decimal commas: each would be a category of its own."""
+    tallies = {name: _Tally() for name, kind in columns.kinds.items() if kind is None}
+    for part in parts if tallies else ():
+        for chunk in part.chunks(columns.positions(part, tallies)):
+            for tally, column in zip(tallies.values(), chunk.columns, strict=True):
+                tally.add(column)
+    problems = [_decimal_commas(name, tally) for name, tally in tallies.items() if tally.has_decimal_commas]
+    if problems:
+        raise InputError(listed(problems))
+    return {name: kind or tallies[name].kind for name, kind in columns.kinds.items()}
+
+
+def _decimal_commas(name: str, tally: _Tally) -> str:
+    return problem(
+        expected=f"numbers without commas in {shown(name)}",
+        found=f"numbers such as {shown(next(iter(tally.written)))}",
+        todo="export it with decimal points and no thousands separators (26.08 for 26,08), "
+        f"or, if these are no numbers, write `types: {{{name}: category}}` in the spec",
+    )
+
+
+@dataclass(frozen=True)
+class _Typed:
+    """A chunk's good records as rows, the line of each, and its other records by line."""
+
+    rows: pa.RecordBatch
+    lines: IntArray
+    wrong: list[tuple[int, str | None, Reason]]
+
+
+class _Reader:
+    """Turns chunks into rows, for one dataset and one set of columns."""
+
+    def __init__(self, dataset: Dataset, columns: Columns, kinds: dict[str, Kind]) -> None:
+        self._dataset = dataset
+        self._columns = columns
+        self._kinds = kinds
+        self._identity = sorted((name for name in kinds if name.lower() not in dataset.not_features), key=str.lower)
+        self.wanted = [*columns.keys, *kinds]
+        fields = [("_id", pa.string()), ("_as_of", pa.date32()), ("_hash", pa.uint64()), ("_label", pa.int8())]
+        absent = {"_as_of": columns.as_of is None, "_label": columns.label is None}
+        plain = [(name, pa.float64() if kind == "number" else pa.string()) for name, kind in kinds.items()]
+        self.schema = pa.schema([field for field in fields if not absent.get(field[0])] + plain)
+
+    def positions(self, part: Part) -> list[int]:
+        """Where a file has the columns that `typed` takes."""
+        return self._columns.positions(part, self.wanted)
+
+    def typed(self, chunk: Chunk) -> _Typed:
+        """The chunk's records, each as a row or with the first reason why it is none."""
+        cells = {name: self._cells(name, array) for name, array in zip(self.wanted, chunk.columns, strict=True)}
+        wrong: dict[int, tuple[str | None, Reason]] = {}
+        for name, column in cells.items():
+            for row, reason in column.wrong.items():
+                wrong.setdefault(row, (name, reason))
+        for row in _blank_rows(list(cells.values()), len(chunk.lines)):
+            wrong[row] = (None, Reason("values", "blanks alone"))
+        good = np.ones(len(chunk.lines), dtype=bool)
+        good[list(wrong)] = False
+        listed_wrong = [(int(chunk.lines[row]), name, reason) for row, (name, reason) in wrong.items()]
+        listed_wrong += [(fault.line, None, Reason(fault.expected, fault.found)) for fault in chunk.faults]
+        return _Typed(self._rows(cells, good), chunk.lines[good], sorted(listed_wrong, key=lambda item: item[0]))
+
+    def require_opt_outs(self, rows: pa.RecordBatch, key: str) -> None:
+        """Raise InputError where rows of a file do not say whether the customer may be contacted; `key` names the file."""
+        for name in self._kinds:
+            if same_name(name, self._dataset.list.opt_out or ""):
+                opt_outs(rows.column(name), name, key)
+
+    def _cells(self, name: str, array: pa.Array) -> ParsedColumn:
+        if name == self._columns.id:
+            return ids(array)
+        if name == self._columns.as_of:
+            return dates(array)
+        if name == self._columns.label:
+            return labels(array, self._dataset.label)
+        if same_name(name, self._dataset.costs.value_column or ""):
+            return worths(array)
+        return numbers(array) if self._kinds[name] == "number" else categories(array)
+
+    def _rows(self, cells: dict[str, ParsedColumn], good: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.RecordBatch:
+        mask = pa.array(good)
+        kept = {name: column.values if good.all() else column.values.filter(mask) for name, column in cells.items()}
+        row_ids = kept[self._columns.id] if self._columns.id else value_ids([kept[name] for name in self._identity])
+        columns = {"_id": row_ids, "_hash": pa.array(row_hashes(row_ids, self._dataset.split.seed))}
+        columns |= {
+            written: kept[name]
+            for written, name in (("_as_of", self._columns.as_of), ("_label", self._columns.label))
+            if name
+        }
+        columns |= {name: kept[name] for name in self._kinds}
+        return pa.RecordBatch.from_arrays([columns[name] for name in self.schema.names], schema=self.schema)
+
+
+def _blank_rows(columns: Sequence[ParsedColumn], count: int) -> list[int]:
+    """The records that hold nothing at all."""
+    blank = np.ones(count, dtype=bool)
+    for column in columns:
+        if not blank.any():
+            return []
+        blank &= column.values.is_null().to_numpy(zero_copy_only=False)
+    return [
+        int(row)
+        for row in np.flatnonzero(blank)
+        if all(column.wrong[row].found == "a blank" for column in columns if row in column.wrong)
+    ]
+
+
+def _take(part: Part, number: int, reader: _Reader, order: HashOrder, quarantine: "_Quarantine") -> int:
+    """Reads one file to its end; the records it has."""
+    records = 0
+    for chunk in part.chunks(reader.positions(part)):
+        typed = reader.typed(chunk)
+        reader.require_opt_outs(typed.rows, part.file.key)
+        order.add(typed.rows, number, typed.lines)
+        for line, column, reason in typed.wrong:
+            quarantine.add(part.file.key, line, column, reason)
+        records += chunk.records
+    return records
+
+
+class _Quarantine:
+    """Writes records that did not become rows, and counts their reasons without the values in them.
+
+    Of each reason one example is kept: a count for each value found would have no end.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._writer = parquet.ParquetWriter(path, _QUARANTINE, compression="zstd")
+        self._pending: list[tuple[str, int, str | None, str]] = []
+        self.count = 0
+        self.reasons: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
+
+    def add(self, file: str, line: int, column: str | None, reason: Reason) -> None:
+        """One record that holds a wrong value or none that can be read."""
+        short = (f"{column}: " if column else "") + f"expected {reason.expected}"
+        if reason.found:
+            self.examples.setdefault(short, reason.found + (f"; {reason.todo}" if reason.todo else ""))
+        self._add(file, line, column, str(reason), short)
+
+    def add_repeats(self, repeats: Sequence[Repeat], keys: Sequence[str]) -> None:
+        """Records whose key an earlier one has."""
+        for file, line, first_file, first_line, same in repeats:
+            what = REPEATS[0] if same else REPEATS[1]
+            self._add(
+                keys[file],
+                line,
+                None,
+                f"{what}; kept: {keys[first_file]}:{first_line}, first by file name and line",
+                what,
+            )
+
+    def _add(self, file: str, line: int, column: str | None, reason: str, short: str) -> None:
+        self._pending.append((file, line, column, reason))
+        self.count += 1
+        self.reasons[short] += 1
+        if len(self._pending) == 65_536:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending:
+            columns = zip(*self._pending, strict=True)
+            arrays = [pa.array(values, kind) for values, kind in zip(columns, _QUARANTINE.types, strict=True)]
+            self._writer.write_table(pa.Table.from_arrays(arrays, schema=_QUARANTINE))
+            self._pending.clear()
+
+
+class _Rows:
+    """Writes rows in row groups of equal size, each with its own codes for categories, so that equal rows make equal bytes."""
+
+    def __init__(self, path: Path, schema: pa.Schema, kinds: Mapping[str, Kind]) -> None:
+        self._categories = [kinds.get(name) == "category" for name in schema.names]
+        types = [_CATEGORY if category else kind for category, kind in zip(self._categories, schema.types, strict=True)]
+        self._schema = pa.schema(list(zip(schema.names, types, strict=True)))
+        self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=list(kinds))
+        # A group is held in memory: wide tables have shorter ones.
+        self._group = min(ROW_GROUP, max(1024, _GROUP_VALUES // len(schema)))
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
+        self.count = 0
+        self.positives = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._pending_rows:
+            self._write(pa.Table.from_batches(self._pending))
+        self._writer.close()
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        """The next rows in order."""
+        self._pending.append(rows)
+        self._pending_rows += rows.num_rows
+        self.count += rows.num_rows
+        if "_label" in rows.schema.names:
+            self.positives += pc.sum(rows.column("_label")).as_py() or 0
+        if self._pending_rows >= self._group:
+            table = pa.Table.from_batches(self._pending)
+            whole = self._pending_rows - self._pending_rows % self._group
+            for start in range(0, whole, self._group):
+                self._write(table.slice(start, self._group))
+            self._pending = table.slice(whole).to_batches()
+            self._pending_rows -= whole
+
+    def _write(self, table: pa.Table) -> None:
+        self._writer.write_table(
+            pa.Table.from_arrays(list(self._coded(table)), schema=self._schema), row_group_size=self._group
+        )
+
+    def _coded(self, table: pa.Table) -> Iterator[pa.Array]:
+        for column, category in zip(table.columns, self._categories, strict=True):
+            plain = column.combine_chunks()
+            yield plain.dictionary_encode() if category else plain

@@ -1,0 +1,269 @@
+"""Which landed columns are used, under which name and as which kind.
+
+Belongs here: matching names between files, spec and champion; what is missing, extra or ambiguous; kinds that are known before any value
+is read. Does not belong here: reading values; what the spec says of columns that ingest does not look at (`named_columns`).
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from churn_model.errors import InputError, listed, problem
+from churn_model.ingest.files import Part
+from churn_model.ingest.values import shown
+from churn_model.spec.dataset import Dataset, Kind
+
+RESERVED = ("_id", "_as_of", "_hash", "_label")
+COLUMN_LIMIT = 10_000
+_NAMED_AT_MOST = 10
+
+
+def name_key(name: str) -> str:
+    """What two names have in common if `same_name` holds for them."""
+    return name.strip().lower()
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that ingest reads, under the names it writes. `kinds` None: to be inferred from the values."""
+
+    id: str | None
+    as_of: str | None
+    label: str | None
+    kinds: dict[str, Kind | None]
+    ignored: tuple[str, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Those that are not plain columns: id, date and label, as far as there are any."""
+        return tuple(name for name in (self.id, self.as_of, self.label) if name)
+
+    def positions(self, part: Part, names: Iterable[str]) -> list[int]:
+        """Where `names` are in a file."""
+        at = {name_key(name): n for n, name in enumerate(part.names)}
+        return [at[name_key(name)] for name in names]
+
+
+def resolve_columns(parts: Sequence[Part], dataset: Dataset, expected: Mapping[str, Kind] | None) -> Columns:
+    """The columns to read: for training (`expected` None) all that landed, for scoring those expected and those the spec names.
+
+    Raises InputError with every file's problems at once.
+    """
+    problems = [text for part in parts for text in _own_problems(part)]
+    if problems:
+        raise InputError(listed(problems))
+    return _for_training(parts, dataset) if expected is None else _for_scoring(parts, dataset, expected)
+
+
+def _own_problems(part: Part) -> list[str]:
+    key, names = part.file.key, part.names
+    if len(names) > COLUMN_LIMIT:
+        return [
+            f"{key}: {problem(expected=f'at most {COLUMN_LIMIT:,} columns', found=f'{len(names):,}', todo='land fewer columns')}"
+        ]
+    found = []
+    unnamed = [n for n, name in enumerate(names, 1) if not name]
+    if unnamed:
+        which = ", ".join(str(n) for n in unnamed[:_NAMED_AT_MOST])
+        text = problem(
+            expected="a name for every column", found=f"none for column {which}", todo="name it, or remove it"
+        )
+        found.append(f"{key}: {text}")
+    first: dict[str, str] = {}
+    twice: list[tuple[str, str]] = []
+    for name in filter(None, names):
+        if name_key(name) in first:
+            twice.append((first[name_key(name)], name))
+        first.setdefault(name_key(name), name)
+    for one, other in twice[:_NAMED_AT_MOST]:
+        same = "the same name twice" if one == other else "names that differ by case alone"
+        found.append(
+            f"{key}: {problem(expected='each column once', found=f'{same}: {shown(one)}, {shown(other)}', todo='rename one')}"
+        )
+    taken = [name for name in names if name_key(name) in RESERVED]
+    if taken:
+        found.append(
+            f"{key}: {problem(expected='names other than ' + ', '.join(RESERVED), found=_some(taken), todo='rename the column')}"
+        )
+    return found
+
+
+def _for_training(parts: Sequence[Part], dataset: Dataset) -> Columns:
+    written = _spec_spelling(dataset)
+    names = {name_key(name): written.get(name_key(name), name) for name in parts[0].names}
+    required = [
+        dataset.label.column,
+        dataset.id,
+        dataset.as_of,
+        dataset.split.column,
+        dataset.list.opt_out,
+        dataset.costs.value_column,
+        *dataset.types,
+    ]
+    problems = [text for part in parts for text in _missing(part, required, "that the spec names")]
+    of_spec = {name_key(name) for name in required if name}
+    for part in parts[1:]:
+        problems += _differences(part, parts[0], of_spec)
+    keys = {name_key(name): name for name in (dataset.id, dataset.as_of, dataset.label.column) if name}
+    plain = {key: name for key, name in names.items() if key not in keys}
+    problems += [text for part in parts for text in _nested(part, {*plain, *keys})]
+    if not set(plain) - dataset.not_features:
+        problems.append(
+            problem(
+                expected="at least one column to learn from",
+                found="none beside those the spec sets apart",
+                todo="land more columns",
+            )
+        )
+    known, stored = _spec_kinds(dataset), _stored_types(parts)
+    kinds: dict[str, Kind | None] = {}
+    for key, name in plain.items():
+        kinds[name] = known.get(key)
+        if kinds[name] is None:
+            kinds[name], text = _stored_kind(name, stored.get(key, {}))
+            problems += text
+    if problems:
+        raise InputError(listed(problems))
+    return Columns(dataset.id, dataset.as_of, dataset.label.column, kinds, ())
+
+
+def _for_scoring(parts: Sequence[Part], dataset: Dataset, expected: Mapping[str, Kind]) -> Columns:
+    keys = {name_key(name) for name in (dataset.id, dataset.as_of, dataset.label.column) if name}
+    kinds: dict[str, Kind | None] = {name: kind for name, kind in expected.items() if name_key(name) not in keys}
+    named = {name_key(name) for name in kinds}
+    known = _spec_kinds(dataset)
+    for name in (dataset.list.opt_out, dataset.costs.value_column):
+        if name and name_key(name) not in named:
+            kinds[name] = known[name_key(name)]
+            named.add(name_key(name))
+    required = [name for name in (dataset.id, dataset.as_of, *kinds) if name]
+    problems = [text for part in parts for text in _missing(part, required, "that the champion was trained with")]
+    problems += [text for part in parts for text in _nested(part, {name_key(name) for name in required})]
+    if problems:
+        raise InputError(listed(problems))
+    ignored = {
+        name_key(name): name for part in reversed(parts) for name in part.names if name_key(name) not in named | keys
+    }
+    return Columns(dataset.id, dataset.as_of, None, kinds, tuple(ignored[key] for key in sorted(ignored)))
+
+
+def _spec_spelling(dataset: Dataset) -> dict[str, str]:
+    """How the spec writes the columns it names."""
+    single = (dataset.split.column, dataset.list.opt_out, dataset.costs.value_column)
+    grouped = (name for group in dataset.groups.values() for name in group)
+    names = [
+        *(name for name in single if name),
+        *dataset.ignore,
+        *dataset.known,
+        *dataset.types,
+        *dataset.words,
+        *grouped,
+    ]
+    return {name_key(name): name for name in reversed(names)}
+
+
+def _spec_kinds(dataset: Dataset) -> dict[str, Kind]:
+    """Kinds that no value changes: a split and an opt-out are words, worth is a number, and `types` says so."""
+    kinds: dict[str, Kind] = {
+        name_key(name): "category" for name in (dataset.split.column, dataset.list.opt_out) if name
+    }
+    kinds |= {name_key(name): kind for name, kind in dataset.types.items()}
+    if dataset.costs.value_column:
+        kinds[name_key(dataset.costs.value_column)] = "number"
+    return kinds
+
+
+def _stored_types(parts: Sequence[Part]) -> dict[str, dict[str, pa.DataType]]:
+    """The types that files themselves give to columns: by column, by file."""
+    types: dict[str, dict[str, pa.DataType]] = {}
+    for part in parts:
+        for name, stored in zip(part.names, part.stored, strict=True):
+            if stored is not None and not pa.types.is_null(stored):
+                types.setdefault(name_key(name), {})[part.file.key] = stored
+    return types
+
+
+def _stored_kind(name: str, types: Mapping[str, pa.DataType]) -> tuple[Kind | None, list[str]]:
+    """The kind that files give a column, `types` by file; a problem where they disagree."""
+    found: dict[Kind, str] = {}
+    for file, stored in types.items():
+        found.setdefault(_kind_of(stored), file)
+    if len(found) > 1:
+        text = problem(
+            expected=f"{shown(name)} of one kind in all files",
+            found=f"numbers in {found['number']}, other values in {found['category']}",
+            todo="land it as one type, or name its kind under types in the spec",
+        )
+        return None, [text]
+    return next(iter(found), None), []
+
+
+def _kind_of(stored: pa.DataType) -> Kind:
+    number = pa.types.is_integer(stored) or pa.types.is_floating(stored) or pa.types.is_decimal(stored)
+    return "number" if number else "category"
+
+
+def _nested(part: Part, used: set[str]) -> list[str]:
+    """Columns whose type has no plain text."""
+    found = []
+    for name, stored in zip(part.names, part.stored, strict=True):
+        if stored is not None and name_key(name) in used and not _is_plain(stored):
+            text = problem(
+                expected=f"plain values in {shown(name)}",
+                found=str(stored)[:80],
+                todo="land it as numbers, text or dates, or leave it out",
+            )
+            found.append(f"{part.file.key}: {text}")
+    return found
+
+
+def _is_plain(stored: pa.DataType) -> bool:
+    if pa.types.is_nested(stored):
+        return False
+    try:
+        pa.array([], stored).cast(pa.string())
+    except pa.ArrowException:
+        return False
+    return True
+
+
+def _missing(part: Part, required: Iterable[str | None], which: str) -> list[str]:
+    """One problem for all columns that a file lacks, with the names that come closest."""
+    return [f"{part.file.key}: {text}" for text in lacking(part.names, required, which)]
+
+
+def lacking(names: Iterable[str], required: Iterable[str | None], which: str) -> list[str]:
+    """One problem for all that `names` lacks of what is required."""
+    there = {name_key(name): name for name in names}
+    lacking = list(dict.fromkeys(name for name in required if name and name_key(name) not in there))
+    if not lacking:
+        return []
+    closest = {
+        name: [there[key] for key in difflib.get_close_matches(name_key(name), list(there), n=2)]
+        for name in lacking[:_NAMED_AT_MOST]
+    }
+    hints = "; ".join(f"close to {shown(name)}: {_some(close)}" for name, close in closest.items() if close)
+    todo = "land the file with it, or correct the name" + (f" ({hints})" if hints else "")
+    return [problem(expected=f"the columns {which}", found=f"no {_some(lacking)}", todo=todo)]
+
+
+def _differences(part: Part, first: Part, reported: set[str]) -> list[str]:
+    """What a file has more or less than the first one, apart from what is reported already."""
+    here, there = {name_key(name) for name in part.names}, {name_key(name) for name in first.names}
+    extra = [name for name in part.names if name_key(name) not in there | reported]
+    found = _missing(part, [name for name in first.names if name_key(name) not in reported], f"of {first.file.key}")
+    if extra:
+        text = problem(
+            expected=f"the columns of {first.file.key} alone",
+            found=f"{_some(extra)} as well",
+            todo="land all files with the same columns",
+        )
+        found.append(f"{part.file.key}: {text}")
+    return found if here != there else []
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return ", ".join(shown(name) for name in names[:_NAMED_AT_MOST]) + more

@@ -1,0 +1,237 @@
+"""Rows into hash order, without ever holding more than a fixed amount of them.
+
+Belongs here: the row hash, the order (hash, id, date), and which of several rows with one key stays. Does not belong here: what the columns
+mean, and what becomes of the rows taken out (`ingest`).
+
+Up to a limit rows stay in memory. Above it, sorted runs go to disk, each cut into (up to) 256 buckets by the hash's first byte; a bucket is
+read from all runs and ordered by itself. Both ways end in the same function over the same rows, so they yield the same.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+LIMIT_BYTES = 128 << 20
+BUCKET_COLUMNS = 1 << 16
+_PIECE_ROWS = 65_536
+
+HashArray = np.ndarray[Any, np.dtype[np.uint64]]
+IntArray = np.ndarray[Any, np.dtype[np.int64]]
+BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def row_hashes(ids: pa.Array, seed: int) -> HashArray:
+    """(n,) the first eight bytes, big-endian, of blake2b(`seed:id`): where each id falls in [0, 2**64), whatever file it came in."""
+    salt = f"{seed}:".encode()
+    digests = b"".join(blake2b(salt + value, digest_size=8).digest() for value in ids.cast(pa.binary()).to_pylist())
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+def value_ids(columns: Sequence[pa.Array]) -> pa.Array:
+    """(n,) for rows without an id: 16 hex digits of blake2b-64 over their values, columns (float64 or string) in the order given.
+
+    There is at least one column. A number counts by its bits, text by its length and bytes: different rows are never written alike.
+    """
+    pieces = []
+    for column in columns:
+        if pa.types.is_floating(column.type):
+            bits = (column.to_numpy(zero_copy_only=False) + 0.0).view(np.int64)
+            piece = pc.if_else(column.is_null(), "", pa.array(bits).cast(pa.string()))
+        else:
+            piece = pc.binary_join_element_wise(pc.binary_length(column).cast(pa.string()), column, ":")
+        pieces.append(piece)
+    joined = pc.binary_join_element_wise(*pieces, "\x1f", null_handling="replace", null_replacement="")
+    return pa.array(
+        [blake2b(value, digest_size=8).hexdigest() for value in joined.cast(pa.binary()).to_pylist()], pa.string()
+    )
+
+
+class Repeat(NamedTuple):
+    """A row taken out because an earlier one has its key: where it landed, where the one that stays did, and whether all else is equal."""
+
+    file: int
+    line: int
+    first_file: int
+    first_line: int
+    same: bool
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """The next rows in order, and the repeats found on the way."""
+
+    rows: pa.RecordBatch
+    repeats: list[Repeat]
+
+
+class HashOrder:
+    """Takes batches as they landed; iterated once, it yields their rows by (`_hash`, `_id`, `_as_of`), each key once: the one added first.
+
+    Batches have `_hash` uint64, `_id` string, perhaps `_as_of` date32, and any other columns. Runs are kept in `folder`, which is made when
+    the first is written and removed on leaving the context, also after an error. `limit_bytes`: rows held; the peak is about twice that.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema, *, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._folder = folder
+        self._schema = schema.append(pa.field("_file", pa.int32())).append(pa.field("_line", pa.int64()))
+        self._limit_bytes = limit_bytes
+        # Each column of each bucket costs some microseconds, so wide tables have fewer and larger ones. The order is the same.
+        self._buckets = min(256, max(16, BUCKET_COLUMNS // len(schema)))
+        self._held: list[list[pa.Array]] = [[] for _ in self._schema]
+        self._held_bytes = 0
+        self._runs: list[Path] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def add(self, rows: pa.RecordBatch, file: int, lines: IntArray) -> None:
+        """Takes rows of one file, `lines` (n,) being where each of them begins. Files and lines are added in ascending order."""
+        if not rows.num_rows:
+            return
+        files = pa.array(np.full(rows.num_rows, file, np.int32))
+        for held, column in zip(self._held, [*rows.columns, files, pa.array(lines, pa.int64())], strict=True):
+            held.append(column)
+        self._held_bytes += rows.nbytes + 12 * rows.num_rows
+        if self._held_bytes > self._limit_bytes:
+            self._write_run()
+
+    def __iter__(self) -> Iterator[Ordered]:
+        if not self._runs:
+            yield from _in_order(self._taken())
+            return
+        if self._held_bytes:
+            self._write_run()
+        with ExitStack() as stack:
+            runs = [pa.ipc.open_file(stack.enter_context(pa.OSFile(str(path)))) for path in self._runs]
+            for bucket in range(self._buckets):
+                pieces = [run.get_batch(bucket) for run in runs]
+                yield from _in_order(
+                    _joined(self._schema, [[piece.column(n) for piece in pieces] for n in range(len(self._schema))])
+                )
+
+    def _taken(self) -> pa.RecordBatch:
+        """All that is held, as one batch, and nothing held any more; column by column, so that little is there twice."""
+        batch = _joined(self._schema, self._held)
+        self._held = [[] for _ in self._schema]
+        self._held_bytes = 0
+        return batch
+
+    def _write_run(self) -> None:
+        """What is held, in hash order, as a file of one batch a bucket."""
+        rows = self._taken()
+        hashes = rows.column("_hash").to_numpy()
+        order = np.argsort(hashes, kind="stable")
+        buckets = (hashes[order] >> np.uint64(56)).astype(np.int64) * self._buckets // 256
+        edges = np.searchsorted(buckets, np.arange(self._buckets + 1))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"run-{len(self._runs):05d}.arrow"
+        options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, self._schema, options=options) as writer:
+            for first, behind in pairwise(edges):
+                writer.write_batch(rows.take(pa.array(order[first:behind])))
+        self._runs.append(path)
+
+
+def _joined(schema: pa.Schema, columns: list[list[pa.Array]]) -> pa.RecordBatch:
+    joined = []
+    for n, kind in enumerate(schema.types):
+        joined.append(pa.concat_arrays(columns[n]) if columns[n] else pa.array([], kind))
+        columns[n] = []
+    return pa.RecordBatch.from_arrays(joined, schema=schema)
+
+
+def _in_order(rows: pa.RecordBatch) -> Iterator[Ordered]:
+    """The rows of one batch in order and without repeats, in pieces."""
+    if not rows.num_rows:
+        return
+    order = _order(rows)
+    repeated = _repeated(rows, order)
+    first = np.maximum.accumulate(np.where(repeated, 0, np.arange(len(order))))
+    for start in range(0, len(order), _PIECE_ROWS):
+        piece = slice(start, start + _PIECE_ROWS)
+        out = repeated[piece]
+        kept, taken = order[piece][~out], order[piece][out]
+        repeats = _repeats(rows, taken, order[first[piece][out]])
+        yield Ordered(rows.take(pa.array(kept)).select(list(range(rows.num_columns - 2))), repeats)
+
+
+def _days(rows: pa.RecordBatch) -> IntArray | None:
+    if "_as_of" not in rows.schema.names:
+        return None
+    days: IntArray = rows.column("_as_of").cast(pa.int32()).to_numpy().astype(np.int64)
+    return days
+
+
+def _order(rows: pa.RecordBatch) -> IntArray:
+    """Positions by (hash, id, date, arrival). Ids are compared only where hashes collide, which random ids hardly ever do."""
+    hashes, days = rows.column("_hash").to_numpy(), _days(rows)
+    order: IntArray = np.argsort(hashes, kind="stable") if days is None else np.lexsort((days, hashes))
+    tied = _tied(hashes[order])
+    if not tied.any():
+        return order
+    ids = rows.column("_id")
+    behind = np.flatnonzero(tied)
+    differs = pc.not_equal(ids.take(pa.array(order[behind])), ids.take(pa.array(order[behind - 1]))).to_numpy(
+        zero_copy_only=False
+    )
+    for value in np.unique(hashes[order[behind[differs]]]):
+        at = np.flatnonzero(hashes[order] == value)
+        group = order[at]
+        key = _sort_key(ids, days)
+        order[at] = sorted(group.tolist(), key=key)
+    return order
+
+
+def _sort_key(ids: pa.Array, days: IntArray | None) -> Callable[[int], tuple[bytes, int, int]]:
+    return lambda n: (ids[n].as_py().encode(), 0 if days is None else int(days[n]), n)
+
+
+def _tied(values: np.ndarray[Any, Any]) -> BoolArray:
+    """Whether each value equals the one before it."""
+    tied = np.zeros(len(values), dtype=bool)
+    tied[1:] = values[1:] == values[:-1]
+    return tied
+
+
+def _repeated(rows: pa.RecordBatch, order: IntArray) -> BoolArray:
+    """Whether each row, in order, has the key of the one before it."""
+    days = _days(rows)
+    repeated = _tied(rows.column("_hash").to_numpy()[order])
+    if days is not None:
+        repeated &= _tied(days[order])
+    behind = np.flatnonzero(repeated)
+    ids = rows.column("_id")
+    repeated[behind] = pc.equal(ids.take(pa.array(order[behind])), ids.take(pa.array(order[behind - 1]))).to_numpy(
+        zero_copy_only=False
+    )
+    return repeated
+
+
+def _repeats(rows: pa.RecordBatch, taken: IntArray, first: IntArray) -> list[Repeat]:
+    if not len(taken):
+        return []
+    left, right = rows.take(pa.array(taken)), rows.take(pa.array(first))
+    same = np.ones(len(taken), dtype=bool)
+    for n in range(rows.num_columns - 2):
+        one, other = left.column(n), right.column(n)
+        both_missing = pc.and_(one.is_null(), other.is_null())
+        same &= pc.or_(pc.fill_null(pc.equal(one, other), False), both_missing).to_numpy(zero_copy_only=False)
+    places = [
+        side.column(n).to_pylist() for side in (left, right) for n in (rows.num_columns - 2, rows.num_columns - 1)
+    ]
+    return [Repeat(*values) for values in zip(*places, same.tolist(), strict=True)]

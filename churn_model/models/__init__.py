@@ -1,0 +1,1 @@
+"""Fitted models: families, calibration, contributions, reasons, and the bundle that holds them."""

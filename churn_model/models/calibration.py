@@ -1,0 +1,123 @@
+"""Probabilities that mean what they say.
+
+Belongs here: beta calibration (Kull, Silva Filho, Flach 2017), fitted on out-of-fold probabilities. Does not belong here: cutoffs, costs.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from churn_model.spec.dataset import FloatArray
+
+CLIP = 1e-6
+MIN_POSITIVES = 50
+_MAX_STEPS = 50
+_CONVERGED = 1e-10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """identity: p. beta: sigmoid(a ln p - b ln(1 - p) + c) with p clipped to [1e-6, 1 - 1e-6] and a, b >= 0, so that no order is turned."""
+
+    kind: Literal["identity", "beta"] = "identity"
+    a: float = 1.0
+    b: float = 1.0
+    c: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (self.a >= 0 and self.b >= 0 and self.a + self.b > 0 and np.isfinite([self.a, self.b, self.c]).all()):
+            raise ValueError(
+                f"expected finite a, b >= 0 with one above 0; found a={self.a:g}, b={self.b:g}, c={self.c:g}"
+            )
+
+    def apply(self, p: FloatArray) -> FloatArray:
+        """The calibrated probabilities, float64 of p's shape."""
+        p = np.asarray(p, dtype=np.float64)
+        if self.kind == "identity":
+            return p
+        clipped = np.clip(p, CLIP, 1 - CLIP)
+        return _sigmoid(self.a * np.log(clipped) - self.b * np.log1p(-clipped) + self.c)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedCalibration:
+    """What was chosen, and the log loss it was chosen by: of the probabilities as they came, and cross-fitted after beta calibration."""
+
+    calibration: Calibration
+    log_loss_before: float
+    log_loss_after: float
+
+
+def log_loss(y: npt.ArrayLike, p: npt.ArrayLike) -> float:
+    """Mean negative log likelihood of 0/1 outcomes, p clipped to [1e-6, 1 - 1e-6]."""
+    clipped = np.clip(np.asarray(p, dtype=np.float64), CLIP, 1 - CLIP)
+    return float(-np.mean(np.where(np.asarray(y) > 0, np.log(clipped), np.log1p(-clipped))))
+
+
+def fit_calibration(p: FloatArray, y: npt.NDArray[np.int8], folds: npt.NDArray[np.int64]) -> FittedCalibration:
+    """Beta calibration of out-of-fold probabilities p (n,) against outcomes y (n,), or identity.
+
+    Identity below 50 positives (or negatives), and where beta, fitted on the other folds, does not lower the log loss.
+    """
+    crossed = cross_fitted(p, y, folds)
+    return FittedCalibration(
+        calibration=Calibration() if crossed is p else _fit_beta(p, y),
+        log_loss_before=log_loss(y, p),
+        log_loss_after=log_loss(y, crossed),
+    )
+
+
+def cross_fitted(p: FloatArray, y: npt.NDArray[np.int8], folds: npt.NDArray[np.int64]) -> FloatArray:
+    """P itself where `fit_calibration` chooses identity, else each fold's probabilities after the calibration of the other folds: (n,)."""
+    if min(int((y > 0).sum()), int((y <= 0).sum())) < MIN_POSITIVES:
+        return p
+    crossed = np.empty(len(p))
+    for fold in np.unique(folds):
+        held = folds == fold
+        crossed[held] = _fit_beta(p[~held], y[~held]).apply(p[held])
+    return crossed if log_loss(y, crossed) < log_loss(y, p) else p
+
+
+def _fit_beta(p: FloatArray, y: npt.NDArray[np.int8]) -> Calibration:
+    """Unpenalised; a coefficient that comes out negative is fixed at 0 and the others are fitted again."""
+    clipped = np.clip(np.asarray(p, dtype=np.float64), CLIP, 1 - CLIP)
+    inputs = np.stack([np.log(clipped), -np.log1p(-clipped)], axis=1)
+    (a, b), c = _fit_logistic(inputs, y)
+    if a < 0 <= b:
+        a, ((b,), c) = 0.0, _fit_logistic(inputs[:, 1:], y)
+    elif b < 0 <= a:
+        b, ((a,), c) = 0.0, _fit_logistic(inputs[:, :1], y)
+    if a < 0 or b < 0 or a + b == 0 or not np.isfinite([a, b, c]).all():
+        return Calibration()
+    return Calibration(kind="beta", a=float(a), b=float(b), c=c)
+
+
+def _fit_logistic(inputs: FloatArray, y: npt.NDArray[np.int8]) -> tuple[FloatArray, float]:
+    """Maximum likelihood by Newton's method with step halving: (slopes, intercept)."""
+    design = np.column_stack([inputs, np.ones(len(inputs))])
+    target = (np.asarray(y) > 0).astype(np.float64)
+    weights = np.zeros(design.shape[1])
+    loss = _loss(design @ weights, target)
+    for _ in range(_MAX_STEPS):
+        fitted = _sigmoid(design @ weights)
+        hessian = (design * (fitted * (1 - fitted))[:, None]).T @ design
+        step = np.linalg.lstsq(hessian, design.T @ (target - fitted), rcond=None)[0]
+        size = 1.0
+        while (tried := _loss(design @ (weights + size * step), target)) > loss and size > 1e-6:
+            size /= 2
+        gained, loss = loss - tried, tried
+        weights = weights + size * step
+        if gained < _CONVERGED * max(loss, 1.0):
+            break
+    return weights[:-1], float(weights[-1])
+
+
+def _loss(margins: FloatArray, target: FloatArray) -> float:
+    return float(np.mean(np.logaddexp(0, margins) - target * margins))
+
+
+def _sigmoid(margins: FloatArray) -> FloatArray:
+    ends: FloatArray = 0.5 * (1 + np.tanh(0.5 * margins))
+    return ends

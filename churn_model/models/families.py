@@ -1,0 +1,220 @@
+"""The model families, each an XGBoost booster.
+
+Belongs here: hyperparameters of a family, fitting one booster, its margins, probabilities and contributions. Does not belong here: choosing
+hyperparameters (`search.py`), encoding rows (`preprocessing.py`), calibration.
+
+boosted_trees   gradient boosting, histogram splits
+random_forest   one round of many trees on samples of rows and columns
+linear          logistic regression by coordinate descent (the default updater is not repeatable)
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xgboost as xgb
+
+from churn_model.errors import InputError, problem
+from churn_model.features.encoding import Encoded
+from churn_model.models.tree_shap import TreeShap
+from churn_model.spec.dataset import Family, FloatArray
+
+Block = tuple[Encoded, npt.NDArray[np.int8]]
+"""Encoded rows (n, width) and their outcomes (n,)."""
+
+_FIXED: Mapping[Family, Mapping[str, Any]] = {
+    "boosted_trees": {"booster": "gbtree", "tree_method": "hist", "max_bin": 256},
+    "random_forest": {"booster": "gbtree", "tree_method": "hist", "max_bin": 256, "eta": 1.0},
+    "linear": {"booster": "gblinear", "updater": "coord_descent", "feature_selector": "cyclic"},
+}
+_TUNABLE: Mapping[Family, frozenset[str]] = {
+    "boosted_trees": frozenset(
+        {"eta", "max_depth", "min_child_weight", "lambda", "alpha", "gamma", "subsample", "colsample_bytree"}
+    ),
+    "random_forest": frozenset(
+        {"num_parallel_tree", "max_depth", "min_child_weight", "lambda", "subsample", "colsample_bynode"}
+    ),
+    "linear": frozenset({"eta", "lambda", "alpha"}),
+}
+_WHOLE = frozenset({"max_depth", "num_parallel_tree"})
+_AGREE = 1e-4  # log odds by which a row's contributions may miss its margin
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyperparameters:
+    """A family, its rounds of boosting, and the values of its XGBoost parameters by name."""
+
+    family: Family
+    rounds: int
+    values: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.values) - _TUNABLE[self.family])
+        if unknown or self.rounds < 1:
+            allowed = ", ".join(sorted(_TUNABLE[self.family]))
+            raise ValueError(
+                f"expected at least 1 round and, for {self.family}, any of {allowed}; found {self.rounds} rounds and {unknown}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A fitted booster of a family. `threads` is what its predictions may use; results do not depend on it."""
+
+    family: Family
+    booster: xgb.Booster
+    threads: int = 1
+
+    @property
+    def width(self) -> int:
+        """How many encoded columns it reads."""
+        return int(self.booster.num_features())
+
+    def margins(self, encoded: Encoded) -> FloatArray:
+        """Log odds, float64 (n,), of encoded rows (n, width)."""
+        self._require_width(encoded)
+        self.booster.set_param({"nthread": self.threads})
+        if len(encoded) == 0:
+            return np.zeros(0)
+        if self.family == "linear":
+            raw = self.booster.predict(self._matrix(encoded), output_margin=True)
+        else:
+            raw = self.booster.inplace_predict(encoded, predict_type="margin", missing=np.nan)
+        return np.asarray(raw, dtype=np.float64).reshape(len(encoded))
+
+    def probabilities(self, encoded: Encoded) -> FloatArray:
+        """Probabilities before calibration, float64 (n,)."""
+        return sigmoid(self.margins(encoded))
+
+    def contributions(self, encoded: Encoded) -> FloatArray:
+        """Exact contributions to the margin, float64 (n, width + 1): the encoded columns, then the bias. A row sums to its margin.
+
+        From tables where the trees are shallow, which takes a tenth of the time; rows whose sum misses the margin, and all other boosters,
+        are XGBoost's own. The same for a row alone and in any block.
+        """
+        self._require_width(encoded)
+        if self._shap is None:
+            return self._contributions_of_xgboost(encoded)
+        found = self._shap.contributions(encoded)
+        missed = ~(np.abs(found.sum(axis=1) - self.margins(encoded)) <= _AGREE)
+        if missed.any():
+            found[missed] = self._contributions_of_xgboost(np.ascontiguousarray(encoded[missed]))
+        return found
+
+    def _contributions_of_xgboost(self, encoded: Encoded) -> FloatArray:
+        if len(encoded) == 0:
+            return np.zeros((0, self.width + 1))
+        self.booster.set_param({"nthread": self.threads})
+        raw = self.booster.predict(self._matrix(encoded), pred_contribs=True)
+        return np.asarray(raw, dtype=np.float64).reshape(len(encoded), self.width + 1)
+
+    @cached_property
+    def _shap(self) -> TreeShap | None:
+        return None if self.family == "linear" else TreeShap.of(self.booster)
+
+    def to_json(self) -> bytes:
+        """The booster as XGBoost's own JSON: the same bytes for the same booster."""
+        return bytes(self.booster.save_raw(raw_format="json"))
+
+    @classmethod
+    def from_json(cls, family: Family, text: bytes, *, threads: int = 1) -> "Model":
+        """The model that `to_json` wrote. Raises InputError where the text is something else."""
+        booster = xgb.Booster()
+        try:
+            booster.load_model(bytearray(text))
+        except (xgb.core.XGBoostError, ValueError) as error:
+            raise InputError(
+                problem(expected="a booster as JSON", found="something XGBoost cannot read", todo="retrain")
+            ) from error
+        return cls(family=family, booster=booster, threads=threads)
+
+    def _matrix(self, encoded: Encoded) -> xgb.DMatrix:
+        return xgb.DMatrix(encoded, missing=np.nan, nthread=self.threads)
+
+    def _require_width(self, encoded: Encoded) -> None:
+        # XGBoost itself scores a row that is too short without a word.
+        if encoded.ndim != 2 or encoded.shape[1] != self.width:
+            raise InputError(
+                problem(
+                    expected=f"rows of {self.width} encoded columns",
+                    found=f"shape {encoded.shape}",
+                    todo="encode with the model's own schema",
+                )
+            )
+
+
+def sigmoid(margins: FloatArray) -> FloatArray:
+    """Probabilities of log odds."""
+    ends: FloatArray = 0.5 * (1 + np.tanh(0.5 * margins))
+    return ends
+
+
+def booster_parameters(hyper: Hyperparameters, *, seed: int, threads: int) -> dict[str, Any]:
+    """What XGBoost is told. `base_score` is fixed: other releases read a fitted one differently."""
+    values = {name: int(value) if name in _WHOLE else float(value) for name, value in hyper.values.items()}
+    return {
+        "objective": "binary:logistic",
+        "base_score": 0.5,
+        "seed": seed,
+        # Then a booster's draws do not depend on which others advance in the same thread.
+        "seed_per_iteration": True,
+        "nthread": threads,
+        "verbosity": 0,
+        **_FIXED[hyper.family],
+        **values,
+    }
+
+
+def training_matrix(encoded: Encoded, y: npt.NDArray[np.int8], family: Family, *, threads: int) -> xgb.DMatrix:
+    """Encoded rows and outcomes as the family trains on them: in bins for trees, as they are for linear."""
+    if family == "linear":
+        return xgb.DMatrix(encoded, label=y, missing=np.nan, nthread=threads)
+    return xgb.QuantileDMatrix(encoded, label=y, missing=np.nan, nthread=threads, max_bin=_FIXED[family]["max_bin"])
+
+
+def fit_model(encoded: Encoded, y: npt.NDArray[np.int8], hyper: Hyperparameters, *, seed: int, threads: int) -> Model:
+    """The booster of these rows (n, width) and 0/1 outcomes (n,): the same bytes for the same input, seed and threads."""
+    matrix = training_matrix(encoded, y, hyper.family, threads=threads)
+    booster = xgb.train(booster_parameters(hyper, seed=seed, threads=threads), matrix, num_boost_round=hyper.rounds)
+    return Model(family=hyper.family, booster=booster, threads=threads)
+
+
+def fit_model_on_disk(
+    blocks: Callable[[], Iterator[Block]], hyper: Hyperparameters, *, seed: int, threads: int, folder: Path
+) -> Model:
+    """The booster of trees for more rows than memory should hold: binned in blocks, and read from files in `folder` in each round.
+
+    `blocks` gives all of them anew each time: the bins are chosen over all rows before any is binned. Nothing stays in `folder`.
+    """
+    with TemporaryDirectory(dir=folder, prefix=".bins-") as cache:
+        source = _Blocks(blocks, Path(cache) / "page")
+        matrix = xgb.ExtMemQuantileDMatrix(
+            source, missing=np.nan, nthread=threads, max_bin=_FIXED[hyper.family]["max_bin"]
+        )
+        booster = xgb.train(booster_parameters(hyper, seed=seed, threads=threads), matrix, num_boost_round=hyper.rounds)
+        del matrix  # it holds the files open
+    return Model(family=hyper.family, booster=booster, threads=threads)
+
+
+class _Blocks(xgb.DataIter):
+    """Blocks as XGBoost asks for them."""
+
+    def __init__(self, blocks: Callable[[], Iterator[Block]], cache: Path) -> None:
+        self._blocks = blocks
+        self._following = blocks()
+        super().__init__(cache_prefix=str(cache))
+
+    def reset(self) -> None:
+        self._following = self._blocks()
+
+    def next(self, input_data: Callable[..., None]) -> bool:
+        found = next(self._following, None)
+        if found is None:
+            return False
+        input_data(data=found[0], label=found[1])
+        return True

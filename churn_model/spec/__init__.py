@@ -1,0 +1,1 @@
+"""Dataset specs as values: their shape, column types, derived columns."""

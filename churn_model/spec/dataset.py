@@ -1,0 +1,360 @@
+"""What a dataset is: the values that a spec (`datasets/<name>.yaml`) resolves to, and that travel to every step as JSON.
+
+Belongs here: the shape of a spec, its defaults, and the rules that one section can check by itself. Does not belong here: reading YAML,
+line numbers, rules between sections (`resources/specs/loader.py`).
+"""
+
+import dataclasses
+import json
+import re
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from churn_model.errors import SpecError
+
+_FORBID_UNKNOWN: dict[str, str] = {"extra": "forbid"}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+Kind = Literal["number", "category"]
+Family = Literal["boosted_trees", "random_forest", "linear"]
+Metric = Literal["log_loss", "auc", "brier", "cost", "f1"]
+
+
+def seconds(duration: str) -> int:
+    """The seconds in a duration such as `60s`, `30m`, `12h`, `28d`."""
+    match = re.fullmatch(r"(\d+)([smhd])", duration)
+    if not match:
+        raise ValueError(f"expected a whole number and a unit (s, m, h, d) such as 30d; found {duration!r}")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _about(description: str, **more: Any) -> dict[str, Any]:
+    return {"description": description, **more}
+
+
+def _require(*rules: tuple[bool, str]) -> None:
+    broken = [message for holds, message in rules if not holds]
+    if broken:
+        raise ValueError("; ".join(broken))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """What is predicted."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    column: str = field(metadata=_about("The column that says who left, in training data only."))
+    positive: tuple[str, ...] = field(
+        metadata=_about("The values that mean: left. Case, blanks around it and a final dot do not matter.")
+    )
+    negative: tuple[str, ...] = field(
+        default=(), metadata=_about("The values that mean: stayed. Without it: no, false, 0, n, f.")
+    )
+    means: str = field(
+        default="left", metadata=_about("What the label means, in words a manager reads: 'cancelled within 30 days'.")
+    )
+
+    def __post_init__(self) -> None:
+        _require((bool(self.positive), "expected at least one value under positive"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """How rows are divided into train, validation and test."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    by: Literal["hash", "column", "time"] = field(
+        default="hash",
+        metadata=_about("hash: by hashed id. column: a column says it. time: by as_of, later rows are tested."),
+    )
+    column: str | None = field(
+        default=None, metadata=_about("With `by: column`: the column that holds train, validation or test.")
+    )
+    validation: float = field(default=0.2, metadata=_about("Share of rows that chooses hyperparameters."))
+    test: float = field(default=0.1, metadata=_about("Share of rows that decides promotion and nothing else."))
+    seed: int = field(default=1729, metadata=_about("Another seed is another split."))
+
+    def __post_init__(self) -> None:
+        _require(
+            (0 < self.validation < 1, f"validation: expected a share between 0 and 1, found {self.validation}"),
+            (0 < self.test < 1, f"test: expected a share between 0 and 1, found {self.test}"),
+            (
+                self.validation + self.test < 1,
+                f"validation + test: expected less than 1, found {self.validation + self.test:g}",
+            ),
+            (self.by != "column" or bool(self.column), "by: column needs `column: <name>`"),
+            (self.by == "column" or not self.column, f"column is read only with `by: column`, found by: {self.by}"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueColumn:
+    """A customer's worth, read from a column."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    column: str = field(metadata=_about("A numeric column: what is lost when this customer leaves."))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """Costs as a business states them: what a contact costs, how often it works, what a customer is worth."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    cost: float = field(metadata=_about("Money that one contact costs, offer included."))
+    success: float = field(
+        default=1.0,
+        metadata=_about(
+            "Share of contacted leavers who stay. 1.0 is an assumption, and is named wherever money is shown."
+        ),
+    )
+    value: float | ValueColumn = field(
+        metadata=_about("Money lost when a customer leaves: a number, or {column: name}.")
+    )
+
+    def __post_init__(self) -> None:
+        fixed = self.value if isinstance(self.value, float | int) else None
+        _require(
+            (self.cost > 0, f"cost: expected more than 0, found {self.cost:g}"),
+            (0 < self.success <= 1, f"success: expected a share above 0, up to 1, found {self.success:g}"),
+            (
+                fixed is None or fixed * self.success > self.cost,
+                f"expected value x success above cost, found {fixed} x {self.success:g} against {self.cost:g}: contacting never pays",
+            ),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What each outcome costs, in money a customer; lower is better. Either the four cells or `contact`.
+
+    In the terms of `contact`: TN = 0, FP = cost, FN = value, TP = cost + (1 - success) x value.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    false_negative: float = field(default=500.0, metadata=_about("Left, and was not contacted."))
+    false_positive: float = field(default=100.0, metadata=_about("Would have stayed, and was contacted."))
+    true_positive: float = field(
+        default=100.0, metadata=_about("Would have left, and was contacted. As low as a contact: every contact works.")
+    )
+    true_negative: float = field(default=0.0, metadata=_about("Stayed, and was not contacted."))
+    contact: Contact | None = field(default=None, metadata=_about("Instead of the four cells."))
+
+    def __post_init__(self) -> None:
+        _require(
+            (
+                self.false_positive > self.true_negative,
+                f"expected false_positive above true_negative, found {self.false_positive:g} and {self.true_negative:g}",
+            ),
+            (
+                self.false_negative > self.true_positive,
+                f"expected false_negative above true_positive, found {self.false_negative:g} and {self.true_positive:g}",
+            ),
+        )
+
+    @property
+    def value_column(self) -> str | None:
+        """The column of customers' worth, where costs differ by row."""
+        value = self.contact.value if self.contact else None
+        return value.column if isinstance(value, ValueColumn) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetentionList:
+    """Whom to contact, and how many at most."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    budget: float | None = field(default=None, metadata=_about("Money for contacts, for one batch."))
+    capacity: int | None = field(default=None, metadata=_about("How many customers can be contacted, for one batch."))
+    opt_out: str | None = field(
+        default=None,
+        metadata=_about(
+            "A column of yes and no (or y/n, true/false, t/f, 1/0); who says yes is never listed. A blank is no, other words are refused."
+        ),
+    )
+    cooldown: str = field(
+        default="30d", metadata=_about("A customer listed within this time before is not listed again.")
+    )
+    holdout: float = field(
+        default=0.0, metadata=_about("Share of the list that is not contacted, so that the effect can be measured.")
+    )
+
+    def __post_init__(self) -> None:
+        seconds(self.cooldown)
+        _require(
+            (self.budget is None or self.budget > 0, f"budget: expected more than 0, found {self.budget}"),
+            (self.capacity is None or self.capacity > 0, f"capacity: expected more than 0, found {self.capacity}"),
+            (0 <= self.holdout < 1, f"holdout: expected a share from 0 to below 1, found {self.holdout:g}"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How the model is tuned."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    families: tuple[Family, ...] = field(default=("boosted_trees",), metadata=_about("Model families to try."))
+    metric: Metric = field(default="log_loss", metadata=_about("What the leaderboard is ordered by, on validation."))
+    trials: int = field(default=20, metadata=_about("Trials, shared by the families."))
+    parallel: int = field(
+        default=2, metadata=_about("Trials asked for at once. Part of what makes a search repeatable.")
+    )
+    engine: Literal["job", "tuner"] = field(
+        default="job", metadata=_about("job: one job searches. tuner: SageMaker's own tuning, on AWS.")
+    )
+
+    def __post_init__(self) -> None:
+        _require(
+            (bool(self.families), "expected at least one family"),
+            (len(set(self.families)) == len(self.families), "expected each family once"),
+            (1 <= self.trials <= 1000, f"trials: expected 1 to 1000, found {self.trials}"),
+            (1 <= self.parallel <= 64, f"parallel: expected 1 to 64, found {self.parallel}"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """When a candidate replaces the champion."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    promotion: Literal["better", "not_worse"] = field(
+        default="better",
+        metadata=_about(
+            "better: it must prove so. not_worse: once the champion is older than max_age, enough not to be worse."
+        ),
+    )
+    max_age: str = field(default="28d", metadata=_about("With `promotion: not_worse`."))
+
+    def __post_init__(self) -> None:
+        seconds(self.max_age)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """When the model is retrained."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    retrain: str = field(default="0 6 * * 1", metadata=_about("Cron: minute, hour, day, month, weekday."))
+    timezone: str = field(default="UTC", metadata=_about("IANA name, such as Europe/Berlin."))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """How landed batches are noticed."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    settle: str = field(
+        default="60s", metadata=_about("A batch is scored once nothing in it has changed for this long.")
+    )
+    recent: str = field(default="30d", metadata=_about("Batches older than this are looked at less often."))
+
+    def __post_init__(self) -> None:
+        seconds(self.settle)
+        seconds(self.recent)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where training rows come from."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    landing: bool = field(default=True, metadata=_about("Files dropped into landing/<dataset>/train."))
+    table: str | None = field(default=None, metadata=_about("Instead: a table you already have, `database.table`."))
+
+    def __post_init__(self) -> None:
+        _require(
+            (
+                self.table is None or re.fullmatch(r"[^.`\"]+\.[^.`\"]+", self.table) is not None,
+                f"table: expected database.table, found {self.table!r}",
+            ),
+            (self.landing or self.table is not None, "expected landing: true or table: database.table"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """One table of customers, as its spec describes it. Column names are the user's own; they are matched without regard to case."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    name: str = field(metadata=_about("The file's name: [a-z][a-z0-9]{1,11}."))
+    label: Label = field(metadata=_about("What is predicted."))
+    id: str | None = field(
+        default=None,
+        metadata=_about("The column that names a customer, kept as landed. None: a hash of the row's values."),
+    )
+    as_of: str | None = field(
+        default=None,
+        metadata=_about("The snapshot's date, where a customer has several rows. The row key is then (id, as_of)."),
+    )
+    horizon: str = field(default="30d", metadata=_about("How far after as_of the label looks."))
+    ignore: tuple[str, ...] = field(default=(), metadata=_about("Columns that are never a feature."))
+    known: tuple[str, ...] = field(default=(), metadata=_about("Suspected leaks that you vouch for."))
+    types: dict[str, Kind] = field(
+        default_factory=dict, metadata=_about("number or category, where inference is wrong.")
+    )
+    derived: dict[str, str] = field(
+        default_factory=dict, metadata=_about('New columns as expressions over others: "`Day Charge` + `Eve Charge`".')
+    )
+    groups: dict[str, tuple[str, ...]] = field(
+        default_factory=dict, metadata=_about("Columns that count as one reason.")
+    )
+    words: dict[str, str] = field(
+        default_factory=dict, metadata=_about('How a column reads in a reason: "{value} calls to customer service".')
+    )
+    split: Split = field(default_factory=Split, metadata=_about("Train, validation, test."))
+    costs: Costs = field(default_factory=Costs, metadata=_about("What a mistake costs."))
+    list: RetentionList = field(default_factory=RetentionList, metadata=_about("Whom to contact, at most."))
+    search: Search = field(default_factory=Search, metadata=_about("How the model is tuned."))
+    gate: Gate = field(default_factory=Gate, metadata=_about("When a candidate replaces the champion."))
+    schedule: Schedule = field(default_factory=Schedule, metadata=_about("When it is retrained."))
+    watch: Watch = field(default_factory=Watch, metadata=_about("How landed batches are noticed."))
+    source: Source = field(default_factory=Source, metadata=_about("Where training rows come from."))
+
+    @property
+    def not_features(self) -> frozenset[str]:
+        """Lower-case names of the columns that are never a feature: id, date, label, split, opt-out, and what the spec ignores."""
+        named = (self.id, self.as_of, self.label.column, self.split.column, self.list.opt_out, *self.ignore)
+        return frozenset(name.lower() for name in named if name)
+
+    def to_json(self) -> str:
+        """The same text for the same dataset, whatever the order in its YAML."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Dataset":
+        """The dataset that `to_json` wrote. Raises SpecError where the text is something else."""
+        try:
+            built: Dataset = _built(cls, json.loads(text))
+        except (TypeError, ValueError, KeyError) as error:
+            raise SpecError(
+                f"expected a resolved dataset as JSON; found something else ({error}); write it with Dataset.to_json"
+            ) from error
+        return built
+
+
+def _built(kind: Any, value: Any) -> Any:
+    """The dataclasses that `value`, read from JSON, stands for."""
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        hints = typing.get_type_hints(kind)
+        return kind(**{key: _built(hints[key], part) for key, part in value.items()})
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        if isinstance(value, dict):
+            return _built(next(a for a in arguments if dataclasses.is_dataclass(a)), value)
+        return value
+    if origin is tuple:
+        return tuple(value)
+    if origin is dict:
+        return {key: _built(arguments[1], part) for key, part in value.items()}
+    return value
+
+
+def same_name(a: str, b: str) -> bool:
+    """Whether two column names are the same to a catalogue that writes all names lower case, as Glue does."""
+    return a.strip().lower() == b.strip().lower()
+
+
+FloatArray = np.ndarray[Any, np.dtype[np.float64]]

@@ -1,0 +1,151 @@
+"""Where a step finds and leaves things: SageMaker's own container folders under a root that the environment can move.
+
+processing/input/config/    dataset.json (the spec as this step may see it)   request.json (version, threads)
+processing/input/<name>/    an input; on a training job `input/data/<name>/`
+processing/output/result/   what is published, report.json last
+output/failure              why it failed; SageMaker shows the first 1,024 characters
+"""
+
+import hashlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from churn_model.errors import ChurnError
+from churn_model.spec.dataset import Dataset
+from churn_model.steps.os_errors import explain_os_error
+
+REPORT = "report.json"
+REPORT_SCHEMA = 1
+FAILED_ON_PURPOSE = 2  # the exit code of an error that is meant for the user
+_MESSAGE_LIMIT = 16_384
+
+
+@dataclass(frozen=True)
+class Check:
+    """A claim about what a step did, that can be false."""
+
+    name: str
+    passed: bool
+    expected: str
+    found: str
+    todo: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a step says: counts and metrics are single numbers; `detail` holds tables and curves."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    checks: Sequence[Check] = ()
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of one step."""
+
+    root: Path
+
+    @property
+    def result(self) -> Path:
+        """The folder of what is published."""
+        return self.root / "processing" / "output" / "result"
+
+    def input(self, name: str) -> Path | None:
+        """The folder of an input, or None where the step was given none of that name."""
+        for folder in (self.root / "processing" / "input" / name, self.root / "input" / "data" / name):
+            if folder.exists():
+                return folder
+        return None
+
+    def required(self, name: str) -> Path:
+        """The folder of an input. Raises ChurnError where it is missing."""
+        folder = self.input(name)
+        if folder is None:
+            raise ChurnError(
+                f"expected an input named {name} below {self.root}; found none; this is a fault of whoever started the step"
+            )
+        return folder
+
+    @property
+    def dataset(self) -> Dataset:
+        """The spec as this step may see it."""
+        return Dataset.from_json((self.required("config") / "dataset.json").read_text("utf-8"))
+
+    @property
+    def request(self) -> Mapping[str, Any]:
+        """`version` and `threads`."""
+        request: Mapping[str, Any] = json.loads((self.required("config") / "request.json").read_text("utf-8"))
+        return request
+
+    def files(self, name: str) -> list[tuple[str, Path]]:
+        """The files of an input with their names below it, in the order of their names."""
+        folder = self.required(name)
+        found = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()]
+        return sorted(found, key=lambda pair: pair[0].encode())
+
+    def said(self, report: Path) -> Mapping[str, Any]:
+        """The report of a step upstream."""
+        said: Mapping[str, Any] = json.loads(report.read_text("utf-8"))
+        return said
+
+    def write_report(self, step: str, report: Report) -> None:
+        """Write report.json, last and whole: its presence says that the step has ended well."""
+        files = {
+            path.relative_to(self.result).as_posix(): _described(path)
+            for path in sorted(self.result.rglob("*"))
+            if path.is_file()
+        }
+        text = json.dumps(
+            {
+                "schema": REPORT_SCHEMA,
+                "step": step,
+                "counts": report.counts,
+                "metrics": report.metrics,
+                "checks": [vars(check) for check in report.checks],
+                "detail": report.detail,
+                "files": files,
+            },
+            sort_keys=True,
+            ensure_ascii=False,
+            allow_nan=False,
+        )
+        partial = self.result / f".{REPORT}"
+        partial.write_text(text, "utf-8")
+        partial.replace(self.result / REPORT)
+
+
+def _described(path: Path) -> dict[str, Any]:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
+    return {"size": path.stat().st_size, "digest": digest, "rows": rows}
+
+
+def run_step(name: str, step: Callable[[Layout], Report]) -> None:
+    """Run a step's function in the folders that CHURN_ROOT names, and end the process: 0, or 2 with the message in `output/failure`."""
+    layout = Layout(Path(os.environ.get("CHURN_ROOT", "/opt/ml")))
+    try:
+        layout.result.mkdir(parents=True, exist_ok=True)
+        layout.write_report(name, step(layout))
+    except Exception as error:
+        words = str(error) if isinstance(error, ChurnError) else explain_os_error(error)
+        expected, message = words is not None, words or f"{type(error).__name__}: {error}"
+        traceback.print_exc() if not expected else print(message, file=sys.stderr)  # noqa: T201
+        failure = layout.root / "output" / "failure"
+        with suppress(OSError):  # a full disk takes no message either
+            failure.parent.mkdir(parents=True, exist_ok=True)
+            failure.write_text(
+                message if len(message) <= _MESSAGE_LIMIT else message[: _MESSAGE_LIMIT - 1] + "…", "utf-8"
+            )
+        sys.exit(FAILED_ON_PURPOSE if expected else 1)

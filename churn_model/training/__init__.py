@@ -1,0 +1,1 @@
+"""From splits to a candidate: splitting, leak detection, search, fit."""

@@ -1,0 +1,256 @@
+"""Columns that know the outcome because they were written after it.
+
+Belongs here: what is certainly a leak (it blocks the run) and what is suspected (it stops promotion until the spec vouches for it). Does
+not belong here: acting on it (`judging.promotion`, the asset checks). Only train rows are looked at. The limits were fitted on four real tables.
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn_model.features.encoding import Encoded, encode, feature_names_of
+from churn_model.features.schema import RESERVED, FeatureSchema, fit_schema, is_category
+from churn_model.models.families import Hyperparameters, fit_model
+from churn_model.spec.dataset import Dataset, FloatArray, same_name
+from churn_model.spec.expressions import compile_expression
+from churn_model.stats.bootstrap import IntArray, auc
+from churn_model.training.leaks import Leak, LeakKind
+
+CERTAIN_AUC = 0.98
+SUSPECT_AUC = 0.77
+SUSPECT_SHARE = 0.10
+LATER_SHARE = 0.01
+"""Share of dated rows after the snapshot from which a column is a leak; below, it may be mistyping."""
+DATES_SHARE = 0.95
+"""Share of values that must read as dates before a column is taken for one."""
+MOST_ROWS = 20_000
+MOST_ROWS_AT_ALL = 200_000
+"""Rows that `certain_leaks` needs at most: an AUC of 0.98 or a share of 1 % is as plain in these as in millions."""
+FOLDS = 5
+NUMBER_BINS = 64
+SMALL_MODEL = Hyperparameters(
+    family="boosted_trees", rounds=60, values={"eta": 0.15, "max_depth": 5, "min_child_weight": 5}
+)
+"""Deep enough that other columns stand in for an honest one: with depth 3 an honest column reached 13 %, with depth 5 at most 9 %."""
+
+AFTER_THE_FACT = re.compile(
+    # Who left, or how; what is done with him who leaves. Words for a contract's plan or a reason to buy are left alone.
+    r"(?<![a-z])(churn(ed|er|ing)?|cancel(l?(ed|ing|ation))?|exit(ed)?|terminat(ed|ion|e)|attrit(ed|ion)|deactivat(ed|ion)"
+    r"|disconnect(ed|ion)|unsubscribed?|offboard(ed|ing)|win ?back|retention (call|offer|team|agent)|reason (for|of) leaving"
+    r"|left (on|date|reason))(?![a-z])"
+)
+
+
+def certain_leaks(train: pa.Table, dataset: Dataset) -> tuple[Leak, ...]:
+    """Columns that give the label away: they block the run.
+
+    Noticed: alone they reach an out-of-fold AUC of 0.98, they are the label under another name, or hold dates after the snapshot. Ignored
+    columns are passed over; those under `known` too, unless they are the label itself. `train`: canonical rows with `_label`.
+    At most 200,000 rows are looked at (the first: canonical rows are in hash order).
+    """
+    train = train.slice(0, MOST_ROWS_AT_ALL)
+    y, fold = np.asarray(train["_label"]), assign_folds(train)
+    found = []
+    for name in _columns(train, dataset):
+        values = train[name].combine_chunks()
+        vouched = _is_in(name, dataset.known)
+        if _same_as_label(values, y):
+            found.append(
+                _leak(
+                    name, "same_as_label", 1.0, "it is the label under another name", "List it under ignore in the spec"
+                )
+            )
+        elif (
+            not vouched
+            and dataset.as_of
+            and (share := _later_share(values, train["_as_of"].combine_chunks())) >= LATER_SHARE
+        ):
+            why = f"{share:.1%} of its dates lie after the snapshot"
+            found.append(
+                _leak(
+                    name,
+                    "after_snapshot",
+                    share,
+                    why,
+                    "List it under ignore, or under known if these dates are known in advance",
+                )
+            )
+        elif not vouched and (alone := univariate_auc(values, y, fold)) >= CERTAIN_AUC:
+            why = f"alone it tells who left with an AUC of {alone:.3f}"
+            found.append(
+                _leak(
+                    name,
+                    "univariate",
+                    alone,
+                    why,
+                    "List it under ignore, or under known if it is known before a customer leaves",
+                )
+            )
+    return tuple(found)
+
+
+def suspected_leaks(train: pa.Table, dataset: Dataset, *, threads: int) -> tuple[Leak, ...]:
+    """Columns that seem to be written after the fact: they stop promotion until the spec lists them under ignore or known.
+
+    Suspected: alone an out-of-fold AUC of 0.77 and a tenth of the log loss that a small model explains is lost without it; or by its name.
+    At most 20,000 rows are looked at (the first: canonical rows are in hash order).
+    """
+    sample = train.slice(0, MOST_ROWS)
+    y, fold = np.asarray(sample["_label"]), assign_folds(sample)
+    names = [name for name in _columns(train, dataset) if not _is_in(name, dataset.known)]
+    strong = {
+        name: alone
+        for name in names
+        if (alone := univariate_auc(sample[name].combine_chunks(), y, fold)) >= SUSPECT_AUC
+    }
+    found = []
+    todo = "List it under ignore in the spec, or under known if it is known before a customer leaves"
+    shares = _explained_shares(sample, y, dataset, tuple(strong), threads) if strong else {}
+    for name in names:
+        if shares.get(name, 0.0) >= SUSPECT_SHARE:
+            why = f"alone it reaches an AUC of {strong[name]:.2f}, and {shares[name]:.0%} of what a model explains goes with it"
+            found.append(_leak(name, "explains_too_much", shares[name], why, todo))
+        elif AFTER_THE_FACT.search(_as_words(name)):
+            found.append(_leak(name, "name", float("nan"), "its name speaks of leaving", todo))
+    return tuple(found)
+
+
+def _leak(column: str, kind: LeakKind, evidence: float, why: str, todo: str) -> Leak:
+    return Leak(column=column, kind=kind, evidence=evidence, why=why, todo=todo)
+
+
+def _columns(train: pa.Table, dataset: Dataset) -> list[str]:
+    return [
+        name for name in train.column_names if name not in RESERVED and name.strip().lower() not in dataset.not_features
+    ]
+
+
+def _is_in(name: str, names: tuple[str, ...]) -> bool:
+    return any(same_name(name, other) for other in names)
+
+
+def _as_words(name: str) -> str:
+    """`CancelDate`, `cancel_date` and `cancel-date` as `cancel date`."""
+    return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).lower()
+
+
+def assign_folds(rows: pa.Table) -> IntArray:
+    """A fold from 0 to 4 for each row, by the hash of its id: all rows of a customer are in one. By place where rows have no hash. (n,)."""
+    if "_hash" not in rows.column_names:
+        return np.arange(rows.num_rows, dtype=np.int64) % FOLDS
+    return np.asarray(rows["_hash"].to_numpy() % np.uint64(FOLDS), dtype=np.int64)
+
+
+def univariate_auc(values: Any, y: Any, fold: IntArray) -> float:
+    """How well one column alone tells who left: AUC of out-of-fold rates by value; numbers in up to 64 bins of equal size.
+
+    `fold` (n,) is what `assign_folds` gives. NaN with one class only.
+    """
+    codes, count = _codes(values)
+    place = codes * FOLDS + fold
+    rows = np.bincount(place, minlength=count * FOLDS).reshape(count, FOLDS)
+    leavers = np.bincount(place, weights=np.asarray(y, dtype=np.float64), minlength=count * FOLDS).reshape(count, FOLDS)
+    other_rows, other_leavers = rows.sum(axis=1, keepdims=True) - rows, leavers.sum(axis=1, keepdims=True) - leavers
+    prior = other_leavers.sum(axis=0) / np.maximum(other_rows.sum(axis=0), 1)
+    rates = (other_leavers + 5 * prior) / (other_rows + 5)
+    # Each fold is ranked by itself: the prior differs between folds, against the label.
+    found = [auc(y[fold == k], rates[codes[fold == k], k]) for k in np.unique(fold)]
+    return float(np.mean(found))
+
+
+def _codes(values: Any) -> tuple[IntArray, int]:
+    """A number for each value, missing ones last, and how many numbers there are."""
+    if is_category(values.type):
+        texts = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+        missing = len(texts.dictionary)
+        codes = np.asarray(texts.indices.fill_null(missing).to_numpy(zero_copy_only=False), dtype=np.int64)
+        return codes, missing + 1
+    numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    known = numbers[np.isfinite(numbers)]
+    distinct = np.unique(known)
+    if len(distinct) > NUMBER_BINS:
+        distinct = np.unique(np.quantile(known, np.linspace(0, 1, NUMBER_BINS + 1)[1:-1], method="lower"))
+    codes = np.where(np.isfinite(numbers), np.searchsorted(distinct, numbers, side="left"), len(distinct) + 1)
+    return codes.astype(np.int64), len(distinct) + 2
+
+
+def _same_as_label(values: Any, y: Any) -> bool:
+    """Whether the column has two values (missing may be one) that match the label, row by row."""
+    if is_category(values.type):
+        texts = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+        codes = texts.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    else:
+        codes = np.nan_to_num(values.cast(pa.float64()).to_numpy(zero_copy_only=False), nan=-np.inf)
+    left = np.asarray(y) == 1
+    if not len(left) or left.all() or not left.any():
+        return False
+    here, there = codes[left], codes[~left]
+    return bool((here == here[0]).all() and (there == there[0]).all() and here[0] != there[0])
+
+
+def _later_share(values: Any, as_of: Any) -> float:
+    """Of the values that are dates, the share after the row's snapshot; 0 where the column holds no dates."""
+    if not is_category(values.type):
+        return 0.0
+    texts = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
+    known = [text for text in texts.dictionary.to_pylist() if text]
+    days = np.array([_day(text) for text in texts.dictionary.to_pylist()] + ["NaT"], dtype="datetime64[D]")
+    if not known or np.count_nonzero(~np.isnat(days)) < DATES_SHARE * len(known):
+        return 0.0
+    dated = days[texts.indices.fill_null(len(days) - 1).to_numpy(zero_copy_only=False)]
+    snapshots = pc.cast(as_of, pa.date32()).to_numpy(zero_copy_only=False).astype("datetime64[D]")
+    both = ~np.isnat(dated) & ~np.isnat(snapshots)
+    return float((dated[both] > snapshots[both]).mean()) if both.any() else 0.0
+
+
+def _day(text: str | None) -> str:
+    """The day in `2026-01-31`, `2026/01/31` or `2026-01-31 10:00:00`; NaT otherwise."""
+    match = re.match(r"(\d{4})[-/](\d{2})[-/](\d{2})(?!\d)", text or "")
+    try:
+        return str(np.datetime64("-".join(match.groups()), "D")) if match else "NaT"
+    except ValueError:
+        return "NaT"
+
+
+def _explained_shares(
+    sample: pa.Table, y: Any, dataset: Dataset, names: tuple[str, ...], threads: int
+) -> dict[str, float]:
+    """For each column, the share of explained log loss that is lost without it, and without what is derived from it; cross-validated."""
+    schema = fit_schema(sample, dataset)
+    encoded, owners = encode(sample, schema, "boosted_trees"), np.array(feature_names_of(schema, "boosted_trees"))
+    nothing = float(_loss(y, np.full(len(y), np.mean(y))))
+    fold = assign_folds(sample)
+    full = _cross_validated(encoded, y, fold, threads)
+    if not full < nothing:
+        return {}
+    shares = {}
+    for name in names:
+        kept = encoded[:, ~np.isin(owners, _with_derived(name, schema))]
+        without = _cross_validated(np.ascontiguousarray(kept), y, fold, threads) if kept.shape[1] else nothing
+        shares[name] = (min(without, nothing) - full) / (nothing - full)
+    return shares
+
+
+def _with_derived(name: str, schema: FeatureSchema) -> list[str]:
+    taken = [feature.name for feature in schema.features if same_name(feature.name, name)]
+    derived = [feature for feature in schema.features if feature.expression]
+    return taken + [
+        feature.name for feature in derived if _is_in(name, compile_expression(feature.expression or "").columns)
+    ]
+
+
+def _cross_validated(encoded: Encoded, y: Any, fold: IntArray, threads: int) -> float:
+    """Log loss out of fold of a small model."""
+    p = np.zeros(len(y))
+    for k in np.unique(fold):
+        model = fit_model(np.ascontiguousarray(encoded[fold != k]), y[fold != k], SMALL_MODEL, seed=0, threads=threads)
+        p[fold == k] = model.probabilities(np.ascontiguousarray(encoded[fold == k]))
+    return _loss(y, p)
+
+
+def _loss(y: Any, p: FloatArray) -> float:
+    clipped = np.clip(p, 1e-6, 1 - 1e-6)
+    return float(-np.where(np.asarray(y) == 1, np.log(clipped), np.log1p(-clipped)).mean())

@@ -1,0 +1,272 @@
+"""From two splits to a candidate: search, calibrate, fit.
+
+Belongs here: which rows are used for what. Does not belong here: files, the test split (nothing here sees it), judging (`judging/`).
+
+Rows            search on                                           calibration on
+< 5,000         5 folds of train + validation                       5 folds of train + validation
+< 20,000        3 folds of train + validation                       5 folds of train + validation
+to 200,000      validation, fitted on train                         5 folds of train + validation
+more            half of the validation's customers                  the other half, both fitted on train
+
+Of more than 500,000 rows a sample of 300,000 is searched and calibrated on; the schema is the sample's, and only trees are then fitted on
+all rows, from disk: a linear model gains nothing. Rows are in hash order, so the first of them are a random sample of customers.
+Few rows are searched in folds because a validation split of some hundred rows picks noise. Folds and halves are those of the id's hash,
+so that an id is in one. The model is then fitted on train + validation; the schema is train's.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from churn_model.decisions.costs import OutcomeCosts, outcome_costs
+from churn_model.errors import InputError, TooLittleData, listed, problem
+from churn_model.features.encoding import Encoded, encode
+from churn_model.features.schema import FeatureSchema, Rows, as_numbers, column_named, fit_schema
+from churn_model.models.calibration import Calibration, fit_calibration
+from churn_model.models.families import Block, Hyperparameters, Model, fit_model, fit_model_on_disk
+from churn_model.spec.dataset import Dataset, Family, FloatArray
+from churn_model.training.search import Material, Part, Trial, search
+
+FOLDS = 5
+FEWER_FOLDS = 3
+ALL_FOLDS_BELOW = 5_000
+MIN_ROWS = 30
+FOLDED_SEARCH_BELOW = 20_000
+OUT_OF_FOLD_UP_TO = 200_000
+SAMPLED_ABOVE = 500_000
+SAMPLE = 300_000
+
+Searched = Literal["folds", "validation", "half of validation"]
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfFold:
+    """Rows that calibration was fitted on, each judged by a model that had not seen its customer. All (n,).
+
+    p is calibrated; customers is the hash of each row's id; worth is the spec's value column, where it has one.
+    """
+
+    p: FloatArray
+    y: npt.NDArray[np.int8]
+    customers: npt.NDArray[np.uint64]
+    worth: FloatArray | None
+
+    def cells(self, dataset: Dataset) -> OutcomeCosts:
+        """What each outcome costs for these rows."""
+        return outcome_costs(dataset.costs, self.worth)
+
+
+@dataclass(frozen=True)
+class AllRows:
+    """The rows of train, then of validation, batch after batch and anew each time; `folder` has room for a copy of them in bins."""
+
+    batches: Callable[[], Iterable[Rows]]
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A fitted model with all that was chosen for it, and how. `rows` are those it was fitted on: train + validation."""
+
+    model: Model
+    schema: FeatureSchema
+    calibration: Calibration
+    hyperparameters: Hyperparameters
+    leaderboard: tuple[Trial, ...]
+    searched_on: Searched
+    out_of_fold: OutOfFold
+    log_loss_uncalibrated: float
+    log_loss_calibrated: float
+    rows: int
+    positives: int
+
+    def probabilities(self, rows: pa.Table | pa.RecordBatch) -> FloatArray:
+        """Calibrated probabilities of canonical rows, float64 (n,). Raises InputError where rows lack a column."""
+        return self.calibration.apply(self.model.probabilities(encode(rows, self.schema, self.model.family)))
+
+
+def train(
+    train_rows: pa.Table,
+    validation_rows: pa.Table,
+    dataset: Dataset,
+    *,
+    threads: int = 1,
+    all_rows: AllRows | None = None,
+) -> Candidate:
+    """The candidate of these canonical rows: the same bytes for the same rows, spec and thread count.
+
+    With `all_rows` the two tables are a sample of them, and the trees that were chosen on it are fitted on all.
+    Raises TooLittleData below 30 rows, with one class only in either split, or with no column to learn from; InputError on unusable rows.
+    """
+    _require_enough(train_rows, validation_rows)
+    schema = fit_schema(train_rows, dataset)
+    rows = pa.concat_tables([train_rows, validation_rows], promote_options="none")
+    y = labels(rows)
+    hashes = column_named(rows, "_hash").to_numpy()
+    folds = _folds(hashes, FOLDS)
+    worth = _worth(rows, dataset)
+    parts, calibrated_on, searched_on = _plan(train_rows.num_rows, folds, hashes)
+    material = Material(
+        encoded=_encoded(rows, schema, dataset.search.families, threads=threads),
+        y=y,
+        folds=folds,
+        costs=dataset.costs,
+        worth=worth,
+        parts=parts,
+    )
+    seed = dataset.split.seed
+    trials = search(material, dataset.search, seed=seed, threads=threads)
+    hyper = trials[0].hyperparameters
+    encoded = material.encoded[hyper.family]
+    held = np.concatenate([part.held for part in calibrated_on])
+    raw = _held_out(encoded, y, hyper, calibrated_on, seed=seed, threads=threads)
+    fitted = fit_calibration(raw, y[held], folds[held])
+    model, fitted_rows, positives = _fitted(encoded, y, hyper, schema, all_rows, seed=seed, threads=threads)
+    return Candidate(
+        model=model,
+        schema=schema,
+        calibration=fitted.calibration,
+        hyperparameters=hyper,
+        leaderboard=trials,
+        searched_on=searched_on,
+        out_of_fold=OutOfFold(
+            p=fitted.calibration.apply(raw),
+            y=y[held],
+            customers=hashes[held],
+            worth=None if worth is None else worth[held],
+        ),
+        log_loss_uncalibrated=fitted.log_loss_before,
+        log_loss_calibrated=fitted.log_loss_after,
+        rows=fitted_rows,
+        positives=positives,
+    )
+
+
+def _fitted(
+    encoded: Encoded,
+    y: npt.NDArray[np.int8],
+    hyper: Hyperparameters,
+    schema: FeatureSchema,
+    all_rows: AllRows | None,
+    *,
+    seed: int,
+    threads: int,
+) -> tuple[Model, int, int]:
+    """The model of what was chosen, the rows it was fitted on, and those of them who left."""
+    if all_rows is None or hyper.family == "linear":
+        return fit_model(encoded, y, hyper, seed=seed, threads=threads), len(y), int(y.sum())
+    batches = all_rows.batches
+
+    def blocks() -> Iterator[Block]:
+        for rows in batches():
+            yield encode(rows, schema, hyper.family, threads=threads), labels(rows)
+
+    model = fit_model_on_disk(blocks, hyper, seed=seed, threads=threads, folder=all_rows.folder)
+    counts = np.array([(len(found), int(found.sum())) for found in map(labels, batches())])
+    return model, int(counts[:, 0].sum()), int(counts[:, 1].sum())
+
+
+def labels(rows: Rows) -> npt.NDArray[np.int8]:
+    """The 0/1 outcomes of canonical rows, int8 (n,). Raises InputError where a row has none."""
+    column = column_named(rows, "_label")
+    if column is None or column.null_count:
+        raise InputError(
+            problem(
+                expected="a label in every training row", found="rows without one", todo="ingest them as training data"
+            )
+        )
+    y: npt.NDArray[np.int8] = column.to_numpy().astype(np.int8)
+    return y
+
+
+def _plan(
+    train_size: int, folds: Indices, hashes: npt.NDArray[np.uint64]
+) -> tuple[tuple[Part, ...], tuple[Part, ...], Searched]:
+    """What the search holds out, what calibration holds out, and the name of the former."""
+    everything = np.arange(len(folds))
+    in_folds = _in_folds(folds)
+    in_train, in_validation = everything[:train_size], everything[train_size:]
+    if len(folds) < FOLDED_SEARCH_BELOW:
+        return _in_folds(_folds(hashes, FOLDS if len(folds) < ALL_FOLDS_BELOW else FEWER_FOLDS)), in_folds, "folds"
+    if len(folds) <= OUT_OF_FOLD_UP_TO:
+        return (Part(fit=in_train, held=in_validation),), in_folds, "validation"
+    # Other bits than those of the folds and of the splits.
+    second = (hashes[in_validation] >> np.uint64(8)) % np.uint64(2) == 1
+    halves = [Part(fit=in_train, held=in_validation[chosen]) for chosen in (~second, second)]
+    return (halves[0],), (halves[1],), "half of validation"
+
+
+def _folds(hashes: npt.NDArray[np.uint64], count: int) -> Indices:
+    return (hashes % np.uint64(count)).astype(np.int64)
+
+
+def _in_folds(folds: Indices) -> tuple[Part, ...]:
+    return tuple(
+        Part(fit=np.flatnonzero(folds != fold), held=np.flatnonzero(folds == fold)) for fold in np.unique(folds)
+    )
+
+
+def _held_out(
+    encoded: Encoded,
+    y: npt.NDArray[np.int8],
+    hyper: Hyperparameters,
+    parts: tuple[Part, ...],
+    *,
+    seed: int,
+    threads: int,
+) -> FloatArray:
+    """Probabilities before calibration of the parts' held-out rows, part after part."""
+    found = []
+    for part in parts:
+        model = fit_model(encoded[part.fit], y[part.fit], hyper, seed=seed, threads=threads)
+        found.append(model.probabilities(encoded[part.held]))
+    return np.concatenate(found)
+
+
+def _encoded(
+    rows: pa.Table, schema: FeatureSchema, families: Sequence[Family], *, threads: int
+) -> dict[Family, Encoded]:
+    """The rows as each family reads them; both families of trees read the same matrix."""
+    found: dict[Family, Encoded] = {}
+    trees: Encoded | None = None
+    for family in families:
+        if family == "linear":
+            found[family] = encode(rows, schema, family, threads=threads)
+        else:
+            trees = encode(rows, schema, family, threads=threads) if trees is None else trees
+            found[family] = trees
+    return found
+
+
+def _worth(rows: pa.Table, dataset: Dataset) -> FloatArray | None:
+    name = dataset.costs.value_column
+    column = column_named(rows, name) if name else None
+    return as_numbers(column, name or "") if column is not None else None
+
+
+def _require_enough(train_rows: pa.Table, validation_rows: pa.Table) -> None:
+    problems = []
+    if train_rows.num_rows < MIN_ROWS:
+        problems.append(
+            problem(
+                expected=f"at least {MIN_ROWS} rows to train on", found=str(train_rows.num_rows), todo="land more data"
+            )
+        )
+    for name, rows in (("train", train_rows), ("validation", validation_rows)):
+        y = labels(rows)
+        left = int(y.sum())
+        if left in (0, len(y)):
+            found = "no row" if not len(y) else f"only customers who {'left' if left else 'stayed'} among {len(y)}"
+            problems.append(
+                problem(
+                    expected=f"both classes in {name}", found=found, todo="check the label's values, or land more data"
+                )
+            )
+    if problems:
+        raise TooLittleData(listed(problems))

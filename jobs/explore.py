@@ -1,0 +1,23 @@
+"""`<dataset>_explore`: what landed, on one page, before anything is trained."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from churn_model.spec.dataset import Dataset
+from jobs.run_config import IN_PLAIN_LINES
+
+if TYPE_CHECKING:
+    # Dagster exports the function that makes it, not its name.
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+
+def explore_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
+    """The job that makes the exploration page, and ingests first what has landed."""
+    return dg.define_asset_job(
+        f"{dataset.name}_explore",
+        selection=dg.AssetSelection.assets([dataset.name, "raw_customers"], [dataset.name, "exploration_report"]),
+        description=f"Ingest what landed for {dataset.name} and show it on one page: classes, columns, what repeats. Nothing is trained.",
+        tags={"dataset": dataset.name},
+        config=IN_PLAIN_LINES,
+    )

@@ -1,0 +1,23 @@
+"""`<dataset>_rollback`: make an earlier model the champion again."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from churn_model.spec.dataset import Dataset
+from jobs.run_config import IN_PLAIN_LINES
+
+if TYPE_CHECKING:
+    # Dagster exports the function that makes it, not its name.
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+
+def rollback_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
+    """The job that moves the champion back. It runs the same asset as a promotion, told where to go."""
+    return dg.define_asset_job(
+        f"{dataset.name}_rollback",
+        selection=dg.AssetSelection.assets([dataset.name, "champion_model"]),
+        description=f"Make an earlier model of {dataset.name} the champion again.",
+        tags={"dataset": dataset.name},
+        config=IN_PLAIN_LINES,
+    )

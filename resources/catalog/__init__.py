@@ -1,0 +1,1 @@
+"""What is in the lake: names, landed files, pointers, versions."""

@@ -1,0 +1,57 @@
+"""Steps as processes on this machine, or as jobs on SageMaker."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from churn_model.spec.dataset import Dataset
+from resources.ports.lake import PublishedFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRequest:
+    """One step to run. Its output prefix is its identity: a prefix is computed from the version, so the same request is the same work."""
+
+    step: str
+    version: str
+    dataset: Dataset
+    inputs: Mapping[str, Sequence[str]]  # name of the input: keys, or prefixes that end with `/`
+    output: str  # prefix that ends with `/`
+    threads: int
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What a step says of itself in report.json: numbers and checks; never a message for one kind of screen."""
+
+    step: str
+    counts: Mapping[str, int]
+    metrics: Mapping[str, float | None]
+    checks: Sequence[Mapping[str, Any]]
+    detail: Mapping[str, Any]
+    files: Mapping[str, PublishedFile]
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "StepReport":
+        """The report that `churn_model.steps.contract` wrote."""
+        raw = json.loads(data)
+        files = {name: PublishedFile(**entry) for name, entry in raw["files"].items()}
+        return cls(raw["step"], raw["counts"], raw["metrics"], raw["checks"], raw["detail"], files)
+
+
+class Runner(dg.ConfigurableResource, ABC):
+    """Runs steps: as processes here, as jobs on SageMaker."""
+
+    threads: int = 2
+
+    @abstractmethod
+    def run(self, request: StepRequest) -> StepReport:
+        """The step's report, its files below `request.output`.
+
+        Never two at once for one output: where one is running, waits for it; where one has ended well, returns its report.
+        Raises StepFailed with the step's own words.
+        """

@@ -1,0 +1,1 @@
+"""Dataset specs read from YAML."""

@@ -1,0 +1,350 @@
+"""What the sections of a spec owe each other: rules that no section can check by itself. Lines and wording of places are `specs.py`'s."""
+
+import re
+import zoneinfo
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import combinations
+
+from churn_model.errors import SpecError, problem
+from churn_model.ingest.values import DEFAULT_NEGATIVES, normal_label
+from churn_model.spec.dataset import Dataset, same_name, seconds
+from churn_model.spec.expressions import compile_expression
+from resources.specs.yaml_lines import Document, Steps
+
+DURATIONS: tuple[Steps, ...] = (
+    ("horizon",),
+    ("list", "cooldown"),
+    ("gate", "max_age"),
+    ("watch", "settle"),
+    ("watch", "recent"),
+)
+_CELLS = ("false_negative", "false_positive", "true_positive", "true_negative")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+# Name, lowest, highest, and the words that stand for numbers from the lowest on.
+_CRON: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
+    ("minute", 0, 59, ()),
+    ("hour", 0, 23, ()),
+    ("day", 1, 31, ()),
+    ("month", 1, 12, _MONTHS),
+    ("weekday", 0, 7, _WEEKDAYS),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing wrong: where, and what."""
+
+    steps: Steps
+    text: str
+
+
+def wrong(steps: Steps, expected: str, found: str, todo: str) -> Finding:
+    """A finding in the order a reader needs it."""
+    return Finding(steps, problem(expected=expected, found=found, todo=todo))
+
+
+def findings(dataset: Dataset, document: Document) -> Iterator[Finding]:
+    """Every broken rule. A section that could not be read is its default in `dataset`, and breaks none."""
+    yield from _blank_texts(document.value, ())
+    yield from _columns_with_two_roles(dataset)
+    yield from _ignored_roles(dataset)
+    yield from _vouched_and_ignored(dataset)
+    yield from _names_that_differ_in_case(dataset)
+    yield from _label_values(dataset)
+    yield from _derived(dataset)
+    yield from _types(dataset)
+    yield from _groups(dataset)
+    yield from _words(dataset)
+    yield from _money(dataset, document)
+    yield from _time(dataset)
+
+
+def duration_finding(steps: Steps, text: object) -> Finding | None:
+    """What is wrong with a duration."""
+    try:
+        if isinstance(text, str) and seconds(text) > 0:
+            return None
+    except ValueError:
+        pass
+    found = repr(text) if isinstance(text, str) else "no text"
+    return wrong(steps, "a whole number above 0 and a unit (s, m, h, d)", found, "write it like 30d, 12h or 60s")
+
+
+def cron_problem(text: str) -> str | None:
+    """What is wrong with a cron line of five fields; None where nothing is."""
+    fields = text.split()
+    if len(fields) != len(_CRON):
+        return f"{len(fields)} fields"
+    for value, (name, low, high, words) in zip(fields, _CRON, strict=True):
+        for part in value.split(","):
+            if not _cron_part(part, low, high, words):
+                return f"{part!r} as the {name}"
+    return None
+
+
+def _cron_part(part: str, low: int, high: int, words: tuple[str, ...]) -> bool:
+    match = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/(\d{1,4}))?", part)
+    if not match:
+        return False
+    first, last, step = (match[1], match[2], match[3])
+    numbers = [_cron_number(text, low, words) for text in (first, last) if text]
+    inside = all(number is not None and low <= number <= high for number in numbers)
+    ordered = len(numbers) < 2 or (inside and (numbers[0] or 0) <= (numbers[1] or 0))
+    # A step needs something to step through, */15 or 8-18/2, and one beyond the range would fire more often than it says.
+    return (
+        inside and ordered and (step is None or (0 < int(step) <= high - low and (first is None or last is not None)))
+    )
+
+
+def _cron_number(text: str, low: int, words: tuple[str, ...]) -> int | None:
+    if text.lower() in words:
+        return words.index(text.lower()) + low
+    return int(text) if text.isdecimal() else None
+
+
+def _roles(dataset: Dataset) -> list[tuple[Steps, str, str]]:
+    """The columns with a role that no feature can have: where the spec says so, the column, the role."""
+    roles: list[tuple[Steps, str | None, str]] = [
+        (("id",), dataset.id, "the id"),
+        (("as_of",), dataset.as_of, "the snapshot's date"),
+        (("label", "column"), dataset.label.column, "the label"),
+        (("split", "column"), dataset.split.column, "the split"),
+    ]
+    return [(steps, column, role) for steps, column, role in roles if column]
+
+
+def _has(names: tuple[str, ...] | list[str], column: str) -> str | None:
+    return next((name for name in names if same_name(name, column)), None)
+
+
+def _blank_texts(value: object, steps: Steps) -> Iterator[Finding]:
+    if isinstance(value, dict):
+        for key, part in value.items():
+            if not key.strip():
+                yield wrong(
+                    (*steps, key), "a name before the colon", "none", "write the column's name, or remove the line"
+                )
+            yield from _blank_texts(part, (*steps, key))
+    elif isinstance(value, list):
+        for n, part in enumerate(value):
+            yield from _blank_texts(part, (*steps, n))
+    elif isinstance(value, str) and not value.strip():
+        yield wrong(steps, "text", "an empty one", "write it, or remove the line")
+
+
+def _columns_with_two_roles(dataset: Dataset) -> Iterator[Finding]:
+    roles = _roles(dataset)
+    if dataset.list.opt_out:
+        roles.append((("list", "opt_out"), dataset.list.opt_out, "the opt-out"))
+    if dataset.costs.value_column:
+        roles.append((("costs", "contact", "value", "column"), dataset.costs.value_column, "a customer's worth"))
+    for (_, first, one), (steps, second, other) in combinations(roles, 2):
+        if same_name(first, second):
+            yield wrong(
+                steps, "a column of its own", f"{second!r}, which is {one} already", f"name the column that is {other}"
+            )
+
+
+def _ignored_roles(dataset: Dataset) -> Iterator[Finding]:
+    for _, column, role in _roles(dataset):
+        for n, name in enumerate(dataset.ignore):
+            if same_name(name, column):
+                yield wrong(
+                    ("ignore", n),
+                    "columns that would be features",
+                    f"{name!r}, {role}",
+                    f"remove it here; {role} is never a feature",
+                )
+        for n, name in enumerate(dataset.known):
+            if same_name(name, column):
+                yield wrong(
+                    ("known", n),
+                    "columns that are features",
+                    f"{name!r}, {role}",
+                    f"remove it here; {role} is never a feature",
+                )
+
+
+def _vouched_and_ignored(dataset: Dataset) -> Iterator[Finding]:
+    for n, name in enumerate(dataset.known):
+        if _has(dataset.ignore, name):
+            yield wrong(
+                ("known", n),
+                "a column that is not ignored",
+                f"{name!r} under ignore too",
+                "keep it under one of the two",
+            )
+
+
+def _names_that_differ_in_case(dataset: Dataset) -> Iterator[Finding]:
+    for section, names in (
+        ("types", dataset.types),
+        ("derived", dataset.derived),
+        ("groups", dataset.groups),
+        ("words", dataset.words),
+    ):
+        for first, second in combinations(names, 2):
+            if same_name(first, second):
+                yield wrong(
+                    (section, second),
+                    "each column once",
+                    f"{first!r} and {second!r}",
+                    "remove one; case does not tell columns apart",
+                )
+
+
+def _label_values(dataset: Dataset) -> Iterator[Finding]:
+    negative = {normal_label(value) for value in dataset.label.negative}
+    for n, value in enumerate(dataset.label.positive):
+        steps: Steps = ("label", "positive", n)
+        if normal_label(value) in negative:
+            yield wrong(
+                steps, "a value that means: left", f"{value!r} under negative too", "keep it under one of the two"
+            )
+        elif not negative and normal_label(value) in DEFAULT_NEGATIVES:
+            todo = "if it does, write what means stayed: negative: [...]"
+            yield wrong(
+                steps, "a value that means: left", f"{value!r}, which means stayed unless the spec says otherwise", todo
+            )
+
+
+def _derived(dataset: Dataset) -> Iterator[Finding]:
+    for name, text in dataset.derived.items():
+        steps: Steps = ("derived", name)
+        for _, column, role in _roles(dataset):
+            if same_name(name, column):
+                yield wrong(steps, "a new column's name", f"{name!r}, {role}", "choose another name")
+        if name.startswith("_"):
+            yield wrong(steps, "a name that does not start with _", repr(name), "choose another name; those are ours")
+        if _has(dataset.ignore, name):
+            yield wrong(steps, "a column that is not ignored", f"{name!r} under ignore", "remove it here or there")
+        try:
+            columns = compile_expression(text).columns
+        except SpecError as error:
+            yield Finding(steps, str(error))
+            continue
+        yield from _derived_columns(dataset, name, columns)
+
+
+def _derived_columns(dataset: Dataset, name: str, columns: tuple[str, ...]) -> Iterator[Finding]:
+    steps: Steps = ("derived", name)
+    others = [other for other in dataset.derived if other != name]
+    roles = _roles(dataset)
+    for column in columns:
+        for _, other, role in roles:
+            if same_name(column, other):
+                why = "it is what the model must predict" if role == "the label" else "it is no feature"
+                yield wrong(steps, "an expression over features", f"{column!r}, {role}", f"take it out: {why}")
+        if same_name(column, name):
+            yield wrong(
+                steps,
+                "a new column's name",
+                f"{name!r}, which the expression reads",
+                "choose another name; a landed column is not replaced",
+            )
+        elif _has(others, column):
+            yield wrong(
+                steps,
+                "an expression over landed columns",
+                f"{column!r}, which is derived",
+                "write its expression out here",
+            )
+        category = next(
+            (key for key, kind in dataset.types.items() if kind == "category" and same_name(key, column)), None
+        )
+        if category:
+            yield wrong(
+                steps,
+                "an expression over numbers",
+                f"{column!r}, a category under types",
+                "make it a number, or take it out",
+            )
+
+
+def _types(dataset: Dataset) -> Iterator[Finding]:
+    for name in dataset.types:
+        role = next((role for _, column, role in _roles(dataset) if same_name(name, column)), None)
+        if role:
+            yield wrong(
+                ("types", name),
+                "a column that is a feature",
+                f"{name!r}, {role}",
+                "remove the line; its type is given by its role",
+            )
+        if _has(list(dataset.derived), name):
+            yield wrong(
+                ("types", name),
+                "a landed column",
+                f"{name!r}, which is derived",
+                "remove the line; a derived column is a number",
+            )
+
+
+def _groups(dataset: Dataset) -> Iterator[Finding]:
+    seen: dict[str, str] = {}
+    for group, columns in dataset.groups.items():
+        for n, column in enumerate(columns):
+            steps: Steps = ("groups", group, n)
+            other = seen.setdefault(column.strip().lower(), group)
+            if other != group:
+                yield wrong(
+                    steps, "each column in one group", f"{column!r} in {other!r} too", "keep it in one of the two"
+                )
+            if column.strip().lower() in dataset.not_features:
+                yield wrong(
+                    steps, "a column that is a feature", f"{column!r}, which is none", "take it out of the group"
+                )
+
+
+def _words(dataset: Dataset) -> Iterator[Finding]:
+    for name, text in dataset.words.items():
+        steps: Steps = ("words", name)
+        if name.strip().lower() in dataset.not_features:
+            yield wrong(
+                steps,
+                "a column that is a feature",
+                f"{name!r}, which is none",
+                "remove the line; it would never be read",
+            )
+        if re.search(r"[{}]", text.replace("{value}", "")):
+            yield wrong(
+                steps,
+                "words in which {value} stands for the value",
+                repr(text),
+                "write no other braces than those of {value}",
+            )
+
+
+def _money(dataset: Dataset, document: Document) -> Iterator[Finding]:
+    costs = document.at(("costs",))
+    if isinstance(costs, dict) and costs.get("contact") is not None:
+        cells = [cell for cell in _CELLS if cell in costs]
+        if cells:
+            todo = "keep contact and remove the cells, or the other way round"
+            yield wrong(("costs", "contact"), "either contact or the four cells", f"{', '.join(cells)} too", todo)
+    source = document.at(("source",))
+    if isinstance(source, dict) and "landing" in source and dataset.source.landing and dataset.source.table:
+        yield wrong(
+            ("source", "table"), "one source", "landing: true and a table", "write landing: false, or remove the table"
+        )
+
+
+def _time(dataset: Dataset) -> Iterator[Finding]:
+    if dataset.split.by == "time" and dataset.as_of is None:
+        todo = "name the snapshot's date, as_of: <column>, or split by: hash"
+        yield wrong(("split", "by"), "as_of beside by: time", "no as_of", todo)
+    cron = cron_problem(dataset.schedule.retrain)
+    if cron:
+        todo = 'write minute, hour, day, month, weekday: "0 6 * * 1" is Mondays at six'
+        yield wrong(("schedule", "retrain"), "a cron line of five fields", cron, todo)
+    zones = zoneinfo.available_timezones()
+    if dataset.schedule.timezone not in zones:
+        spelled = {zone.lower(): zone for zone in zones}
+        near = get_close_matches(dataset.schedule.timezone.lower().replace(" ", "_"), spelled, n=1)
+        todo = (
+            f"did you mean {spelled[near[0]]}?" if near else "write one such as UTC, Europe/Berlin or America/New_York"
+        )
+        yield wrong(("schedule", "timezone"), "an IANA time zone", repr(dataset.schedule.timezone), todo)

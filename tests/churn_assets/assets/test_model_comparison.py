@@ -1,0 +1,270 @@
+"""Two models on the same test rows: the command, whom it takes, and what it says."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import csv
+
+from churn_assets.assets._stage import published
+from churn_assets.assets.evaluation_report import _looks as looks_at
+from churn_assets.cli import app as cli
+from churn_assets.cli.summaries import compare_summary
+from churn_assets.sample.generator import Generator
+from churn_model.errors import InputError
+from churn_model.evaluation.comparison import agreement, auc_difference, compare
+from churn_model.evaluation.metrics import Scores
+from churn_model.models.bundle import read_bundle
+from churn_model.spec.dataset import Costs, Split
+from churn_model.steps import compare as compare_step
+from churn_model.steps.contract import Layout
+from resources.catalog.pointers import Current, champion_key, current_key, read_bytes, read_champion, read_current, show
+from resources.catalog.versions import digest_of, restrict_dataset
+from resources.local.lake import LocalLake
+from resources.ports.lake import MANIFEST, Manifest, PublishedFile
+from resources.ports.runner import StepReport
+from resources.settings import read_settings
+from resources.specs.loader import load_specs
+from resources.wiring import wire
+
+SPEC = """\
+id: customer_id
+as_of: as_of
+label: {column: churned, positive: ["yes"], means: cancelled}
+costs: {contact: {cost: 40, success: 0.6, value: {column: annual_value}}}
+search: {trials: 1}
+"""
+OTHER = SPEC + "ignore: [contract]\n"
+
+
+# --- the figures
+
+
+def scores(p: list[float], y: list[int]) -> Scores:
+    return Scores(ids=np.arange(len(p)), y=np.array(y), p=np.array(p))
+
+
+def test_whom_two_models_treat_differently_is_counted_with_those_who_left() -> None:
+    costs = Costs(false_negative=500, false_positive=100, true_positive=100, true_negative=0)  # cutoff 0.2
+    first = scores([0.9, 0.1, 0.3, 0.1, 0.2], [1, 1, 0, 0, 0])
+    second = scores([0.9, 0.4, 0.1, 0.1, 0.1], [1, 1, 0, 0, 0])
+    found = agreement(first, second, costs)
+    groups = {name: (group.rows, group.leavers) for name, group in vars(found).items()}
+    assert groups == {"both": (1, 1), "only_first": (2, 0), "only_second": (1, 1), "neither": (1, 0)}
+
+
+def test_the_difference_in_auc_is_second_minus_first_and_nothing_for_a_model_against_itself() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 400)
+    good, poor = (np.clip(0.5 + sign * 0.2 * (y - 0.5) + 0.1 * rng.normal(size=400), 0, 1) for sign in (1, 0.2))
+    first, second = (Scores(ids=np.arange(400), y=y, p=p) for p in (poor, good))
+    better, same = auc_difference(first, second), auc_difference(first, first)
+    assert 0 < better.low < better.value < better.high
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    assert compare(second, first, Costs()).auc_candidate - compare(
+        second, first, Costs()
+    ).auc_champion == pytest.approx(better.value)
+
+
+# --- the command, on one lake that holds two models
+
+
+class Home:
+    """A working folder driven by `churn`."""
+
+    def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
+        self.root, self.patch = root, patch
+        patch.setenv("CHURN_HOME", str(root / "home"))
+        patch.setenv("CHURN_DATASETS", str(root / "datasets"))
+        self.lake = LocalLake(root=str(root / "home" / "lake"))
+        (root / "datasets").mkdir()
+
+    def describe(self, spec: str) -> None:
+        (self.root / "datasets" / "shop.yaml").write_text(spec)
+
+    def candidate(self) -> str:
+        current = read_current(self.lake, "shop", "tuned_model")
+        assert current is not None
+        return current.version
+
+    def champion(self) -> str:
+        champion = read_champion(self.lake, "shop")
+        assert champion is not None
+        return champion.version
+
+    def compared(self) -> StepReport:
+        current = read_current(self.lake, "shop", "model_comparison")
+        assert current is not None
+        report = published(self.lake, current.prefix)
+        assert report is not None
+        return report
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """Two models: the champion, and a candidate that sees a column less."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = Home(tmp_path_factory.mktemp("compare"), patch)
+        customers = pa.concat_tables(piece.landed for piece in Generator().training(3000))
+        csv.write_csv(customers, made.root / "customers.csv")
+        made.describe(SPEC)
+        assert cli.main(["land", "shop", str(made.root / "customers.csv")]) == cli.DONE
+        assert cli.main(["retrain", "shop"]) == cli.DONE
+        made.describe(OTHER)
+        assert cli.main(["retrain", "shop"]) == cli.DONE
+        yield made
+
+
+@pytest.fixture
+def churn(home: Home, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    def run(*arguments: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = cli.main(list(arguments))
+        captured = capsys.readouterr()
+        return code, captured.out + captured.err
+
+    return run
+
+
+Churn = Callable[..., tuple[int, str]]
+
+
+def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(home: Home, churn: Churn) -> None:
+    champion, candidate = home.champion(), home.candidate()
+    assert champion != candidate
+    pointer = read_bytes(home.lake, champion_key("shop"))
+    code, said = churn("compare", "shop")
+    assert code == cli.DONE
+    for told in (
+        f"A: {champion} (champion)",
+        f"B: {candidate} (candidate)",
+        "B - A (90 % range)",
+        "This promotes nothing",
+        "contacted by B alone",
+    ):
+        assert told in said
+    assert read_bytes(home.lake, champion_key("shop")) == pointer
+    report = home.compared()
+    detail = report.detail
+    assert report.counts["left_out"] == 0
+    # The same figures as each model's own evaluation on these rows, and the difference is theirs.
+    difference = detail["second"]["log_loss"]["value"] - detail["first"]["log_loss"]["value"]
+    assert report.metrics["log_loss_difference"] == pytest.approx(difference)
+    saved = detail["second"]["saving"]["value"] - detail["first"]["saving"]["value"]
+    assert report.metrics["cost_difference"] == pytest.approx(-saved)
+    spread = detail["log_loss_difference"]
+    assert spread["low"] < spread["value"] < spread["high"]
+    assert sum(group["rows"] for group in detail["decisions"].values()) == report.counts["rows"]
+    assert sum(group["leavers"] for group in detail["decisions"].values()) == report.counts["leavers"]
+    judged = read_current(home.lake, "shop", "evaluation_report")
+    evaluated = published(home.lake, judged.prefix) if judged else None
+    assert evaluated is not None
+    assert detail["second"]["log_loss"] == evaluated.detail["evaluation"]["log_loss"]
+    assert detail["first"]["log_loss"]["value"] == pytest.approx(evaluated.detail["comparison"]["log_loss"]["champion"])
+    # The report names no customer, and a second look finds it.
+    current = read_current(home.lake, "shop", "model_comparison")
+    assert current is not None
+    files = Manifest.from_json(home.lake.read(current.prefix + MANIFEST)).files
+    assert set(files) == {"report.json"}
+    assert churn("compare", "shop", champion, candidate)[0] == cli.DONE
+    assert read_current(home.lake, "shop", "model_comparison") == current
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("nosuch",),
+            "expected a model of shop; found no version nosuch; the models of shop, newest first: {candidate}, {champion}",
+        ),
+        (("champion", "../x"), "found no version ../x"),
+        (("champion", "{champion}"), "expected two models to compare; found {champion} twice"),
+        (("previous", "champion"), "expected a champion of shop before the present one; found none; name two versions"),
+    ],
+)
+def test_models_that_are_not_there_are_named(home: Home, churn: Churn, arguments: tuple[str, ...], said: str) -> None:
+    names = {"champion": home.champion(), "candidate": home.candidate()}
+    before = runs(home)
+    code, told = churn("compare", "shop", *(each.format(**names) for each in arguments))
+    assert code == cli.FAILED
+    assert said.format(**names) in told
+    assert "Traceback" not in told
+    assert runs(home) == before, "a run that fails paints the healthy asset red"
+
+
+def runs(home: Home) -> int:
+    with dg.DagsterInstance.from_config(str(home.root / "home" / "dagster")) as instance:
+        return instance.get_runs_count()
+
+
+@pytest.mark.parametrize("version", ["nope", "{champion}", "{candidate}", "previous"])
+def test_a_rollback_that_cannot_be_is_refused_before_a_run_starts(home: Home, churn: Churn, version: str) -> None:
+    before = runs(home)
+    code, told = churn("rollback", "shop", version.format(champion=home.champion(), candidate=home.candidate()))
+    assert code == cli.FAILED
+    assert "expected a model that was champion before; found" in told
+    assert runs(home) == before
+
+
+@pytest.mark.parametrize("with_test_rows", [True, False])
+def test_rows_that_a_model_was_trained_on_are_left_out(home: Home, tmp_path: Path, with_test_rows: bool) -> None:
+    splits = read_current(home.lake, "shop", "preprocessed_splits")
+    assert splits is not None
+    folder = Path(home.lake.uri(splits.prefix))
+    train, test = (pq.read_table(folder / f"{name}.parquet") for name in ("train", "test"))
+    # Tested by another seed today: of these rows the models have seen all but those of their own test.
+    today = replace(load_specs(home.root / "datasets").datasets["shop"], split=Split(seed=5))
+    inputs = tmp_path / "processing" / "input"
+    (inputs / "config").mkdir(parents=True)
+    (inputs / "splits").mkdir()
+    pq.write_table(pa.concat_tables([train, test]) if with_test_rows else train, inputs / "splits" / "test.parquet")
+    (inputs / "config" / "dataset.json").write_text(restrict_dataset(today, "compare").to_json(), "utf-8")
+    (inputs / "config" / "request.json").write_text('{"version": "v1", "threads": 2}', "utf-8")
+    for name, version in (("first", home.champion()), ("second", home.candidate())):
+        (inputs / name).symlink_to(home.lake.uri(f"shop/tuned_model/{version}"))
+    layout = Layout(tmp_path)
+    layout.result.mkdir(parents=True)
+    report = compare_step.step(layout)
+    assert report.counts["left_out"] == train.num_rows
+    assert report.counts["rows"] == (test.num_rows if with_test_rows else 0)
+    # What the command would say of it.
+    layout.write_report("compare", report)
+    prefix = f"shop/model_comparison/by-hand-{with_test_rows}/"
+    data = (layout.result / "report.json").read_bytes()
+    home.lake.put(prefix + "report.json", data)
+    home.lake.publish(prefix, Manifest("by-hand", {"report.json": PublishedFile(len(data), digest_of(data))}))
+    show(home.lake, current_key("shop", "model_comparison"), Current("by-hand", prefix))
+    said = compare_summary(wire(read_settings()), today)
+    assert f"{train.num_rows:,} rows are left out: A or B may have been trained on them." in said
+    assert ("No row is left to compare them on." in said) is not with_test_rows
+    assert ("log loss" in said) is with_test_rows
+
+
+def test_a_model_that_needs_a_column_which_today_lacks_is_named(home: Home, tmp_path: Path) -> None:
+    splits = read_current(home.lake, "shop", "preprocessed_splits")
+    assert splits is not None
+    test = pq.read_table(Path(home.lake.uri(splits.prefix)) / "test.parquet")
+    bundle = read_bundle(Path(home.lake.uri(f"shop/tuned_model/{home.champion()}")) / "model.tar.gz")
+    with pytest.raises(InputError, match=f"model {home.champion()} cannot score today's test rows"):
+        compare_step._scores(
+            test.drop_columns(["contract"]), bundle, load_specs(home.root / "datasets").datasets["shop"]
+        )
+
+
+def test_the_report_says_where_the_exploration_is_or_how_to_make_it(churn: Churn) -> None:
+    code, said = churn("report", "shop")
+    assert code == cli.DONE
+    assert "Exploration: `churn explore shop` makes it" in said
+
+
+def test_a_comparison_counts_as_a_look_at_the_test_rows(home: Home, churn: Churn) -> None:
+    assert churn("compare", "shop")[0] == cli.DONE
+    dataset = load_specs(home.root / "datasets").datasets["shop"]
+    splits = read_current(home.lake, "shop", "preprocessed_splits")
+    assert splits is not None
+    assert looks_at(home.lake, dataset, splits) >= 2

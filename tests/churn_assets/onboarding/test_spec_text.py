@@ -1,0 +1,489 @@
+import gzip
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from churn_assets.onboarding.spec_text import MORE, propose, scalar
+from churn_model.errors import InputError
+from churn_model.spec.dataset import Dataset
+from resources.errors import CommandError
+from resources.specs.loader import load_spec
+
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+ROWS = 300
+RNG = np.random.default_rng(5)
+LEFT = RNG.random(ROWS) < 0.3
+
+
+def customers(**more: object) -> pa.Table:
+    """300 customers: an id, a useful number, a label, and what a test adds."""
+    columns: dict[str, object] = {
+        "customer_id": [f"C{n:04d}" for n in range(ROWS)],
+        "calls": RNG.integers(0, 9, ROWS) + LEFT,
+    }
+    return pa.table(columns | more | {"churned": np.where(LEFT, "yes", "no")})
+
+
+def written(folder: Path, table: pa.Table) -> Path:
+    path = folder / "table.csv"
+    pa_csv.write_csv(table, path)
+    return path
+
+
+def loaded(folder: Path, text: str) -> Dataset:
+    path = folder / "telco.yaml"
+    path.write_text(text, "utf-8")
+    return load_spec(path)
+
+
+def proposed(folder: Path, table: pa.Table, **named: Any) -> tuple[Dataset, str]:
+    text = propose("telco", written(folder, table), **named)
+    return loaded(folder, text), text
+
+
+def test_the_first_spec_loads_and_names_id_and_label(tmp_path: Path) -> None:
+    found, text = proposed(tmp_path, customers())
+    assert (found.id, found.as_of, found.label.column, found.label.positive) == (
+        "customer_id",
+        None,
+        "churned",
+        ("yes",),
+    )
+    assert (found.ignore, found.types) == ((), {})
+    assert "id: customer_id # each of 300 rows has its own" in text
+    assert text.startswith("# yaml-language-server: $schema=../docs/dataset.schema.json\n")
+
+
+def test_every_commented_section_holds_what_holds_without_it(tmp_path: Path) -> None:
+    found, text = proposed(
+        tmp_path,
+        customers(**{"day charge": RNG.random(ROWS), "eve charge": RNG.random(ROWS), "night charge": RNG.random(ROWS)}),
+    )
+    start, more = text.split(MORE)
+    uncommented = loaded(tmp_path, start + more.replace("\n# ", "\n"))
+    assert uncommented.derived == {"total charge": "`day charge` + `eve charge` + `night charge`"}
+    assert uncommented.words == {"calls": "calls: {value}"}
+    same = {
+        name: getattr(found, name)
+        for name in ("split", "costs", "list", "search", "gate", "schedule", "watch", "source", "known")
+    }
+    assert {name: getattr(uncommented, name) for name in same} == same
+    for section in ("known", "derived", "words", "split", "list", "search", "gate", "schedule", "watch", "source"):
+        assert re.search(rf"^# {section}:", more, re.MULTILINE), section
+
+
+def test_useless_columns_are_ignored_each_with_its_reason(tmp_path: Path) -> None:
+    minutes = RNG.random(ROWS) * 100
+    more = {
+        "row": np.arange(ROWS),
+        "serial": np.arange(9000, 9000 - ROWS, -1),
+        "empty": pa.nulls(ROWS, pa.string()),
+        "currency": ["USD"] * ROWS,
+        "ticket": [f"t-{n * 7919 % 1000}" for n in range(ROWS)],
+        "joined": [f"2024-01-{n % 28 + 1:02d}" for n in range(ROWS)],
+        "minutes": minutes,
+        "charge": minutes * 0.17,
+        "plan": ["ab"[n % 2] for n in range(ROWS)],
+        "plan name": [["basic", "pro"][n % 2] for n in range(ROWS)],
+    }
+    found, text = proposed(tmp_path, customers(**more))
+    assert found.ignore == ("row", "serial", "empty", "currency", "ticket", "joined", "charge", "plan name")
+    for line in (
+        "- row # numbers the rows",
+        "- serial # numbers the rows",
+        "- empty # has no value",
+        "- currency # has one value only",
+        "- ticket # differs in nearly every row, as an id does",
+        "- joined # a date: no number and no category",
+        "- charge # repeats minutes (correlation 1.0000)",
+        "- plan name # repeats plan (the same up to renaming)",
+    ):
+        assert line in text
+
+
+def test_leaks_are_ignored_as_the_checks_of_a_run_would_have_it(tmp_path: Path) -> None:
+    more = {
+        "status": np.where(LEFT, "gone", "active"),
+        "cancel_reason": np.where(LEFT & (RNG.random(ROWS) < 0.2), "price", "other"),
+        "Last Activity": RNG.choice(["call", "mail"], ROWS),
+    }
+    found, text = proposed(tmp_path, customers(**more))
+    assert found.ignore == ("status", "cancel_reason", "Last Activity")
+    assert "surely a leak: it is the label under another name" in text
+    assert "perhaps a leak: its name speaks of leaving" in text
+    assert "move it to known" in text
+
+
+def test_types_are_given_where_the_values_deceive(tmp_path: Path) -> None:
+    more = {
+        "senior": RNG.integers(0, 2, ROWS),
+        "zip": [f"0{n % 7}10" for n in range(ROWS)],
+        "area_code": RNG.choice([408, 415, 510], ROWS),
+        "total": ["?" if n == 5 else str(n % 97) for n in range(ROWS)],
+    }
+    found, text = proposed(tmp_path, customers(**more))
+    assert found.types == {"senior": "category", "zip": "category", "area_code": "category", "total": "number"}
+    assert "senior: category # written 0 and 1, but means no and yes" in text
+    assert "total: number # 1 of 300 values are no numbers: those rows land in quarantine" in text
+
+
+def test_decimal_commas_and_dates_that_are_not_read_are_remarked_upon(tmp_path: Path) -> None:
+    more = {
+        "fee": [f"{n},{n % 100:02d}" for n in range(ROWS)],
+        "since": [f"{n % 28 + 1}.{n % 12 + 1:02d}.2022" for n in range(ROWS)],
+        "seen": [f"{n % 12 + 1:02d}/{n % 28 + 1:02d}/24 {n % 24}:07" for n in range(ROWS)],
+        "plan": ["1,5-a", "2,5-b"] * (ROWS // 2),
+    }
+    found, text = proposed(tmp_path, customers(**more))
+    assert found.ignore == ("since", "seen")
+    assert "# a date such as 1.01.2022: only one such as 2022-11-24 is read." in text
+    commas = "# Commas in numbers are not read: export these with decimal points (26.08 for 26,08) and no thousands\n"
+    assert (
+        commas
+        + "# separators, and land that. If one holds no numbers, write it under types as a category.\n#   fee: 0,00\n\n"
+        in text
+    )
+    assert "Commas in numbers" not in proposed(tmp_path, customers())[1]
+
+
+def test_repeated_ids_with_dates_are_snapshots(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "customer_id": [f"C{n // 3}" for n in range(ROWS)],
+            "snapshot": [f"2025-0{n % 3 + 1}-01" for n in range(ROWS)],
+            "calls": RNG.integers(0, 9, ROWS),
+            "exited": LEFT.astype(int),
+        }
+    )
+    found, _ = proposed(tmp_path, table)
+    assert (found.id, found.as_of, found.label.column, found.label.positive) == (
+        "customer_id",
+        "snapshot",
+        "exited",
+        ("1",),
+    )
+
+
+def test_of_several_columns_without_repeats_the_id_is_the_one_that_is_named_so(tmp_path: Path) -> None:
+    tickets = pa.table(
+        {"ticket": [f"t-{n * 7919 % 1000}" for n in range(ROWS)], "phone": [f"555-{n:04d}" for n in range(ROWS)]}
+    )
+    both = customers()
+    for name in tickets.column_names:
+        both = both.add_column(0, name, tickets[name])
+    assert proposed(tmp_path, both)[0].id == "customer_id"
+    assert proposed(tmp_path, both.drop_columns(["customer_id"]))[0].id == "phone"
+    assert proposed(tmp_path, both.select(["ticket", "calls", "churned"]))[0].id == "ticket"
+
+
+def test_no_id_is_said(tmp_path: Path) -> None:
+    found, text = proposed(tmp_path, customers().drop_columns(["customer_id"]))
+    assert found.id is None
+    assert "# id: no column has a value of its own in each row" in text
+
+
+def test_other_roles_are_noticed(tmp_path: Path) -> None:
+    found, _ = proposed(
+        tmp_path,
+        customers(part=RNG.choice(["train", "validation", "test"], ROWS), do_not_call=RNG.choice(["yes", "no"], ROWS)),
+    )
+    assert (found.split.by, found.split.column, found.list.opt_out) == ("column", "part", "do_not_call")
+
+
+@pytest.mark.parametrize(
+    ("values", "positive", "negative"),
+    [
+        (("True.", "False."), ("True.",), ()),
+        (("Attrited Customer", "Existing Customer"), ("Attrited Customer",), ("Existing Customer",)),
+        (("1", "2"), ("1",), ("2",)),
+        (("red", "blue"), ("red",), ("blue",)),
+    ],
+)
+def test_the_value_that_means_left_is_guessed(
+    tmp_path: Path, values: tuple[str, str], positive: tuple[str, ...], negative: tuple[str, ...]
+) -> None:
+    table = customers().set_column(2, "churn", [np.where(LEFT, *values).tolist()])
+    found, text = proposed(tmp_path, table)
+    assert (found.label.positive, found.label.negative) == (positive, negative)
+    assert ("a guess, the rarer value: check it" in text) == (values == ("red", "blue"))
+
+
+@pytest.mark.parametrize(
+    ("name", "left", "stayed", "doubt"),
+    [
+        ("Retained", "No", "Yes", "'Retained' sounds like customers who stayed, so 'Yes' is taken to mean stayed"),
+        ("active", "0", "1", "'active' sounds like customers who stayed, so '1' is taken to mean stayed"),
+        ("is_customer", "false", "true", "'is_customer' sounds like customers who stayed"),
+        ("IsSubscribed", "n", "y", "'IsSubscribed' sounds like customers who stayed"),
+        ("flag", "No", "Yes", "'Yes' stands in 7"),
+        ("target", "0", "1", "and most customers stay, so the rarer value is taken to mean left"),
+    ],
+)
+def test_a_label_that_says_who_stayed_is_turned_round_and_that_is_said_loudly(
+    tmp_path: Path, name: str, left: str, stayed: str, doubt: str
+) -> None:
+    table = customers().rename_columns(["customer_id", "calls", "old"]).drop_columns(["old"])
+    found, text = proposed(tmp_path, table.append_column(name, [np.where(LEFT, left, stayed).tolist()]), label=name)
+    assert (found.label.positive, found.label.negative) == ((left,), (stayed,))
+    assert "  # A GUESS: READ IT. '" in text
+    assert doubt in text
+    assert "exchange positive and negative" in text
+
+
+def test_a_name_that_says_stayed_outweighs_that_most_left(tmp_path: Path) -> None:
+    found, text = proposed(
+        tmp_path, customers(active=np.where(LEFT, "Yes", "No")).drop_columns(["churned"]), label="active"
+    )
+    assert found.label.positive == ("No",)
+    assert "A GUESS: READ IT." in text
+
+
+@pytest.mark.parametrize(("name", "values"), [("churned", ("no", "yes")), ("Status", ("Stayed", "Churned"))])
+def test_where_name_or_value_say_left_the_label_stays_though_most_left_and_that_is_said(
+    tmp_path: Path, name: str, values: tuple[str, str]
+) -> None:
+    table = customers().drop_columns(["churned"]).append_column(name, [np.where(LEFT, *values).tolist()])
+    found, text = proposed(tmp_path, table, label=name)
+    assert found.label.positive == (values[1],)
+    assert "A GUESS: READ IT. 7" in text
+    assert "perhaps this value means stayed" in text
+
+
+@pytest.mark.parametrize("name", ["inactive", "not_active", "no longer active", "unsubscribed", "churned"])
+def test_a_label_that_says_who_left_is_taken_as_it_stands(tmp_path: Path, name: str) -> None:
+    table = customers().drop_columns(["churned"]).append_column(name, [np.where(LEFT, "yes", "no").tolist()])
+    found, text = proposed(tmp_path, table, label=name)
+    assert found.label.positive == ("yes",)
+    assert "A GUESS: READ IT." not in text
+
+
+def test_a_named_label_may_have_several_values(tmp_path: Path) -> None:
+    status = np.where(LEFT, "Churned", RNG.choice(["Stayed", "Joined"], ROWS))
+    found, _ = proposed(tmp_path, customers(Status=status), label="status", id="CUSTOMER_ID")
+    assert (found.label.column, found.label.positive, sorted(found.label.negative)) == (
+        "Status",
+        ("Churned",),
+        ["Joined", "Stayed"],
+    )
+    assert found.id == "customer_id"
+
+
+def test_no_label_is_an_error_that_lists_candidates(tmp_path: Path) -> None:
+    table = customers(gender=RNG.choice(["f", "m"], ROWS)).rename_columns(["customer_id", "calls", "gender", "answer"])
+    expected = "expected a column that says who left; found columns of two values: 'gender', 'answer'; name it: churn new NAME FILE --label"
+    with pytest.raises(InputError, match=expected):
+        propose("telco", written(tmp_path, table))
+
+
+@pytest.mark.parametrize("named", [{}, {"label": "churned"}])
+@pytest.mark.parametrize(
+    ("values", "found", "dates"),
+    [
+        (np.where(LEFT, "1", ""), "'1' or a blank", ""),
+        (
+            np.where(LEFT, [f"2024-01-{n % 28 + 1:02d}" for n in range(ROWS)], ""),
+            "a date or a blank",
+            ", and the dates as 1 or yes",
+        ),
+        (
+            np.where(LEFT, [f"{n % 28 + 1}/01/2024" for n in range(ROWS)], ""),
+            "a date or a blank",
+            ", and the dates as 1 or yes",
+        ),
+    ],
+    ids=["one value", "date", "other date"],
+)
+def test_blanks_for_who_stayed_have_to_be_written(
+    tmp_path: Path, values: object, found: str, dates: str, named: dict[str, Any]
+) -> None:
+    table = customers(plan=RNG.choice(["a", "b"], ROWS)).set_column(3, "churned", [values])
+    message = (
+        f"expected a label that says who left and who stayed; found {found} in 'churned'; "
+        f"write the blanks as a value of their own, such as 0 or no{dates}, and look again"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        propose("telco", written(tmp_path, table), **named)
+
+
+@pytest.mark.parametrize(
+    ("name", "named", "message"),
+    [
+        ("Telco", {}, "expected a dataset named by .*; found 'Telco'; name it telco"),
+        (
+            "telco",
+            {"label": "absent"},
+            "expected a column 'absent'; found columns customer_id, calls, churned; name one",
+        ),
+        ("telco", {"id": "absent"}, "expected a column 'absent'"),
+        ("telco", {"label": "customer_id"}, "expected a label of two values, or a few; found 300 in 'customer_id'"),
+    ],
+)
+def test_what_cannot_be_proposed_is_told(tmp_path: Path, name: str, named: dict[str, Any], message: str) -> None:
+    with pytest.raises(CommandError, match=message):
+        propose(name, written(tmp_path, customers()), **named)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("t.parquet", b"x", r"expected t.parquet to be what its name says; found something else"),
+        ("t.csv.gz", b"x", r"expected t.csv.gz to be what its name says; found something else"),
+        ("t.csv", b"", r"expected a header and records; found an empty file"),
+        ("t.csv", b"a,b\n", r"expected rows in t.csv; found a header only"),
+        ("t.csv", b",a\n1,2\n", r"expected a name for every column; found none for column 1"),
+        ("t.csv", b"a,A\n1,2\n", r"expected each column once; found 'A' twice"),
+        ("t.csv", b"a" * 300 + b",b\n1,2\n", r"expected names of at most 200 characters in one line"),
+        ("t.csv", b'"a\nb",c\n1,2\n', r"expected names of at most 200 characters in one line; found .a.nb."),
+    ],
+)
+def test_a_file_that_is_no_table_is_told(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=message):
+        propose("telco", path)
+
+
+def test_a_file_that_may_not_be_read_is_not_said_to_be_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, customers())
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(
+        InputError, match=r"^expected to read table.csv; found Permission denied; see to the file's permissions"
+    ):
+        propose("telco", path)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match=r"expected a file absent.csv; found none"):
+        propose("telco", tmp_path / "absent.csv")
+
+
+def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
+    (tmp_path / "t.xlsx").write_bytes(b"x")
+    with pytest.raises(CommandError, match=r"expected a file that ends with .csv, .csv.gz or .parquet; found t.xlsx"):
+        propose("telco", tmp_path / "t.xlsx")
+
+
+def test_csv_gzip_and_parquet_give_the_same_spec(tmp_path: Path) -> None:
+    table = customers(senior=RNG.integers(0, 2, ROWS), share=RNG.random(ROWS))
+    plain, packed, typed = written(tmp_path, table), tmp_path / "table.csv.gz", tmp_path / "table.parquet"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    pq.write_table(table, typed)
+    texts = {propose("telco", path).split("\n", 2)[2] for path in (plain, packed, typed)}
+    assert len(texts) == 1
+
+
+HAZARDS = [
+    "Plan?",
+    "a: b",
+    "#1",
+    "- x",
+    "[x",
+    "{value}",
+    "it's",
+    'say "x"',
+    "yes",
+    "null",
+    "~",
+    "1",
+    "é😀",
+    "*a",
+    "&b",
+    "!c",
+    "%d",
+    "@e",
+    "`f`",
+    "? g",
+    "a, b",
+    "=x",
+    "<<",
+]
+
+
+@pytest.mark.parametrize("name", HAZARDS)
+def test_a_name_is_quoted_where_yaml_needs_it(tmp_path: Path, name: str) -> None:
+    assert yaml.load(f"- [{scalar(name)}]\n- {scalar(name)}: 1\n", Loader=yaml.BaseLoader) == [[name], {name: "1"}]
+    table = customers(
+        **{name: RNG.integers(0, 2, ROWS), f"{name} total": RNG.random(ROWS), f"x {name}": ["one"] * ROWS}
+    )
+    found, text = proposed(tmp_path, table.rename_columns([*table.column_names[:-1], f"{name} churn"]))
+    assert (list(found.types), found.ignore, found.label.column) == ([name], (f"x {name}",), f"{name} churn")
+    start, more = text.split(MORE)
+    loaded(tmp_path, start + more.replace("\n# ", "\n"))
+
+
+_NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=12)
+_CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(_NAMES, min_size=1, max_size=5, unique_by=lambda name: name.strip().lower()),
+    st.lists(st.lists(_CELLS, min_size=5, max_size=5), min_size=1, max_size=8),
+)
+def test_any_table_with_a_label_gets_a_spec_that_loads(names: list[str], rows: list[list[str]]) -> None:
+    assume(all(name.strip() and name.strip().lower() != "left?" for name in names))
+    columns: dict[str, list[str]] = {name: [row[at] for row in rows] * 2 for at, name in enumerate(names)}
+    columns["Left?"] = ["Yes"] * len(rows) + ["No"] * len(rows)
+    with tempfile.TemporaryDirectory() as folder:
+        proposed(Path(folder), pa.table(columns), label="left?")
+
+
+needs_shared = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="needs the real tables of the folder shared/data beside the project"
+)
+
+
+@needs_shared
+def test_telco_gets_a_sensible_spec(tmp_path: Path) -> None:
+    found = loaded(tmp_path, propose("telco", SHARED / "telco_churn.csv"))
+    assert (found.id, found.label.column, found.label.positive) == ("customerID", "Churn", ("Yes",))
+    assert (found.ignore, found.types) == ((), {"SeniorCitizen": "category"})
+
+
+@needs_shared
+def test_larose_gets_a_sensible_spec(tmp_path: Path) -> None:
+    found = loaded(tmp_path, propose("larose", SHARED / "larose_churn.csv"))
+    assert (found.id, found.label.column, found.label.positive) == ("customer_id", "Churn?", ("True.",))
+    assert (found.split.column, found.types) == ("split", {"Area Code": "category"})
+    assert found.ignore == ("Day Charge", "Eve Charge", "Night Charge", "Intl Charge")
+
+
+@needs_shared
+def test_synthetic_gets_a_sensible_spec(tmp_path: Path) -> None:
+    found = loaded(tmp_path, propose("synthetic", SHARED / "synthetic_churn_train.csv"))
+    assert (found.id, found.label.column, found.types) == ("Phone", "Churn?", {"Area Code": "category"})
+
+
+@needs_shared
+def test_leads_gets_a_sensible_spec(tmp_path: Path) -> None:
+    found = loaded(tmp_path, propose("leads", SHARED / "leads.csv"))
+    assert (found.id, found.label.column, found.label.positive, found.list.opt_out) == (
+        "Prospect ID",
+        "Converted",
+        ("1",),
+        "Do Not Call",
+    )
+    assert {
+        "row_number",
+        "Lead Number",
+        "Tags",
+        "Lead Quality",
+        "Last Activity",
+        "Last Notable Activity",
+        "Magazine",
+    } <= set(found.ignore)
+    assert "Total Time Spent on Website" not in found.ignore

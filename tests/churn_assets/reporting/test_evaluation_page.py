@@ -1,0 +1,464 @@
+"""The page of an evaluation, from the reports of real steps."""
+
+import copy
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from churn_assets.reporting.evaluation_page import PageFacts, page, plots
+from churn_model.spec.dataset import Contact, Costs, Dataset, Label, Search, Split, ValueColumn
+from churn_model.steps import evaluate, preprocess, train
+from churn_model.steps.contract import Layout, Report
+from resources.ports.runner import StepReport
+
+SCRIPT = "<script>alert(1)</script>"
+IMAGE = '"><img src=http://evil.example/x onerror=alert(1)>'
+FORMULA = '=HYPERLINK("http://evil.example")'
+DATASET = Dataset(
+    name="shop",
+    id="id",
+    label=Label(column="left", positive=("yes",), means=f"cancelled <b>soon</b> {SCRIPT}"),
+    split=Split(validation=0.3, test=0.3),
+    search=Search(trials=2, parallel=2),
+    known=("vouched <i>",),
+)
+
+
+def rows(n: int = 1200) -> pa.Table:
+    """Customers whose columns have names that nobody should trust."""
+    rng = np.random.default_rng(3)
+    visits, level, worth = rng.normal(size=n), rng.integers(0, 3, n), 300 + 400 * rng.random(n)
+    left = rng.random(n) < 1 / (1 + np.exp(-(1.6 * visits + level - 2.2)))
+    hashes = np.sort(rng.integers(0, 2**63, n, dtype=np.uint64) * np.uint64(2))
+    return pa.table(
+        {
+            "_id": [f"c{number}" for number in range(n)],
+            "_hash": pa.array(hashes, pa.uint64()),
+            "_label": pa.array(left.astype(np.int8)),
+            SCRIPT: visits,
+            IMAGE: pa.array(np.array([FORMULA, "plain", "{{ 7 * 7 }}"])[level].tolist()).dictionary_encode(),
+            FORMULA: rng.normal(size=n),
+            "$\\frac{客户 😀": rng.normal(size=n),
+            "worth": worth,
+            "vouched <i>": np.zeros(n),
+        }
+    )
+
+
+def ran(step: Callable[[Layout], Report], root: Path, dataset: Dataset, **inputs: Path) -> Path:
+    """The result folder of a step, its report written as the step itself would."""
+    config = root / "processing" / "input" / "config"
+    config.mkdir(parents=True)
+    (config / "dataset.json").write_text(dataset.to_json(), "utf-8")
+    (config / "request.json").write_text(json.dumps({"version": "v1", "threads": 2}), "utf-8")
+    for name, folder in inputs.items():
+        (config.parent / name).symlink_to(folder)
+    layout = Layout(root)
+    layout.result.mkdir(parents=True)
+    layout.write_report(root.name, step(layout))
+    return layout.result
+
+
+def said(folder: Path) -> StepReport:
+    return StepReport.from_json((folder / "report.json").read_bytes())
+
+
+def read(folders: dict[str, Path], dataset: Dataset) -> PageFacts:
+    reports = {name: said(folder) for name, folder in folders.items()}
+    decision = reports["evaluation"].detail["decision"]
+    table = StepReport(
+        step="ingest",
+        counts={"records": 1213, "rows": 1200, "quarantined": 13, "files": 2, "positives": 400},
+        metrics={},
+        checks=[
+            {
+                "name": "every_record_is_accounted_for",
+                "passed": False,
+                "expected": "a",
+                "found": SCRIPT,
+                "todo": "mend it",
+            }
+        ],
+        detail={
+            "kinds": {},
+            "ignored_columns": [],
+            "reasons": {"a blank id": 2, f"expected a number; found {SCRIPT}": 11},
+        },
+        files={},
+    )
+    return PageFacts(
+        dataset=dataset,
+        table=table,
+        versions={"candidate": "abc123", "champion": "none yet"},
+        looks=3,
+        outcome=decision["outcome"],
+        reason=decision["reason"],
+        **reports,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("steps")
+
+
+@pytest.fixture(scope="module")
+def folders(home: Path) -> dict[str, Path]:
+    (home / "table" / "rows").mkdir(parents=True)
+    pq.write_table(rows(), home / "table" / "rows" / "part-0.parquet")
+    splits = ran(preprocess.step, home / "preprocess", DATASET, rows=home / "table")
+    model = ran(train.step, home / "train", DATASET, splits=splits)
+    judged = ran(evaluate.step, home / "evaluate", DATASET, splits=splits, candidate=model)
+    return {"splits": splits, "training": model, "evaluation": judged}
+
+
+@pytest.fixture(scope="module")
+def facts(folders: dict[str, Path]) -> PageFacts:
+    return read(folders, DATASET)
+
+
+@pytest.fixture(scope="module")
+def pictures(facts: PageFacts) -> dict[str, bytes]:
+    return plots(facts)
+
+
+@pytest.fixture(scope="module")
+def text(facts: PageFacts, pictures: dict[str, bytes]) -> str:
+    return _Parsed(page(facts, pictures)).text
+
+
+class _Parsed(HTMLParser):
+    """Tags with their attributes, and the text that a reader sees."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(html)
+        self.text = re.sub(r"\s+", " ", "".join(self.texts))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.texts += [" "] if tag in ("td", "th") else []
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def changed(report: StepReport, path: str, value: Any) -> StepReport:
+    """The report with one figure of its detail replaced."""
+    detail = copy.deepcopy(dict(report.detail))
+    *way, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    place: Any = detail
+    for part in way:
+        place = place[part]
+    assert last in place if isinstance(place, dict) else 0 <= int(last) < len(place)
+    place[last] = value
+    return replace(report, detail=detail)
+
+
+def without_numbers(value: Any, name: str = "") -> Any:
+    """None for every number that may be one that is not finite; shares and grids are always numbers."""
+    if name in ("share", "success", "assumed_success", "base_rate"):
+        return value
+    if isinstance(value, dict):
+        return {key: without_numbers(part, key) for key, part in value.items()}
+    if isinstance(value, list):
+        return [without_numbers(part, name) for part in value]
+    return None if isinstance(value, float) else value
+
+
+def test_the_page_loads_nothing_and_runs_nothing(facts: PageFacts, pictures: dict[str, bytes]) -> None:
+    html = page(facts, pictures)
+    parsed = _Parsed(html)
+    links = [
+        value
+        for _, attributes in parsed.tags
+        for name, value in attributes.items()
+        if name in ("src", "href", "srcset", "action")
+    ]
+    assert links
+    assert all(link is not None and link.startswith(("data:", "#")) for link in links)
+    names = {tag for tag, _ in parsed.tags}
+    assert not names & {"script", "iframe", "object", "embed", "base", "form", "video"}
+    assert not any(name.startswith("on") for _, attributes in parsed.tags for name in attributes)
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "default-src 'none'" in html
+    assert len(html.encode()) < 1_000_000
+
+
+def test_links_within_the_page_lead_somewhere(facts: PageFacts, pictures: dict[str, bytes]) -> None:
+    parsed = _Parsed(page(facts, pictures))
+    places = {attributes.get("id") for _, attributes in parsed.tags}
+    wanted = {href[1:] for _, attributes in parsed.tags if (href := attributes.get("href") or "").startswith("#")}
+    assert len(wanted) >= 8
+    assert wanted <= places
+
+
+def test_names_and_values_from_data_are_text_and_nothing_else(facts: PageFacts, pictures: dict[str, bytes]) -> None:
+    hostile = replace(facts, outcome="<u>odd", reason=f"kept {SCRIPT}", versions={SCRIPT: IMAGE})
+    parsed = _Parsed(page(hostile, pictures))
+    for name in (
+        SCRIPT,
+        IMAGE,
+        FORMULA,
+        "$\\frac{客户 😀",
+        "vouched <i>",
+        "cancelled <b>soon</b>",
+        f"kept {SCRIPT}",
+        "<u>odd",
+    ):
+        assert name in parsed.text
+    assert "{{ 7 * 7 }}" in parsed.text
+    assert not {tag for tag, _ in parsed.tags} & {"u", "script"}
+    assert len([tag for tag, _ in parsed.tags if tag == "img"]) == 3
+
+
+def test_the_same_facts_give_the_same_bytes(facts: PageFacts, pictures: dict[str, bytes]) -> None:
+    assert page(facts) == page(copy.deepcopy(facts), pictures)
+
+
+def test_the_label_the_decision_and_its_reason_come_first(facts: PageFacts, text: str) -> None:
+    places = [
+        text.index(words)
+        for words in (
+            "a leaver is a customer who cancelled",
+            "First champion: This model",
+            facts.reason,
+            "What it saves",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_the_words_are_the_houses(text: str) -> None:
+    assert "threshold" not in text.lower()
+    assert "because" not in text.lower()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "shown"),
+    [
+        (
+            "evaluation.money.saving_better",
+            {"value": 0.0, "median": 4321.12, "low": 4001.23, "high": 4999.87},
+            "$4,001.23 to $4,999.87",
+        ),
+        (
+            "evaluation.money.saving_better",
+            {"value": 0.0, "median": 4321.12, "low": 4001.23, "high": 4999.87},
+            "median $4,321.12",
+        ),
+        (
+            "evaluation.money.saving_better",
+            {"value": 0.0, "median": 4.0, "low": 3.21, "high": 5.43},
+            "$3,210 to $5,430",
+        ),
+        ("evaluation.money.saving_everybody.median", 777.77, "$777.77"),
+        ("evaluation.money.cost_nobody", 888.88, "Contact nobody $888.88"),
+        ("evaluation.money.cost_perfect", 9.87, "$9.87"),
+        (
+            "evaluation.money.saving_at.1.saving",
+            {"value": 0.0, "median": 31.13, "low": 21.12, "high": 41.14},
+            "50 of 100 $31.13 $21.12 to $41.14",
+        ),
+        (
+            "evaluation.money.saving_at.2.saving",
+            {"value": 0.0, "median": -3.0, "low": -4.0, "high": -2.0},
+            "30 of 100 loses money -$3.00 -$4.00 to -$2.00",
+        ),
+        ("evaluation.contacts.cutoff_lowest", 0.1234, "12.3%"),
+        ("evaluation.contacts.calls_per_leaver", 8.76, "8.8"),
+        ("evaluation.reach.0.leavers", 9876, "9,876"),
+        ("evaluation.reach.1.calls_per_leaver", 3.21, "3.2"),
+        ("evaluation.contacts.confusion.false_positives", 7654, "7,654"),
+        ("evaluation.contacts.confusion.false_negatives_cost", 765432.0, "cost $765,432"),
+        ("evaluation.ece.value", 0.0432, "4.3%"),
+        ("evaluation.calibration_slope", {"value": 0.5, "median": 0.5, "low": 0.4, "high": 0.6}, "too bold here"),
+        ("evaluation.calibration_slope", {"value": 1.5, "median": 1.5, "low": 1.4, "high": 1.6}, "too timid here"),
+        ("evaluation.auc", {"value": 0.7654, "median": 0.7, "low": 0.7321, "high": 0.7987}, "0.765 0.732 to 0.799"),
+        ("reasons.mean_size.0", 3.21, "3.21"),
+    ],
+)
+def test_every_figure_is_the_steps_own(
+    facts: PageFacts, pictures: dict[str, bytes], text: str, path: str, value: Any, shown: str
+) -> None:
+    other = replace(facts, evaluation=changed(facts.evaluation, path, value))
+    assert shown in _Parsed(page(other, pictures)).text
+    assert shown not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "shown"),
+    [
+        (
+            "searched_cutoff",
+            {"cutoff": 0.37, "low": 0.31, "high": 0.43, "cost": 12.34},
+            "Searched: 37% (range 31% to 43%)",
+        ),
+        ("searched_cutoff", {"cutoff": 0.37, "low": 0.31, "high": 0.43, "cost": 12.34}, "lies outside that range"),
+        ("searched_cutoff", {"cutoff": 0.37, "low": 0.11, "high": 0.43, "cost": 12.34}, "the searched one $12.34"),
+        ("leaderboard.0.log_loss", 0.98765, "0.9877"),
+        ("left_out", {SCRIPT: "one value only"}, "one value only"),
+        ("searched_on", "validation", "on the validation rows"),
+    ],
+)
+def test_what_training_said_is_shown(
+    facts: PageFacts, pictures: dict[str, bytes], text: str, path: str, value: Any, shown: str
+) -> None:
+    other = replace(facts, training=changed(facts.training, path, value))
+    assert shown in _Parsed(page(other, pictures)).text
+    assert shown not in text
+
+
+def test_counts_quarantine_checks_versions_and_looks_are_shown(text: str) -> None:
+    for shown in (
+        "Records in 2 files 1,213",
+        "In quarantine 13",
+        "looked at 3 times",
+        "candidate abc123",
+        "Every record is accounted for does not hold",
+    ):
+        assert shown in text
+    assert text.index("a blank id 2") > text.index(f"expected a number; found {SCRIPT} 11")
+
+
+def test_numbers_that_are_not_there_are_said_to_be_missing(facts: PageFacts) -> None:
+    empty = replace(
+        facts,
+        evaluation=replace(facts.evaluation, detail=without_numbers(dict(facts.evaluation.detail))),
+        training=replace(facts.training, detail=without_numbers(dict(facts.training.detail))),
+    )
+    text = _Parsed(page(empty)).text
+    assert "not known" in text
+    assert "none, contacting never pays" in text
+    assert "None" not in text
+    assert "nan" not in re.findall(r"[a-z]+", text.lower())
+
+
+def test_a_candidate_is_shown_beside_the_champion(
+    home: Path, folders: dict[str, Path], pictures: dict[str, bytes]
+) -> None:
+    judged = ran(
+        evaluate.step,
+        home / "again",
+        DATASET,
+        splits=folders["splits"],
+        candidate=folders["training"],
+        champion=folders["training"],
+    )
+    facts = read({**folders, "evaluation": judged}, DATASET)
+    text = _Parsed(page(facts, pictures)).text
+    assert "Champion kept: The champion goes on scoring" in text
+    assert "give every customer the same probability" in text
+    loss = facts.evaluation.detail["comparison"]["log_loss"]["champion"]
+    assert f"{loss:.4f} {loss:.4f} 0.0000" in text
+    assert "There was no champion" not in text
+
+
+def test_a_champion_that_cannot_score_is_told_with_its_reason(facts: PageFacts, pictures: dict[str, bytes]) -> None:
+    detail = {**facts.evaluation.detail, "champion_version": "old", "champion_problem": "expected column a; found none"}
+    text = _Parsed(page(replace(facts, evaluation=replace(facts.evaluation, detail=detail)), pictures)).text
+    assert "The champion could not score these customers: expected column a; found none" in text
+
+
+def test_without_a_champion_that_is_said(text: str) -> None:
+    assert "There was no champion to compare with" in text
+
+
+def test_a_refused_candidate_is_shown_with_its_suspects_and_what_to_do(
+    facts: PageFacts, pictures: dict[str, bytes]
+) -> None:
+    leak = {
+        "column": SCRIPT,
+        "kind": "name",
+        "evidence": None,
+        "why": "its name speaks of leaving",
+        "todo": "List it under ignore",
+    }
+    fact = {"name": "saves_money", "holds": False, "expected": "more", "found": "less", "todo": "Look at costs"}
+    leaked = changed(facts.splits, "suspects", [leak])
+    judged = changed(facts.evaluation, "decision.facts", [fact])
+    refused = replace(facts, splits=leaked, evaluation=judged, outcome="refused")
+    text = _Parsed(page(refused, pictures)).text
+    banner = text[: text.index("What it saves")]
+    for shown in (
+        "This candidate must not be used",
+        f"{SCRIPT}: its name speaks of leaving",
+        "List it under ignore",
+        "Saves money does not hold",
+        "Look at costs",
+        "Do not believe the figures below",
+    ):
+        assert shown in banner
+
+
+def test_an_old_champions_decision_shows_the_facts_it_rests_on(facts: PageFacts, pictures: dict[str, bytes]) -> None:
+    old = {
+        "outcome": "promoted",
+        "reason": "older than 28d",
+        "facts": [{"name": "not_worse", "holds": True, "expected": "e", "found": "only here", "todo": ""}],
+    }
+    judged = changed(facts.evaluation, "decision_when_old", old)
+    aged = replace(facts, evaluation=judged, outcome="promoted", reason="older than 28d")
+    text = _Parsed(page(aged, pictures)).text
+    assert "Promoted: This model replaces the champion" in text
+    assert "only here" in text
+
+
+def test_weak_groups_are_named(facts: PageFacts, pictures: dict[str, bytes]) -> None:
+    segment = {
+        **facts.evaluation.detail["segments"][0],
+        "column": SCRIPT,
+        "value": IMAGE,
+        "weak": True,
+        "rows": 4321,
+        "observed": 0.4321,
+    }
+    text = _Parsed(page(replace(facts, evaluation=changed(facts.evaluation, "segments", [segment])), pictures)).text
+    assert "In this group what came differs" in text
+    assert f"{SCRIPT}: {IMAGE} 4,321" in text
+    assert "In no group of at least 50 rows" not in text
+
+
+def test_costs_as_a_business_states_them_are_shown_with_a_cutoff_for_each_customer(
+    facts: PageFacts, pictures: dict[str, bytes]
+) -> None:
+    contact = Contact(cost=40.0, success=0.25, value=ValueColumn(column=f"worth {SCRIPT}"))
+    judged = changed(facts.evaluation, "evaluation.contacts.cutoff_highest", None)
+    judged = changed(judged, "evaluation.money.assumed_success", 0.25)
+    text = _Parsed(
+        page(replace(facts, evaluation=judged, dataset=replace(DATASET, costs=Costs(contact=contact))), pictures)
+    ).text
+    for shown in (
+        "one contact, offer included $40.00",
+        "by customer, column worth <script>",
+        "20% and up by worth",
+        "25 of 100 assumed in the spec",
+        "if 25% of contacted leavers stay",
+    ):
+        assert shown in text
+
+
+def test_rows_of_the_same_customer_are_called_rows(facts: PageFacts, pictures: dict[str, bytes]) -> None:
+    judged = changed(facts.evaluation, "evaluation.customers", 99)
+    assert (
+        "rows of 99 customers (a customer on one date is a row) whom"
+        in _Parsed(page(replace(facts, evaluation=judged), pictures)).text
+    )
+
+
+def test_the_plots_are_the_five_that_the_asset_shows_each_below_60_kb(pictures: dict[str, bytes]) -> None:
+    assert set(pictures) == {"cost_curve", "calibration", "reasons", "contributions", "confusion"}
+    assert all(len(png) < 60_000 for png in pictures.values())

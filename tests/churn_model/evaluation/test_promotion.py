@@ -1,0 +1,267 @@
+"""The gate."""
+
+import json
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from churn_model.evaluation.comparison import Comparison, Difference, compare
+from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluate
+from churn_model.evaluation.promotion import Champion, Decision, Evidence, Fact, assumption, decide, dollars
+from churn_model.spec.dataset import Contact, Costs, Gate
+from churn_model.training.leaks import Leak
+
+COSTS = Costs()
+LEAK = Leak(column="Tags", kind="explains_too_much", evidence=0.27, why="it explains a lot", todo="List it")
+NOTHING = Estimate(value=0.0, median=0.0, low=0.0, high=0.0)
+
+
+def rows(seed: int, n: int, blur: float) -> Scores:
+    """Rows of one world, judged by a model that sees the truth with some blur."""
+    rng = np.random.default_rng(seed)
+    z = 1.8 * rng.normal(size=n) - 2.3
+    y = (rng.random(n) < 1 / (1 + np.exp(-z))).astype(np.int8)
+    return Scores(ids=np.arange(n), y=y, p=1 / (1 + np.exp(-(z + blur * rng.normal(size=n)))))
+
+
+def noise(seed: int, n: int, rate: float, spread: float) -> Scores:
+    """Labels that nothing explains, and probabilities that pretend to."""
+    rng = np.random.default_rng(seed)
+    p = 1 / (1 + np.exp(-(np.log(rate / (1 - rate)) + spread * rng.normal(size=n))))
+    return Scores(ids=np.arange(n), y=(rng.random(n) < rate).astype(np.int8), p=p)
+
+
+@cache
+def good() -> Evaluation:
+    return evaluate(rows(0, 1000, 0.1), COSTS, draws=200)
+
+
+def evidence(
+    candidate: Evaluation | None = None,
+    *,
+    champion: Champion | None = None,
+    leaks: tuple[Leak, ...] = (),
+    gate: Gate | None = None,
+) -> Evidence:
+    return Evidence(
+        candidate=candidate or good(),
+        validation_leavers=100,
+        validation_stayers=900,
+        leaks=leaks,
+        champion=champion,
+        gate=gate or Gate(),
+    )
+
+
+def comparison(
+    *,
+    log_loss: float = -0.02,
+    log_loss_upper: float = -0.01,
+    cost: float = -2.0,
+    cost_upper: float = 1.0,
+    leavers: int = 100,
+    same: bool = False,
+) -> Comparison:
+    def difference(champion: float, mean: float, upper: float) -> Difference:
+        return Difference(candidate=champion + mean, champion=champion, mean=mean, upper=upper, spread=NOTHING)
+
+    return Comparison(
+        rows=1000,
+        left_out=0,
+        leavers=leavers,
+        resamples=100,
+        same_probabilities=same,
+        log_loss=difference(0.3, log_loss, log_loss_upper),
+        cost=difference(40.0, cost, cost_upper),
+        auc_candidate=0.9,
+        auc_champion=0.88,
+        smallest_gain=0.01,
+    )
+
+
+def champion(found: Comparison, *, is_old: bool = False, same_costs: bool = True) -> Champion:
+    return Champion(comparison=found, is_old=is_old, same_costs=same_costs)
+
+
+def fact(decision: Decision, name: str) -> Fact:
+    return next(found for found in decision.facts if found.name == name)
+
+
+def test_the_first_good_model_is_the_first_champion_and_the_reason_names_money_and_its_assumption() -> None:
+    found = decide(evidence())
+    assert found.outcome == "first"
+    assert found.moves_pointer
+    assert all(claim.holds for claim in found.facts)
+    for words in (
+        "First champion",
+        "1,000 customers it never saw",
+        "a customer against the better of contacting nobody and contacting everybody",
+        "if every contacted leaver stays",
+        "AUC",
+    ):
+        assert words in found.reason
+
+
+def test_a_suspected_leak_refuses_whatever_the_rest_says() -> None:
+    for present in (None, champion(comparison()), champion(comparison(same=True), same_costs=False)):
+        found = decide(evidence(leaks=(LEAK,), champion=present))
+        assert found.outcome == "refused"
+        assert "Tags may be known only after a customer has left" in found.reason
+        assert "under ignore, or under known" in found.reason
+
+
+def test_many_suspected_leaks_and_long_names_are_told_briefly() -> None:
+    leaks = tuple(replace(LEAK, column=f"{number}" * 60) for number in range(8))
+    reason = decide(evidence(leaks=leaks)).reason
+    assert "and 3 more" in reason
+    assert "0" * 41 not in reason
+
+
+@pytest.mark.parametrize(("n", "validation"), [(100, 100), (1000, 49)])
+def test_too_few_customers_are_too_small_to_judge(n: int, validation: int) -> None:
+    given = replace(evidence(evaluate(rows(0, n, 0.1), COSTS, draws=50)), validation_leavers=validation)
+    found = decide(given)
+    assert found.outcome == "refused"
+    assert "too small to judge" in found.reason
+    assert "Land more customers" in found.reason
+    kept = decide(replace(given, champion=champion(comparison())))
+    assert kept.outcome == "kept"
+    assert kept.reason.startswith("The champion stays: too small to judge")
+
+
+def test_no_signal_is_said_so() -> None:
+    found = decide(evidence(evaluate(noise(3, 600, 0.3, 0.5), COSTS, draws=200)))
+    assert found.outcome == "refused"
+    assert "no signal" in found.reason
+    assert not fact(found, "ranks_leavers_better_than_chance").holds
+
+
+def test_an_auc_above_one_half_that_may_be_chance_is_no_signal() -> None:
+    assert decide(evidence(replace(good(), auc_lower_99=0.5))).outcome == "refused"
+
+
+def test_signal_without_money_says_what_is_cheaper() -> None:
+    ranks = rows(0, 1000, 0.3)
+    y = ranks.y | (np.random.default_rng(1).random(1000) < 0.3)
+    found = decide(evidence(evaluate(replace(ranks, y=y, p=0.3 + 0.7 * ranks.p), COSTS, draws=200)))
+    assert found.outcome == "refused"
+    assert fact(found, "ranks_leavers_better_than_chance").holds
+    assert "there is signal, but at these costs it is cheaper to contact everybody" in found.reason
+    nobody = Costs(contact=Contact(cost=100, value=500.0, success=0.21))
+    assert "cheaper to contact nobody" in decide(evidence(evaluate(rows(0, 1000, 0.3), nobody, draws=200))).reason
+
+
+def test_a_better_candidate_is_promoted() -> None:
+    found = decide(evidence(champion=champion(comparison())))
+    assert found.outcome == "promoted"
+    assert "0.2800 against 0.3000" in found.reason
+    assert "$38.00 a customer instead of $40.00" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("found", "fails", "words"),
+    [
+        (
+            comparison(log_loss_upper=0.001),
+            "predicts_better_than_the_champion",
+            "has not proved itself better on 1,000 rows that neither model saw",
+        ),
+        (
+            comparison(log_loss=-0.002, log_loss_upper=-0.001),
+            "gain_worth_a_change",
+            "gain is too small to be worth a change",
+        ),
+        (
+            comparison(cost=0.5),
+            "costs_no_more_than_the_champion",
+            "predicts better but costs more: $40.50 against $40.00",
+        ),
+    ],
+)
+def test_each_rule_alone_keeps_the_champion_and_names_the_smallest_gain(
+    found: Comparison, fails: str, words: str
+) -> None:
+    decision = decide(evidence(champion=champion(found)))
+    assert decision.outcome == "kept"
+    assert not decision.moves_pointer
+    assert [claim.name for claim in decision.facts if not claim.holds] == [fails]
+    assert words in decision.reason
+    assert "The smallest gain in log loss that this test could have shown is 0.0100." in decision.reason
+
+
+def test_too_few_customers_new_to_the_champion_keep_it_and_say_so() -> None:
+    few = replace(comparison(leavers=29), left_out=800)
+    found = decide(evidence(champion=champion(few)))
+    assert found.outcome == "kept"
+    assert (
+        "29 who left and 971 who stayed are new to both models (800 rows may have trained the champion" in found.reason
+    )
+    assert "Restore the champion's split" in found.reason
+
+
+NOT_WORSE = Gate(promotion="not_worse", max_age="28d")
+
+
+@pytest.mark.parametrize(
+    ("is_old", "cost_upper", "gate", "outcome"),
+    [
+        (True, 2.0, NOT_WORSE, "promoted"),
+        (True, 2.01, NOT_WORSE, "kept"),
+        (False, 2.0, NOT_WORSE, "kept"),
+        (True, 2.0, Gate(), "kept"),
+    ],
+    ids=["old and not worse", "old and may be worse", "not yet old", "the gate asks for better"],
+)
+def test_an_old_champion_yields_to_a_candidate_that_is_not_worse(
+    is_old: bool, cost_upper: float, gate: Gate, outcome: str
+) -> None:
+    same = comparison(log_loss=0.0, log_loss_upper=0.01, cost=0.0, cost_upper=cost_upper)
+    found = decide(evidence(champion=champion(same, is_old=is_old), gate=gate))
+    assert found.outcome == outcome
+    if outcome == "promoted":
+        assert "the champion is older than 28d, and the candidate is not worse" in found.reason
+
+
+def test_the_same_model_with_new_costs_is_promoted_and_with_the_same_costs_is_kept() -> None:
+    found = decide(evidence(champion=champion(comparison(same=True), same_costs=False)))
+    assert (found.outcome, found.reason[:45]) == ("promoted", "Promoted: the same model, today's costs. On t")
+    kept = decide(evidence(champion=champion(comparison(same=True))))
+    assert kept.outcome == "kept"
+    assert "the same probability" in kept.reason
+
+
+def test_every_fact_says_what_was_expected_found_and_is_to_be_done() -> None:
+    for given in (evidence(), evidence(champion=champion(comparison())), evidence(leaks=(LEAK,))):
+        decision = decide(given)
+        assert all(part.name and part.expected and part.found and part.todo for part in decision.facts)
+        json.dumps(decision.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("rate", [0.15, 0.5])
+def test_noise_is_promoted_at_most_once_in_a_hundred(rate: float) -> None:
+    outcomes = [decide(evidence(evaluate(noise(seed, 334, rate, 0.3), COSTS, draws=60))).outcome for seed in range(60)]
+    assert outcomes.count("first") <= 1
+
+
+def test_a_real_gain_is_promoted_and_the_same_model_with_another_seed_is_kept() -> None:
+    promoted = again = 0
+    for seed in range(60):
+        sharp, blurred = rows(seed, 334, 0.1), rows(seed, 334, 1.5)
+        twin = replace(
+            blurred, p=1 / (1 + (1 / sharp.p - 1) * np.exp(0.3 * np.random.default_rng(seed + 10_000).normal(size=334)))
+        )
+        other = replace(
+            blurred, p=1 / (1 + (1 / sharp.p - 1) * np.exp(0.3 * np.random.default_rng(seed + 20_000).normal(size=334)))
+        )
+        real, chance = compare(sharp, blurred, COSTS, draws=400), compare(twin, other, COSTS, draws=400)
+        promoted += decide(evidence(champion=champion(real))).moves_pointer
+        again += decide(evidence(champion=champion(chance))).moves_pointer
+    assert promoted >= 57
+    assert again <= 3
+
+
+def test_money_and_assumption_read_well() -> None:
+    assert (dollars(1234.5), dollars(-0.5)) == ("$1,234.50", "-$0.50")
+    assert assumption(0.3) == "if 30% of contacted leavers stay"

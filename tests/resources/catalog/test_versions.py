@@ -1,0 +1,79 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from churn_model.spec.dataset import Contact, Costs, Dataset, Gate, RetentionList, Schedule, Search, Split, ValueColumn
+from resources.catalog.versions import READS, code_digest, restrict_dataset, version_of
+
+CHANGES: dict[str, Callable[[Dataset], Dataset]] = {
+    "costs": lambda d: replace(d, costs=Costs(false_negative=900)),
+    "worth": lambda d: replace(d, costs=Costs(contact=Contact(cost=1, value=ValueColumn(column="worth")))),
+    "schedule": lambda d: replace(d, schedule=Schedule(retrain="0 0 * * 0")),
+    "search": lambda d: replace(d, search=Search(trials=3)),
+    "seed": lambda d: replace(d, split=Split(seed=2)),
+    "test share": lambda d: replace(d, split=Split(test=0.2)),
+    "gate": lambda d: replace(d, gate=Gate(promotion="not_worse")),
+    "budget": lambda d: replace(d, list=RetentionList(budget=10)),
+    "opt-out": lambda d: replace(d, list=RetentionList(opt_out="no")),
+    "label's words": lambda d: replace(d, label=replace(d.label, means="gone")),
+    "label's values": lambda d: replace(d, label=replace(d.label, positive=("1",))),
+    "ignore": lambda d: replace(d, ignore=("phone",)),
+}
+TOUCHED: dict[str, set[str]] = {
+    "costs": {"train", "evaluate", "score", "compare", "list"},
+    "worth": {"ingest", "train", "evaluate", "compare", "score", "list"},
+    "schedule": set(),
+    "search": {"train"},
+    "seed": {"ingest", "preprocess", "train", "evaluate", "compare"},
+    "test share": {"preprocess", "train", "evaluate", "compare"},
+    "gate": {"evaluate"},
+    "budget": {"list"},
+    "opt-out": set(READS),
+    "label's words": {"explore", "evaluate", "list"},
+    "label's values": set(READS),
+    "ignore": {"explore", "preprocess", "train", "evaluate"},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_the_spec_makes_new_versions_of_just_the_steps_that_read_it(dataset: Dataset, change: str) -> None:
+    changed = CHANGES[change](dataset)
+    touched = {step for step in READS if version_of(step, dataset, ["u"]) != version_of(step, changed, ["u"])}
+    assert touched == TOUCHED[change]
+
+
+@pytest.mark.parametrize("step", READS)
+def test_a_step_sees_no_more_than_its_version_counts(dataset: Dataset, step: str) -> None:
+    for change in CHANGES.values():
+        changed = change(dataset)
+        same_view = restrict_dataset(dataset, step) == restrict_dataset(changed, step)
+        assert same_view == (version_of(step, dataset, []) == version_of(step, changed, []))
+
+
+def test_what_is_upstream_is_part_of_a_version_in_its_order(dataset: Dataset) -> None:
+    versions = {version_of("train", dataset, upstream) for upstream in ([], ["a"], ["a", "b"], ["b", "a"], ["ab"])}
+    assert len(versions) == 5
+    assert all(len(version) == 16 for version in versions)
+
+
+def test_a_versions_code_is_that_of_the_step_and_of_all_it_imports(tmp_path: Path) -> None:
+    steps = tmp_path / "churn_model" / "steps"
+    steps.mkdir(parents=True)
+    sources = {
+        "steps/score.py": "from churn_model.scoring import score",
+        "scoring.py": "def f():\n    from churn_model import deep",
+        "deep.py": "import numpy",
+        "other.py": "",
+    }
+    for name, text in sources.items():
+        (tmp_path / "churn_model" / name).write_text(text)
+    digests = {"before": code_digest("score", tmp_path)}
+    for name in sources:
+        code_digest.cache_clear()
+        path = tmp_path / "churn_model" / name
+        path.write_text(path.read_text() + "\n# changed")
+        digests[name] = code_digest("score", tmp_path)
+    assert digests["deep.py"] == digests["other.py"]
+    assert len(set(digests.values())) == 4

@@ -1,0 +1,155 @@
+"""What every lake promises. A new adapter joins by adding itself to `lakes`."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
+from resources.local.lake import LocalLake
+from resources.ports.lake import MANIFEST, Lake, Manifest, PublishedFile
+
+LAKES: dict[str, Callable[[Path], Lake]] = {"local": lambda path: LocalLake(root=str(path / "lake"))}
+
+
+@pytest.fixture(params=LAKES)
+def any_lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+    return LAKES[request.param](tmp_path)
+
+
+def keys(lake: Lake, prefix: str, after: str = "", limit: int = 1000) -> list[str]:
+    return [entry.key for entry in lake.list(prefix, after, limit)]
+
+
+def test_an_empty_lake_lists_nothing(any_lake: Lake) -> None:
+    assert keys(any_lake, "landing/") == []
+
+
+def test_what_was_put_is_read_back(any_lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"from a file")
+    any_lake.put("a/b.txt", b"bytes")
+    any_lake.put("a/c.txt", tmp_path / "file")
+    assert any_lake.read("a/b.txt") == b"bytes"
+    assert any_lake.read("a/c.txt") == b"from a file"
+
+
+def test_a_listing_is_in_the_order_of_the_keys_bytes_as_in_a_bucket(any_lake: Lake) -> None:
+    # "." sorts before "/", so a file beside a folder of the same stem comes first; "-" before both; "é" after "z".
+    written = ["p/b1/x", "p/b1.csv", "p/b1-2/y", "p/a", "p/z", "p/é", "p/b10/q", "p/B"]
+    for key in written:
+        any_lake.put(key, b"")
+    assert keys(any_lake, "p/") == sorted(written, key=str.encode)
+
+
+@given(
+    names=st.lists(st.text(alphabet="ab./-é0", min_size=1, max_size=8), min_size=1, max_size=12), page=st.integers(1, 4)
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_pages_give_every_key_once_and_in_order(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], page: int
+) -> None:
+    lake = LocalLake(root=str(tmp_path_factory.mktemp("lake")))
+    written: set[str] = set()
+    for name in names:
+        parts = [part for part in name.split("/") if part.strip(".")]
+        key = "p/" + "/".join(parts)
+        if not parts or any(key.startswith(other + "/") or other.startswith(key + "/") for other in written):
+            continue  # a folder cannot be a file as well
+        lake.put(key, b"x")
+        written.add(key)
+    found: list[str] = []
+    while part := keys(lake, "p/", found[-1] if found else "", page):
+        assert len(part) <= page
+        found += part
+    assert found == sorted(written, key=str.encode)
+
+
+def test_a_prefix_may_end_within_a_name(any_lake: Lake) -> None:
+    for key in ("a/today/1", "a/today.csv", "a/tomorrow/1"):
+        any_lake.put(key, b"")
+    assert keys(any_lake, "a/today") == ["a/today.csv", "a/today/1"]
+
+
+def test_an_entry_tells_size_time_and_a_token_that_changes_with_the_content(any_lake: Lake) -> None:
+    any_lake.put("k", b"12345")
+    (first,) = any_lake.list("k")
+    any_lake.put("k", b"123456")
+    (second,) = any_lake.list("k")
+    assert (first.size, second.size) == (5, 6)
+    assert first.token != second.token
+    assert abs(datetime.now(UTC) - second.modified) < timedelta(minutes=5)
+
+
+def test_a_digest_follows_the_content_alone(any_lake: Lake) -> None:
+    for key, content in (("a", b"same"), ("b", b"same"), ("c", b"other")):
+        any_lake.put(key, content)
+    assert any_lake.digest("a") == any_lake.digest("b") != any_lake.digest("c")
+
+
+@pytest.mark.parametrize("act", [lambda lake: lake.read("no/such"), lambda lake: lake.digest("no/such")])
+def test_a_missing_key_is_said_with_what_to_do(any_lake: Lake, act: Callable[[Lake], object]) -> None:
+    with pytest.raises(NotInLake, match="expected no/such in the lake; found nothing"):
+        act(any_lake)
+
+
+@pytest.mark.parametrize("key", ["../outside", "/absolute", "a/../../outside"])
+def test_no_key_leaves_the_lake(any_lake: Lake, key: str) -> None:
+    with pytest.raises(LakeError, match="expected a key inside the lake"):
+        any_lake.put(key, b"")
+
+
+def test_a_version_is_published_once_its_files_are_whole(any_lake: Lake) -> None:
+    any_lake.put("d/a/v1/rows.parquet", b"1234")
+    manifest = Manifest("v1", {"rows.parquet": PublishedFile(4, "x", 2)}, {"up": "v0"}, "2026-01-01T00:00:00+00:00")
+    any_lake.publish("d/a/v1/", manifest)
+    any_lake.publish("d/a/v1/", manifest)
+    assert Manifest.from_json(any_lake.read("d/a/v1/" + MANIFEST)) == manifest
+
+
+@pytest.mark.parametrize(("content", "found"), [(None, "no file"), (b"12", "2 bytes")])
+def test_what_is_not_whole_is_not_published(any_lake: Lake, content: bytes | None, found: str) -> None:
+    if content is not None:
+        any_lake.put("d/a/v1/rows.parquet", content)
+    with pytest.raises(PublishError, match=f"expected 4 bytes; found {found}"):
+        any_lake.publish("d/a/v1/", Manifest("v1", {"rows.parquet": PublishedFile(4, "x")}))
+    assert keys(any_lake, "d/a/v1/" + MANIFEST) == []
+
+
+def test_a_pointer_moves_only_from_what_was_read(any_lake: Lake) -> None:
+    any_lake.swap("p.json", None, b"one")
+    any_lake.swap("p.json", b"one", b"two")
+    for stale in (None, b"one"):
+        with pytest.raises(SwapConflict, match=r"found it moved by another run"):
+            any_lake.swap("p.json", stale, b"three")
+    assert any_lake.read("p.json") == b"two"
+
+
+def test_of_many_who_swap_at_once_each_counts_exactly_once(any_lake: Lake) -> None:
+    any_lake.swap("n", None, b"0")
+
+    def add_ten() -> None:
+        added = 0
+        while added < 10:
+            before = any_lake.read("n")
+            try:
+                any_lake.swap("n", before, str(int(before) + 1).encode())
+            except SwapConflict:
+                continue
+            added += 1
+
+    threads = [threading.Thread(target=add_ten) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert any_lake.read("n") == b"40"
+
+
+def test_locks_and_writes_in_progress_are_not_listed(any_lake: Lake) -> None:
+    any_lake.swap("d/champion.json", None, b"{}")
+    any_lake.put("d/x", b"")
+    assert keys(any_lake, "d/") == ["d/champion.json", "d/x"]

@@ -1,0 +1,214 @@
+"""What every runner promises, with steps that are real processes."""
+
+import fcntl
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from churn_model.spec.dataset import Dataset
+from resources.errors import StepFailed
+from resources.local.lake import LocalLake
+from resources.local.runner import LocalRunner
+from resources.ports.runner import Runner, StepReport, StepRequest
+
+# Stands in for `churn_model.steps.score`: reads its input, counts its starts beside the lake, and does what the input says.
+STEP = """
+import json, os, pathlib, sys, time
+root = pathlib.Path(os.environ["CHURN_ROOT"])
+config = root / "processing" / "input" / "config"
+request = json.loads((config / "request.json").read_text())
+what = (root / "processing" / "input" / "rows" / "what.txt").read_text()
+result = root / "processing" / "output" / "result"
+with open(pathlib.Path(os.environ["HOME"]) / "starts", "a") as starts:
+    starts.write(f"{os.getpid()}\\n")
+if what == "refuse":
+    (root / "output").mkdir(); (root / "output" / "failure").write_text("expected rows; found none; land some")
+    sys.exit(2)
+if what == "crash":
+    print("the log's last line"); raise RuntimeError("boom")
+if what == "die":
+    os.kill(os.getpid(), 9)
+if what == "slow":
+    time.sleep(1.5)
+if what == "forever":
+    (result / "half").write_text("half"); time.sleep(60)
+(result / "out.txt").write_text(json.loads((config / "dataset.json").read_text())["name"])
+report = {"schema": 1, "step": "score", "counts": {"rows": 3}, "metrics": {}, "checks": [], "detail": {"secret": os.environ.get("SECRET")},
+          "files": {"out.txt": {"size": 5, "digest": "d", "rows": None}}}
+(result / ".r").write_text(json.dumps(report)); (result / ".r").rename(result / "report.json")
+"""
+
+
+@pytest.fixture
+def runner(lake: LocalLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    code = tmp_path / "code"
+    steps = code / "churn_model" / "steps"
+    steps.mkdir(parents=True)
+    (steps / "score.py").write_text(STEP)
+    for package in (steps.parent, steps):
+        (
+            package / "__init__.py"
+        ).touch()  # else the project's own package, where the interpreter knows it, comes before ours
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SECRET", "a key of the user's")
+    return LocalRunner(lake=lake, runs=str(tmp_path / "runs"), python=sys.executable, code=str(code))
+
+
+def request(lake: LocalLake, dataset: Dataset, what: str) -> StepRequest:
+    lake.put("telco/raw/v0/what.txt", what.encode())
+    return StepRequest(
+        step="score",
+        version="v1",
+        dataset=dataset,
+        inputs={"rows": ["telco/raw/v0/"]},
+        output="telco/predictions/v1/",
+        threads=1,
+    )
+
+
+def starts(tmp_path: Path) -> list[int]:
+    path = tmp_path / "starts"
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def test_a_step_reads_its_inputs_and_its_files_lie_below_the_output(
+    runner: Runner, lake: LocalLake, dataset: Dataset
+) -> None:
+    report = runner.run(request(lake, dataset, "work"))
+    assert report.counts == {"rows": 3}
+    assert lake.read("telco/predictions/v1/out.txt") == b"telco"
+
+
+def test_nothing_of_the_users_environment_reaches_a_step(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
+    assert runner.run(request(lake, dataset, "work")).detail == {"secret": None}
+
+
+def test_a_step_that_has_ended_well_is_not_started_again(
+    runner: Runner, lake: LocalLake, dataset: Dataset, tmp_path: Path
+) -> None:
+    first = runner.run(request(lake, dataset, "work"))
+    assert runner.run(request(lake, dataset, "work")) == first
+    assert len(starts(tmp_path)) == 1
+
+
+def test_two_who_ask_for_the_same_at_once_start_it_once(
+    runner: Runner, lake: LocalLake, dataset: Dataset, tmp_path: Path
+) -> None:
+    wanted = request(lake, dataset, "slow")
+    reports: list[StepReport] = []
+    threads = [threading.Thread(target=lambda: reports.append(runner.run(wanted))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(reports) == 3
+    assert len(starts(tmp_path)) == 1
+
+
+def test_a_step_that_refuses_is_told_in_its_own_words(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
+    with pytest.raises(StepFailed, match=r"^expected rows; found none; land some$"):
+        runner.run(request(lake, dataset, "refuse"))
+
+
+def test_a_step_that_crashes_is_told_with_the_end_of_its_log(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
+    with pytest.raises(
+        StepFailed, match=r"(?s)expected step score of telco to end well; found exit code 1.*the log's last line.*boom"
+    ):
+        runner.run(request(lake, dataset, "crash"))
+
+
+def test_a_step_that_is_killed_is_told_with_the_signal(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
+    with pytest.raises(StepFailed, match="killed by signal 9"):
+        runner.run(request(lake, dataset, "die"))
+
+
+def test_what_a_failed_step_left_is_cleared_before_the_next_try(
+    runner: Runner, lake: LocalLake, dataset: Dataset
+) -> None:
+    lake.put("telco/predictions/v1/left.over", b"half a file")
+    runner.run(request(lake, dataset, "work"))
+    assert [entry.key for entry in lake.entries("telco/predictions/v1/")] == [
+        "telco/predictions/v1/out.txt",
+        "telco/predictions/v1/report.json",
+    ]
+
+
+def is_alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+
+
+DRIVER = """
+import sys
+sys.path.insert(0, {project!r})
+from churn_model.spec.dataset import Dataset, Label
+from resources.local.lake import LocalLake
+from resources.local.runner import LocalRunner
+from resources.ports.runner import StepRequest
+lake = LocalLake(root={lake!r})
+runner = LocalRunner(lake=lake, runs={runs!r}, python=sys.executable, code={code!r})
+dataset = Dataset(name="telco", id="customer", label=Label(column="left", positive=("yes",), means="cancelled"))
+runner.run(StepRequest(step="score", version="v1", dataset=dataset, inputs={{"rows": ["telco/raw/v0/"]}}, output="telco/predictions/v1/", threads=1))
+"""
+
+
+def test_a_killed_run_leaves_no_step_behind_that_writes_beside_the_next(
+    runner: LocalRunner, lake: LocalLake, dataset: Dataset, tmp_path: Path
+) -> None:
+    wanted = request(lake, dataset, "forever")
+    project = str(Path(__file__).resolve().parents[3])
+    driver = DRIVER.format(project=project, lake=lake.root, runs=runner.runs, code=runner.code)
+    process = subprocess.Popen([sys.executable, "-c", driver])
+    while not starts(tmp_path):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (orphan,) = starts(tmp_path)
+    assert is_alive(orphan)  # it outlived its run
+    lake.put("telco/raw/v0/what.txt", b"work")
+    runner.run(wanted)
+    assert not is_alive(orphan)
+    assert lake.read("telco/predictions/v1/out.txt") == b"telco"
+    assert "telco/predictions/v1/half" not in [entry.key for entry in lake.entries("telco/predictions/v1/")]
+
+
+def test_a_stale_owner_in_a_held_lock_never_ends_another_process(
+    runner: LocalRunner, lake: LocalLake, dataset: Dataset, tmp_path: Path
+) -> None:
+    """A killed run left its line, its step's number is another process's by now, and the next run holds the lock but has not written yet."""
+    locks = Path(runner.runs) / "locks"
+    locks.mkdir(parents=True)
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with (locks / "telco-score-v1").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(f"1-ended {other.pid}-1")
+        lock.flush()
+        waiting = threading.Thread(target=runner.run, args=[request(lake, dataset, "work")])
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+    waiting.join()
+    assert other.poll() is None
+    other.kill()
+    other.wait()
+    assert len(starts(tmp_path)) == 1
+
+
+def test_a_report_is_read_whole(tmp_path: Path) -> None:
+    said = {
+        "schema": 1,
+        "step": "s",
+        "counts": {},
+        "metrics": {"a": None},
+        "checks": [],
+        "detail": {},
+        "files": {"f": {"size": 1, "digest": "d"}},
+    }
+    assert StepReport.from_json(json.dumps(said).encode()).files["f"].rows is None

@@ -1,0 +1,80 @@
+"""What every catalogue of tables promises."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from resources.errors import TablesError
+from resources.local.lake import LocalLake
+from resources.local.tables import LocalTables
+from resources.ports.tables import Tables
+
+MakeTables = Callable[[LocalLake, Path], Tables]
+TABLES: dict[str, MakeTables] = {
+    "local": lambda lake, path: LocalTables(lake=lake, database=str(path / "tables.duckdb"))
+}
+
+
+@pytest.fixture(params=TABLES)
+def tables(request: pytest.FixtureRequest, lake: LocalLake, tmp_path: Path) -> Tables:
+    return TABLES[request.param](lake, tmp_path)
+
+
+def put(lake: LocalLake, prefix: str, **columns: Any) -> None:
+    path = Path(lake.uri(prefix + "part-0.parquet"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+
+
+def test_a_published_version_is_what_sql_reads(tables: Tables, lake: LocalLake) -> None:
+    put(lake, "telco/raw_customers/v1/rows/", _id=["a", "b"], x=[1, 2])
+    put(lake, "telco/raw_customers/v2/rows/", _id=["a", "b", "c"], x=[1, 2, 3])
+    tables.publish("telco", "raw_customers", "v1", "telco/raw_customers/v1/rows/")
+    assert tables.count("telco", "raw_customers") == 2
+    for _ in range(2):
+        tables.publish("telco", "raw_customers", "v2", "telco/raw_customers/v2/rows/")
+        assert tables.count("telco", "raw_customers") == 3
+
+
+def test_batches_are_parts_of_one_table_and_move_by_themselves(tables: Tables, lake: LocalLake) -> None:
+    for prefix, ids in (("b1/v1/", ["a"]), ("b2/v1/", ["b", "c"]), ("b1/v2/", ["d", "e", "f"])):
+        put(lake, "telco/p/" + prefix, id=ids)
+    tables.publish("telco", "batch_predictions", "v1", "telco/p/b1/v1/", "b1")
+    tables.publish("telco", "batch_predictions", "v1", "telco/p/b2/v1/", "b2")
+    assert tables.count("telco", "batch_predictions") == 3
+    tables.publish("telco", "batch_predictions", "v2", "telco/p/b1/v2/", "b1")
+    assert tables.count("telco", "batch_predictions") == 5
+
+
+def test_what_is_unloaded_can_be_read_back(tables: Tables, lake: LocalLake) -> None:
+    put(lake, "telco/raw_customers/v1/rows/", _id=["a", "b"], x=[1, 2])
+    tables.publish("telco", "raw_customers", "v1", "telco/raw_customers/v1/rows/")
+    tables.unload('select x from "telco"."raw_customers" where x > 1', "telco/unloaded/")
+    found = [entry.key for entry in lake.entries("telco/unloaded/") if entry.key.endswith(".parquet")]
+    with lake.open(found[0]) as stream:
+        assert pq.read_table(stream).to_pydict() == {"x": [2]}
+
+
+@pytest.mark.parametrize("name", ['odd "name"', "semi;colon", "O'Brien"])
+def test_names_are_quoted_whatever_is_in_them(tables: Tables, lake: LocalLake, name: str) -> None:
+    put(lake, "telco/o'dd/v1/", _id=["a"])
+    tables.publish("telco", name, "v1", "telco/o'dd/v1/")
+    assert tables.count("telco", name) == 1
+
+
+def test_what_the_engine_refuses_is_said_in_our_words(tables: Tables) -> None:
+    with pytest.raises(TablesError, match="expected DuckDB to take the statement"):
+        tables.count("no", "such")
+
+
+def test_a_reader_of_the_local_file_sees_which_batch_a_row_is_of(lake: LocalLake, tmp_path: Path) -> None:
+    tables = LocalTables(lake=lake, database=str(tmp_path / "t.duckdb"))
+    put(lake, "telco/p/b1/v1/", id=["a"])
+    tables.publish("telco", "batch_predictions", "v1", "telco/p/b1/v1/", "b1")
+    with duckdb.connect(str(tmp_path / "t.duckdb"), read_only=True) as connection:
+        assert connection.execute("select * from telco.batch_predictions").fetchall() == [("b1", "a")]

@@ -1,0 +1,301 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from churn_model.errors import SpecError
+from churn_model.spec.dataset import Costs, Dataset, Label, RetentionList, Search, Split
+from resources.specs.loader import SCHEMA_FILE, load_spec, load_specs, name_problem, schema_json
+
+ROOT = Path(__file__).resolve().parents[3]
+LABEL = "label: {column: Churn, positive: [Yes]}\n"
+
+
+def spec(folder: Path, text: str, name: str = "telco.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, "utf-8")
+    return path
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    with pytest.raises(SpecError) as raised:
+        load_spec(spec(folder, text))
+    return str(raised.value).splitlines()
+
+
+def test_a_label_is_enough(tmp_path: Path) -> None:
+    assert load_spec(spec(tmp_path, LABEL)) == Dataset(name="telco", label=Label(column="Churn", positive=("Yes",)))
+
+
+def test_every_section_is_read(tmp_path: Path) -> None:
+    text = """
+id: customerID
+label: {column: Churn, positive: [Yes, True., 1], negative: [no]}
+ignore: [phone]
+types: {SeniorCitizen: category}
+derived: {total: "`Day Charge` + Eve"}
+split: {by: hash, validation: .25, test: 1e-1, seed: 7}
+costs: {false_negative: 1_000, contact: }
+list: {budget: 5000, capacity: 200}
+search: {families: [linear, boosted_trees]}
+source: {landing: false, table: crm.customers}
+gate:
+"""
+    found = load_spec(spec(tmp_path, text))
+    assert found.label == Label(column="Churn", positive=("Yes", "True.", "1"), negative=("no",))
+    assert (found.id, found.ignore, found.types, found.derived) == (
+        "customerID",
+        ("phone",),
+        {"SeniorCitizen": "category"},
+        {"total": "`Day Charge` + Eve"},
+    )
+    assert found.split == Split(validation=0.25, test=0.1, seed=7)
+    assert (found.costs, found.list) == (Costs(false_negative=1000), RetentionList(budget=5000, capacity=200))
+    assert found.search == Search(families=("linear", "boosted_trees"))
+    assert found.source.table == "crm.customers"
+    assert not found.source.landing
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Yes",
+        "yes",
+        "No",
+        "on",
+        "off",
+        "True",
+        "true",
+        "True.",
+        "1",
+        "0",
+        "1.0",
+        "007",
+        "2020-01-01",
+        "1_000",
+        ".5",
+        "y",
+    ],
+)
+def test_a_label_means_what_is_written_whatever_yaml_takes_it_for(tmp_path: Path, written: str) -> None:
+    found = load_spec(spec(tmp_path, f"label: {{column: Churn, positive: [{written}], negative: [other]}}"))
+    assert found.label.positive == (written,)
+
+
+def test_five_mistakes_get_five_messages_with_line_and_remedy(tmp_path: Path) -> None:
+    text = """# a customer table
+id: customerID
+label:
+  column: Churn
+  postive: [Yes]
+  positive: [Yes]
+types: {SeniorCitizen: categorical}
+costs:
+  false_negative: a lot
+derived:
+  total: "`Day Charge` ++ 1"
+schedule: {retrain: "0 25 * * 1"}
+"""
+    assert problems(tmp_path, text) == [
+        "telco.yaml:5: label.postive: expected one of column, positive, negative, means; found 'postive'; did you mean positive?",
+        "telco.yaml:7: types.SeniorCitizen: expected one of number, category; found 'categorical'; did you mean category?",
+        "telco.yaml:9: costs.false_negative: expected a number; found 'a lot'; write digits, such as 500 or 0.2",
+        "telco.yaml:11: derived.total: character 15: expected a number, a column, a function or (; found '+'; "
+        "see the example `Day Charge` + 2 * (`Eve Charge` >= 10)",
+        "telco.yaml:12: schedule.retrain: expected a cron line of five fields; found '25' as the hour; "
+        'write minute, hour, day, month, weekday: "0 6 * * 1" is Mondays at six',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id: x", r":1: expected a label; found none; add `label: \{column: \.\.\., positive: \[\.\.\.\]\}`"),
+        ("label:", r":1: label: expected a mapping; found nothing; write `key: value` lines, indented below"),
+        (
+            "label: {column: Churn}",
+            r":1: label.positive: expected a value; found none; add `positive: \.\.\.`: the values that mean: left",
+        ),
+        (
+            "label: {column: Churn, positive: []}",
+            r":1: label: expected at least one value under positive; write at least one value",
+        ),
+        (
+            "label: {column: Churn, positive: Yes}",
+            r":1: label.positive: expected a list; found 'Yes'; write \[one, two\]",
+        ),
+        ("label: {column: [a], positive: [Yes]}", r":1: label.column: expected text; found a list"),
+        ("label: {column: Churn, positive: [~]}", r":1: label.positive\[0\]: expected text; found nothing"),
+        (LABEL + "name: telco", r":2: name: expected no name; found one; remove the line"),
+        (LABEL + "budget: 10", r":2: budget: expected one of .*; found 'budget'; move it under list:"),
+        (
+            LABEL + "colour: red",
+            r":2: colour: expected one of .*; found 'colour'; remove it; docs/dataset.schema.json tells",
+        ),
+        (LABEL + "Costs: {}", r":2: Costs: .*; did you mean costs\?"),
+        (LABEL + "ignore: phone", r":2: ignore: expected a list; found 'phone'"),
+        (LABEL + "ignore:\n  - a\n  - {b: c}", r":4: ignore\[1\]: expected text; found a mapping"),
+        (LABEL + "types: [a]", r":2: types: expected a mapping; found a list"),
+        (LABEL + "words: {a: }", r":2: words.a: expected text; found nothing"),
+        (
+            LABEL + "split: {validation: 1.5}",
+            r":2: split.validation: expected a share between 0 and 1; found 1.5; write shares",
+        ),
+        (
+            LABEL + "split: {validation: 0.6, test: 0.4}",
+            r":2: split: validation \+ test: expected less than 1; found 1; write shares",
+        ),
+        (LABEL + "split: {by: column}", r":2: split: by: column needs `column: <name>`; write shares"),
+        (
+            LABEL + "split: {by: colum}",
+            r":2: split.by: expected one of hash, column, time; found 'colum'; did you mean column\?",
+        ),
+        (
+            LABEL + "split: {seed: 1.5}",
+            r":2: split.seed: expected a whole number; found '1.5'; write digits, such as 20",
+        ),
+        (
+            LABEL + "costs: {false_positive: -1}",
+            r":2: costs: expected false_positive above true_negative; found -1 and 0; a contact must",
+        ),
+        (LABEL + "costs: {false_negative: .inf}", r":2: costs.false_negative: expected a number; found '.inf'"),
+        (LABEL + "costs: {false_negative: inf}", r":2: costs.false_negative: expected a finite number; found inf"),
+        (
+            LABEL + "costs: {contact: {cost: 5, value: lots}}",
+            r":2: costs.contact.value: expected a number, or \{column: name\}; found 'lots'",
+        ),
+        (
+            LABEL + "costs: {contact: {cost: 5, value: {colum: x}}}",
+            r"costs.contact.value.colum: expected only column; found 'colum'; did you mean",
+        ),
+        (
+            LABEL + "costs: {contact: {cost: 5, value: 4}}",
+            r":2: costs.contact: expected value x success above cost; found .* never pays; correct",
+        ),
+        (LABEL + "costs: {contact: 5}", r":2: costs.contact: expected a mapping; found '5'"),
+        (
+            LABEL + "list: {cooldown: a month, capacity: many}",
+            r":2: list.cooldown: expected a whole number above 0 and a unit .*; found 'a month'",
+        ),
+        (
+            LABEL + "list: {cooldown: a month, capacity: many}",
+            r":2: list.capacity: expected a whole number; found 'many'",
+        ),
+        (
+            LABEL + "list: {budget: 0}",
+            r":2: list.budget: expected more than 0; found 0.0; correct it, or remove the line",
+        ),
+        (LABEL + "horizon: 0d", r":2: horizon: expected a whole number above 0 and a unit"),
+        (LABEL + "horizon: [30d]", r":2: horizon: expected .*; found no text"),
+        (
+            LABEL + "search: {families: [boosted_tree]}",
+            r"search.families\[0\]: expected one of boosted_trees, .*; did you mean boosted_trees\?",
+        ),
+        (LABEL + "search: {trials: 0}", r":2: search.trials: expected 1 to 1000; found 0; write for example"),
+        (
+            LABEL + "source: {landing: perhaps}",
+            r":2: source.landing: expected true or false; found 'perhaps'; write one of the two",
+        ),
+        (
+            LABEL + "source: {table: customers}",
+            r":2: source.table: expected database.table; found 'customers'; write table: database.table",
+        ),
+        (LABEL + "schedule: weekly", r":2: schedule: expected a mapping; found 'weekly'"),
+    ],
+)
+def test_a_mistake_is_told_by_line_and_place(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        load_spec(spec(tmp_path, text))
+
+
+def test_a_wrong_type_hides_no_value_out_of_range_in_the_same_section(tmp_path: Path) -> None:
+    found = problems(
+        tmp_path, LABEL + "list: {capacity: -3, budget: abc, holdout: 2}\nsplit: {test: 3, validation: abc}\n"
+    )
+    assert [line.split(": ")[1] for line in found] == [
+        "list.budget",
+        "list.capacity",
+        "list.holdout",
+        "split.validation",
+        "split.test",
+    ]
+
+
+def test_a_broken_section_hides_no_rule_between_the_others(tmp_path: Path) -> None:
+    found = problems(tmp_path, LABEL + "id: [x]\ncosts: dear\nignore: [churn]\nlist: {opt_out: CHURN}")
+    assert [line.split(":")[1] for line in found] == ["2", "3", "4", "5"]
+
+
+def test_a_broken_as_of_is_not_taken_for_none(tmp_path: Path) -> None:
+    assert len(problems(tmp_path, LABEL + "as_of: [day]\nsplit: {by: time}")) == 1
+
+
+@pytest.mark.parametrize("name", ["telco", "t2", "a12345678901"])
+def test_a_name_is_short_and_lower_case(name: str) -> None:
+    assert name_problem(name) is None
+
+
+@pytest.mark.parametrize("name", ["t", "Telco", "2telco", "tel-co", "landing", "a123456789012", "", "télco", "telco\n"])
+def test_another_name_is_told(name: str) -> None:
+    assert "expected a dataset named by 2 to 12 lower-case letters and digits" in (name_problem(name) or "")
+
+
+def test_a_wrong_name_comes_with_a_better_one_and_the_other_problems(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as raised:
+        load_spec(spec(tmp_path, LABEL + "colour: red", "2024-Telco.yaml"))
+    first, second = str(raised.value).splitlines()
+    assert first.startswith("2024-Telco.yaml:1: expected a dataset named by")
+    assert first.endswith("name it telco, and its file telco.yaml")
+    assert "colour" in second
+
+
+def test_a_bad_spec_stops_no_good_one(tmp_path: Path) -> None:
+    spec(tmp_path, LABEL, "good.yaml")
+    spec(tmp_path, "label: [", "bad.yaml")
+    spec(tmp_path, LABEL, "other.yml")
+    spec(tmp_path, "not ours", "notes.txt")
+    spec(tmp_path, "not ours", ".#good.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    specs = load_specs(tmp_path)
+    assert list(specs.datasets) == ["good"]
+    assert list(specs.bad) == ["bad", "folder", "other.yml"]
+    assert re.search(
+        "expected a file that ends with .yaml; found other.yml; rename it to other.yaml", str(specs.bad["other.yml"])
+    )
+
+
+def test_a_missing_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(
+        SpecError, match=r"expected a folder of specs at .*nowhere; found none; make one with `churn new`"
+    ):
+        load_specs(tmp_path / "nowhere")
+
+
+def test_an_empty_folder_is_no_mistake(tmp_path: Path) -> None:
+    assert not load_specs(tmp_path).datasets
+
+
+def test_the_shipped_specs_load_and_survive_the_way_to_a_step() -> None:
+    specs = load_specs(ROOT / "datasets")
+    assert not specs.bad
+    assert {"larose", "leads", "sample", "synthetic", "telco"} <= set(specs.datasets)
+    for dataset in specs.datasets.values():
+        assert Dataset.from_json(dataset.to_json()) == dataset
+
+
+def test_the_shipped_specs_name_their_schema_first() -> None:
+    for path in (ROOT / "datasets").glob("*.yaml"):
+        assert path.read_text("utf-8").startswith("# yaml-language-server: $schema=../docs/dataset.schema.json\n")
+
+
+def test_the_published_schema_is_the_one_the_code_makes() -> None:
+    assert (ROOT / SCHEMA_FILE).read_text("utf-8") == schema_json(), (
+        "write it again: python -m resources.specs.loader > docs/dataset.schema.json"
+    )
+
+
+def test_the_schema_describes_every_key_and_no_name() -> None:
+    text = schema_json()
+    assert '"name"' not in text
+    assert "The column that names a customer, kept as landed." in text
+    assert '"pattern": "^[0-9]+[smhd]$"' in text

@@ -1,0 +1,245 @@
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from churn_model.errors import SpecError
+from resources.specs.loader import load_spec
+from resources.specs.rules import cron_problem, duration_finding
+
+BASE = "id: customerID\nlabel: {column: Churn, positive: [Yes]}\n"
+
+
+def told(folder: Path, text: str) -> list[str]:
+    path = folder / "telco.yaml"
+    path.write_text(text, "utf-8")
+    try:
+        load_spec(path)
+    except SpecError as error:
+        return str(error).splitlines()
+    return []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "as_of: CustomerID",
+            "as_of: expected a column of its own; found 'CustomerID', which is the id already; name the column that is",
+        ),
+        (
+            "list: {opt_out: customerid}",
+            "list.opt_out: expected a column of its own; found 'customerid', which is the id already",
+        ),
+        (
+            "split: {by: column, column: churn}",
+            "split.column: expected a column of its own; found 'churn', which is the label already",
+        ),
+        (
+            "costs: {contact: {cost: 1, value: {column: Churn}}}",
+            "costs.contact.value.column: expected a column of its own; found 'Churn', which is the label",
+        ),
+        (
+            "ignore: [phone, CHURN]",
+            "ignore[1]: expected columns that would be features; found 'CHURN', the label; remove it here",
+        ),
+        ("ignore: [customerID]", "ignore[0]: expected columns that would be features; found 'customerID', the id"),
+        ("known: [Churn]", "known[0]: expected columns that are features; found 'Churn', the label"),
+        (
+            "ignore: [Tags]\nknown: [tags]",
+            "known[0]: expected a column that is not ignored; found 'tags' under ignore too; keep it under one",
+        ),
+        (
+            "types: {Area: number, area: category}",
+            "types.area: expected each column once; found 'Area' and 'area'; remove one",
+        ),
+        (
+            "types: {churn: category}",
+            "types.churn: expected a column that is a feature; found 'churn', the label; remove the line",
+        ),
+        ("ignore: ['']", "ignore[0]: expected text; found an empty one; write it, or remove the line"),
+        ("words: {'': x}", "words.: expected a name before the colon; found none"),
+        (
+            "derived: {total: churn + 1}",
+            "derived.total: expected an expression over features; found 'churn', the label; take it out: it is what",
+        ),
+        (
+            "derived: {total: customerID + 1}",
+            "derived.total: expected an expression over features; found 'customerID', the id; take it out",
+        ),
+        (
+            "derived: {Churn: a + b}",
+            "derived.Churn: expected a new column's name; found 'Churn', the label; choose another name",
+        ),
+        (
+            "derived: {a: A + b}",
+            "derived.a: expected a new column's name; found 'a', which the expression reads; choose another name",
+        ),
+        ("derived: {_hash: a + b}", "derived._hash: expected a name that does not start with _; found '_hash'"),
+        (
+            "derived: {x: a + b, y: X + c}",
+            "derived.y: expected an expression over landed columns; found 'X', which is derived; write its",
+        ),
+        (
+            "derived: {x: a + b}\nignore: [X]",
+            "derived.x: expected a column that is not ignored; found 'x' under ignore",
+        ),
+        (
+            "derived: {x: a + b}\ntypes: {B: category}",
+            "derived.x: expected an expression over numbers; found 'b', a category under types",
+        ),
+        (
+            "derived: {x: a + b}\ntypes: {x: number}",
+            "types.x: expected a landed column; found 'x', which is derived; remove the line",
+        ),
+        (
+            "derived: {x: a +}",
+            "derived.x: character 4: expected a number, a column, a function or (; found the end; complete it",
+        ),
+        (
+            "groups: {one: [a], two: [A]}",
+            "groups.two[0]: expected each column in one group; found 'A' in 'one' too; keep it in one",
+        ),
+        (
+            "groups: {one: [a, churn]}",
+            "groups.one[1]: expected a column that is a feature; found 'churn', which is none; take it out",
+        ),
+        (
+            'words: {a: "{count} calls"}',
+            "words.a: expected words in which {value} stands for the value; found '{count} calls'; write no other",
+        ),
+        ('words: {a: "{value!r} calls"}', "words.a: expected words in which {value} stands for the value"),
+        ('words: {a: "{value calls"}', "words.a: expected words in which {value} stands for the value"),
+        (
+            "words: {customerid: x}",
+            "words.customerid: expected a column that is a feature; found 'customerid', which is none",
+        ),
+        ("split: {by: time}", "split.by: expected as_of beside by: time; found no as_of; name the snapshot's date"),
+        (
+            "schedule: {timezone: europe/berln}",
+            "schedule.timezone: expected an IANA time zone; found 'europe/berln'; did you mean Europe/Berlin?",
+        ),
+        (
+            "schedule: {timezone: Middle Earth 1}",
+            "schedule.timezone: expected an IANA time zone; found 'Middle Earth 1'; write one such as UTC",
+        ),
+        (
+            "schedule: {retrain: '@weekly'}",
+            "schedule.retrain: expected a cron line of five fields; found 1 fields; write minute, hour, day",
+        ),
+        (
+            "costs: {false_negative: 900, contact: {cost: 1, value: 9}}",
+            "costs.contact: expected either contact or the four cells; found false_neg",
+        ),
+        (
+            "source: {landing: true, table: a.b}",
+            "source.table: expected one source; found landing: true and a table; write landing: false",
+        ),
+    ],
+)
+def test_what_sections_owe_each_other_is_told(tmp_path: Path, text: str, message: str) -> None:
+    found = told(tmp_path, BASE + text)
+    assert len(found) == 1
+    assert message in found[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "split: {by: time}\nas_of: day",
+        "ignore: [a, b]\nderived: {x: a + b}",
+        "derived: {x: a + b}\nwords: {x: '${value} in all'}\ngroups: {bill: [x, a, b]}\nknown: [x]",
+        "list: {opt_out: do_not_call}\nignore: [do_not_call]",
+        "costs: {contact: {cost: 1, success: 0.5, value: {column: worth}}}",
+        "source: {table: a.b}",
+        "schedule: {retrain: '*/15 8-18/2 1,15 jan-jun MON', timezone: America/Argentina/Buenos_Aires}",
+    ],
+)
+def test_what_is_right_is_not_told(tmp_path: Path, text: str) -> None:
+    assert told(tmp_path, BASE + text) == []
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (
+            "positive: [Yes], negative: [yes.]",
+            "label.positive[0]: expected a value that means: left; found 'Yes' under negative too; keep it",
+        ),
+        (
+            "positive: [1.0, No]",
+            "label.positive[1]: expected a value that means: left; found 'No', which means stayed unless the spec says",
+        ),
+    ],
+)
+def test_a_value_means_left_or_stayed(tmp_path: Path, label: str, message: str) -> None:
+    found = told(tmp_path, f"label: {{column: Churn, {label}}}")
+    assert len(found) == 1
+    assert message in found[0]
+
+
+def test_no_means_left_where_the_spec_says_what_means_stayed(tmp_path: Path) -> None:
+    assert told(tmp_path, "label: {column: Renewed, positive: [No], negative: [Yes]}") == []
+
+
+@pytest.mark.parametrize(
+    "text", ["0 6 * * 1", "*/5 * * * *", "0 0 1 1 0", "59 23 31 12 7", "0,30 6-8 * jan-mar mon-fri", "0 8-18/2 * * *"]
+)
+def test_a_cron_line_has_five_fields_in_range(text: str) -> None:
+    assert cron_problem(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("0 6 * *", "4 fields"),
+        ("0 6 * * 1 2026", "6 fields"),
+        ("60 6 * * 1", "'60' as the minute"),
+        ("0 24 * * 1", "'24' as the hour"),
+        ("0 6 0 * 1", "'0' as the day"),
+        ("0 6 * 13 1", "'13' as the month"),
+        ("0 6 * * 8", "'8' as the weekday"),
+        ("0 6 * * monday", "'monday' as the weekday"),
+        ("*/0 6 * * 1", "'*/0' as the minute"),
+        ("0 0 * * */8", "'*/8' as the weekday"),
+        ("5/2 6 * * 1", "'5/2' as the minute"),
+        ("9-5 6 * * 1", "'9-5' as the minute"),
+        ("1,,2 6 * * 1", "'' as the minute"),
+        ("a b c d e", "'a' as the minute"),
+        ("-1 6 * * 1", "'-1' as the minute"),
+    ],
+)
+def test_another_cron_line_is_told_by_its_field(text: str, found: str) -> None:
+    assert cron_problem(text) == found
+
+
+_NUMBER = st.integers(0, 61).map(str)
+_PART = st.one_of(
+    _NUMBER,
+    st.just("*"),
+    st.sampled_from(["mon", "SUN", "jan", "Dec", "x", ""]),
+    st.builds("{}-{}".format, _NUMBER, _NUMBER),
+    st.builds("*/{}".format, _NUMBER),
+)
+_FIELD = st.lists(_PART, min_size=1, max_size=2).map(",".join)
+
+
+@settings(deadline=None)
+@given(st.lists(_FIELD, min_size=5, max_size=5).map(" ".join))
+def test_what_is_a_cron_line_here_is_one_to_dagster(text: str) -> None:
+    if cron_problem(text) is None:
+        assert dg.ScheduleDefinition(job_name="retrain", cron_schedule=text).cron_schedule == text
+
+
+@pytest.mark.parametrize("text", ["30d", "12h", "1s"])
+def test_a_duration_is_a_number_and_a_unit(text: str) -> None:
+    assert duration_finding(("horizon",), text) is None
+
+
+@pytest.mark.parametrize("text", ["0d", "30", "30 days", "-1d", "1.5h", None, ["30d"]])
+def test_another_duration_is_told(text: object) -> None:
+    found = duration_finding(("horizon",), text)
+    assert found
+    assert "write it like 30d, 12h or 60s" in found.text
