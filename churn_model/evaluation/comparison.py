@@ -12,7 +12,8 @@ import numpy as np
 
 from churn_model.decisions.costs import BoolArray, bayes_cutoff, contacted, cost_of, outcome_costs
 from churn_model.errors import InputError, problem
-from churn_model.evaluation.metrics import Estimate, Scores, estimate, log_losses, plain
+from churn_model.evaluation.metrics import Estimate, Scores, estimate, log_losses
+from churn_model.records import to_plain
 from churn_model.spec.dataset import Costs, FloatArray, Split
 from churn_model.stats.bootstrap import Resamples, auc
 
@@ -58,7 +59,7 @@ class Comparison:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values for JSON; None where a figure is not finite."""
-        return dict(plain(self))
+        return dict(to_plain(self))
 
 
 def compare(

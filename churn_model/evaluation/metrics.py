@@ -4,7 +4,6 @@ Belongs here: what one model's probabilities are worth on judged rows. Does not 
 where a model is weak (`segments`), what follows from the figures (`promotion`), plots.
 """
 
-import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -32,6 +31,7 @@ from churn_model.evaluation.reliability import (
     calibration_bins,
     slope_columns,
 )
+from churn_model.records import to_plain
 from churn_model.spec.dataset import Costs, FloatArray
 from churn_model.stats.bootstrap import IntArray, Resamples, auc, number_customers
 
@@ -192,20 +192,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values for JSON; None where a figure is not finite."""
-        return {**plain(self), "base_rate": self.base_rate}
-
-
-def plain(value: Any) -> Any:
-    """Dataclasses, arrays and tuples as what JSON can hold; None for numbers that are not finite."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {part.name: plain(getattr(value, part.name)) for part in dataclasses.fields(value)}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [plain(part) for part in (value.tolist() if isinstance(value, np.ndarray) else value)]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    return value
+        return {**to_plain(self), "base_rate": self.base_rate}
 
 
 def log_losses(y: Any, p: FloatArray) -> FloatArray:

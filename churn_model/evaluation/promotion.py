@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from churn_model.evaluation.comparison import LEAST_GAIN, Comparison
-from churn_model.evaluation.metrics import Evaluation, plain
+from churn_model.evaluation.metrics import Evaluation
+from churn_model.records import to_plain
 from churn_model.spec.dataset import Gate
 from churn_model.training.leaks import Leak
 
@@ -75,7 +76,7 @@ class Decision:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values for JSON."""
-        return {"outcome": self.outcome, "reason": self.reason, "facts": [plain(fact) for fact in self.facts]}
+        return {"outcome": self.outcome, "reason": self.reason, "facts": [to_plain(fact) for fact in self.facts]}
 
 
 def decide(evidence: Evidence) -> Decision:

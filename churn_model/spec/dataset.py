@@ -4,17 +4,15 @@ Belongs here: the shape of a spec, its defaults, and the rules that one section 
 line numbers, rules between sections (`resources/specs/loader.py`).
 """
 
-import dataclasses
 import json
 import re
-import types
-import typing
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from churn_model.errors import SpecError
+from churn_model.records import from_plain, to_plain
 
 _FORBID_UNKNOWN: dict[str, str] = {"extra": "forbid"}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -321,35 +319,17 @@ class Dataset:
 
     def to_json(self) -> str:
         """The same text for the same dataset, whatever the order in its YAML."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, ensure_ascii=False)
+        return json.dumps(to_plain(self), sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Dataset":
         """The dataset that `to_json` wrote. Raises SpecError where the text is something else."""
         try:
-            built: Dataset = _built(cls, json.loads(text))
-        except (TypeError, ValueError, KeyError) as error:
+            return from_plain(cls, json.loads(text))
+        except ValueError as error:
             raise SpecError(
                 f"expected a resolved dataset as JSON; found something else ({error}); write it with Dataset.to_json"
             ) from error
-        return built
-
-
-def _built(kind: Any, value: Any) -> Any:
-    """The dataclasses that `value`, read from JSON, stands for."""
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        hints = typing.get_type_hints(kind)
-        return kind(**{key: _built(hints[key], part) for key, part in value.items()})
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        if isinstance(value, dict):
-            return _built(next(a for a in arguments if dataclasses.is_dataclass(a)), value)
-        return value
-    if origin is tuple:
-        return tuple(value)
-    if origin is dict:
-        return {key: _built(arguments[1], part) for key, part in value.items()}
-    return value
 
 
 def same_name(a: str, b: str) -> bool:

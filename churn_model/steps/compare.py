@@ -12,9 +12,10 @@ import pyarrow.parquet as pq
 
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import agreement, auc_difference, compare
-from churn_model.evaluation.metrics import Evaluation, Scores, evaluate, plain
+from churn_model.evaluation.metrics import Evaluation, Scores, evaluate
 from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
 from churn_model.models.bundle import Bundle, read_bundle
+from churn_model.records import finite, to_plain
 from churn_model.spec.dataset import Costs, Dataset
 from churn_model.steps.contract import Layout, Report, run_step
 
@@ -32,15 +33,15 @@ def step(layout: Layout) -> Report:
     return Report(
         counts={"rows": comparison.rows, "left_out": comparison.left_out, "leavers": comparison.leavers},
         metrics={
-            "log_loss_difference": plain(comparison.log_loss.mean),
-            "cost_difference": plain(comparison.cost.mean),
+            "log_loss_difference": finite(comparison.log_loss.mean),
+            "cost_difference": finite(comparison.cost.mean),
         },
         detail={
             **versions,
             "customers": int(np.unique(first.customers[unseen]).size),
             "same_probabilities": comparison.same_probabilities,
-            "log_loss_difference": plain(comparison.log_loss.spread),
-            "cost_difference": plain(comparison.cost.spread),
+            "log_loss_difference": to_plain(comparison.log_loss.spread),
+            "cost_difference": to_plain(comparison.cost.spread),
             **judged,
         },
     )
@@ -64,8 +65,8 @@ def _judged(first: Scores, second: Scores, costs: Costs) -> dict[str, Any]:
         **{name: _told(found) for name, found in evaluations.items()},
         "better_without_model": evaluations["first"].money.better_without_model,
         "assumed_success": evaluations["first"].money.assumed_success,
-        "auc_difference": plain(auc_difference(first, second)),
-        "decisions": plain(agreement(first, second, costs)),
+        "auc_difference": to_plain(auc_difference(first, second)),
+        "decisions": to_plain(agreement(first, second, costs)),
     }
 
 
@@ -79,7 +80,7 @@ def _told(found: Evaluation) -> dict[str, Any]:
         "calibration_slope": found.calibration_slope,
     }
     contacts = {"contacted": found.contacts.contacted, "leavers_reached": found.contacts.leavers_reached}
-    return {**{name: plain(value) for name, value in figures.items()}, **contacts}
+    return {**{name: to_plain(value) for name, value in figures.items()}, **contacts}
 
 
 if __name__ == "__main__":

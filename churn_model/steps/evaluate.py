@@ -13,13 +13,14 @@ import pyarrow.parquet as pq
 
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import Comparison, compare
-from churn_model.evaluation.metrics import Evaluation, Scores, evaluate, plain
+from churn_model.evaluation.metrics import Evaluation, Scores, evaluate
 from churn_model.evaluation.promotion import Champion, Evidence, decide
 from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
 from churn_model.evaluation.segments import weak_segments
 from churn_model.features.encoding import encode
 from churn_model.models.bundle import Bundle, read_bundle
 from churn_model.models.reasons import summarise
+from churn_model.records import finite, to_plain
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.contract import REPORT, Layout, Report, run_step
 from churn_model.training.leaks import Leak
@@ -63,7 +64,7 @@ def step(layout: Layout) -> Report:
             "champion_problem": champion.problem if champion else None,
             "evaluation": evaluation.to_dict(),
             "comparison": champion.comparison.to_dict() if champion and champion.comparison else None,
-            "segments": [plain(segment) for segment in weak_segments(test, scores, without=dataset.ignore)],
+            "segments": [to_plain(segment) for segment in weak_segments(test, scores, without=dataset.ignore)],
             "reasons": _summary(test, candidate),
         },
     )
@@ -142,13 +143,13 @@ def _metrics(evaluation: Evaluation, champion: _Judged | None) -> dict[str, floa
             "champion_log_loss": champion.comparison.log_loss.champion,
             "champion_cost": champion.comparison.cost.champion,
         }
-    return {name: plain(float(value)) for name, value in metrics.items()}
+    return {name: finite(value) for name, value in metrics.items()}
 
 
 def _summary(test: pa.Table, bundle: Bundle) -> dict[str, Any]:
     rows = test.slice(0, _SUMMARY_ROWS)
     encoded = encode(rows, bundle.schema, bundle.model.family)
-    summary: dict[str, Any] = plain(summarise(rows, encoded, bundle.model, bundle.explainer, most_rows=500))
+    summary: dict[str, Any] = to_plain(summarise(rows, encoded, bundle.model, bundle.explainer, most_rows=500))
     return summary
 
 

@@ -16,8 +16,8 @@ import xgboost
 
 import churn_model
 from churn_model.decisions.costs import cost_curve
-from churn_model.evaluation.metrics import plain
 from churn_model.models.bundle import make_bundle, write_bundle
+from churn_model.records import finite, to_plain
 from churn_model.spec.dataset import Dataset
 from churn_model.stats.bootstrap import Resamples, number_customers
 from churn_model.steps.contract import Layout, Report, run_step
@@ -53,14 +53,14 @@ def step(layout: Layout) -> Report:
             "searched_rows": train_rows.num_rows + validation_rows.num_rows,
         },
         metrics={
-            **{f"held_out_{name}": plain(value) for name, value in best.items()},
-            "log_loss_uncalibrated": plain(candidate.log_loss_uncalibrated),
-            "log_loss_calibrated": plain(candidate.log_loss_calibrated),
+            **{f"held_out_{name}": finite(value) for name, value in best.items()},
+            "log_loss_uncalibrated": finite(candidate.log_loss_uncalibrated),
+            "log_loss_calibrated": finite(candidate.log_loss_calibrated),
         },
         detail={
             "leaderboard": [_told(trial) for trial in candidate.leaderboard],
             "searched_on": candidate.searched_on,
-            "calibration": plain(candidate.calibration),
+            "calibration": to_plain(candidate.calibration),
             "left_out": dict(candidate.schema.left_out),
             "validation": {"leavers": int(labels.sum()), "stayers": int(len(labels) - labels.sum())},
             **_cutoffs(candidate, dataset),
@@ -91,9 +91,9 @@ def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, An
         "split": asdict(dataset.split),
         "rows": candidate.rows,
         "positives": candidate.positives,
-        "hyperparameters": plain(candidate.hyperparameters),
+        "hyperparameters": to_plain(candidate.hyperparameters),
         "searched_on": candidate.searched_on,
-        "held_out": {name: plain(value) for name, value in candidate.leaderboard[0].metrics.items()},
+        "held_out": {name: to_plain(value) for name, value in candidate.leaderboard[0].metrics.items()},
         "libraries": {
             "numpy": np.__version__.split(".")[0],
             "scikit-learn": sklearn.__version__,
@@ -104,13 +104,13 @@ def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, An
 
 def _told(trial: Trial) -> dict[str, Any]:
     hyper = trial.hyperparameters
-    values = {name: plain(value) for name, value in hyper.values.items()}
+    values = {name: to_plain(value) for name, value in hyper.values.items()}
     return {
         "number": trial.number,
         "family": hyper.family,
         "rounds": hyper.rounds,
         "values": values,
-        **plain(dict(trial.metrics)),
+        **to_plain(dict(trial.metrics)),
     }
 
 
@@ -118,7 +118,7 @@ def _cutoffs(candidate: Candidate, dataset: Dataset) -> dict[str, Any]:
     """The cost curve and the cutoff that a search would choose, from rows that the model had not seen; never from test."""
     known = candidate.out_of_fold
     curve, searched = cost_curve(known.y, known.p, known.cells(dataset), Resamples(number_customers(known.customers)))
-    return {"cost_curve": plain(curve), "searched_cutoff": plain(searched)}
+    return {"cost_curve": to_plain(curve), "searched_cutoff": to_plain(searched)}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 
 from churn_assets.reporting import plots
 from churn_model.decisions.costs import GRID
-from churn_model.evaluation.metrics import plain
+from churn_model.records import to_plain
 
 HOSTILE = ["$\\frac{$", "<script>alert(1)</script>", "客户 😀 متجر", "=1+1", "\x07\n\t", "x" * 300, ""]
 
@@ -20,7 +20,7 @@ def evaluation(**contacts: float | None) -> dict[str, Any]:
     cutoffs: dict[str, float | None] = {"cutoff": 0.2, "cutoff_lowest": 0.2, "cutoff_highest": 0.2}
     return {
         "curve": {
-            name: plain(values)
+            name: to_plain(values)
             for name, values in {"cutoff": GRID, "cost": cost, "low": cost - 5, "high": cost + 5}.items()
         },
         "contacts": cutoffs | contacts,
@@ -52,7 +52,7 @@ def summary(names: list[str], rows: int = 300) -> dict[str, Any]:
     values = rng.random((rows, len(names)))
     values[:, ::3] = np.nan
     sizes = np.abs(moved).mean(axis=0) if rows else np.zeros(len(names))
-    return {"names": names, "mean_size": plain(sizes), "contributions": plain(moved), "values": plain(values)}
+    return {"names": names, "mean_size": to_plain(sizes), "contributions": to_plain(moved), "values": to_plain(values)}
 
 
 DRAWN: dict[str, Callable[[], bytes]] = {

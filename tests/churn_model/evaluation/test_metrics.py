@@ -8,7 +8,8 @@ import pytest
 from sklearn.metrics import brier_score_loss, f1_score, log_loss, precision_score, recall_score, roc_auc_score
 
 from churn_model.errors import InputError
-from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluate, first_by_probability, plain
+from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluate, first_by_probability
+from churn_model.records import to_plain
 from churn_model.spec.dataset import Contact, Costs, FloatArray, ValueColumn
 
 WORKSHOP = Costs()
@@ -166,7 +167,7 @@ def test_the_result_is_plain_json_with_unrounded_numbers() -> None:
     back = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert back["auc"]["value"] == found.auc.value
     assert len(back["curve"]["cost"]) == 101
-    assert plain((np.float64(np.inf), np.int64(3), np.array([1.5]))) == [None, 3, [1.5]]
+    assert to_plain((np.float64(np.inf), np.int64(3), np.array([1.5]))) == [None, 3, [1.5]]
 
 
 def test_the_same_rows_give_the_same_figures() -> None:
