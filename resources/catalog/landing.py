@@ -58,9 +58,10 @@ def list_batch(lake: Lake, dataset: str, batch: str) -> list[Entry]:
     return found
 
 
-def fingerprints(lake: Lake, entries: Iterable[Entry]) -> dict[str, str]:
-    """What each landed object holds: its size and content, by key."""
-    return {entry.key: f"{entry.size}:{lake.digest(entry.key)}" for entry in entries}
+def fingerprints(lake: Lake, entries: Sequence[Entry]) -> dict[str, str]:
+    """Return the size and the content's digest of each landed object, by key."""
+    digests = lake.digests(entries)
+    return {entry.key: f"{entry.size}:{digests[entry.key]}" for entry in entries}
 
 
 def fingerprint_of(contents: dict[str, str]) -> str:

@@ -1,26 +1,27 @@
-"""The lake as a folder. Keys are paths below it; a listing gives them in the order a bucket would."""
+"""The lake as a folder. Keys are paths below it, listed in the order a bucket would list them."""
 
 import hashlib
 import io
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import dagster as dg
 
-from churn_model.errors import listed
+from churn_model.errors import listed, problem
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
 from resources.local.processes import locked
 from resources.local.run_locks import taking_turns
 from resources.ports.lake import MANIFEST, Entry, Lake, Manifest
 
-# Names that a put in progress carries; a listing does not show them, as a bucket shows no upload in progress.
+# The names of files that are being written. A listing does not show them, as a bucket shows no upload in progress.
 _PARTIAL = ".partial-"
+_DISK_REMEDY = "free some space, or check the folder's permissions"
 
 
 class LocalLake(Lake):
@@ -35,41 +36,52 @@ class LocalLake(Lake):
             yield self
 
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[Entry]:
-        found: list[Entry] = []
+        page: list[Entry] = []
         # Only the deepest whole folder of the prefix is walked; the rest of it filters names.
         folder = prefix.rpartition("/")[0]
         for key, path in _walk(self._path(folder), folder + "/" if folder else "", after):
             if key.startswith(prefix) and key > after:
                 try:
-                    found.append(_entry(key, path))
+                    page.append(_entry(key, path))
                 except FileNotFoundError:
-                    continue  # taken away while we looked, as may happen in a bucket
-                if len(found) == limit:
+                    continue  # removed since the folder was read, as can happen in a bucket
+                if len(page) == limit:
                     break
-        return found
+        return page
 
     def open(self, key: str) -> BinaryIO:
         try:
             return self._path(key).open("rb")
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise NotInLake(
-                f"expected {key} in the lake; found nothing at {self.uri(key)}; was it moved or deleted?"
+                problem(
+                    expected=f"{key} in the lake",
+                    found=f"nothing at {self.uri(key)}",
+                    todo="restore it, or run the job again",
+                )
             ) from error
         except OSError as error:
             raise LakeError(
-                f"expected to read {key}; found: {error.strerror}; see to the folder {self.root}"
+                problem(
+                    expected=f"to read {key}",
+                    found=error.strerror or str(error),
+                    todo=f"check the permissions of {self.root}",
+                )
             ) from error
 
-    def digest(self, key: str) -> str:
-        found = hashlib.blake2b(digest_size=16)
+    def digests(self, entries: Iterable[Entry]) -> Mapping[str, str]:
+        return {entry.key: self._digest(entry.key) for entry in entries}
+
+    def _digest(self, key: str) -> str:
+        digest = hashlib.blake2b(digest_size=16)
         with self.open(key) as stream:
             while block := stream.read(1 << 20):
-                found.update(block)
-        return found.hexdigest()
+                digest.update(block)
+        return digest.hexdigest()
 
     def put(self, key: str, content: bytes | Path) -> None:
         path = self._path(key)
-        with _translated(f"write {key}"):
+        with _translate_os_errors(f"write {key}"):
             path.parent.mkdir(parents=True, exist_ok=True)
             handle, partial = tempfile.mkstemp(prefix=_PARTIAL, dir=path.parent)
             try:
@@ -80,7 +92,7 @@ class LocalLake(Lake):
                     shutil.copyfileobj(source, target)
                     target.flush()
                     os.fsync(target.fileno())
-                os.chmod(partial, 0o644)  # noqa: PTH101  # mkstemp makes it private; other readers of the lake are meant to see it
+                os.chmod(partial, 0o644)  # noqa: PTH101  # mkstemp makes it private; the lake has other readers
                 os.replace(partial, path)  # noqa: PTH105
             except BaseException:
                 Path(partial).unlink(missing_ok=True)
@@ -92,23 +104,33 @@ class LocalLake(Lake):
             path = self._path(prefix + name)
             size = path.stat().st_size if path.is_file() else None
             if size != file.size:
+                found = "no file" if size is None else f"{size} bytes"
                 problems.append(
-                    f"{prefix}{name}: expected {file.size} bytes; found {'no file' if size is None else f'{size} bytes'}"
+                    problem(
+                        expected=f"{file.size} bytes in {prefix}{name}",
+                        found=found,
+                        todo="run the job again; incomplete results are made again",
+                    )
                 )
         if problems:
-            raise PublishError(listed(problems) + "\nrun the job again: what is not whole is made anew")
+            raise PublishError(listed(problems))
         if not self._path(prefix + MANIFEST).exists():
-            self.put(prefix + MANIFEST, manifest.to_json())
+            with suppress(SwapConflict):  # another run has just published it
+                self.swap(prefix + MANIFEST, None, manifest.to_json())
 
     def swap(self, key: str, expected: bytes | None, new: bytes) -> None:
         path = self._path(key)
-        with _translated(f"move {key}"):
+        with _translate_os_errors(f"move {key}"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with locked(path.parent / f".{path.name}.lock"):
-                found = path.read_bytes() if path.exists() else None
-                if found != expected:
+                current = path.read_bytes() if path.exists() else None
+                if current != expected:
                     raise SwapConflict(
-                        f"expected {key} as it was read; found it moved by another run; run again: what is published is found"
+                        problem(
+                            expected=f"{key} to be unchanged",
+                            found="that another run has changed it",
+                            todo="run the job again; published results are reused",
+                        )
                     )
                 self.put(key, new)
 
@@ -116,28 +138,34 @@ class LocalLake(Lake):
         return str(self._path(key))
 
     def remove(self, prefix: str) -> None:
-        """Take away an unpublished prefix: what a step that died has left."""
+        """Remove an unpublished prefix: the remains of a step that died. Raise LakeError if it is published."""
         if self._path(prefix + MANIFEST).exists():
             raise LakeError(
-                f"expected an unpublished prefix; found a manifest below {prefix}; published versions are never removed this way"
+                problem(
+                    expected=f"an unpublished prefix {prefix}",
+                    found="a manifest",
+                    todo="keep it: published versions are never removed this way",
+                )
             )
-        with _translated(f"remove {prefix}"):
+        with _translate_os_errors(f"remove {prefix}"):
             shutil.rmtree(self._path(prefix), ignore_errors=False) if self._path(prefix).exists() else None
 
     def _path(self, key: str) -> Path:
         parts = PurePosixPath(key).parts
         if key.startswith("/") or ".." in parts:
-            raise LakeError(f"expected a key inside the lake; found {key!r}; use names without .. or a leading /")
+            raise LakeError(
+                problem(expected="a key inside the lake", found=repr(key), todo="use names without .. or a leading /")
+            )
         return Path(self.root, *parts)
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _translate_os_errors(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise LakeError(
-            f"expected to {what}; found: {error.strerror or error}; free some space or see to the folder's permissions"
+            problem(expected=f"to {what}", found=error.strerror or str(error), todo=_DISK_REMEDY)
         ) from error
 
 
@@ -147,14 +175,18 @@ def _entry(key: str, path: Path) -> Entry:
 
 
 def _walk(folder: Path, prefix: str, after: str) -> Iterator[tuple[str, Path]]:
-    """The files below `folder` in the order of their keys' bytes, leaving out folders that end before `after`."""
+    """Yield the files below `folder` in the byte order of their keys, without entering folders that end before `after`."""
     try:
         inside = list(os.scandir(folder))
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise LakeError(
-            f"expected to list {prefix or 'the lake'}; found: {error.strerror}; see to the folder's permissions"
+            problem(
+                expected=f"to list {prefix or 'the lake'}",
+                found=error.strerror or str(error),
+                todo="check the folder's permissions",
+            )
         ) from error
     # A folder sorts as its name with the slash that every key below it has there.
     named = sorted(

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ MANIFEST = "_manifest.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """One object of the lake as a listing shows it."""
+    """One object of the lake, as a listing shows it."""
 
     key: str
     size: int
@@ -25,7 +25,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """One file of a published version; `rows` is None where the file is no table."""
+    """One file of a published version. `rows` is None if the file is not a table."""
 
     size: int
     digest: str
@@ -34,7 +34,7 @@ class PublishedFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What makes a version whole. It is written last: a prefix without it does not exist for any reader."""
+    """The list of a version's files. It is written last: to a reader, a prefix without a manifest does not exist."""
 
     version: str
     files: Mapping[str, PublishedFile]  # by name below the prefix
@@ -42,59 +42,69 @@ class Manifest:
     made_at: str = ""  # ISO time in UTC: the only clock in a version
 
     def to_json(self) -> bytes:
-        """The manifest as it stands in the lake."""
+        """Return the manifest as it is stored in the lake."""
         return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "Manifest":
-        """The manifest that `to_json` wrote."""
+        """Read a manifest written by `to_json`."""
         raw = json.loads(data)
         files = {name: PublishedFile(**entry) for name, entry in raw.pop("files").items()}
         return cls(files=files, **raw)
 
 
 class Lake(dg.ConfigurableResource, ABC):
-    """A folder or a bucket. Nothing in it is overwritten in place except pointers, and those only by `swap`."""
+    """A folder or a bucket. Objects are written once, except for pointers, which move by `swap` alone."""
 
     @abstractmethod
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[Entry]:
-        """At most `limit` objects below `prefix` whose key is greater than `after`, in key order."""
+        """Return at most `limit` objects below `prefix` whose key is greater than `after`, in key order."""
 
     @abstractmethod
     def open(self, key: str) -> BinaryIO:
-        """The object's bytes as a stream. Raises NotInLake."""
+        """Open an object as a seekable binary stream, as `pyarrow.parquet.ParquetFile` needs. Raise NotInLake."""
 
     @abstractmethod
-    def digest(self, key: str) -> str:
-        """A text that differs where the content differs. Raises NotInLake."""
+    def digests(self, entries: Iterable[Entry]) -> Mapping[str, str]:
+        """Return a digest of each entry's content, by key. Raise NotInLake if an object is gone.
+
+        Digests differ if contents differ. Equal contents may have different digests, as two uploads to a bucket may.
+        """
 
     @abstractmethod
     def put(self, key: str, content: bytes | Path) -> None:
-        """Write one object whole: readers see the old one or the new one. For landing and for files of a version that is not published yet."""
+        """Write one object, atomically: readers see the old one or the new one.
+
+        For landed files, and for the files of a version that is not published yet.
+        """
 
     @abstractmethod
     def publish(self, prefix: str, manifest: Manifest) -> None:
-        """Make the files below `prefix` a version: checks that each is there with its size, then writes the manifest.
+        """Check that each file of the manifest is below `prefix` with its size, then write the manifest if there is none.
 
-        Publishing the same again does nothing. Raises PublishError.
+        A version that is already published stays as it is. Raise PublishError if a file is missing or has another size.
         """
 
     @abstractmethod
     def swap(self, key: str, expected: bytes | None, new: bytes) -> None:
-        """Replace the object's bytes if they are still `expected` (None: if there is none). Raises SwapConflict."""
+        """Replace an object's bytes if they are still `expected` (None: if there is no object). Raise SwapConflict.
+
+        Of several callers with the same `expected` exactly one succeeds, also if they write the same bytes, if a request is
+        sent twice, or if its response is lost and it is sent again: an adapter that retries recognises its own write.
+        """
 
     @abstractmethod
     def uri(self, key: str) -> str:
-        """Where a person finds the object: a path or an s3:// address."""
+        """Return the object's address for a person to open: a path or an s3:// URI."""
 
     def entries(self, prefix: str) -> Iterator[Entry]:
-        """Every object below `prefix`, page by page."""
+        """Iterate over every object below `prefix`, page by page, in key order."""
         after = ""
         while page := self.list(prefix, after):
             yield from page
             after = page[-1].key
 
     def read(self, key: str) -> bytes:
-        """The object's bytes. Raises NotInLake."""
+        """Return an object's bytes. Raise NotInLake."""
         with self.open(key) as stream:
             return stream.read()

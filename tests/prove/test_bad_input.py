@@ -720,7 +720,7 @@ def test_a_read_only_lake_is_named_and_nothing_in_it_is_changed(
             assert re.search(
                 r"expected to .*; found:? (Read-only file system|unable to open database file)", ended.said
             )
-            assert re.search(r"make it writable for this user|see to the folder's permissions", ended.said)
+            assert re.search(r"make it writable for this user|check the folder's permissions", ended.said)
         reads_well(home_outside(home, tmp_path, "report", "shop"), 0, "Judged on")
     assert home.contents()["lake"] == before
     reads_well(home_outside(home, tmp_path, "score", "shop", "monday"), 0)
