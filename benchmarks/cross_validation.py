@@ -28,8 +28,9 @@ import xgboost
 
 from benchmarks.tables import sample_rows, shared_rows, spec_of
 from benchmarks.workshop import fit_workshop, one_hot
-from churn_model.decisions.costs import cost_curve, cost_of, outcome_costs
+from churn_model.decisions.costs import actual_cost, outcome_costs
 from churn_model.errors import InputError
+from churn_model.evaluation.cost_curve import cost_curve
 from churn_model.models.calibration import log_loss
 from churn_model.spec.dataset import Costs, Dataset, FloatArray
 from churn_model.stats.bootstrap import Resamples, auc
@@ -138,7 +139,7 @@ def judged(who: str, y: np.ndarray, p: FloatArray, chosen: np.ndarray) -> Figure
 
 
 def cost(y: np.ndarray, chosen: np.ndarray) -> float:
-    return float(np.mean(cost_of(y, chosen, CELLS)))
+    return float(np.mean(actual_cost(y, chosen, CELLS)))
 
 
 def searched_cutoff(y: np.ndarray, p: FloatArray) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.tables import sample_rows, shared_rows, spec_of
+from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.metrics import Scores, evaluate
 from churn_model.evaluation.promotion import Decision, Evidence, decide
@@ -43,7 +44,7 @@ def judged(rows: pa.Table, dataset: Dataset, seed: int) -> Decision:
     )
     leavers = int(parts[VALIDATION]["_label"].to_numpy().sum())
     evidence = Evidence(
-        candidate=evaluate(scores, dataset.costs),
+        candidate=evaluate(scores, Policy(dataset.costs)),
         validation_leavers=leavers,
         validation_stayers=parts[VALIDATION].num_rows - leavers,
         leaks=suspected_leaks(parts[TRAIN], dataset, threads=1),

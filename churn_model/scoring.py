@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from churn_model.decisions.costs import BoolArray, bayes_cutoff, contacted, expected_saving, outcome_costs
+from churn_model.arrays import BoolArray
+from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError, problem
 from churn_model.features.encoding import Encoded, encode
-from churn_model.features.schema import Rows, as_numbers, column_named
+from churn_model.features.schema import Rows
 from churn_model.models.bundle import Bundle
 from churn_model.models.families import Model
 from churn_model.models.reasons import REASONS, reasons
@@ -42,7 +43,7 @@ def prediction_schema(rows: pa.Schema) -> pa.Schema:
     )
 
 
-def score(batch: Rows, bundle: Bundle, *, threads: int) -> pa.Table:
+def score(batch: Rows, bundle: Bundle, policy: Policy, *, threads: int) -> pa.Table:
     """A prediction for each canonical row, in the same order; `prediction_schema` names the columns.
 
     `churn_probability` is calibrated; `will_churn` says that contacting is expected to pay, `expected_saving` how much money it is expected
@@ -53,7 +54,7 @@ def score(batch: Rows, bundle: Bundle, *, threads: int) -> pa.Table:
     if "_id" not in batch.schema.names:
         raise InputError(problem(expected="canonical rows with _id", found="none", todo="ingest the batch first"))
     model = bundle.model if bundle.model.threads == threads else replace(bundle.model, threads=threads)
-    blocks = [_scored(block, bundle, model, schema) for block in _blocks(batch)]
+    blocks = [_scored(block, bundle, policy, model, schema) for block in _blocks(batch)]
     return pa.Table.from_batches(blocks, schema=schema).combine_chunks()
 
 
@@ -66,17 +67,16 @@ def _blocks(batch: Rows) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in batch.schema], schema=batch.schema)
 
 
-def _scored(block: pa.RecordBatch, bundle: Bundle, model: Model, schema: pa.Schema) -> pa.RecordBatch:
+def _scored(block: pa.RecordBatch, bundle: Bundle, policy: Policy, model: Model, schema: pa.Schema) -> pa.RecordBatch:
     encoded = encode(block, bundle.schema, model.family, threads=model.threads)
     p = bundle.calibration.apply(model.probabilities(encoded))
-    cells = outcome_costs(bundle.costs, _worth(block, bundle))
-    chosen = contacted(p, bayes_cutoff(cells))
-    words, sizes = _reasons(block, encoded, chosen, bundle, model)
+    decisions = policy.decide(p, policy.worth(block))
+    words, sizes = _reasons(block, encoded, decisions.contact, bundle, model)
     columns = {
         "id": block.column("_id").cast(pa.string()),
         "churn_probability": pa.array(p),
-        "will_churn": pa.array(chosen),
-        "expected_saving": pa.array(expected_saving(p, cells)),
+        "will_churn": pa.array(decisions.contact),
+        "expected_saving": pa.array(decisions.expected_saving),
         "model_version": pa.repeat(bundle.version, block.num_rows),
         **{f"reason_{rank + 1}": words[rank] for rank in range(REASONS)},
         **{f"reason_{rank + 1}_contribution": sizes[rank] for rank in range(REASONS)},
@@ -84,12 +84,6 @@ def _scored(block: pa.RecordBatch, bundle: Bundle, model: Model, schema: pa.Sche
     if "as_of" in schema.names:
         columns["as_of"] = block.column("_as_of").cast(pa.date32())
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
-
-
-def _worth(block: pa.RecordBatch, bundle: Bundle) -> Any:
-    name = bundle.costs.value_column
-    column = column_named(block, name) if name else None
-    return None if column is None or name is None else as_numbers(column, name)
 
 
 def _reasons(

@@ -16,6 +16,7 @@ from churn_assets.assets._metadata import RETENTION_TEAM, column_schema, lineage
 from churn_assets.assets._stage import Made, materialized, now, published, required, user_errors_as_failures
 from churn_assets.assets.batch_predictions import require_batch_record
 from churn_assets.reporting.csv_export import csv_bytes, read_back
+from churn_model.decisions.policy import Policy
 from churn_model.decisions.retention_list import History, Programme, Targeting, says_yes
 from churn_model.decisions.retention_list import retention_list as choose
 from churn_model.errors import ChurnError
@@ -139,16 +140,11 @@ def _chosen(
     return choose(
         scored,
         dataset.list,
-        contact_cost=_contact_cost(dataset),
+        contact_cost=Policy(dataset.costs).contact_cost,
         programme=Programme(name=dataset.name, period=str(period)),
         history=_history(lake, dataset, landed, earlier),
         opted_out=opted_out,
     )
-
-
-def _contact_cost(dataset: Dataset) -> float:
-    costs = dataset.costs
-    return costs.contact.cost if costs.contact else costs.false_positive - costs.true_negative
 
 
 def _history(

@@ -15,7 +15,7 @@ from churn_assets.assets.retention_list import LIST
 from churn_assets.console.safe_text import on_one_line
 from churn_assets.reporting.csv_export import read_back
 from churn_assets.reporting.formatting import decimal, one_line, usd
-from churn_model.decisions.costs import assumed_success
+from churn_model.decisions.policy import Policy
 from churn_model.errors import ChurnError
 from churn_model.evaluation.promotion import assumption, describe_rows, dollars
 from churn_model.spec.dataset import Dataset
@@ -289,7 +289,7 @@ def _range(ports: Ports, dataset: Dataset, expected: float) -> str:
         return dollars(expected)
     money = report.detail["evaluation"]["money"]
     saving = money["saving_nobody"]
-    told = assumption(assumed_success(dataset.costs))
+    told = assumption(Policy(dataset.costs).assumed_success)
     if not saving["value"] or saving["value"] <= 0:
         return f"{dollars(expected)}, {told}"
     low, high = (expected * saving[end] / saving["value"] for end in ("low", "high"))

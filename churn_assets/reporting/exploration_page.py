@@ -21,7 +21,7 @@ from churn_assets.onboarding.profile import look, repeats
 from churn_assets.reporting.evaluation_page import template
 from churn_assets.reporting.formatting import one_line
 from churn_assets.reporting.skrub_table import LibraryTable, library_table
-from churn_model.decisions.costs import BoolArray
+from churn_model.arrays import BoolArray
 from churn_model.spec.dataset import Dataset, FloatArray
 
 MOST_ROWS = 20_000

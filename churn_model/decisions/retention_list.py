@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn_model.decisions.costs import BoolArray
+from churn_model.arrays import BoolArray, FloatArray
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.values import opt_outs
-from churn_model.spec.dataset import FloatArray, RetentionList
+from churn_model.spec.dataset import RetentionList
 
 NEEDED = ("id", "churn_probability", "will_churn", "expected_saving")
 LEAST_HELD_OUT = 10

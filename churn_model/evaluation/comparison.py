@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from churn_model.decisions.costs import BoolArray, bayes_cutoff, contacted, cost_of, outcome_costs
+from churn_model.arrays import BoolArray, FloatArray
+from churn_model.decisions.costs import actual_cost
+from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError, problem
 from churn_model.evaluation.metrics import Estimate, Scores, estimate, log_losses
 from churn_model.records import to_plain
-from churn_model.spec.dataset import Costs, FloatArray, Split
+from churn_model.spec.dataset import Split
 from churn_model.stats.bootstrap import Resamples, auc
 
 SAME = 1e-9
@@ -63,7 +65,7 @@ class Comparison:
 
 
 def compare(
-    candidate: Scores, champion: Scores, costs: Costs, *, unseen: BoolArray | None = None, draws: int | None = None
+    candidate: Scores, champion: Scores, policy: Policy, *, unseen: BoolArray | None = None, draws: int | None = None
 ) -> Comparison:
     """Both models at today's costs, each with its own probabilities of the same rows. `unseen` (n,): rows that did not train the champion.
 
@@ -84,16 +86,16 @@ def compare(
         if not unseen.any():
             return _nothing_to_compare(total, same)
         candidate, champion = candidate.keep(unseen), champion.keep(unseen)
-    return _compared(candidate, champion, costs, same=same, left_out=total - len(candidate.y), draws=draws)
+    return _compared(candidate, champion, policy, same=same, left_out=total - len(candidate.y), draws=draws)
 
 
 def _compared(
-    candidate: Scores, champion: Scores, costs: Costs, *, same: bool, left_out: int, draws: int | None
+    candidate: Scores, champion: Scores, policy: Policy, *, same: bool, left_out: int, draws: int | None
 ) -> Comparison:
-    y, cells = candidate.y, outcome_costs(costs, candidate.worth)
-    cutoff = bayes_cutoff(cells)
+    y, costs = candidate.y, policy.outcome_costs(candidate.worth)
     losses = [log_losses(y, model.p) for model in (candidate, champion)]
-    money = [cost_of(y, contacted(model.p, cutoff), cells) for model in (candidate, champion)]
+    # The worth of a customer is the same for both.
+    money = [actual_cost(y, policy.decide(model.p, candidate.worth).contact, costs) for model in (candidate, champion)]
     resamples = Resamples(candidate.customers, draws)
     sums = resamples.sums(np.column_stack([np.ones(len(y)), losses[0] - losses[1], money[0] - money[1]]))
     log_loss, cost = _difference(losses, sums[:, 1] / sums[:, 0]), _difference(money, sums[:, 2] / sums[:, 0])
@@ -159,10 +161,10 @@ class Agreement:
     neither: Group
 
 
-def agreement(first: Scores, second: Scores, costs: Costs) -> Agreement:
+def agreement(first: Scores, second: Scores, policy: Policy) -> Agreement:
     """Whom each contacts at today's costs; both hold the same rows in the same order."""
-    cutoff, left = bayes_cutoff(outcome_costs(costs, first.worth)), np.asarray(first.y) == 1
-    one, two = contacted(first.p, cutoff), contacted(second.p, cutoff)
+    left = np.asarray(first.y) == 1
+    one, two = (policy.decide(scores.p, first.worth).contact for scores in (first, second))
 
     def group(rows: BoolArray) -> Group:
         return Group(rows=int(rows.sum()), leavers=int((rows & left).sum()))

@@ -10,19 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from churn_model.decisions.costs import (
-    BoolArray,
-    CostCurve,
-    OutcomeCosts,
-    SearchedCutoff,
-    assumed_success,
-    bayes_cutoff,
-    contacted,
-    cost_curve,
-    cost_of,
-    outcome_costs,
-)
+from churn_model.arrays import BoolArray, FloatArray, IntArray
+from churn_model.decisions.costs import OutcomeCosts, actual_cost
+from churn_model.decisions.policy import Decisions, Policy
 from churn_model.errors import InputError, listed, problem
+from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff, cost_curve
 from churn_model.evaluation.reliability import (
     BINS,
     CLIP,
@@ -32,8 +24,7 @@ from churn_model.evaluation.reliability import (
     slope_columns,
 )
 from churn_model.records import to_plain
-from churn_model.spec.dataset import Costs, FloatArray
-from churn_model.stats.bootstrap import IntArray, Resamples, auc, number_customers
+from churn_model.stats.bootstrap import Resamples, auc, number_customers
 
 SUCCESSES = (1.0, 0.5, 0.3)
 TOP_SHARES = (0.05, 0.10, 0.20)
@@ -201,19 +192,17 @@ def log_losses(y: Any, p: FloatArray) -> FloatArray:
     return np.asarray(-np.where(np.asarray(y) == 1, np.log(clipped), np.log1p(-clipped)))
 
 
-def evaluate(scores: Scores, costs: Costs, *, draws: int | None = None) -> Evaluation:
+def evaluate(scores: Scores, policy: Policy, *, draws: int | None = None) -> Evaluation:
     """Every figure of one model on judged rows, at today's costs. `draws`: resamples; None is 2,000, fewer above 20,000 rows."""
     y, p = np.asarray(scores.y, dtype=np.float64), np.asarray(scores.p, dtype=np.float64)
-    cells = outcome_costs(costs, scores.worth)
-    cutoff = np.broadcast_to(bayes_cutoff(cells), p.shape)
-    chosen = contacted(p, cutoff)
+    costs, decisions = policy.outcome_costs(scores.worth), policy.decide(p, scores.worth)
     resamples = Resamples(scores.customers, draws)
-    columns = _columns(scores, chosen, cells, costs)
+    columns = _columns(scores, decisions.contact, policy)
     point = _figures({name: np.array([column.sum()]) for name, column in columns.items()})
     drawn_sums = resamples.sums(np.column_stack(list(columns.values())))
     drawn = _figures(dict(zip(columns, drawn_sums.T, strict=True)))
     aucs = resamples.auc(y, p)
-    curve, searched = cost_curve(y, p, cells, resamples)
+    curve, searched = cost_curve(y, p, costs, resamples)
 
     def figure(name: str) -> Estimate:
         return estimate(float(point[name][0]), drawn[name])
@@ -231,8 +220,8 @@ def evaluate(scores: Scores, costs: Costs, *, draws: int | None = None) -> Evalu
         brier=figure("brier"),
         ece=figure("ece"),
         calibration_slope=figure("slope"),
-        money=_money(point, figure, costs),
-        contacts=_contacts(y, chosen, cutoff, cells, figure),
+        money=_money(point, figure, policy),
+        contacts=_contacts(y, decisions, costs, figure),
         reach=tuple(_reach(y, p, share, figure) for share in TOP_SHARES),
         curve=curve,
         searched=searched,
@@ -250,25 +239,28 @@ def _quantile(drawn: FloatArray, level: float) -> float:
     return float(np.quantile(known, level)) if len(known) else float("nan")
 
 
-def _columns(scores: Scores, chosen: BoolArray, cells: OutcomeCosts, costs: Costs) -> Sums:
+def _columns(scores: Scores, contact: BoolArray, policy: Policy) -> Sums:
     """What the figures are made of, a value a row: each figure is a function of sums of these."""
     y, p = np.asarray(scores.y, dtype=np.float64), np.asarray(scores.p, dtype=np.float64)
     everybody = np.ones(len(y), dtype=bool)
-    nobody = cost_of(y, ~everybody, cells)
+    costs = policy.outcome_costs(scores.worth)
+    nobody = actual_cost(y, ~everybody, costs)
     columns = {
         "rows": np.ones(len(y)),
         "leavers": y,
         "log_loss": log_losses(y, p),
         "brier": (y - p) ** 2,
-        "cost": cost_of(y, chosen, cells),
+        "cost": actual_cost(y, contact, costs),
         "nobody": nobody,
-        "everybody": cost_of(y, everybody, cells),
-        "perfect": cost_of(y, y == 1, cells),
-        "contacted": chosen.astype(np.float64),
-        "reached": chosen * y,
+        "everybody": actual_cost(y, everybody, costs),
+        "perfect": actual_cost(y, y == 1, costs),
+        "contacted": contact.astype(np.float64),
+        "reached": contact * y,
     }
     for success in SUCCESSES:
-        columns[f"saved {success}"] = nobody - cost_of(y, chosen, outcome_costs(costs, scores.worth, success=success))
+        columns[f"saved {success}"] = nobody - actual_cost(
+            y, contact, policy.outcome_costs(scores.worth, success=success)
+        )
     for number in range(BINS):
         columns[f"bin {number}"] = (calibration_bin(p) == number) * (y - p)
     for share in TOP_SHARES:
@@ -305,10 +297,10 @@ def _figures(s: Sums) -> Sums:
     return figures
 
 
-def _money(point: Sums, figure: Any, costs: Costs) -> Money:
+def _money(point: Sums, figure: Any, policy: Policy) -> Money:
     nobody, everybody = float(point["nobody"][0]), float(point["everybody"][0])
     return Money(
-        assumed_success=assumed_success(costs),
+        assumed_success=policy.assumed_success,
         cost=figure("cost"),
         cost_nobody=nobody,
         cost_everybody=everybody,
@@ -321,22 +313,23 @@ def _money(point: Sums, figure: Any, costs: Costs) -> Money:
     )
 
 
-def _contacts(y: FloatArray, chosen: BoolArray, cutoff: FloatArray, cells: OutcomeCosts, figure: Any) -> Contacts:
-    left, cost = y == 1, cost_of(y, chosen, cells)
+def _contacts(y: FloatArray, decisions: Decisions, costs: OutcomeCosts, figure: Any) -> Contacts:
+    contact, cutoff = decisions.contact, decisions.cutoff
+    left, cost = y == 1, actual_cost(y, contact, costs)
     masks = {
-        "true_positives": chosen & left,
-        "false_positives": chosen & ~left,
-        "false_negatives": ~chosen & left,
-        "true_negatives": ~chosen & ~left,
+        "true_positives": contact & left,
+        "false_positives": contact & ~left,
+        "false_negatives": ~contact & left,
+        "true_negatives": ~contact & ~left,
     }
     counts = {name: int(mask.sum()) for name, mask in masks.items()}
     return Contacts(
         cutoff=float(np.quantile(cutoff, 0.5, method="lower")),
         cutoff_lowest=float(cutoff.min()),
         cutoff_highest=float(cutoff.max()),
-        contacted=int(chosen.sum()),
+        contacted=int(contact.sum()),
         leavers_reached=counts["true_positives"],
-        calls_per_leaver=_ratio(int(chosen.sum()), counts["true_positives"]),
+        calls_per_leaver=_ratio(int(contact.sum()), counts["true_positives"]),
         precision=figure("precision"),
         recall=figure("recall"),
         f1=figure("f1"),

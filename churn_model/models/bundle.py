@@ -21,7 +21,8 @@ import numpy as np
 import pyarrow as pa
 import xgboost as xgb
 
-from churn_model.decisions.costs import bayes_cutoff, outcome_costs
+from churn_model.decisions.costs import outcome_costs
+from churn_model.decisions.policy import bayes_cutoff
 from churn_model.errors import BundleError, ChurnError, listed, problem
 from churn_model.features.encoding import encode
 from churn_model.features.schema import FeatureSchema, column_named, is_category

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import agreement, auc_difference, compare
 from churn_model.evaluation.metrics import Evaluation, Scores, evaluate
 from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
 from churn_model.models.bundle import Bundle, read_bundle
 from churn_model.records import finite, to_plain
-from churn_model.spec.dataset import Costs, Dataset
 from churn_model.steps.contract import Layout, Report, run_step
 
 
@@ -25,11 +25,12 @@ def step(layout: Layout) -> Report:
     dataset, threads = layout.dataset, int(layout.request["threads"])
     test = pq.read_table(layout.required("splits") / "test.parquet")
     bundles = [_bundle(layout.required(name), threads) for name in ("first", "second")]
-    first, second = (_scores(test, bundle, dataset) for bundle in bundles)
+    policy = Policy(dataset.costs)
+    first, second = (_scores(test, bundle, policy) for bundle in bundles)
     unseen = rows_unseen_by(test, bundles[0], dataset.split) & rows_unseen_by(test, bundles[1], dataset.split)
-    comparison = compare(second, first, dataset.costs, unseen=unseen)
+    comparison = compare(second, first, policy, unseen=unseen)
     versions = {"first_version": bundles[0].version, "second_version": bundles[1].version}
-    judged = _judged(first.keep(unseen), second.keep(unseen), dataset.costs) if comparison.rows else {}
+    judged = _judged(first.keep(unseen), second.keep(unseen), policy) if comparison.rows else {}
     return Report(
         counts={"rows": comparison.rows, "left_out": comparison.left_out, "leavers": comparison.leavers},
         metrics={
@@ -51,22 +52,22 @@ def _bundle(folder: Path, threads: int) -> Bundle:
     return read_bundle(folder / "model.tar.gz", threads=threads)
 
 
-def _scores(test: pa.Table, bundle: Bundle, dataset: Dataset) -> Scores:
+def _scores(test: pa.Table, bundle: Bundle, policy: Policy) -> Scores:
     try:
-        return score_rows(test, bundle, dataset)
+        return score_rows(test, bundle, policy)
     except InputError as error:
         raise InputError(f"model {bundle.version} cannot score today's test rows:\n{error}") from error
 
 
-def _judged(first: Scores, second: Scores, costs: Costs) -> dict[str, Any]:
+def _judged(first: Scores, second: Scores, policy: Policy) -> dict[str, Any]:
     """What there is to say where rows are left."""
-    evaluations = {"first": evaluate(first, costs), "second": evaluate(second, costs)}
+    evaluations = {"first": evaluate(first, policy), "second": evaluate(second, policy)}
     return {
         **{name: _told(found) for name, found in evaluations.items()},
         "better_without_model": evaluations["first"].money.better_without_model,
         "assumed_success": evaluations["first"].money.assumed_success,
         "auc_difference": to_plain(auc_difference(first, second)),
-        "decisions": to_plain(agreement(first, second, costs)),
+        "decisions": to_plain(agreement(first, second, policy)),
     }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import Comparison, compare
 from churn_model.evaluation.metrics import Evaluation, Scores, evaluate
@@ -44,8 +45,9 @@ def step(layout: Layout) -> Report:
     dataset, threads = layout.dataset, int(layout.request["threads"])
     test = pq.read_table(layout.required("splits") / "test.parquet")
     candidate = read_bundle(layout.required("candidate") / "model.tar.gz", threads=threads)
-    scores = score_rows(test, candidate, dataset)
-    evaluation = evaluate(scores, dataset.costs)
+    policy = Policy(dataset.costs)
+    scores = score_rows(test, candidate, policy)
+    evaluation = evaluate(scores, policy)
     champion = _champion(layout.input("champion"), test, scores, dataset, threads)
     decisions = _decisions(layout, dataset, evaluation, champion)
     _write_scores(layout.result / "scores.parquet", test, scores, champion)
@@ -76,10 +78,11 @@ def _champion(folder: Path | None, test: pa.Table, candidate: Scores, dataset: D
         return None
     bundle = read_bundle(folder / "model.tar.gz", threads=threads)
     try:
-        scores = score_rows(test, bundle, dataset)
+        policy = Policy(dataset.costs)
+        scores = score_rows(test, bundle, policy)
     except InputError as error:
         return _Judged(bundle.version, problem=str(error))
-    comparison = compare(candidate, scores, dataset.costs, unseen=rows_unseen_by(test, bundle, dataset.split))
+    comparison = compare(candidate, scores, policy, unseen=rows_unseen_by(test, bundle, dataset.split))
     return _Judged(bundle.version, scores, comparison, same_costs=bundle.costs == dataset.costs)
 
 

@@ -5,16 +5,17 @@ Inputs: `rows` (a published `raw_batch`), `bundle` (the champion resolved for it
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from churn_model.decisions.policy import Policy
 from churn_model.features.encoding import unknown_levels
 from churn_model.models.bundle import Bundle, read_bundle
 from churn_model.models.reasons import REASONS
 from churn_model.prefetch import prefetch
 from churn_model.scoring import BLOCK, prediction_schema, score
+from churn_model.spec.dataset import same_name
 from churn_model.steps.contract import Check, Layout, Report, run_step
 
 MOST_UNKNOWN = 0.05
@@ -24,10 +25,8 @@ MOST_UNKNOWN = 0.05
 def step(layout: Layout) -> Report:
     """Score the batch."""
     threads = int(layout.request["threads"])
-    # Today's costs: the bundle holds those of its training, for whoever has the bundle alone.
-    bundle = replace(
-        read_bundle(layout.required("bundle") / "model.tar.gz", threads=threads), costs=layout.dataset.costs
-    )
+    bundle = read_bundle(layout.required("bundle") / "model.tar.gz", threads=threads)
+    policy = Policy(layout.dataset.costs)
     # Read ahead, pyarrow would keep the whole file in memory.
     source = pq.ParquetFile(layout.required("rows") / "rows" / "part-0.parquet", pre_buffer=False)
     folder = layout.result / "predictions"
@@ -40,7 +39,7 @@ def step(layout: Layout) -> Report:
     ) as writer:
         # One thread reads, one scores, this one writes.
         for predictions, has_same_ids, of_block in prefetch(
-            _scored(prefetch(source.iter_batches(batch_size=BLOCK), 1), bundle, threads), 1
+            _scored(prefetch(source.iter_batches(batch_size=BLOCK), 1), bundle, policy, threads), 1
         ):
             writer.write_table(predictions)
             same_ids = same_ids and has_same_ids
@@ -67,7 +66,7 @@ def step(layout: Layout) -> Report:
         detail={
             "model_version": bundle.version,
             "columns": {field.name: str(field.type) for field in prediction_schema(source.schema_arrow)},
-            "lineage": _lineage(bundle, source.schema_arrow.names),
+            "lineage": _lineage(bundle, policy, source.schema_arrow.names),
         },
     )
 
@@ -87,11 +86,11 @@ def _levels_are_known(unknown: Mapping[str, int], rows: int) -> Check:
 
 
 def _scored(
-    batches: Iterator[pa.RecordBatch], bundle: Bundle, threads: int
+    batches: Iterator[pa.RecordBatch], bundle: Bundle, policy: Policy, threads: int
 ) -> Iterator[tuple[pa.Table, bool, Counter[str]]]:
     """The predictions of each batch, whether they have its ids in its order, and its values that training did not know."""
     for batch in batches:
-        predictions = score(batch, bundle, threads=threads)
+        predictions = score(batch, bundle, policy, threads=threads)
         same_ids = predictions["id"].combine_chunks().equals(batch.column("_id").cast("string"))
         yield predictions, same_ids, unknown_levels(batch, bundle.schema)
 
@@ -101,9 +100,11 @@ def _repeated(schema: pa.Schema) -> list[str]:
     return [name for name in schema.names if name not in ("id", "churn_probability", "expected_saving")]
 
 
-def _lineage(bundle: Bundle, landed: list[str]) -> dict[str, list[str]]:
+def _lineage(bundle: Bundle, policy: Policy, landed: list[str]) -> dict[str, list[str]]:
     """Which landed columns each prediction's column is made of."""
-    features, needed = list(bundle.schema.required), list(bundle.required)
+    features = list(bundle.schema.required)
+    worth = policy.costs.value_column
+    needed = features if worth is None else [*(name for name in features if not same_name(name, worth)), worth]
     as_of = {"as_of": ["_as_of"]} if "_as_of" in landed else {}
     reasons = {f"reason_{rank}": features for rank in range(1, REASONS + 1)}
     return {

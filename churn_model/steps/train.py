@@ -15,7 +15,7 @@ import sklearn
 import xgboost
 
 import churn_model
-from churn_model.decisions.costs import cost_curve
+from churn_model.evaluation.cost_curve import cost_curve
 from churn_model.models.bundle import make_bundle, write_bundle
 from churn_model.records import finite, to_plain
 from churn_model.spec.dataset import Dataset

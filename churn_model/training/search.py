@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import xgboost as xgb
 
-from churn_model.decisions.costs import OutcomeCosts, bayes_cutoff, contacted, cost_of, outcome_costs
+from churn_model.decisions.costs import OutcomeCosts, actual_cost, outcome_costs
+from churn_model.decisions.policy import decide
 from churn_model.features.encoding import Encoded
 from churn_model.models.calibration import cross_fitted, log_loss
 from churn_model.models.families import Hyperparameters, booster_parameters, sigmoid, training_matrix
@@ -157,14 +158,14 @@ def leaderboard(trials: Sequence[Trial], metric: Metric) -> tuple[Trial, ...]:
 
 def judged(y: npt.NDArray[np.int8], p: FloatArray, cells: OutcomeCosts) -> dict[Metric, float]:
     """Every metric of probabilities p (n,) against outcomes y (n,); cost in money a customer, cost and f1 at the Bayes cutoff."""
-    chosen = contacted(p, bayes_cutoff(cells))
+    chosen = decide(p, cells).contact
     hits = int((chosen & (y > 0)).sum())
     called = int(chosen.sum()) + int((y > 0).sum())
     return {
         "log_loss": log_loss(y, p),
         "auc": auc(y, p),
         "brier": float(np.mean((p - y) ** 2)),
-        "cost": float(np.mean(cost_of(y, chosen, cells))),
+        "cost": float(np.mean(actual_cost(y, chosen, cells))),
         "f1": 2 * hits / called if called else 0.0,
     }
 

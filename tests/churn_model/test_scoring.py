@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.features.encoding import encode
 from churn_model.features.schema import fit_schema
@@ -26,7 +27,8 @@ DATASET = Dataset(
     as_of="snapshot",
     derived={"per call": "`minutes` / `calls`"},
 )
-BY_WORTH = Costs(contact=Contact(cost=100, value=ValueColumn(column="worth")))
+POLICY = Policy(Costs())
+BY_WORTH = Policy(Costs(contact=Contact(cost=100, value=ValueColumn(column="worth"))))
 
 
 def rows(n: int = 400, seed: int = 0) -> pa.Table:
@@ -66,7 +68,7 @@ def parquet(table: pa.Table) -> bytes:
 
 def test_every_row_gets_a_probability_a_decision_and_the_version() -> None:
     table, made = rows(seed=1), bundle()
-    found = score(table, made, threads=1)
+    found = score(table, made, POLICY, threads=1)
     assert found.schema == prediction_schema(table.schema)
     assert found["id"].to_pylist() == table["_id"].to_pylist()
     assert found["as_of"].to_pylist() == table["_as_of"].to_pylist()
@@ -78,7 +80,7 @@ def test_every_row_gets_a_probability_a_decision_and_the_version() -> None:
 
 
 def test_reasons_are_given_to_those_who_will_be_contacted_and_to_nobody_else() -> None:
-    found = score(rows(seed=1), bundle(), threads=1)
+    found = score(rows(seed=1), bundle(), POLICY, threads=1)
     chosen = found["will_churn"].to_numpy(zero_copy_only=False)
     assert 0 < chosen.sum() < len(chosen)
     for rank in (1, 2, 3):
@@ -94,21 +96,21 @@ def test_the_same_rows_are_the_same_bytes_in_one_piece_in_blocks_and_on_any_thre
     family: Family, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table, made = rows(seed=1), bundle(family)
-    whole = parquet(score(table, made, threads=1))
-    assert parquet(score(table, made, threads=2)) == whole
-    assert parquet(score(table.combine_chunks().to_batches()[0], made, threads=1)) == whole
-    parts = [score(table.slice(start, 57), made, threads=1) for start in range(0, 400, 57)]
+    whole = parquet(score(table, made, POLICY, threads=1))
+    assert parquet(score(table, made, POLICY, threads=2)) == whole
+    assert parquet(score(table.combine_chunks().to_batches()[0], made, POLICY, threads=1)) == whole
+    parts = [score(table.slice(start, 57), made, POLICY, threads=1) for start in range(0, 400, 57)]
     assert parquet(pa.concat_tables(parts).combine_chunks()) == whole
     chunked = pa.concat_tables([table.slice(0, 3), table.slice(3, 300), table.slice(303)])
     monkeypatch.setattr("churn_model.scoring.BLOCK", 100)
-    assert parquet(score(chunked, made, threads=1)) == whole
+    assert parquet(score(chunked, made, POLICY, threads=1)) == whole
 
 
 def test_a_level_never_seen_is_scored_as_one_that_is_unknown() -> None:
     table = rows(seed=1)
     place = table.column_names.index("plan")
     strange = table.set_column(place, "plan", pa.array(["<b>never</b>"] * 400).dictionary_encode())
-    assert np.isfinite(score(strange, bundle(), threads=1)["churn_probability"].to_numpy()).all()
+    assert np.isfinite(score(strange, bundle(), POLICY, threads=1)["churn_probability"].to_numpy()).all()
 
 
 def test_columns_in_another_order_and_another_case_are_the_same() -> None:
@@ -116,37 +118,37 @@ def test_columns_in_another_order_and_another_case_are_the_same() -> None:
     turned = table.select(table.column_names[::-1]).rename_columns(
         [name.upper() if name[0] != "_" else name for name in table.column_names[::-1]]
     )
-    assert score(turned, bundle(), threads=1)["churn_probability"].equals(
-        score(table, bundle(), threads=1)["churn_probability"]
+    assert score(turned, bundle(), POLICY, threads=1)["churn_probability"].equals(
+        score(table, bundle(), POLICY, threads=1)["churn_probability"]
     )
 
 
 @pytest.mark.parametrize("empty", [rows().slice(0, 0), rows().schema.empty_table(), rows().to_batches()[0].slice(0, 0)])
 def test_an_empty_batch_gives_no_predictions(empty: pa.Table) -> None:
-    found = score(empty, bundle(), threads=1)
+    found = score(empty, bundle(), POLICY, threads=1)
     assert found.num_rows == 0
     assert found.schema == prediction_schema(rows().schema)
 
 
 def test_without_a_snapshot_there_is_no_as_of() -> None:
-    assert "as_of" not in score(rows().drop_columns(["_as_of"]), bundle(), threads=1).column_names
+    assert "as_of" not in score(rows().drop_columns(["_as_of"]), bundle(), POLICY, threads=1).column_names
 
 
 def test_a_row_has_a_cutoff_of_its_own_where_worth_is_a_column() -> None:
-    table, made = rows(seed=1), replace(bundle(), costs=BY_WORTH)
-    found = score(table, made, threads=1)
+    table = rows(seed=1)
+    found = score(table, bundle(), BY_WORTH, threads=1)
     p, worth = found["churn_probability"].to_numpy(), np.asarray(table["worth"])
     assert found["will_churn"].to_pylist() == (p >= 100 / worth).tolist()
     assert found["expected_saving"].to_numpy() == pytest.approx(p * worth - 100)
 
 
 def test_a_missing_worth_is_an_error_with_the_count() -> None:
-    table, made = rows(seed=1), replace(bundle(), costs=BY_WORTH)
+    table = rows(seed=1)
     place = table.column_names.index("worth")
-    with pytest.raises(InputError, match="found 2 of 400 rows with none"):
-        score(table.set_column(place, "worth", pa.array([None, None] + [500.0] * 398)), made, threads=1)
+    with pytest.raises(InputError, match="found a missing, negative or infinite worth in 2 of 400 rows"):
+        score(table.set_column(place, "worth", pa.array([None, None] + [500.0] * 398)), bundle(), BY_WORTH, threads=1)
     with pytest.raises(InputError, match="column worth; found no such column"):
-        score(table.drop_columns(["worth"]), made, threads=1)
+        score(table.drop_columns(["worth"]), bundle(), BY_WORTH, threads=1)
 
 
 def test_absent_columns_and_other_kinds_are_all_named() -> None:
@@ -156,6 +158,6 @@ def test_absent_columns_and_other_kinds_are_all_named() -> None:
     with pytest.raises(
         InputError, match=r"(?s)expected column minutes \(number\); found no such column.*expected a category in plan"
     ):
-        score(wrong, bundle(), threads=1)
+        score(wrong, bundle(), POLICY, threads=1)
     with pytest.raises(InputError, match="expected canonical rows with _id; found none"):
-        score(rows().drop_columns(["_id"]), bundle(), threads=1)
+        score(rows().drop_columns(["_id"]), bundle(), POLICY, threads=1)

@@ -16,6 +16,7 @@ from churn_assets.assets.evaluation_report import _looks as looks_at
 from churn_assets.cli import app as cli
 from churn_assets.cli.summaries import compare_summary
 from churn_assets.sample.generator import Generator
+from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import agreement, auc_difference, compare
 from churn_model.evaluation.metrics import Scores
@@ -53,7 +54,7 @@ def test_whom_two_models_treat_differently_is_counted_with_those_who_left() -> N
     costs = Costs(false_negative=500, false_positive=100, true_positive=100, true_negative=0)  # cutoff 0.2
     first = scores([0.9, 0.1, 0.3, 0.1, 0.2], [1, 1, 0, 0, 0])
     second = scores([0.9, 0.4, 0.1, 0.1, 0.1], [1, 1, 0, 0, 0])
-    found = agreement(first, second, costs)
+    found = agreement(first, second, Policy(costs))
     groups = {name: (group.rows, group.leavers) for name, group in vars(found).items()}
     assert groups == {"both": (1, 1), "only_first": (2, 0), "only_second": (1, 1), "neither": (1, 0)}
 
@@ -66,8 +67,8 @@ def test_the_difference_in_auc_is_second_minus_first_and_nothing_for_a_model_aga
     better, same = auc_difference(first, second), auc_difference(first, first)
     assert 0 < better.low < better.value < better.high
     assert (same.value, same.low, same.high) == (0, 0, 0)
-    assert compare(second, first, Costs()).auc_candidate - compare(
-        second, first, Costs()
+    assert compare(second, first, Policy(Costs())).auc_candidate - compare(
+        second, first, Policy(Costs())
     ).auc_champion == pytest.approx(better.value)
 
 
@@ -250,10 +251,9 @@ def test_a_model_that_needs_a_column_which_today_lacks_is_named(home: Home, tmp_
     assert splits is not None
     test = pq.read_table(Path(home.lake.uri(splits.prefix)) / "test.parquet")
     bundle = read_bundle(Path(home.lake.uri(f"shop/tuned_model/{home.champion()}")) / "model.tar.gz")
+    policy = Policy(load_specs(home.root / "datasets").datasets["shop"].costs)
     with pytest.raises(InputError, match=f"model {home.champion()} cannot score today's test rows"):
-        compare_step._scores(
-            test.drop_columns(["contract"]), bundle, load_specs(home.root / "datasets").datasets["shop"]
-        )
+        compare_step._scores(test.drop_columns(["contract"]), bundle, policy)
 
 
 def test_the_report_says_where_the_exploration_is_or_how_to_make_it(churn: Churn) -> None:

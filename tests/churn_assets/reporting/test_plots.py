@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from churn_assets.reporting import plots
-from churn_model.decisions.costs import GRID
+from churn_model.evaluation.cost_curve import GRID
 from churn_model.records import to_plain
 
 HOSTILE = ["$\\frac{$", "<script>alert(1)</script>", "客户 😀 متجر", "=1+1", "\x07\n\t", "x" * 300, ""]

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import LEAST_GAIN, compare, unseen_by_champion
 from churn_model.evaluation.metrics import Scores
 from churn_model.spec.dataset import Costs, FloatArray, Split
 
-COSTS = Costs()
+POLICY = Policy(Costs())
 
 
 def world(n: int, seed: int = 0) -> tuple[np.ndarray, FloatArray]:
@@ -28,7 +29,7 @@ def scores(y: np.ndarray, z: FloatArray, blur: float, seed: int = 1) -> Scores:
 
 def test_a_real_gain_is_seen_and_its_bound_is_below_zero() -> None:
     y, z = world(1000)
-    found = compare(scores(y, z, 0.1), scores(y, z, 1.5), COSTS, draws=500)
+    found = compare(scores(y, z, 0.1), scores(y, z, 1.5), POLICY, draws=500)
     assert found.log_loss.mean < found.log_loss.upper < 0
     assert found.log_loss.mean == pytest.approx(found.log_loss.candidate - found.log_loss.champion)
     assert found.cost.mean < 0
@@ -38,21 +39,21 @@ def test_a_real_gain_is_seen_and_its_bound_is_below_zero() -> None:
 
 def test_two_models_that_differ_by_chance_have_a_bound_above_zero() -> None:
     y, z = world(1000)
-    found = compare(scores(y, z, 0.3, seed=1), scores(y, z, 0.3, seed=2), COSTS, draws=500)
+    found = compare(scores(y, z, 0.3, seed=1), scores(y, z, 0.3, seed=2), POLICY, draws=500)
     assert found.log_loss.upper > 0
 
 
 def test_the_paired_bound_is_far_tighter_than_two_separate_ones() -> None:
     y, z = world(1000)
-    found = compare(scores(y, z, 0.1), scores(y, z, 0.2), COSTS, draws=500)
+    found = compare(scores(y, z, 0.1), scores(y, z, 0.2), POLICY, draws=500)
     assert found.log_loss.upper - found.log_loss.mean < 0.005
 
 
 def test_the_smallest_gain_is_the_bounds_width_or_one_in_a_hundred() -> None:
     y, z = world(1000)
-    wide = compare(scores(y, z, 0.5, seed=1), scores(y, z, 1.0, seed=2), COSTS, draws=200)
+    wide = compare(scores(y, z, 0.5, seed=1), scores(y, z, 1.0, seed=2), POLICY, draws=200)
     assert wide.smallest_gain == pytest.approx(wide.log_loss.upper - wide.log_loss.mean)
-    narrow = compare(scores(y, z, 0.0), scores(y, z, 0.001), COSTS, draws=200)
+    narrow = compare(scores(y, z, 0.0), scores(y, z, 0.001), POLICY, draws=200)
     assert narrow.smallest_gain == pytest.approx(LEAST_GAIN * narrow.log_loss.champion)
 
 
@@ -61,7 +62,7 @@ def test_the_same_probabilities_are_known_to_be_the_same(by: float, same: bool) 
     y, z = world(100)
     champion = scores(y, z, 0.0)
     assert (
-        compare(replace(champion, p=np.clip(champion.p - by, 0, 1)), champion, COSTS, draws=10).same_probabilities
+        compare(replace(champion, p=np.clip(champion.p - by, 0, 1)), champion, POLICY, draws=10).same_probabilities
         is same
     )
 
@@ -69,19 +70,19 @@ def test_the_same_probabilities_are_known_to_be_the_same(by: float, same: bool) 
 def test_rows_that_the_champion_may_have_seen_leave() -> None:
     y, z = world(400)
     unseen = np.arange(400) < 100
-    found = compare(scores(y, z, 0.1), scores(y, z, 0.5), COSTS, unseen=unseen, draws=50)
+    found = compare(scores(y, z, 0.1), scores(y, z, 0.5), POLICY, unseen=unseen, draws=50)
     assert (found.rows, found.left_out, found.leavers) == (100, 300, y[:100].sum())
     assert found.log_loss.champion == pytest.approx(compare_first(y, z, 100))
 
 
 def compare_first(y: np.ndarray, z: FloatArray, n: int) -> float:
     champion = scores(y, z, 0.5).keep(np.arange(len(y)) < n)
-    return compare(champion, champion, COSTS, draws=10).log_loss.champion
+    return compare(champion, champion, POLICY, draws=10).log_loss.champion
 
 
 def test_where_no_row_is_left_there_are_no_figures_and_no_error() -> None:
     y, z = world(50)
-    found = compare(scores(y, z, 0.1), scores(y, z, 0.5), COSTS, unseen=np.zeros(50, dtype=bool)).to_dict()
+    found = compare(scores(y, z, 0.1), scores(y, z, 0.5), POLICY, unseen=np.zeros(50, dtype=bool)).to_dict()
     assert (found["rows"], found["left_out"], found["log_loss"]["mean"]) == (0, 50, None)
     json.dumps(found, allow_nan=False)
 
@@ -89,9 +90,9 @@ def test_where_no_row_is_left_there_are_no_figures_and_no_error() -> None:
 def test_other_rows_are_refused() -> None:
     y, z = world(50)
     with pytest.raises(InputError, match="expected candidate and champion on the same rows in the same order"):
-        compare(scores(y, z, 0.1), scores(1 - y, z, 0.1), COSTS)
+        compare(scores(y, z, 0.1), scores(1 - y, z, 0.1), POLICY)
     with pytest.raises(InputError, match="expected candidate and champion on the same rows in the same order"):
-        compare(scores(y, z, 0.1), replace(scores(y, z, 0.1), ids=np.zeros(50)), COSTS)
+        compare(scores(y, z, 0.1), replace(scores(y, z, 0.1), ids=np.zeros(50)), POLICY)
 
 
 IDS = [f"C{number}" for number in range(500)]

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, f1_score, log_loss, precision_score, recall_score, roc_auc_score
 
+from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluate, first_by_probability
 from churn_model.records import to_plain
 from churn_model.spec.dataset import Contact, Costs, FloatArray, ValueColumn
 
-WORKSHOP = Costs()
+WORKSHOP = Policy(Costs())
 
 
 def sample(n: int, seed: int = 0, *, signal: float = 1.5, rate: float = -1.5) -> Scores:
@@ -70,7 +71,9 @@ def test_savings_of_the_same_contacts_shrink_as_fewer_stay() -> None:
 def test_what_is_assumed_of_a_contact_is_named() -> None:
     assert evaluate(sample(100), WORKSHOP, draws=10).money.assumed_success == 1.0
     assert (
-        evaluate(sample(100), Costs(contact=Contact(cost=50, value=500.0, success=0.4)), draws=10).money.assumed_success
+        evaluate(
+            sample(100), Policy(Costs(contact=Contact(cost=50, value=500.0, success=0.4))), draws=10
+        ).money.assumed_success
         == 0.4
     )
 
@@ -136,8 +139,8 @@ def test_rows_of_one_customer_count_as_one_draw() -> None:
 def test_worth_by_customer_moves_cutoff_and_money() -> None:
     base = sample(400)
     worth = np.where(np.arange(400) % 2, 2000.0, 150.0)
-    costs = Costs(contact=Contact(cost=100, value=ValueColumn(column="worth")))
-    found = evaluate(Scores(ids=base.ids, y=base.y, p=base.p, worth=worth), costs, draws=50)
+    policy = Policy(Costs(contact=Contact(cost=100, value=ValueColumn(column="worth"))))
+    found = evaluate(Scores(ids=base.ids, y=base.y, p=base.p, worth=worth), policy, draws=50)
     chosen = base.p >= 100 / worth
     by_hand = np.where(chosen, 100.0, base.y * worth)
     assert found.money.cost.value == pytest.approx(by_hand.mean())
@@ -156,7 +159,9 @@ def test_a_table_of_one_class_is_judged_without_an_error_and_says_what_it_cannot
 def test_offers_that_never_pay_contact_nobody() -> None:
     base = sample(100)
     poor = Scores(ids=base.ids, y=base.y, p=base.p, worth=np.full(100, 1.0))
-    nobody = evaluate(poor, Costs(contact=Contact(cost=100, value=ValueColumn(column="w"), success=0.5)), draws=10)
+    nobody = evaluate(
+        poor, Policy(Costs(contact=Contact(cost=100, value=ValueColumn(column="w"), success=0.5))), draws=10
+    )
     assert nobody.contacts.contacted == 0
     assert nobody.money.saving_nobody.high == 0
     assert nobody.to_dict()["contacts"]["calls_per_leaver"] is None

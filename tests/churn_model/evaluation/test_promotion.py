@@ -7,13 +7,14 @@ from functools import cache
 import numpy as np
 import pytest
 
+from churn_model.decisions.policy import Policy
 from churn_model.evaluation.comparison import Comparison, Difference, compare
 from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluate
 from churn_model.evaluation.promotion import Champion, Decision, Evidence, Fact, assumption, decide, dollars
 from churn_model.spec.dataset import Contact, Costs, Gate
 from churn_model.training.leaks import Leak
 
-COSTS = Costs()
+POLICY = Policy(Costs())
 LEAK = Leak(column="Tags", kind="explains_too_much", evidence=0.27, why="it explains a lot", todo="List it")
 NOTHING = Estimate(value=0.0, median=0.0, low=0.0, high=0.0)
 
@@ -35,7 +36,7 @@ def noise(seed: int, n: int, rate: float, spread: float) -> Scores:
 
 @cache
 def good() -> Evaluation:
-    return evaluate(rows(0, 1000, 0.1), COSTS, draws=200)
+    return evaluate(rows(0, 1000, 0.1), POLICY, draws=200)
 
 
 def evidence(
@@ -121,7 +122,7 @@ def test_many_suspected_leaks_and_long_names_are_told_briefly() -> None:
 
 @pytest.mark.parametrize(("n", "validation"), [(100, 100), (1000, 49)])
 def test_too_few_customers_are_too_small_to_judge(n: int, validation: int) -> None:
-    given = replace(evidence(evaluate(rows(0, n, 0.1), COSTS, draws=50)), validation_leavers=validation)
+    given = replace(evidence(evaluate(rows(0, n, 0.1), POLICY, draws=50)), validation_leavers=validation)
     found = decide(given)
     assert found.outcome == "refused"
     assert "too small to judge" in found.reason
@@ -132,7 +133,7 @@ def test_too_few_customers_are_too_small_to_judge(n: int, validation: int) -> No
 
 
 def test_no_signal_is_said_so() -> None:
-    found = decide(evidence(evaluate(noise(3, 600, 0.3, 0.5), COSTS, draws=200)))
+    found = decide(evidence(evaluate(noise(3, 600, 0.3, 0.5), POLICY, draws=200)))
     assert found.outcome == "refused"
     assert "no signal" in found.reason
     assert not fact(found, "ranks_leavers_better_than_chance").holds
@@ -145,11 +146,11 @@ def test_an_auc_above_one_half_that_may_be_chance_is_no_signal() -> None:
 def test_signal_without_money_says_what_is_cheaper() -> None:
     ranks = rows(0, 1000, 0.3)
     y = ranks.y | (np.random.default_rng(1).random(1000) < 0.3)
-    found = decide(evidence(evaluate(replace(ranks, y=y, p=0.3 + 0.7 * ranks.p), COSTS, draws=200)))
+    found = decide(evidence(evaluate(replace(ranks, y=y, p=0.3 + 0.7 * ranks.p), POLICY, draws=200)))
     assert found.outcome == "refused"
     assert fact(found, "ranks_leavers_better_than_chance").holds
     assert "there is signal, but at these costs it is cheaper to contact everybody" in found.reason
-    nobody = Costs(contact=Contact(cost=100, value=500.0, success=0.21))
+    nobody = Policy(Costs(contact=Contact(cost=100, value=500.0, success=0.21)))
     assert "cheaper to contact nobody" in decide(evidence(evaluate(rows(0, 1000, 0.3), nobody, draws=200))).reason
 
 
@@ -241,7 +242,7 @@ def test_every_fact_says_what_was_expected_found_and_is_to_be_done() -> None:
 
 @pytest.mark.parametrize("rate", [0.15, 0.5])
 def test_noise_is_promoted_at_most_once_in_a_hundred(rate: float) -> None:
-    outcomes = [decide(evidence(evaluate(noise(seed, 334, rate, 0.3), COSTS, draws=60))).outcome for seed in range(60)]
+    outcomes = [decide(evidence(evaluate(noise(seed, 334, rate, 0.3), POLICY, draws=60))).outcome for seed in range(60)]
     assert outcomes.count("first") <= 1
 
 
@@ -255,7 +256,7 @@ def test_a_real_gain_is_promoted_and_the_same_model_with_another_seed_is_kept() 
         other = replace(
             blurred, p=1 / (1 + (1 / sharp.p - 1) * np.exp(0.3 * np.random.default_rng(seed + 20_000).normal(size=334)))
         )
-        real, chance = compare(sharp, blurred, COSTS, draws=400), compare(twin, other, COSTS, draws=400)
+        real, chance = compare(sharp, blurred, POLICY, draws=400), compare(twin, other, POLICY, draws=400)
         promoted += decide(evidence(champion=champion(real))).moves_pointer
         again += decide(evidence(champion=champion(chance))).moves_pointer
     assert promoted >= 57
