@@ -22,6 +22,7 @@ from churn_assets.assets import retention_list as lists
 from churn_assets.cli import app as cli
 from churn_model import scoring
 from churn_model.decisions.retention_list import WHY_NOT
+from churn_model.ingest.files import ENDINGS
 from churn_model.spec import expression_parser, expressions
 from churn_model.spec.dataset import Contact, Costs, Dataset
 from churn_model.steps import compare, evaluate, ingest, preprocess, score, train
@@ -225,9 +226,7 @@ def _lake() -> Iterator[str]:
     yield from _wrapped("A folder, `lake` in `CHURN_HOME`. What users drop:")
     yield ""
     yield from _blocks(landing)
-    yield from _wrapped(
-        f"Files end with {', '.join(landing.ENDINGS)}. A name that begins with `.` or `_` is passed over."
-    )
+    yield from _wrapped(f"Files end with {', '.join(ENDINGS)}. A name that begins with `.` or `_` is passed over.")
     yield ""
     yield from _wrapped("What is published is never changed. Pointers say which version is shown:")
     yield ""

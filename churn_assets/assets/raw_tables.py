@@ -18,6 +18,7 @@ from churn_assets.assets._stage import (
     user_errors_as_failures,
 )
 from churn_model.errors import ChurnError, InputError
+from churn_model.ingest.files import ENDINGS
 from churn_model.spec.dataset import Dataset
 from resources.catalog.landing import fingerprint_of, fingerprints, list_batch, list_landed, listing_of, train_prefix
 from resources.catalog.names import batch_partitions
@@ -132,7 +133,7 @@ def _training_files(lake: Lake, tables: Tables, dataset: Dataset) -> tuple[list[
     entries = list_landed(lake, prefix)
     if not entries:
         raise InputError(
-            f"expected at least one file (csv, csv.gz or parquet) below {lake.uri(prefix)}; found none; land one: `churn land {dataset.name} FILE`"
+            f"expected at least one file ({', '.join(ENDINGS)}) below {lake.uri(prefix)}; found none; land one: `churn land {dataset.name} FILE`"
         )
     contents = fingerprints(lake, entries)
     if dataset.source.table:

@@ -4,20 +4,19 @@ Belongs here: reading the first rows of one file and counting. Does not belong h
 spec (`new_dataset.py`), and typing rows for training (`churn_model.ingest.canonical_rows`, which looks at every row).
 """
 
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from churn_model.errors import InputError, listed, problem
-from churn_model.ingest.csv_records import parse, read_header, scan
+from churn_model.ingest.columns import file_problems
+from churn_model.ingest.files import describe_endings, find_format, open_part
+from churn_model.ingest.formats.base import Fault, IntArray, LandedFile, Part
 from churn_model.ingest.values import MISSING_NUMBERS, is_decimal_comma
 from churn_model.spec.dataset import FloatArray
 from resources.errors import CommandError
@@ -29,7 +28,6 @@ CORRELATION = 0.999
 MOSTLY = 0.95
 """Share of the known values from which a column counts as numbers with some mistyped ones, as it does for ingest."""
 
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
 Holds = Literal["number", "date", "text"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -114,6 +112,7 @@ class Table:
     rows: int
     whole: bool  # no row was left out
     columns: tuple[ColumnProfile, ...]
+    faults: tuple[Fault, ...] = ()  # the records that cannot be read
 
     def column(self, name: str) -> ColumnProfile:
         """The column of that name, whatever its case. Raises CommandError where there is none."""
@@ -125,109 +124,64 @@ class Table:
 
 
 def profile_file(file: Path) -> Table:
-    """The first 200,000 rows of a CSV (gzip or not) or Parquet file.
+    """Profile the first 200,000 rows of a file that could be landed.
 
-    Raises CommandError where it is not there or named as none of these; InputError where it is not what its name says, has no rows, or has
-    columns without a name or with the same.
+    Raise CommandError if it does not exist or its name has no ending of a known format; InputError, in the words of landing, if it cannot
+    be used as a whole.
     """
     if not file.is_file():
         raise CommandError(problem(expected=f"a file {file.name}", found="none", todo="correct the path"))
-    name = file.name.lower()
-    try:
-        if name.endswith(".parquet"):
-            names, parts, whole = _parquet(file)
-        elif name.endswith((".csv", ".csv.gz")):
-            with cast(BinaryIO, gzip.open(file) if name.endswith(".gz") else file.open("rb")) as stream:
-                names, parts, whole = _csv(stream)
-        else:
-            raise CommandError(
-                problem(
-                    expected="a file that ends with .csv, .csv.gz or .parquet", found=file.name[-40:], todo="convert it"
-                )
-            )
-    except OSError as error:
-        if error.errno is None:  # gzip says so of bytes that are none
-            raise InputError(_something_else(file, error)) from error
-        found = error.strerror or type(error).__name__
-        raise InputError(
-            problem(expected=f"to read {file.name}", found=found, todo="see to the file's permissions and its disk")
-        ) from error
-    except (EOFError, zlib.error, pa.ArrowException) as error:
-        raise InputError(_something_else(file, error)) from error
-    _check_names(names)
-    columns = tuple(look(name, part) for name, part in zip(names, parts, strict=True))
-    rows = columns[0].rows
-    if rows == 0:
-        raise InputError(
-            problem(expected=f"rows in {file.name}", found="a header only", todo="export it with its rows")
-        )
-    return Table(rows, whole, columns)
-
-
-def _something_else(file: Path, error: Exception) -> str:
-    found = f"something else ({type(error).__name__})"
-    return problem(expected=f"{file.name} to be what its name says", found=found, todo="export it again")
-
-
-def _csv(stream: BinaryIO) -> tuple[tuple[str, ...], list[Any], bool]:
-    header = read_header(stream)
-    stream.seek(header.size)
-    parts: list[list[Any]] = [[] for _ in header.names]
-    rows, whole = 0, True
-    for block in scan(stream, header):
-        for part, values in zip(parts, parse(block, header, range(len(header.names))), strict=True):
-            part.append(values)
-        rows += len(block.lines)
-        if rows >= MOST_ROWS:
-            whole = rows == MOST_ROWS and not stream.read(1)
-            break
-    columns = [pa.chunked_array(part or [[]], pa.binary()).slice(0, MOST_ROWS) for part in parts]
-    return header.names, columns, whole
-
-
-def _parquet(file: Path) -> tuple[tuple[str, ...], list[Any], bool]:
-    with pq.ParquetFile(file) as opened:
-        batches, rows = [], 0
-        for batch in opened.iter_batches(batch_size=65_536):
-            batches.append(batch)
-            rows += batch.num_rows
-            if rows >= MOST_ROWS:
-                break
-        total = opened.metadata.num_rows
-        table = pa.Table.from_batches(batches, opened.schema_arrow).slice(0, MOST_ROWS)
-    plain = [at for at, kind in enumerate(table.schema) if not pa.types.is_nested(kind.type)]
-    return tuple(table.schema.names[at] for at in plain), [table.column(at) for at in plain], total <= MOST_ROWS
-
-
-def _check_names(names: tuple[str, ...]) -> None:
-    problems = [
-        problem(expected="a name for every column", found=f"none for column {at}", todo="name it in the file")
-        for at, name in enumerate(names, 1)
-        if not name.strip()
-    ]
-    seen: set[str] = set()
-    for name in names:
-        if len(name) > LONGEST_NAME or _CONTROL.search(name):
-            problems.append(
-                problem(
-                    expected=f"names of at most {LONGEST_NAME} characters in one line",
-                    found=repr(name[:40]),
-                    todo="rename it in the file",
-                )
-            )
-        if name.strip() and name.strip().lower() in seen:
-            problems.append(
-                problem(
-                    expected="each column once",
-                    found=f"{name[:40]!r} twice",
-                    todo="rename or remove one; case does not count",
-                )
-            )
-        seen.add(name.strip().lower())
-    if not names:
-        problems.append(problem(expected="columns", found="none", todo="export the table again"))
+    if find_format(file.name) is None:
+        raise CommandError(problem(expected=describe_endings(), found=file.name[-40:], todo="convert the file"))
+    part = open_part(LandedFile(file.name, file))
+    problems = file_problems(part) + [f"{file.name}: {text}" for text in _long_names(part.names)]
     if problems:
         raise InputError(listed(problems))
+    first = _first_rows(part)
+    columns = tuple(look(name, column) for name, column in zip(part.names, first.columns, strict=True))
+    rows = columns[0].rows
+    if rows == 0:
+        fault = first.faults[0]
+        found = f"{fault.found} on line {fault.line}"
+        raise InputError(f"{file.name}: {problem(expected=fault.expected, found=found, todo='export it again')}")
+    return Table(rows, first.whole, columns, first.faults)
+
+
+@dataclass(frozen=True)
+class _FirstRows:
+    """The first rows of a file by column, the records among them that cannot be read, and whether that is the whole file."""
+
+    columns: list[Any]
+    faults: tuple[Fault, ...]
+    whole: bool
+
+
+def _first_rows(part: Part) -> _FirstRows:
+    pieces: list[list[Any]] = [[] for _ in part.names]
+    faults: list[Fault] = []
+    rows = 0
+    for chunk in part.chunks(range(len(part.names))):
+        for piece, values in zip(pieces, chunk.columns, strict=True):
+            piece.append(values)
+        faults += chunk.faults
+        rows += len(chunk.lines)
+        if rows > MOST_ROWS:
+            break
+    columns = [pa.chunked_array(piece).slice(0, MOST_ROWS) for piece in pieces]
+    return _FirstRows(columns, tuple(faults), rows <= MOST_ROWS)
+
+
+def _long_names(names: tuple[str, ...]) -> list[str]:
+    """Return a problem for each name that no line of a spec can hold."""
+    return [
+        problem(
+            expected=f"names of at most {LONGEST_NAME} characters on one line",
+            found=repr(name[:40]),
+            todo="rename the column in the file",
+        )
+        for name in names
+        if len(name) > LONGEST_NAME or _CONTROL.search(name)
+    ]
 
 
 def _encoded(column: Any) -> tuple[list[str], Any]:

@@ -19,8 +19,8 @@ from pyarrow import parquet
 
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import Columns, resolve_columns
-from churn_model.ingest.csv_records import IntArray
-from churn_model.ingest.files import ENDINGS, Chunk, LandedFile, Part, open_part
+from churn_model.ingest.files import describe_endings, open_part
+from churn_model.ingest.formats.base import Chunk, IntArray, LandedFile, Part
 from churn_model.ingest.row_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
 from churn_model.ingest.values import (
     ParsedColumn,
@@ -36,8 +36,6 @@ from churn_model.ingest.values import (
     worths,
 )
 from churn_model.spec.dataset import Dataset, Kind, same_name
-
-__all__ = ["REPEATS", "ROW_GROUP", "Ingested", "LandedFile", "ingest"]
 
 ROW_GROUP = 131_072
 _GROUP_VALUES = 64 * ROW_GROUP
@@ -124,9 +122,7 @@ def _opened(files: Sequence[LandedFile]) -> list[Part]:
     """The files in key order. Raises InputError for all that cannot be used."""
     if not files:
         raise InputError(
-            problem(
-                expected="at least one file", found="none", todo=f"land a file whose name ends in {', '.join(ENDINGS)}"
-            )
+            problem(expected="at least one file", found="none", todo=f"land a file with {describe_endings()}")
         )
     parts, problems = [], []
     for file in sorted(files, key=lambda file: file.key):
@@ -230,7 +226,7 @@ class _Reader:
         good = np.ones(len(chunk.lines), dtype=bool)
         good[list(wrong)] = False
         listed_wrong = [(int(chunk.lines[row]), name, reason) for row, (name, reason) in wrong.items()]
-        listed_wrong += [(fault.line, None, Reason(fault.expected, fault.found)) for fault in chunk.faults]
+        listed_wrong += [(fault.line, fault.column, Reason(fault.expected, fault.found)) for fault in chunk.faults]
         return _Typed(self._rows(cells, good), chunk.lines[good], sorted(listed_wrong, key=lambda item: item[0]))
 
     def require_opt_outs(self, rows: pa.RecordBatch, key: str) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from churn_model.errors import InputError, listed, problem
-from churn_model.ingest.files import Part
+from churn_model.ingest.formats.base import Part
 from churn_model.ingest.values import shown
 from churn_model.spec.dataset import Dataset, Kind
 
@@ -55,6 +55,11 @@ def resolve_columns(parts: Sequence[Part], dataset: Dataset, expected: Mapping[s
     if problems:
         raise InputError(listed(problems))
     return _for_training(parts, dataset) if expected is None else _for_scoring(parts, dataset, expected)
+
+
+def file_problems(part: Part) -> list[str]:
+    """Return what is wrong with the columns of a file whatever the spec says of them, a sentence each."""
+    return _own_problems(part) + _nested(part, {name_key(name) for name in part.names})
 
 
 def _own_problems(part: Part) -> list[str]:

@@ -1,7 +1,7 @@
 r"""Where each physical record of a CSV file begins and ends, found without the parser that reads its values.
 
 Belongs here: the header, the delimiter, record boundaries and their line numbers, records that no parser should see, and the one call
-into pyarrow. Does not belong here: what a value means (`cells`), which columns are wanted (`columns`), compression (`landed`).
+into pyarrow. Does not belong here: what a value means (`values`), which columns are wanted (`columns`), compression (`formats.base`).
 
 The grammar is RFC 4180 with two widenings: a line ends with \n, \r\n or \r, and a quote inside a value that does not begin with one is an
 ordinary character. A value that begins with a quote and is not closed as the RFC says spoils its own line and nothing behind it.
@@ -17,10 +17,8 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from churn_model.errors import InputError, problem
+from churn_model.ingest.formats.base import BLOCK_BYTES, FIELD_LIMIT, RECORD_LIMIT, Fault, IntArray
 
-BLOCK_BYTES = 4 << 20
-FIELD_LIMIT = 1 << 20
-RECORD_LIMIT = 16 << 20
 DELIMITERS = (",", ";", "\t", "|")
 NO_TEXT = problem(
     expected="text", found="NUL bytes", todo="export the file again as UTF-8 CSV, or name it after what it is"
@@ -32,7 +30,6 @@ _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
 
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
 ByteArray = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -44,15 +41,6 @@ class Header:
     delimiter: str
     size: int
     lines: int
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A record that cannot be read as values: the line where it begins, what was expected and what was found."""
-
-    line: int
-    expected: str
-    found: str
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.errors import InputError, problem
-from churn_model.ingest.csv_records import FIELD_LIMIT
+from churn_model.ingest.formats.base import FIELD_LIMIT
 from churn_model.spec.dataset import Label
 
 WORTH_LIMIT = 1e12

@@ -6,7 +6,8 @@ Result: `rows/part-0.parquet`, `quarantine/part-0.parquet`.
 
 import pyarrow.parquet as pq
 
-from churn_model.ingest.canonical_rows import REPEATS, Ingested, LandedFile, ingest
+from churn_model.ingest.canonical_rows import REPEATS, Ingested, ingest
+from churn_model.ingest.formats.base import LandedFile
 from churn_model.models.bundle import read_bundle
 from churn_model.steps.contract import Check, Layout, Report, run_step
 

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from churn_model.errors import InputError, listed
+from churn_model.errors import InputError, listed, problem
+from churn_model.ingest.files import describe_endings, find_format
 from resources.catalog.versions import digest_of
 from resources.errors import CommandError
 from resources.ports.lake import Entry, Lake
 
-ENDINGS = (".csv", ".csv.gz", ".parquet")
 _BATCH_RULE = "expected a batch name of letters, digits and . _ = - (at most 64, the first a letter or digit); found {found!r}; rename it"
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
 
@@ -88,9 +88,9 @@ def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> 
     """Put files into the landing, each whole. Raises CommandError with all that is wrong before any is landed."""
     problems = [f"expected a file; found nothing at {path}; see to the name" for path in files if not path.is_file()]
     problems += [
-        f"expected a file that ends with {', '.join(ENDINGS)}; found {path.name}; convert it"
+        problem(expected=describe_endings(), found=path.name, todo="convert the file")
         for path in files
-        if not path.name.lower().endswith(ENDINGS)
+        if find_format(path.name) is None
     ]
     names = [path.name for path in files]
     problems += [

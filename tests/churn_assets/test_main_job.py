@@ -283,7 +283,7 @@ def test_many_bad_records_stop_the_run_and_are_counted_by_reason(project: Projec
         (("report", "shop"), cli.FAILED, "run `churn retrain shop` first"),
         (("rollback", "shop"), cli.FAILED, "expected a champion of shop to roll back from"),
         (("land", "shop", "missing.csv"), cli.MISUSED, "found nothing at missing.csv"),
-        (("land", "shop", __file__), cli.MISUSED, "expected a file that ends with .csv, .csv.gz, .parquet"),
+        (("land", "shop", __file__), cli.MISUSED, "a name ending in .csv, .csv.gz, .parquet"),
         (("land", "shop", "CUSTOMERS", "--batch", "a b"), cli.MISUSED, "expected a batch name of letters, digits"),
         (("new", "EN2", "CUSTOMERS"), cli.MISUSED, "found 'EN2'; name it en2"),
         (("new", "en2", "missing.csv"), cli.MISUSED, "expected a file missing.csv; found none; correct the path"),

@@ -336,14 +336,14 @@ def test_what_cannot_be_proposed_is_told(tmp_path: Path, name: str, named: dict[
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("t.parquet", b"x", r"expected t.parquet to be what its name says; found something else"),
-        ("t.csv.gz", b"x", r"expected t.csv.gz to be what its name says; found something else"),
-        ("t.csv", b"", r"expected a header and records; found an empty file"),
-        ("t.csv", b"a,b\n", r"expected rows in t.csv; found a header only"),
-        ("t.csv", b",a\n1,2\n", r"expected a name for every column; found none for column 1"),
-        ("t.csv", b"a,A\n1,2\n", r"expected each column once; found 'A' twice"),
-        ("t.csv", b"a" * 300 + b",b\n1,2\n", r"expected names of at most 200 characters in one line"),
-        ("t.csv", b'"a\nb",c\n1,2\n', r"expected names of at most 200 characters in one line; found .a.nb."),
+        ("t.parquet", b"x", r"^t.parquet: .*a whole Parquet file"),
+        ("t.csv.gz", b"x", r"^t.csv.gz: .*gzip"),
+        ("t.csv", b"", r"^t.csv: .*a header and records.*a file of zero bytes"),
+        ("t.csv", b"a,b\n", r"^t.csv: .*records.*a header alone"),
+        ("t.csv", b",a\n1,2\n", r"^t.csv: .*a name for every column.*none for column 1"),
+        ("t.csv", b"a,A\n1,2\n", r"^t.csv: .*each column once.*'a', 'A'"),
+        ("t.csv", b"a" * 300 + b",b\n1,2\n", r"^t.csv: .*names of at most 200 characters on one line"),
+        ("t.csv", b'"a\nb",c\n1,2\n', r"^t.csv: .*names of at most 200 characters on one line.*.a.nb."),
     ],
 )
 def test_a_file_that_is_no_table_is_told(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -360,9 +360,7 @@ def test_a_file_that_may_not_be_read_is_not_said_to_be_damaged(tmp_path: Path, m
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "open", refused)
-    with pytest.raises(
-        InputError, match=r"^expected to read table.csv; found Permission denied; see to the file's permissions"
-    ):
+    with pytest.raises(InputError, match=r"^table.csv: .*a file that can be read.*Permission denied.*permissions"):
         propose("telco", path)
 
 
@@ -372,9 +370,9 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
-    (tmp_path / "t.xlsx").write_bytes(b"x")
-    with pytest.raises(CommandError, match=r"expected a file that ends with .csv, .csv.gz or .parquet; found t.xlsx"):
-        propose("telco", tmp_path / "t.xlsx")
+    (tmp_path / "t.txt").write_bytes(b"x")
+    with pytest.raises(CommandError, match=r"a name ending in .csv, .csv.gz, .parquet.*t.txt"):
+        propose("telco", tmp_path / "t.txt")
 
 
 def test_csv_gzip_and_parquet_give_the_same_spec(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from churn_model.errors import ChurnError, InputError
-from churn_model.ingest.canonical_rows import ROW_GROUP, Ingested, LandedFile, ingest
+from churn_model.ingest.canonical_rows import ROW_GROUP, Ingested, ingest
+from churn_model.ingest.formats.base import LandedFile
 from churn_model.ingest.row_order import row_hashes, value_ids
 from churn_model.spec.dataset import Dataset, Kind, Label, RetentionList, Split
 
@@ -337,10 +338,7 @@ def test_the_way_over_the_disk_makes_the_same_bytes_in_equal_row_groups(tmp_path
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError,
-        match=r"expected at least one file; found none; land a file whose name ends in \.csv, \.csv\.gz, \.parquet",
-    ):
+    with pytest.raises(InputError, match=r"at least one file.*none.*a name ending in \.csv, \.csv\.gz, \.parquet"):
         ingest([], SHOP, tmp_path, expected=None)
 
 

@@ -10,7 +10,9 @@ import pytest
 from churn_model.errors import InputError
 from churn_model.ingest.columns import Columns, resolve_columns
 from churn_model.ingest.csv_records import Header
-from churn_model.ingest.files import CsvPart, LandedFile, ParquetPart, Part
+from churn_model.ingest.formats.base import LandedFile, Part
+from churn_model.ingest.formats.csv import CsvPart
+from churn_model.ingest.formats.parquet import ParquetPart
 from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, Split, ValueColumn
 
 SHOP = Dataset(name="shop", id="Customer", label=Label(column="Left", positive=("yes",)))

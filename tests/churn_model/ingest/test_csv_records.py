@@ -10,16 +10,13 @@ from hypothesis import strategies as st
 
 from churn_model.errors import InputError
 from churn_model.ingest.csv_records import (
-    BLOCK_BYTES,
     BROKEN_QUOTE,
-    FIELD_LIMIT,
-    RECORD_LIMIT,
-    Fault,
     Header,
     parse,
     read_header,
     scan,
 )
+from churn_model.ingest.formats.base import BLOCK_BYTES, FIELD_LIMIT, RECORD_LIMIT, Fault
 
 Row = tuple[bytes, ...]
 mangled = st.lists(

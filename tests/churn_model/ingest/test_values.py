@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn_model.ingest.csv_records import FIELD_LIMIT
+from churn_model.ingest.formats.base import FIELD_LIMIT
 from churn_model.ingest.values import (
     ParsedColumn,
     categories,

@@ -1,0 +1,50 @@
+"""Parquet files: their own column types, read in batches of rows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from churn_model.errors import InputError, problem
+from churn_model.ingest.formats.base import LAND_AGAIN, Chunk, Format, LandedFile, batch_rows, file_errors
+
+
+@dataclass(frozen=True)
+class ParquetPart:
+    """A Parquet file."""
+
+    file: LandedFile
+    schema: pa.Schema
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of its top-level columns."""
+        return tuple(name.strip() for name in self.schema.names)
+
+    @property
+    def stored(self) -> tuple[pa.DataType | None, ...]:
+        """Return the file's own types."""
+        return tuple(self.schema.types)
+
+    def chunks(self, wanted: Sequence[int]) -> Iterator[Chunk]:
+        """Yield all records; memory is bounded by the pages of a row group."""
+        names = [self.schema.names[n] for n in wanted]
+        row = 1
+        with file_errors(self.file, PARQUET.name), parquet.ParquetFile(self.file.path, pre_buffer=False) as opened:
+            for batch in opened.iter_batches(batch_size=batch_rows(len(names)), columns=names, use_threads=False):
+                columns = tuple(batch.column(name) for name in names)
+                yield Chunk(batch.num_rows, columns, np.arange(row, row + batch.num_rows), ())
+                row += batch.num_rows
+
+
+def open_parquet(file: LandedFile, sheet: str | None = None) -> ParquetPart:
+    """Read the schema of a Parquet file. Raise InputError if it has no rows. `sheet` is for workbooks alone."""
+    with parquet.ParquetFile(file.path, pre_buffer=False) as opened:
+        if opened.metadata.num_rows == 0:
+            raise InputError(problem(expected="records", found="columns alone", todo=LAND_AGAIN))
+        return ParquetPart(file, opened.schema_arrow)
+
+
+PARQUET = Format("Parquet", (".parquet",), lambda head: head.startswith(b"PAR1"), open_parquet)
