@@ -1,4 +1,4 @@
-"""Where things meet: every spec gets its graph, its jobs, its schedule and its sensor; the wiring gives them their ports."""
+"""The code location: each spec gets its assets, jobs, schedule and sensor; the wiring gives them their ports."""
 
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from churn_assets.assets.evaluation_report import evaluation_report
 from churn_assets.assets.exploration_report import exploration_report
 from churn_assets.assets.model_comparison import model_comparison
 from churn_assets.assets.preprocessed_splits import preprocessed_splits
-from churn_assets.assets.raw_tables import raw_batch, raw_customers
+from churn_assets.assets.raw_batch import raw_batch
+from churn_assets.assets.raw_customers import raw_customers
 from churn_assets.assets.retention_list import retention_list
 from churn_assets.assets.tuned_model import tuned_model
 from churn_assets.console.progress import progress_logger
@@ -23,6 +24,7 @@ from jobs.rollback import rollback_job
 from jobs.schedules import retrain_schedule
 from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
+from resources.catalog.names import SPEC, asset_key
 from resources.settings import Settings, read_settings
 from resources.specs.loader import Specs, load_specs
 from resources.wiring import wire
@@ -42,9 +44,9 @@ FACTORIES = (
 
 
 def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
-    """The graphs of all good specs; a bad one shows as an asset whose check fails with every problem of its file."""
-    parts = [_of_dataset(dataset) for dataset in specs.datasets.values()]
-    parts += [_of_bad_spec(name, error) for name, error in specs.bad.items()]
+    """Return the definitions of all valid specs; an invalid one becomes an asset whose check fails with every problem of its file."""
+    parts = [_dataset_definitions(dataset) for dataset in specs.datasets.values()]
+    parts += [_bad_spec_definitions(name, error) for name, error in specs.bad.items()]
     resources = dict(vars(wire(settings)))
     loggers = {"console": dg.colored_console_logger, "progress": progress_logger}
     return dg.Definitions.merge(
@@ -52,7 +54,7 @@ def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
     )
 
 
-def _of_dataset(dataset: Dataset) -> dg.Definitions:
+def _dataset_definitions(dataset: Dataset) -> dg.Definitions:
     retrain, score, rollback = retrain_job(dataset), score_job(dataset), rollback_job(dataset)
     return dg.Definitions(
         assets=[factory(dataset) for factory in FACTORIES],
@@ -62,12 +64,12 @@ def _of_dataset(dataset: Dataset) -> dg.Definitions:
     )
 
 
-def _of_bad_spec(name: str, error: SpecError) -> dg.Definitions:
-    key = dg.AssetKey([_safe(name), "spec"])
+def _bad_spec_definitions(name: str, error: SpecError) -> dg.Definitions:
+    key = asset_key(_as_key_part(name), SPEC)
 
     @dg.asset(
         key=key,
-        group_name="specs_to_mend",
+        group_name="specs_to_fix",
         description=f"This dataset's file cannot be used, so it has no graph:\n\n```\n{error}\n```",
         check_specs=[
             dg.AssetCheckSpec("spec_is_valid", asset=key, blocking=True, description="The spec has no problem.")
@@ -80,13 +82,13 @@ def _of_bad_spec(name: str, error: SpecError) -> dg.Definitions:
     return dg.Definitions(assets=[spec])
 
 
-def _safe(name: str) -> str:
-    """A file's name as Dagster takes it for a key."""
+def _as_key_part(name: str) -> str:
+    """Return a file's name as a valid part of an asset key."""
     return "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in Path(name).stem) or "spec"
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The location that `workspace.yaml` names."""
+    """Return what `workspace.yaml` loads."""
     settings = read_settings()
     return build_definitions(load_specs(settings.datasets), settings)

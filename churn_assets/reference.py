@@ -18,7 +18,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from churn_assets.assets import retention_list as lists
 from churn_assets.cli import app as cli
 from churn_model import scoring
 from churn_model.decisions.retention_list import WHY_NOT
@@ -28,7 +27,7 @@ from churn_model.spec.dataset import Contact, Costs, Dataset
 from churn_model.steps import compare, evaluate, ingest, preprocess, score, train
 from churn_model.steps import contract as layout
 from resources import settings
-from resources.catalog import landing, pointers
+from resources.catalog import landing, names, pointers
 from resources.ports import lake as lake_port
 
 PAGE = settings.PROJECT / "docs" / "reference.md"
@@ -255,7 +254,7 @@ def _result(step: types.ModuleType) -> str:
 
 
 def _lists() -> str:
-    return f"`{lists.LIST}` (whom to contact), `{lists.ASSIGNMENTS}` (every scored row, with what was done with it)."
+    return f"`{names.LIST}` (whom to contact), `{names.ASSIGNMENTS}part-0.parquet` (every scored row, with what was done with it)."
 
 
 def _reports() -> Iterator[str]:

@@ -6,6 +6,7 @@ import dagster as dg
 
 from churn_model.spec.dataset import Dataset
 from jobs.run_config import IN_PLAIN_LINES
+from resources.catalog.names import MODEL_COMPARISON, asset_key, compare_job_name
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 def compare_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
     """The job that compares two models."""
     return dg.define_asset_job(
-        f"{dataset.name}_compare",
-        selection=dg.AssetSelection.assets([dataset.name, "model_comparison"]),
+        compare_job_name(dataset.name),
+        selection=dg.AssetSelection.assets(asset_key(dataset.name, MODEL_COMPARISON)),
         description=f"Two model versions of {dataset.name} on the same test rows, at today's costs. Nothing is promoted.",
         tags={"dataset": dataset.name},
         config=IN_PLAIN_LINES,

@@ -6,6 +6,7 @@ import dagster as dg
 
 from churn_model.spec.dataset import Dataset
 from jobs.run_config import IN_PLAIN_LINES
+from resources.catalog.names import EXPLORATION_REPORT, RAW_CUSTOMERS, asset_key, explore_job_name
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 def explore_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
     """The job that makes the exploration page, and ingests first what has landed."""
     return dg.define_asset_job(
-        f"{dataset.name}_explore",
-        selection=dg.AssetSelection.assets([dataset.name, "raw_customers"], [dataset.name, "exploration_report"]),
+        explore_job_name(dataset.name),
+        selection=dg.AssetSelection.assets(
+            asset_key(dataset.name, RAW_CUSTOMERS), asset_key(dataset.name, EXPLORATION_REPORT)
+        ),
         description=f"Ingest what landed for {dataset.name} and show it on one page: classes, columns, what repeats. Nothing is trained.",
         tags={"dataset": dataset.name},
         config=IN_PLAIN_LINES,

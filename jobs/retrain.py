@@ -6,19 +6,18 @@ import dagster as dg
 
 from churn_model.spec.dataset import Dataset
 from jobs.run_config import IN_PLAIN_LINES
+from resources.catalog.names import RETRAIN_ASSETS, asset_key, retrain_job_name
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-RETRAIN_ASSETS = ("raw_customers", "preprocessed_splits", "tuned_model", "evaluation_report", "champion_model")
-
 
 def retrain_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
     """The job that refits a dataset's model and lets the gate decide."""
     return dg.define_asset_job(
-        f"{dataset.name}_retrain",
-        selection=dg.AssetSelection.assets(*([dataset.name, name] for name in RETRAIN_ASSETS)),
+        retrain_job_name(dataset.name),
+        selection=dg.AssetSelection.assets(*(asset_key(dataset.name, asset) for asset in RETRAIN_ASSETS)),
         description=f"Ingest what landed for {dataset.name}, split, search and fit, judge on the test split; the gate promotes or keeps.",
         tags={"dataset": dataset.name},
         config=IN_PLAIN_LINES,

@@ -6,6 +6,7 @@ import dagster as dg
 
 from churn_model.spec.dataset import Dataset
 from jobs.run_config import IN_PLAIN_LINES
+from resources.catalog.names import CHAMPION_MODEL, asset_key, rollback_job_name
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 def rollback_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
     """The job that moves the champion back. It runs the same asset as a promotion, told where to go."""
     return dg.define_asset_job(
-        f"{dataset.name}_rollback",
-        selection=dg.AssetSelection.assets([dataset.name, "champion_model"]),
+        rollback_job_name(dataset.name),
+        selection=dg.AssetSelection.assets(asset_key(dataset.name, CHAMPION_MODEL)),
         description=f"Make an earlier model of {dataset.name} the champion again.",
         tags={"dataset": dataset.name},
         config=IN_PLAIN_LINES,

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from churn_model.spec.dataset import Dataset
-from resources.catalog.landing import list_landed, train_prefix
+from resources.catalog.landing import list_landed
+from resources.catalog.names import retrain_schedule_name, train_prefix
 from resources.ports.lake import Lake
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def retrain_schedule(dataset: Dataset, job: "UnresolvedAssetJobDefinition") -> d
     """
 
     @dg.schedule(
-        name=f"{dataset.name}_retrain_schedule",
+        name=retrain_schedule_name(dataset.name),
         job=job,
         cron_schedule=dataset.schedule.retrain,
         execution_timezone=dataset.schedule.timezone,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from churn_model.spec.dataset import Dataset, seconds
-from resources.catalog.landing import BATCH_NAME, batch_of, is_data, listing_of, score_prefix
-from resources.catalog.names import batch_partitions
+from resources.catalog.landing import BATCH_NAME, batch_of, is_data, listing_of
+from resources.catalog.names import batch_partitions, new_batches_sensor_name, retrain_job_name, score_prefix
 from resources.catalog.pointers import read_batch, read_champion
 from resources.local.processes import fail_abandoned_runs, was_abandoned
 from resources.ports.lake import Entry, Lake
@@ -90,20 +90,20 @@ def sweep_batches(
 
 def new_batches_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") -> dg.SensorDefinition:
     """The sensor that scores what lands."""
-    partitions = batch_partitions(dataset)
+    partitions = batch_partitions(dataset.name)
 
     @dg.sensor(
-        name=f"{dataset.name}_new_batches",
+        name=new_batches_sensor_name(dataset.name),
         job=job,
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Scores each batch below landing/{dataset.name}/score once nothing in it has changed for {dataset.watch.settle}. "
+        description=f"Scores each batch below {score_prefix(dataset.name)} once nothing in it has changed for {dataset.watch.settle}. "
         "A changed batch is scored again; the same file twice is one batch.",
     )
     def sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult | dg.SkipReason:
         fail_abandoned_runs(context.instance)
         if read_champion(lake, dataset.name) is None:
-            return dg.SkipReason(f"No champion of {dataset.name} yet: run {dataset.name}_retrain.")
+            return dg.SkipReason(f"No champion of {dataset.name} yet: run {retrain_job_name(dataset.name)}.")
         sweep = Sweep(**json.loads(context.cursor)) if context.cursor else Sweep()
         wanted, refused = _wanted(context, lake, dataset, sweep)
         return dg.SensorResult(
@@ -139,7 +139,7 @@ def _wanted(
     for batch in sweep_batches(lake, dataset.name, sweep, pages=PAGES_A_TICK, until=until):
         if not BATCH_NAME.fullmatch(batch.name):
             refused = (
-                f"A batch name was refused in landing/{dataset.name}/score: expected letters, digits and . _ = - (at most 64, "
+                f"A batch name was refused below {score_prefix(dataset.name)}: expected letters, digits and . _ = - (at most 64, "
                 f"the first a letter or digit); found {batch.name[:80]!r}; rename it."
             )
             context.log.warning(refused)

@@ -1,19 +1,39 @@
-"""What every asset shows in the UI in the same way: columns and where they come from, plots, owners, how fresh it should be."""
+"""Metadata that every asset shows in the same way: version, columns and their lineage, plots, tables; owners and freshness."""
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from churn_model.spec.dataset import Dataset
+from resources.catalog.publish import Publication
+from resources.ports.lake import Lake
 
 DATA_TEAM, MODEL_TEAM, RETENTION_TEAM = ["team:data"], ["team:models"], ["team:retention"]
 
 
+def materialize_result(
+    publication: Publication, lake: Lake, results: Sequence[dg.AssetCheckResult], metadata: Mapping[str, Any]
+) -> dg.MaterializeResult:
+    """Return what Dagster records: the version as data version, its place, whether it was reused, counts, metrics, checks."""
+    report = publication.report
+    numbers = {**report.counts, **{name: value for name, value in report.metrics.items() if value is not None}}
+    common: dict[str, Any] = {
+        "version": publication.version,
+        "reused": publication.reused,
+        "location": dg.MetadataValue.path(lake.uri(publication.prefix)),
+    }
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(publication.version),
+        metadata={**common, **numbers, **metadata},
+        check_results=list(results),
+    )
+
+
 def column_schema(columns: Mapping[str, str]) -> dg.TableSchema:
-    """The columns of a table with their types; keys never repeat, and says so."""
+    """Return the columns of a table with their types. Names that begin with `_` are our own columns, which are never null."""
     return dg.TableSchema(
         columns=[
             dg.TableColumn(name, kind, constraints=dg.TableColumnConstraints(nullable=not name.startswith("_")))
@@ -23,7 +43,7 @@ def column_schema(columns: Mapping[str, str]) -> dg.TableSchema:
 
 
 def lineage(source: dg.AssetKey, columns: Mapping[str, Iterable[str]]) -> dg.TableColumnLineage:
-    """Which columns of the asset upstream each column was made of."""
+    """Return the columns of the upstream asset that each column is made of."""
     deps = {
         name: [dg.TableColumnDep(asset_key=source, column_name=each) for each in origins]
         for name, origins in columns.items()
@@ -32,12 +52,12 @@ def lineage(source: dg.AssetKey, columns: Mapping[str, Iterable[str]]) -> dg.Tab
 
 
 def plot(png: bytes) -> dg.MarkdownMetadataValue:
-    """A picture that the UI shows in place."""
+    """Return a picture that the UI shows in place."""
     return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
 def records_table(records: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> dg.TableMetadataValue:
-    """Rows as a table in the UI; what is missing stays empty."""
+    """Return rows as a table for the UI; missing values stay empty."""
     rows = [
         dg.TableRecord({name: "" if record.get(name) is None else record[name] for name in columns})
         for record in records
@@ -48,7 +68,7 @@ def records_table(records: Iterable[Mapping[str, Any]], columns: Mapping[str, st
 
 
 def retrain_freshness(dataset: Dataset) -> dg.FreshnessPolicy:
-    """How old a retrained asset may be: a day more than the schedule leaves between two runs. A reused version counts as fresh: it was looked at."""
+    """Return how old a retrained asset may be: a day more than the time between two scheduled runs. A reused version counts as fresh."""
     _, _, day, month, weekday = dataset.schedule.retrain.split()
     days = 8 if weekday != "*" else 2 if day == "*" else 32 if month == "*" else 366
     return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=days))

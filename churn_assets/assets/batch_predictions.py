@@ -2,12 +2,24 @@
 
 import dagster as dg
 
-from churn_assets.assets._metadata import MODEL_TEAM, column_schema, lineage
-from churn_assets.assets._stage import Claim, check_results, make, materialized, passed, user_errors_as_failures
-from churn_model.errors import ChurnError
+from churn_assets.assets._checks import Claim, check_results, no_failure_blocks
+from churn_assets.assets._errors import user_errors_as_failures
+from churn_assets.assets._metadata import MODEL_TEAM, column_schema, lineage, materialize_result
+from churn_model.errors import ChurnError, problem
 from churn_model.spec.dataset import Dataset
-from resources.catalog.names import batch_partitions
-from resources.catalog.pointers import BatchRecord, batch_key, current_key, read_batch, show
+from resources.catalog.names import (
+    BATCH_PREDICTIONS,
+    PREDICTIONS,
+    RAW_BATCH,
+    asset_key,
+    batch_key,
+    batch_partitions,
+    current_key,
+    versions_prefix,
+)
+from resources.catalog.pointers import BatchRecord, point_to, read_batch
+from resources.catalog.publish import publish_step
+from resources.catalog.versions import step_maker
 from resources.ports.lake import Lake
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
@@ -27,17 +39,17 @@ CLAIMS = (
 
 
 def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
-    """The predictions for one batch of a dataset."""
-    key = dg.AssetKey([dataset.name, "batch_predictions"])
+    """Return the asset of the predictions for one batch of a dataset."""
+    key, source = asset_key(dataset.name, BATCH_PREDICTIONS), asset_key(dataset.name, RAW_BATCH)
 
     @dg.asset(
         key=key,
-        deps=[[dataset.name, "raw_batch"]],
+        deps=[source],
         group_name=dataset.name,
         owners=MODEL_TEAM,
         kinds={"xgboost", "parquet"},
-        partitions_def=batch_partitions(dataset),
-        description="For each row of the batch the calibrated probability that the customer leaves, whether to contact him, "
+        partitions_def=batch_partitions(dataset.name),
+        description="For each row of the batch the calibrated probability that the customer leaves, whether to contact the customer, "
         "and for those to be contacted up to three reasons.",
         check_specs=[claim.spec(key) for claim in CLAIMS],
     )
@@ -45,37 +57,41 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
         batch = context.partition_key
         with user_errors_as_failures():
             record = require_batch_record(lake, dataset, batch)
-            made = make(
+            predictions = publish_step(
                 lake,
                 runner,
                 dataset,
-                step="score",
-                folder=f"{dataset.name}/batch_predictions/{batch}/",
+                maker=step_maker("score"),
+                folder=versions_prefix(dataset.name, BATCH_PREDICTIONS, batch),
                 inputs={"rows": [record.rows.prefix], "bundle": [record.champion.prefix]},
-                upstream={"raw_batch": record.rows.version, "champion": record.champion.version},
+                upstream={RAW_BATCH: record.rows.version, "champion": record.champion.version},
             )
-            results = check_results(CLAIMS, made.report.checks)
-            if passed(results):
-                tables.publish(dataset.name, "batch_predictions", made.version, made.prefix + "predictions/", batch)
-                show(lake, current_key(dataset.name, f"batch_predictions/{batch}"), made.current)
+            results = check_results(CLAIMS, predictions.report.checks)
+            if no_failure_blocks(results):
+                folder = predictions.prefix + PREDICTIONS
+                tables.publish(dataset.name, BATCH_PREDICTIONS, predictions.version, folder, batch)
+                point_to(lake, current_key(dataset.name, BATCH_PREDICTIONS, batch), predictions.current)
+            detail = predictions.report.detail
             metadata = {
-                "dagster/row_count": made.report.counts["rows"],
-                "dagster/column_schema": column_schema(made.report.detail["columns"]),
-                "dagster/column_lineage": lineage(
-                    dg.AssetKey([dataset.name, "raw_batch"]), made.report.detail["lineage"]
-                ),
+                "dagster/row_count": predictions.report.counts["rows"],
+                "dagster/column_schema": column_schema(detail["columns"]),
+                "dagster/column_lineage": lineage(source, detail["lineage"]),
                 "champion": record.champion.version,
             }
-            return materialized(made, lake, results, metadata)
+            return materialize_result(predictions, lake, results, metadata)
 
     return asset
 
 
 def require_batch_record(lake: Lake, dataset: Dataset, batch: str) -> BatchRecord:
-    """What `raw_batch` recorded of a batch. Raises ChurnError where it has not."""
+    """Return what `raw_batch` recorded of a batch. Raise ChurnError if there is no record."""
     record = read_batch(lake, dataset.name, batch)
     if record is None:
         raise ChurnError(
-            f"expected {batch_key(dataset.name, batch)}; found none; materialise raw_batch first: `churn score {dataset.name} {batch}`"
+            problem(
+                expected=batch_key(dataset.name, batch),
+                found="none",
+                todo=f"materialize {RAW_BATCH} first: `churn score {dataset.name} {batch}`",
+            )
         )
     return record

@@ -6,13 +6,23 @@ from typing import Any
 
 import dagster as dg
 
+from churn_assets.assets._checks import Claim, check_results
+from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import MODEL_TEAM, retrain_freshness
-from churn_assets.assets._stage import Claim, check_results, now, published, required, user_errors_as_failures
-from churn_model.errors import ChurnError
+from churn_model.errors import ChurnError, problem
 from churn_model.spec.dataset import Dataset, seconds
-from resources.catalog.pointers import Champion, champion_key, encoded, read_bytes, read_champion
+from resources.catalog.names import (
+    CHAMPION_MODEL,
+    EVALUATION_REPORT,
+    TUNED_MODEL,
+    asset_key,
+    champion_key,
+    version_prefix,
+)
+from resources.catalog.pointers import Champion, read_champion, read_pointer, require_current, to_bytes, utc_now
+from resources.catalog.publish import read_manifest, read_published, require_published
 from resources.errors import RegistryError
-from resources.ports.lake import MANIFEST, Lake, Manifest
+from resources.ports.lake import Lake
 from resources.ports.registry import ModelRecord, Registry
 from resources.ports.runner import StepReport
 
@@ -53,12 +63,12 @@ class ChampionConfig(dg.Config):
 
 
 def champion_model(dataset: Dataset) -> dg.AssetsDefinition:
-    """The model of a dataset that scores."""
-    key = dg.AssetKey([dataset.name, "champion_model"])
+    """Return the asset of the model of a dataset that scores."""
+    key = asset_key(dataset.name, CHAMPION_MODEL)
 
     @dg.asset(
         key=key,
-        deps=[[dataset.name, "tuned_model"], [dataset.name, "evaluation_report"]],
+        deps=[asset_key(dataset.name, TUNED_MODEL), asset_key(dataset.name, EVALUATION_REPORT)],
         group_name=dataset.name,
         owners=MODEL_TEAM,
         freshness_policy=retrain_freshness(dataset),
@@ -69,48 +79,53 @@ def champion_model(dataset: Dataset) -> dg.AssetsDefinition:
     def asset(config: ChampionConfig, lake: Lake, registry: Registry) -> dg.MaterializeResult:
         with user_errors_as_failures():
             if config.rollback_to:
-                return _rolled_back(lake, registry, dataset, config.rollback_to)
-            return _decided(lake, registry, dataset)
+                return _roll_back(lake, registry, dataset, config.rollback_to)
+            return _apply_decision(lake, registry, dataset)
 
     return asset
 
 
-def _decided(lake: Lake, registry: Registry, dataset: Dataset) -> dg.MaterializeResult:
+def _apply_decision(lake: Lake, registry: Registry, dataset: Dataset) -> dg.MaterializeResult:
     """Carry out what the gate says of the candidate, against the champion that it was compared with."""
-    model, evaluation = required(lake, dataset, "tuned_model"), required(lake, dataset, "evaluation_report")
-    report = published(lake, evaluation.prefix)
-    if report is None:
+    model = require_current(lake, dataset.name, TUNED_MODEL)
+    evaluation = require_current(lake, dataset.name, EVALUATION_REPORT)
+    report = require_published(lake, evaluation.prefix)
+    evaluated = read_manifest(lake, evaluation.prefix).upstream[TUNED_MODEL]
+    if evaluated != model.version:
         raise ChurnError(
-            f"expected a published evaluation at {evaluation.prefix}; found none; run `churn retrain {dataset.name}` again"
+            problem(
+                expected=f"an evaluation of the candidate {model.version}",
+                found=f"one of {evaluated}",
+                todo=f"materialize {EVALUATION_REPORT}, or run the job again",
+            )
         )
-    judged = Manifest.from_json(lake.read(evaluation.prefix + MANIFEST)).upstream["tuned_model"]
-    if judged != model.version:
-        raise ChurnError(
-            f"expected an evaluation of the candidate {model.version}; found one of {judged}; materialise evaluation_report, or run the job again"
-        )
-    before = read_bytes(lake, champion_key(dataset.name))
+    before = read_pointer(lake, champion_key(dataset.name))
     champion = read_champion(lake, dataset.name)
-    _make_good(lake, registry, dataset, champion)
+    _complete_record(lake, registry, dataset, champion)
     if champion and champion.version == model.version:
-        return _told(
+        return _materialize_result(
             champion, report, _Verdict("unchanged", f"The champion is made of just this data: {champion.reason}")
         )
     if report.detail["champion_version"] != (champion.version if champion else None):
         raise ChurnError(
-            "expected the champion that the candidate was judged against; found another, promoted meanwhile; run the job again"
+            problem(
+                expected="the champion that the candidate was compared with",
+                found="another one, promoted meanwhile",
+                todo="run the job again",
+            )
         )
-    verdict = _verdict(report, champion, dataset, model.version)
+    verdict = _decide(report, champion, dataset, model.version)
     if verdict.outcome in ("first", "promoted"):
         previous, barred = (champion.version, champion.barred) if champion else (None, ())
         champion = Champion(
-            model.version, model.prefix, evaluation.prefix, now(), verdict.outcome, verdict.reason, previous, barred
+            model.version, model.prefix, evaluation.prefix, utc_now(), verdict.outcome, verdict.reason, previous, barred
         )
-        lake.swap(champion_key(dataset.name), before, encoded(champion))
+        lake.swap(champion_key(dataset.name), before, to_bytes(champion))
     registry.record(
         dataset.name,
-        ModelRecord(model.version, evaluation.version, verdict.outcome, verdict.reason, now(), report.metrics),
+        ModelRecord(model.version, evaluation.version, verdict.outcome, verdict.reason, utc_now(), report.metrics),
     )
-    return _told(champion, report, verdict)
+    return _materialize_result(champion, report, verdict)
 
 
 def _is_recorded(registry: Registry, dataset: Dataset, champion: Champion) -> bool:
@@ -119,11 +134,11 @@ def _is_recorded(registry: Registry, dataset: Dataset, champion: Champion) -> bo
     return bool(approved) and (approved[-1].version, approved[-1].outcome) == (champion.version, champion.outcome)
 
 
-def _make_good(lake: Lake, registry: Registry, dataset: Dataset, champion: Champion | None) -> None:
+def _complete_record(lake: Lake, registry: Registry, dataset: Dataset, champion: Champion | None) -> None:
     """Record the move that made this champion, where the run that moved the pointer died before it could."""
     if champion is None or _is_recorded(registry, dataset, champion):
         return
-    report, evaluation = published(lake, champion.evaluation), champion.evaluation.rstrip("/").rpartition("/")[2]
+    report, evaluation = read_published(lake, champion.evaluation), champion.evaluation.rstrip("/").rpartition("/")[2]
     metrics = report.metrics if report else {}
     registry.record(
         dataset.name,
@@ -137,12 +152,12 @@ class _Verdict:
     reason: str
 
 
-def _verdict(report: StepReport, champion: Champion | None, dataset: Dataset, candidate: str) -> _Verdict:
+def _decide(report: StepReport, champion: Champion | None, dataset: Dataset, candidate: str) -> _Verdict:
     """The gate's decision. The evaluation holds it for a young and for an old champion: only here is there a clock."""
     if champion and candidate in champion.barred:
         return _Verdict(
             "kept",
-            "The champion stays: this candidate was taken back by hand. New data or another spec makes another candidate.",
+            "The champion stays: this candidate was rolled back by hand. New data or another spec makes another candidate.",
         )
     is_old = champion is not None and age_seconds(champion) > seconds(dataset.gate.max_age)
     decision = report.detail["decision_when_old" if is_old else "decision"]
@@ -163,16 +178,20 @@ class Rollback:
     evaluation: StepReport
 
 
-def rollback(lake: Lake, registry: Registry, dataset: Dataset, target: str) -> Rollback:
+def plan_rollback(lake: Lake, registry: Registry, dataset: Dataset, target: str) -> Rollback:
     """What a rollback would do; nothing is written. Raises RegistryError where it cannot be done."""
     champion = read_champion(lake, dataset.name)
     if champion is None:
         raise RegistryError(
-            f"expected a champion of {dataset.name} to roll back from; found none; run `churn retrain {dataset.name}`"
+            problem(
+                expected=f"a champion of {dataset.name} to roll back from",
+                found="none",
+                todo=f"run `churn retrain {dataset.name}`",
+            )
         )
     asked_for = champion.outcome == "rolled_back" and target in ("previous", champion.version)
     if asked_for and not _is_recorded(registry, dataset, champion):
-        report = published(lake, champion.evaluation)
+        report = read_published(lake, champion.evaluation)
         if report:  # the run before this one was killed between its two writes: this one completes it, and does not go further back
             return Rollback(champion, None, report)
     version = champion.previous if target == "previous" else target
@@ -180,40 +199,49 @@ def rollback(lake: Lake, registry: Registry, dataset: Dataset, target: str) -> R
     if version not in known or version == champion.version:
         others = ", ".join(each for each in known if each != champion.version) or "none"
         raise RegistryError(
-            f"expected a model that was champion before; found {version or 'no earlier one'}; the earlier champions of {dataset.name}: {others}"
+            problem(
+                expected="a model that was champion before",
+                found=version or "no earlier one",
+                todo=f"the earlier champions of {dataset.name}: {others}",
+            )
         )
-    report = published(lake, _evaluation(dataset, known[version]))
-    if report is None or published(lake, f"{dataset.name}/tuned_model/{version}/") is None:
+    report = read_published(lake, _evaluation_prefix(dataset, known[version]))
+    if report is None or read_published(lake, version_prefix(dataset.name, TUNED_MODEL, version)) is None:
         raise RegistryError(
-            f"expected model {version} and its evaluation in the lake; found them removed; roll back to another model"
+            problem(
+                expected=f"model {version} and its evaluation in the lake",
+                found="them removed",
+                todo="roll back to another model",
+            )
         )
     return Rollback(champion, known[version], report)
 
 
-def _evaluation(dataset: Dataset, record: ModelRecord) -> str:
-    return f"{dataset.name}/evaluation_report/{record.evaluation}/"
+def _evaluation_prefix(dataset: Dataset, record: ModelRecord) -> str:
+    return version_prefix(dataset.name, EVALUATION_REPORT, record.evaluation)
 
 
-def _rolled_back(lake: Lake, registry: Registry, dataset: Dataset, target: str) -> dg.MaterializeResult:
+def _roll_back(lake: Lake, registry: Registry, dataset: Dataset, target: str) -> dg.MaterializeResult:
     """Move the pointer to a model that was champion before, and bar the one that is left from coming back by itself."""
-    before = read_bytes(lake, champion_key(dataset.name))
-    found = rollback(lake, registry, dataset, target)
+    before = read_pointer(lake, champion_key(dataset.name))
+    found = plan_rollback(lake, registry, dataset, target)
     champion, earlier, report = found.champion, found.earlier, found.evaluation
-    _make_good(lake, registry, dataset, champion)
+    _complete_record(lake, registry, dataset, champion)
     if earlier is None:
-        return _told(champion, report, _Verdict("rolled_back", champion.reason))
-    prefix, evaluation = f"{dataset.name}/tuned_model/{earlier.version}/", _evaluation(dataset, earlier)
+        return _materialize_result(champion, report, _Verdict("rolled_back", champion.reason))
+    prefix = version_prefix(dataset.name, TUNED_MODEL, earlier.version)
+    evaluation = _evaluation_prefix(dataset, earlier)
     reason = f"Rolled back by hand from {champion.version}."
     barred = tuple(each for each in (*champion.barred, champion.version) if each != earlier.version)
-    back = Champion(earlier.version, prefix, evaluation, now(), "rolled_back", reason, champion.version, barred)
-    lake.swap(champion_key(dataset.name), before, encoded(back))
+    back = Champion(earlier.version, prefix, evaluation, utc_now(), "rolled_back", reason, champion.version, barred)
+    lake.swap(champion_key(dataset.name), before, to_bytes(back))
     registry.record(
-        dataset.name, ModelRecord(earlier.version, earlier.evaluation, "rolled_back", reason, now(), report.metrics)
+        dataset.name, ModelRecord(earlier.version, earlier.evaluation, "rolled_back", reason, utc_now(), report.metrics)
     )
-    return _told(back, report, _Verdict("rolled_back", reason))
+    return _materialize_result(back, report, _Verdict("rolled_back", reason))
 
 
-def _told(champion: Champion | None, report: StepReport, verdict: _Verdict) -> dg.MaterializeResult:
+def _materialize_result(champion: Champion | None, report: StepReport, verdict: _Verdict) -> dg.MaterializeResult:
     """The decision as Dagster shows it. Without a champion the asset still has its say: nothing was promoted, and why."""
     facts = {fact["name"]: {**fact, "passed": fact["holds"]} for fact in report.detail["decision"]["facts"]}
     is_champion = verdict.outcome in ("first", "promoted", "unchanged", "rolled_back")

@@ -1,23 +1,57 @@
-"""The evaluation report: candidate and champion on the untouched test rows, and what the gate makes of it."""
+"""The evaluation report: candidate and champion on the untouched test rows, and what the gate makes of it; as metrics and as a page.
 
-from collections.abc import Mapping
+The evaluation is a step. Its page is a version of its own, made in this process from the reports that it shows: another layout or plot makes
+another page and evaluates nothing.
+"""
+
 from threading import Thread
 from typing import Any
 
 import dagster as dg
 
-from churn_assets.assets._metadata import MODEL_TEAM, plot, records_table, retrain_freshness
-from churn_assets.assets._stage import Made, make, materialized, published, required, user_errors_as_failures
+from churn_assets.assets._errors import user_errors_as_failures
+from churn_assets.assets._metadata import MODEL_TEAM, materialize_result, plot, records_table, retrain_freshness
 from churn_assets.assets.champion_model import age_seconds
 from churn_assets.reporting.evaluation_page import PageFacts, page, plots
 from churn_assets.reporting.plots import load_libraries
-from churn_model.errors import ChurnError
 from churn_model.spec.dataset import Dataset, seconds
-from resources.catalog.pointers import Champion, Current, current_key, read_champion, show
+from churn_model.steps.contract import Report
+from resources.catalog.names import (
+    EVALUATION_PAGE,
+    EVALUATION_REPORT,
+    MODEL_COMPARISON,
+    PREPROCESSED_SPLITS,
+    RAW_CUSTOMERS,
+    REPORT_HTML,
+    TUNED_MODEL,
+    asset_key,
+    current_key,
+    version_prefix,
+    versions_prefix,
+)
+from resources.catalog.pointers import Champion, Current, point_to, read_champion, require_current
+from resources.catalog.publish import (
+    Content,
+    Publication,
+    publish_content,
+    publish_step,
+    read_manifest,
+    read_published,
+    require_published,
+)
+from resources.catalog.versions import Maker, step_maker
 from resources.ports.lake import MANIFEST, Lake, Manifest
-from resources.ports.runner import Runner, StepReport
+from resources.ports.runner import Runner
 
-PAGE = "report.html"
+PAGE_MAKER = Maker(
+    EVALUATION_PAGE,
+    modules=("churn_assets.reporting.evaluation_page",),
+    templates=(
+        "churn_assets/reporting/templates/report.html.j2",
+        "churn_assets/reporting/templates/report.css.j2",
+    ),
+)
+_PLOTS_SHOWN = ("cost_curve", "calibration", "reasons")
 _SEGMENTS = {
     "column": "string",
     "value": "string",
@@ -29,115 +63,129 @@ _SEGMENTS = {
 
 
 def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
-    """The judgement of a dataset's candidate."""
+    """Return the asset of the evaluation of a dataset's candidate."""
 
     @dg.asset(
-        key=[dataset.name, "evaluation_report"],
-        deps=[[dataset.name, "preprocessed_splits"], [dataset.name, "tuned_model"]],
+        key=asset_key(dataset.name, EVALUATION_REPORT),
+        deps=[asset_key(dataset.name, PREPROCESSED_SPLITS), asset_key(dataset.name, TUNED_MODEL)],
         group_name=dataset.name,
         owners=MODEL_TEAM,
         freshness_policy=retrain_freshness(dataset),
         kinds={"html"},
         description="Candidate and champion on the same untouched test rows: what each costs and saves, how well it ranks and is calibrated, "
-        "why it says what it says; as metrics with intervals and as one HTML page.",
+        "and which columns its probabilities rest on; as metrics with intervals and as one HTML page.",
     )
     def asset(lake: Lake, runner: Runner) -> dg.MaterializeResult:
         with user_errors_as_failures():
-            model = required(lake, dataset, "tuned_model")
-            splits = _splits_of(lake, dataset, model)
+            model = require_current(lake, dataset.name, TUNED_MODEL)
             champion = read_champion(lake, dataset.name)
-            before = _judged_before(lake, model, champion)
-            if before is None:
-                Thread(target=load_libraries).start()
-            made = before or make(
-                lake,
-                runner,
-                dataset,
-                step="evaluate",
-                folder=f"{dataset.name}/evaluation_report/",
-                inputs={"splits": [splits.prefix], "candidate": [model.prefix]}
-                | ({"champion": [champion.prefix]} if champion else {}),
-                upstream={
-                    "preprocessed_splits": splits.version,
-                    "tuned_model": model.version,
-                    "champion": champion.version if champion else "none",
-                },
-                beside=lambda report: _page(_facts(lake, dataset, report, splits, model, champion)),
-            )
-            show(lake, current_key(dataset.name, "evaluation_report"), made.current)
-            return materialized(made, lake, (), _metadata(lake, made, model, champion))
+            evaluation = _find_promoting_evaluation(lake, model, champion)
+            if evaluation is None:
+                Thread(target=load_libraries).start()  # while the step runs
+                evaluation = _evaluate(lake, runner, dataset, model, champion)
+            html = _publish_page(lake, dataset, evaluation, champion)
+            point_to(lake, current_key(dataset.name, EVALUATION_PAGE), html.current)
+            point_to(lake, current_key(dataset.name, EVALUATION_REPORT), evaluation.current)
+            return materialize_result(evaluation, lake, (), _metadata(lake, evaluation, html, model, champion))
 
     return asset
 
 
-def _splits_of(lake: Lake, dataset: Dataset, model: Current) -> Current:
-    """The splits that the candidate was made from, which need not be those shown by now: on others its test rows may be its training rows."""
-    version = Manifest.from_json(lake.read(model.prefix + MANIFEST)).upstream["preprocessed_splits"]
-    return Current(version, f"{dataset.name}/preprocessed_splits/{version}/")
-
-
-def _judged_before(lake: Lake, model: Current, champion: Champion | None) -> Made | None:
-    """The evaluation that promoted this very model, where the candidate is the champion: to compare it with itself would say nothing."""
+def _find_promoting_evaluation(lake: Lake, model: Current, champion: Champion | None) -> Publication | None:
+    """Return the evaluation that promoted the candidate, if the candidate is the champion: a comparison with itself would show nothing."""
     if champion is None or champion.version != model.version:
         return None
-    report = published(lake, champion.evaluation)
+    report = read_published(lake, champion.evaluation)
     version = champion.evaluation.rstrip("/").rpartition("/")[2]
-    return Made(version, champion.evaluation, report, reused=True) if report else None
+    return Publication(version, champion.evaluation, report, reused=True) if report else None
 
 
-def _facts(
-    lake: Lake, dataset: Dataset, report: StepReport, splits: Current, model: Current, champion: Champion | None
-) -> PageFacts:
-    """All that the page shows, gathered from the reports upstream."""
-    table = required(lake, dataset, "raw_customers")
-    is_old = champion is not None and age_seconds(champion) > seconds(dataset.gate.max_age)
-    decision = report.detail["decision_when_old" if is_old else "decision"]
-    return PageFacts(
-        dataset=dataset,
-        evaluation=report,
-        training=_said(lake, model),
-        table=_said(lake, table),
-        splits=_said(lake, splits),
-        versions={
-            "raw_customers": table.version,
-            "preprocessed_splits": splits.version,
-            "tuned_model": model.version,
-            "champion": champion.version if champion else "none yet",
+def _evaluate(lake: Lake, runner: Runner, dataset: Dataset, model: Current, champion: Champion | None) -> Publication:
+    """Publish the evaluation on the splits that the candidate was made from: on later splits, test rows may be its training rows."""
+    splits = read_manifest(lake, model.prefix).upstream[PREPROCESSED_SPLITS]
+    inputs = {
+        "splits": [version_prefix(dataset.name, PREPROCESSED_SPLITS, splits)],
+        "candidate": [model.prefix],
+    }
+    return publish_step(
+        lake,
+        runner,
+        dataset,
+        maker=step_maker("evaluate"),
+        folder=versions_prefix(dataset.name, EVALUATION_REPORT),
+        inputs=inputs | ({"champion": [champion.prefix]} if champion else {}),
+        upstream={
+            PREPROCESSED_SPLITS: splits,
+            TUNED_MODEL: model.version,
+            "champion": champion.version if champion else "none",
         },
-        looks=_looks(lake, dataset, splits) + 1,
-        outcome=decision["outcome"],
-        reason=decision["reason"],
     )
 
 
-def _said(lake: Lake, current: Current) -> StepReport:
-    report = published(lake, current.prefix)
-    if report is None:
-        raise ChurnError(f"expected a published version at {current.prefix}; found none; run the job again")
-    return report
+def _publish_page(lake: Lake, dataset: Dataset, evaluation: Publication, champion: Champion | None) -> Publication:
+    """Publish the page of an evaluation. It is made from the reports upstream, from which decision is shown, and from how often the test rows were used."""
+    judged = read_manifest(lake, evaluation.prefix).upstream
+    splits = version_prefix(dataset.name, PREPROCESSED_SPLITS, judged[PREPROCESSED_SPLITS])
+    table = read_manifest(lake, splits).upstream[RAW_CUSTOMERS]
+    decision = _decision_shown(dataset, evaluation, champion)
+    looks = _count_looks(lake, dataset, judged[PREPROCESSED_SPLITS])
+
+    def make(seen: Dataset) -> Content:
+        detail = evaluation.report.detail
+        facts = PageFacts(
+            dataset=seen,
+            evaluation=evaluation.report,
+            training=require_published(lake, version_prefix(dataset.name, TUNED_MODEL, judged[TUNED_MODEL])),
+            table=require_published(lake, version_prefix(dataset.name, RAW_CUSTOMERS, table)),
+            splits=require_published(lake, splits),
+            versions={
+                RAW_CUSTOMERS: table,
+                PREPROCESSED_SPLITS: judged[PREPROCESSED_SPLITS],
+                TUNED_MODEL: judged[TUNED_MODEL],
+                "champion": detail["champion_version"] or "none yet",
+            },
+            looks=looks,
+            outcome=detail[decision]["outcome"],
+            reason=detail[decision]["reason"],
+        )
+        pictures = plots(facts)
+        files = {f"plots/{name}.png": png for name, png in pictures.items()}
+        return Content(Report(), {REPORT_HTML: page(facts, pictures).encode(), **files})
+
+    return publish_content(
+        lake,
+        dataset,
+        maker=PAGE_MAKER,
+        folder=versions_prefix(dataset.name, EVALUATION_PAGE),
+        upstream={EVALUATION_REPORT: evaluation.version, "decision": decision, "looks": str(looks)},
+        make=make,
+    )
 
 
-def _looks(lake: Lake, dataset: Dataset, splits: Current) -> int:
-    """How many published evaluations and comparisons have used these splits' test rows."""
-    folders = (f"{dataset.name}/{asset}/" for asset in ("evaluation_report", "model_comparison"))
+def _decision_shown(dataset: Dataset, evaluation: Publication, champion: Champion | None) -> str:
+    """Return the name of the decision that counts. The evaluation holds one for a young and one for an old champion: only here is there a clock."""
+    young, old = "decision", "decision_when_old"
+    if champion is None:
+        return young
+    if champion.version == evaluation.report.detail["candidate_version"]:  # decided already: the one that promoted it
+        return young if evaluation.report.detail[young]["outcome"] in ("first", "promoted") else old
+    return old if age_seconds(champion) > seconds(dataset.gate.max_age) else young
+
+
+def _count_looks(lake: Lake, dataset: Dataset, splits: str) -> int:
+    """Return how many published evaluations and comparisons have used the test rows of these splits."""
+    folders = (versions_prefix(dataset.name, asset) for asset in (EVALUATION_REPORT, MODEL_COMPARISON))
     keys = [entry.key for folder in folders for entry in lake.entries(folder) if entry.key.endswith(MANIFEST)]
-    return sum(Manifest.from_json(lake.read(key)).upstream.get("preprocessed_splits") == splits.version for key in keys)
+    return sum(Manifest.from_json(lake.read(key)).upstream.get(PREPROCESSED_SPLITS) == splits for key in keys)
 
 
-def _page(facts: PageFacts) -> Mapping[str, bytes]:
-    """The page and its plots as files of the version."""
-    pictures = plots(facts)
-    return {PAGE: page(facts, pictures).encode(), **{f"plots/{name}.png": png for name, png in pictures.items()}}
-
-
-def _metadata(lake: Lake, made: Made, model: Current, champion: Champion | None) -> dict[str, Any]:
-    plots_shown = {
-        name: plot(lake.read(f"{made.prefix}plots/{name}.png")) for name in ("cost_curve", "calibration", "reasons")
-    }
+def _metadata(
+    lake: Lake, evaluation: Publication, html: Publication, model: Current, champion: Champion | None
+) -> dict[str, Any]:
     return {
-        "report": dg.MetadataValue.path(lake.uri(made.prefix + PAGE)),
+        "report": dg.MetadataValue.path(lake.uri(html.prefix + REPORT_HTML)),
         "candidate": model.version,
         "champion": champion.version if champion else "none yet",
-        "segments": records_table(made.report.detail["segments"], _SEGMENTS),
-        **plots_shown,
+        "segments": records_table(evaluation.report.detail["segments"], _SEGMENTS),
+        **{name: plot(lake.read(f"{html.prefix}plots/{name}.png")) for name in _PLOTS_SHOWN},
     }

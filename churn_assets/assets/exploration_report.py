@@ -1,39 +1,49 @@
-"""The exploration report: what landed, on one page, for whoever wants to look before anything is learned from it.
+"""The exploration report: what landed, on one page, before anything is learned from it.
 
-It is made on demand and not by a retrain: what draws it takes seconds to load.
+It is made on demand and not by a retrain, because its libraries take seconds to load.
 """
 
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from churn_assets.assets._metadata import DATA_TEAM, records_table
-from churn_assets.assets._stage import Made, materialized, now, published, required, user_errors_as_failures
+from churn_assets.assets._errors import user_errors_as_failures
+from churn_assets.assets._metadata import DATA_TEAM, materialize_result, records_table
 from churn_model.spec.dataset import Dataset
-from churn_model.steps.contract import REPORT, REPORT_SCHEMA
-from resources.catalog.pointers import Current, current_key, show
-from resources.catalog.versions import digest_of, restrict_dataset, version_of
-from resources.ports.lake import Lake, Manifest, PublishedFile
-from resources.ports.runner import StepReport
+from churn_model.steps.contract import Report
+from resources.catalog.names import (
+    EXPLORATION_HTML,
+    EXPLORATION_REPORT,
+    RAW_CUSTOMERS,
+    ROWS,
+    asset_key,
+    current_key,
+    versions_prefix,
+)
+from resources.catalog.pointers import Current, point_to, require_current
+from resources.catalog.publish import Content, Publication, publish_content, require_published
+from resources.catalog.versions import Maker
+from resources.ports.lake import Lake
 
-if TYPE_CHECKING:
-    from churn_assets.reporting.exploration_page import Exploration
-
-PAGE = "exploration.html"
-_TEMPLATE = Path(__file__).parent.parent / "reporting" / "templates" / "exploration.html.j2"
+PAGE_MAKER = Maker(
+    "explore",
+    modules=("churn_assets.reporting.exploration_page",),
+    templates=(
+        "churn_assets/reporting/templates/exploration.html.j2",
+        "churn_assets/reporting/templates/report.css.j2",
+    ),
+)
 _MOST_SHOWN = 20
 
 
 def exploration_report(dataset: Dataset) -> dg.AssetsDefinition:
-    """The page about a dataset's landed table."""
+    """Return the asset of the page about a dataset's landed table."""
 
     @dg.asset(
-        key=[dataset.name, "exploration_report"],
-        deps=[[dataset.name, "raw_customers"]],
+        key=asset_key(dataset.name, EXPLORATION_REPORT),
+        deps=[asset_key(dataset.name, RAW_CUSTOMERS)],
         group_name=dataset.name,
         owners=DATA_TEAM,
         kinds={"html"},
@@ -42,40 +52,44 @@ def exploration_report(dataset: Dataset) -> dg.AssetsDefinition:
     )
     def asset(lake: Lake) -> dg.MaterializeResult:
         with user_errors_as_failures():
-            table = required(lake, dataset, "raw_customers")
-            made = _made(lake, restrict_dataset(dataset, "explore"), table)
-            show(lake, current_key(dataset.name, "exploration_report"), made.current)
-            return materialized(made, lake, (), _metadata(lake, made))
+            table = require_current(lake, dataset.name, RAW_CUSTOMERS)
+            html = publish_content(
+                lake,
+                dataset,
+                maker=PAGE_MAKER,
+                folder=versions_prefix(dataset.name, EXPLORATION_REPORT),
+                upstream={RAW_CUSTOMERS: table.version},
+                make=lambda seen: _explore(lake, seen, table),
+            )
+            point_to(lake, current_key(dataset.name, EXPLORATION_REPORT), html.current)
+            return materialize_result(html, lake, (), _metadata(lake, html))
 
     return asset
 
 
-def _made(lake: Lake, dataset: Dataset, table: Current) -> Made:
-    """The page's version, found or made. It is made here and not by a step: no step's environment has what draws it."""
-    upstream = {"raw_customers": table.version, "template": digest_of(_TEMPLATE.read_bytes())}
-    version = version_of("explore", dataset, [f"{name}={value}" for name, value in upstream.items()])
-    prefix = f"{dataset.name}/exploration_report/{version}/"
-    found = published(lake, prefix)
-    if found:
-        return Made(version, prefix, found, reused=True)
+def _explore(lake: Lake, dataset: Dataset, table: Current) -> Content:
+    """Make the page in this process: no step's environment has the libraries that draw it."""
     from churn_assets.reporting.exploration_page import MOST_ROWS, explore, page
 
-    said = published(lake, table.prefix)
-    rows, in_all = _first_rows(lake, table.prefix + "rows/part-0.parquet", MOST_ROWS)
-    leavers = said.counts["positives"] if said else 0
+    leavers = require_published(lake, table.prefix).counts["positives"]
+    rows, rows_in_all = _first_rows(lake, table.prefix + ROWS + "part-0.parquet", MOST_ROWS)
     explored = explore(rows, dataset)
-    text = page(dataset, explored, rows, rows_in_all=in_all, leavers_in_all=leavers, version=table.version).encode()
-    report = _report(explored, in_all, leavers, PublishedFile(len(text), digest_of(text)))
-    content = {PAGE: text, REPORT: report}
-    for name, data in content.items():
-        lake.put(prefix + name, data)
-    files = {name: PublishedFile(len(data), digest_of(data)) for name, data in content.items()}
-    lake.publish(prefix, Manifest(version, files, upstream, now()))
-    return Made(version, prefix, StepReport.from_json(report), reused=False)
+    text = page(dataset, explored, rows, rows_in_all=rows_in_all, leavers_in_all=leavers, version=table.version)
+    report = Report(
+        counts={"rows": rows_in_all, "leavers": leavers, "looked_at": explored.rows},
+        detail={
+            "odd": [vars(each) for each in explored.odd],
+            "repeated": [vars(each) for each in explored.repeated],
+            "apart": [
+                {"column": each.column, "apart": each.apart, "by_chance": each.by_chance} for each in explored.columns
+            ],
+        },
+    )
+    return Content(report, {EXPLORATION_HTML: text.encode()})
 
 
 def _first_rows(lake: Lake, key: str, most: int) -> tuple[pa.Table, int]:
-    """The first rows in hash order, and how many there are in all."""
+    """Return the first rows in hash order, and the number of all rows."""
     with lake.open(key) as stream:
         file = pq.ParquetFile(stream, pre_buffer=False)
         batches, wanted = [], most
@@ -87,30 +101,11 @@ def _first_rows(lake: Lake, key: str, most: int) -> tuple[pa.Table, int]:
         return pa.Table.from_batches(batches, file.schema_arrow), file.metadata.num_rows
 
 
-def _report(explored: "Exploration", rows: int, leavers: int, page: PublishedFile) -> bytes:
-    said = {
-        "schema": REPORT_SCHEMA,
-        "step": "explore",
-        "counts": {"rows": rows, "leavers": leavers, "looked_at": explored.rows},
-        "metrics": {},
-        "checks": [],
-        "detail": {
-            "odd": [vars(each) for each in explored.odd],
-            "repeated": [vars(each) for each in explored.repeated],
-            "apart": [
-                {"column": each.column, "apart": each.apart, "by_chance": each.by_chance} for each in explored.columns
-            ],
-        },
-        "files": {PAGE: vars(page)},
-    }
-    return json.dumps(said, sort_keys=True, ensure_ascii=False).encode()
-
-
-def _metadata(lake: Lake, made: Made) -> dict[str, Any]:
-    detail = made.report.detail
+def _metadata(lake: Lake, html: Publication) -> dict[str, Any]:
+    detail = html.report.detail
     apart = detail["apart"][:_MOST_SHOWN]
     return {
-        "report": dg.MetadataValue.path(lake.uri(made.prefix + PAGE)),
+        "report": dg.MetadataValue.path(lake.uri(html.prefix + EXPLORATION_HTML)),
         "most telling columns": records_table(apart, {"column": "string", "apart": "float", "by_chance": "float"}),
         "odd columns": records_table([*detail["odd"], *detail["repeated"]], {"column": "string", "why": "string"}),
     }

@@ -4,11 +4,23 @@ from typing import Any
 
 import dagster as dg
 
-from churn_assets.assets._metadata import MODEL_TEAM, records_table
-from churn_assets.assets._stage import Made, make, materialized, required, user_errors_as_failures
-from churn_model.errors import ChurnError, InputError
+from churn_assets.assets._errors import user_errors_as_failures
+from churn_assets.assets._metadata import MODEL_TEAM, materialize_result, records_table
+from churn_model.errors import ChurnError, InputError, problem
 from churn_model.spec.dataset import Dataset
-from resources.catalog.pointers import Current, current_key, read_champion, read_current, show
+from resources.catalog.names import (
+    CHAMPION_MODEL,
+    MODEL_COMPARISON,
+    PREPROCESSED_SPLITS,
+    TUNED_MODEL,
+    asset_key,
+    current_key,
+    version_prefix,
+    versions_prefix,
+)
+from resources.catalog.pointers import Current, point_to, read_champion, read_current, require_current
+from resources.catalog.publish import Publication, publish_step
+from resources.catalog.versions import step_maker
 from resources.ports.lake import MANIFEST, Lake, Manifest
 from resources.ports.runner import Runner
 
@@ -28,11 +40,11 @@ class ComparisonConfig(dg.Config):
 
 
 def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
-    """Two models of a dataset on the same rows."""
+    """Return the asset that compares two models of a dataset on the same rows."""
 
     @dg.asset(
-        key=[dataset.name, "model_comparison"],
-        deps=[[dataset.name, "preprocessed_splits"], [dataset.name, "tuned_model"], [dataset.name, "champion_model"]],
+        key=asset_key(dataset.name, MODEL_COMPARISON),
+        deps=[asset_key(dataset.name, asset) for asset in (PREPROCESSED_SPLITS, TUNED_MODEL, CHAMPION_MODEL)],
         group_name=dataset.name,
         owners=MODEL_TEAM,
         description="Two model versions on the same test rows, each with its own preprocessing and calibration, at today's costs. Made on demand; "
@@ -40,37 +52,41 @@ def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
     )
     def asset(config: ComparisonConfig, lake: Lake, runner: Runner) -> dg.MaterializeResult:
         with user_errors_as_failures():
-            splits = required(lake, dataset, "preprocessed_splits")
-            first, second = chosen(lake, dataset, config)
-            made = make(
+            splits = require_current(lake, dataset.name, PREPROCESSED_SPLITS)
+            first, second = choose_models(lake, dataset, config)
+            comparison = publish_step(
                 lake,
                 runner,
                 dataset,
-                step="compare",
-                folder=f"{dataset.name}/model_comparison/",
+                maker=step_maker("compare"),
+                folder=versions_prefix(dataset.name, MODEL_COMPARISON),
                 inputs={"splits": [splits.prefix], "first": [first.prefix], "second": [second.prefix]},
-                upstream={"preprocessed_splits": splits.version, "first": first.version, "second": second.version},
+                upstream={PREPROCESSED_SPLITS: splits.version, "first": first.version, "second": second.version},
             )
-            show(lake, current_key(dataset.name, "model_comparison"), made.current)
-            return materialized(made, lake, (), _metadata(made))
+            point_to(lake, current_key(dataset.name, MODEL_COMPARISON), comparison.current)
+            return materialize_result(comparison, lake, (), _metadata(comparison))
 
     return asset
 
 
-def chosen(lake: Lake, dataset: Dataset, config: ComparisonConfig) -> tuple[Current, Current]:
-    """The two models. Raises ChurnError where one is not there, or both are the same."""
+def choose_models(lake: Lake, dataset: Dataset, config: ComparisonConfig) -> tuple[Current, Current]:
+    """Return the two models. Raise ChurnError if one does not exist, or both are the same."""
     named = [each for each in (config.first, config.second) if each]
     wanted = [CHAMPION, *named][-2:] if named else _default(lake, dataset)
     first, second = (_model(lake, dataset, each) for each in wanted)
     if first.version == second.version:
         raise InputError(
-            f"expected two models to compare; found {first.version} twice; {_known_in_words(lake, dataset)}"
+            problem(
+                expected="two models to compare",
+                found=f"{first.version} twice",
+                todo=_list_known_models(lake, dataset),
+            )
         )
     return first, second
 
 
 def _default(lake: Lake, dataset: Dataset) -> list[str]:
-    champion, candidate = read_champion(lake, dataset.name), read_current(lake, dataset.name, "tuned_model")
+    champion, candidate = read_champion(lake, dataset.name), read_current(lake, dataset.name, TUNED_MODEL)
     is_champion = champion is not None and candidate is not None and champion.version == candidate.version
     return [PREVIOUS, CHAMPION] if is_champion else [CHAMPION, CANDIDATE]
 
@@ -78,32 +94,43 @@ def _default(lake: Lake, dataset: Dataset) -> list[str]:
 def _model(lake: Lake, dataset: Dataset, wanted: str) -> Current:
     champion = read_champion(lake, dataset.name)
     if wanted == CANDIDATE:
-        return required(lake, dataset, "tuned_model")
+        return require_current(lake, dataset.name, TUNED_MODEL)
     if wanted in (CHAMPION, PREVIOUS):
         if champion is None:
-            raise ChurnError(f"expected a champion of {dataset.name}; found none; {_known_in_words(lake, dataset)}")
+            raise ChurnError(
+                problem(expected=f"a champion of {dataset.name}", found="none", todo=_list_known_models(lake, dataset))
+            )
         if wanted == PREVIOUS and champion.previous is None:
             raise ChurnError(
-                f"expected a champion of {dataset.name} before the present one; found none; name two versions: {_known_in_words(lake, dataset)}"
+                problem(
+                    expected=f"a champion of {dataset.name} before the present one",
+                    found="none",
+                    todo=f"name two versions: {_list_known_models(lake, dataset)}",
+                )
             )
         version = champion.version if wanted == CHAMPION else str(champion.previous)
     else:
         version = wanted
     if version not in known_models(lake, dataset):
         raise InputError(
-            f"expected a model of {dataset.name}; found no version {version[:40]}; {_known_in_words(lake, dataset)}"
+            problem(
+                expected=f"a model of {dataset.name}",
+                found=f"no version {version[:40]}",
+                todo=_list_known_models(lake, dataset),
+            )
         )
-    return Current(version, f"{dataset.name}/tuned_model/{version}/")
+    return Current(version, version_prefix(dataset.name, TUNED_MODEL, version))
 
 
 def known_models(lake: Lake, dataset: Dataset) -> list[str]:
-    """The versions of a dataset's models in the lake, newest first."""
-    keys = [entry.key for entry in lake.entries(f"{dataset.name}/tuned_model/") if entry.key.endswith("/" + MANIFEST)]
+    """Return the versions of a dataset's models in the lake, newest first."""
+    folder = versions_prefix(dataset.name, TUNED_MODEL)
+    keys = [entry.key for entry in lake.entries(folder) if entry.key.endswith("/" + MANIFEST)]
     made_at = {key.split("/")[-2]: Manifest.from_json(lake.read(key)).made_at for key in keys}
     return sorted(made_at, key=lambda version: made_at[version], reverse=True)
 
 
-def _known_in_words(lake: Lake, dataset: Dataset) -> str:
+def _list_known_models(lake: Lake, dataset: Dataset) -> str:
     known = known_models(lake, dataset)
     if not known:
         return f"run `churn retrain {dataset.name}` first"
@@ -111,8 +138,8 @@ def _known_in_words(lake: Lake, dataset: Dataset) -> str:
     return f"the models of {dataset.name}, newest first: {', '.join(known[:_MOST_NAMED])}{more}"
 
 
-def _metadata(made: Made) -> dict[str, Any]:
-    detail = made.report.detail
+def _metadata(comparison: Publication) -> dict[str, Any]:
+    detail = comparison.report.detail
     metadata: dict[str, Any] = {"first": detail["first_version"], "second": detail["second_version"]}
     if "first" not in detail:
         return metadata

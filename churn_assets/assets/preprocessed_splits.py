@@ -2,18 +2,14 @@
 
 import dagster as dg
 
-from churn_assets.assets._metadata import DATA_TEAM, column_schema, lineage, retrain_freshness
-from churn_assets.assets._stage import (
-    Claim,
-    check_results,
-    make,
-    materialized,
-    passed,
-    required,
-    user_errors_as_failures,
-)
+from churn_assets.assets._checks import Claim, check_results, no_failure_blocks
+from churn_assets.assets._errors import user_errors_as_failures
+from churn_assets.assets._metadata import DATA_TEAM, column_schema, lineage, materialize_result, retrain_freshness
 from churn_model.spec.dataset import Dataset
-from resources.catalog.pointers import current_key, show
+from resources.catalog.names import PREPROCESSED_SPLITS, RAW_CUSTOMERS, asset_key, current_key, versions_prefix
+from resources.catalog.pointers import point_to, require_current
+from resources.catalog.publish import publish_step
+from resources.catalog.versions import step_maker
 from resources.ports.lake import Lake
 from resources.ports.runner import Runner
 
@@ -30,12 +26,12 @@ CLAIMS = (
 
 
 def preprocessed_splits(dataset: Dataset) -> dg.AssetsDefinition:
-    """The three splits of a dataset."""
-    key = dg.AssetKey([dataset.name, "preprocessed_splits"])
+    """Return the asset of a dataset's three splits."""
+    key, source = asset_key(dataset.name, PREPROCESSED_SPLITS), asset_key(dataset.name, RAW_CUSTOMERS)
 
     @dg.asset(
         key=key,
-        deps=[[dataset.name, "raw_customers"]],
+        deps=[source],
         group_name=dataset.name,
         owners=DATA_TEAM,
         freshness_policy=retrain_freshness(dataset),
@@ -46,27 +42,25 @@ def preprocessed_splits(dataset: Dataset) -> dg.AssetsDefinition:
     )
     def asset(lake: Lake, runner: Runner) -> dg.MaterializeResult:
         with user_errors_as_failures():
-            raw = required(lake, dataset, "raw_customers")
-            made = make(
+            raw = require_current(lake, dataset.name, RAW_CUSTOMERS)
+            splits = publish_step(
                 lake,
                 runner,
                 dataset,
-                step="preprocess",
-                folder=f"{dataset.name}/preprocessed_splits/",
+                maker=step_maker("preprocess"),
+                folder=versions_prefix(dataset.name, PREPROCESSED_SPLITS),
                 inputs={"rows": [raw.prefix]},
-                upstream={"raw_customers": raw.version},
+                upstream={RAW_CUSTOMERS: raw.version},
             )
-            results = check_results(CLAIMS, made.report.checks)
-            if passed(results):
-                show(lake, current_key(dataset.name, "preprocessed_splits"), made.current)
-            columns = made.report.detail["columns"]
+            results = check_results(CLAIMS, splits.report.checks)
+            if no_failure_blocks(results):
+                point_to(lake, current_key(dataset.name, PREPROCESSED_SPLITS), splits.current)
+            columns = splits.report.detail["columns"]
             metadata = {
-                "dagster/row_count": sum(made.report.counts.values()) - made.report.counts["unused"],
+                "dagster/row_count": sum(splits.report.counts.values()) - splits.report.counts["unused"],
                 "dagster/column_schema": column_schema(columns),
-                "dagster/column_lineage": lineage(
-                    dg.AssetKey([dataset.name, "raw_customers"]), {name: [name] for name in columns}
-                ),
+                "dagster/column_lineage": lineage(source, {name: [name] for name in columns}),
             }
-            return materialized(made, lake, results, metadata)
+            return materialize_result(splits, lake, results, metadata)
 
     return asset

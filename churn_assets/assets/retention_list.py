@@ -1,7 +1,6 @@
 """The retention list: whom to contact, best first, within budget and capacity; and what was done with every scored row."""
 
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,38 +11,67 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from churn_assets.assets._metadata import RETENTION_TEAM, column_schema, lineage, records_table
-from churn_assets.assets._stage import Made, materialized, now, published, required, user_errors_as_failures
+from churn_assets.assets._errors import user_errors_as_failures
+from churn_assets.assets._metadata import (
+    RETENTION_TEAM,
+    column_schema,
+    lineage,
+    materialize_result,
+    records_table,
+)
 from churn_assets.assets.batch_predictions import require_batch_record
 from churn_assets.reporting.csv_export import csv_bytes, read_back
 from churn_model.decisions.policy import Policy
 from churn_model.decisions.retention_list import History, Programme, Targeting, says_yes
 from churn_model.decisions.retention_list import retention_list as choose
-from churn_model.errors import ChurnError
+from churn_model.errors import ChurnError, problem
 from churn_model.spec.dataset import Dataset, seconds
-from churn_model.steps.contract import REPORT, REPORT_SCHEMA
-from resources.catalog.names import batch_partitions
-from resources.catalog.pointers import BatchRecord, Current, batch_key, current_key, read_batch, read_current, show
-from resources.catalog.versions import digest_of, version_of
-from resources.ports.lake import MANIFEST, Lake, Manifest, PublishedFile
-from resources.ports.runner import StepReport
+from churn_model.steps.contract import Report
+from resources.catalog.names import (
+    ASSIGNMENTS,
+    BATCH_PREDICTIONS,
+    LIST,
+    PREDICTIONS,
+    RAW_BATCH,
+    RETENTION_LIST,
+    ROWS,
+    asset_key,
+    batch_key,
+    batch_of_key,
+    batch_partitions,
+    batches_prefix,
+    current_key,
+    versions_prefix,
+)
+from resources.catalog.pointers import BatchRecord, Current, point_to, read_batch, read_current, require_current
+from resources.catalog.publish import Content, Publication, publish_content, read_manifest
+from resources.catalog.versions import Maker
+from resources.ports.lake import Lake
 from resources.ports.tables import Tables
 
-LIST = "list/list.csv"
-ASSIGNMENTS = "assignments/part-0.parquet"
+LIST_MAKER = Maker(
+    "list",
+    modules=(
+        "churn_assets.reporting.csv_export",
+        "churn_model.decisions.policy",
+        "churn_model.decisions.retention_list",
+    ),
+)
+_PART = "part-0.parquet"
 _OUTCOME_DAYS = 90  # a hold-out is kept this long: an outcome takes so long to show
 
 
 def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
-    """The list of a dataset's batch."""
+    """Return the asset of the list of a dataset's batch."""
+    source = asset_key(dataset.name, BATCH_PREDICTIONS)
 
     @dg.asset(
-        key=[dataset.name, "retention_list"],
-        deps=[[dataset.name, "batch_predictions"]],
+        key=asset_key(dataset.name, RETENTION_LIST),
+        deps=[source],
         group_name=dataset.name,
         owners=RETENTION_TEAM,
         kinds={"csv", "parquet"},
-        partitions_def=batch_partitions(dataset),
+        partitions_def=batch_partitions(dataset.name),
         description="Whom to contact, best expected saving first, after opt-outs and recent contacts, within budget and capacity. "
         "Every scored row keeps whether it was listed, held out and contacted, and with what chance.",
     )
@@ -51,27 +79,39 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         batch = context.partition_key
         with user_errors_as_failures():
             record = require_batch_record(lake, dataset, batch)
-            predictions = required(lake, dataset, f"batch_predictions/{batch}")
+            predictions = require_current(lake, dataset.name, BATCH_PREDICTIONS, batch)
             _require_of(lake, record, predictions)
             earlier = _earlier_lists(lake, dataset, record)
-            made = _made(lake, dataset, record, predictions, earlier)
-            tables.publish(dataset.name, "retention_list", made.version, made.prefix + "assignments/", batch)
-            show(lake, current_key(dataset.name, f"retention_list/{batch}"), made.current)
-            show(
-                lake, batch_key(dataset.name, batch), replace(record, list=made.current)
-            )  # last: now the batch is done
-            return materialized(made, lake, (), _metadata(lake, made, dg.AssetKey([dataset.name, "batch_predictions"])))
+            made = publish_content(
+                lake,
+                dataset,
+                maker=LIST_MAKER,
+                folder=versions_prefix(dataset.name, RETENTION_LIST, batch),
+                upstream={
+                    BATCH_PREDICTIONS: predictions.version,
+                    **{f"list of {name}": current.version for name, (_, current) in earlier.items()},
+                },
+                make=lambda _seen: _content(_chosen(lake, dataset, record, predictions, earlier)),
+            )
+            tables.publish(dataset.name, RETENTION_LIST, made.version, made.prefix + ASSIGNMENTS, batch)
+            point_to(lake, current_key(dataset.name, RETENTION_LIST, batch), made.current)
+            # Last: now the batch is done.
+            point_to(lake, batch_key(dataset.name, batch), replace(record, list=made.current))
+            return materialize_result(made, lake, (), _metadata(lake, made, source))
 
     return asset
 
 
 def _require_of(lake: Lake, record: BatchRecord, predictions: Current) -> None:
-    """Raise where the predictions shown are not those of the rows and the champion on record: their rows would not lie side by side."""
-    made_of = Manifest.from_json(lake.read(predictions.prefix + MANIFEST)).upstream
-    if (made_of["raw_batch"], made_of["champion"]) != (record.rows.version, record.champion.version):
+    """Raise ChurnError unless the predictions shown are those of the rows and the champion on record: otherwise their rows would not match."""
+    upstream = read_manifest(lake, predictions.prefix).upstream
+    if (upstream[RAW_BATCH], upstream["champion"]) != (record.rows.version, record.champion.version):
         raise ChurnError(
-            f"expected predictions of batch {record.batch} as it was last taken up; found those of an earlier one; "
-            "materialise batch_predictions, or run the job again"
+            problem(
+                expected=f"predictions of batch {record.batch} as it was last ingested",
+                found="those of an earlier one",
+                todo=f"materialize {BATCH_PREDICTIONS}, or run the job again",
+            )
         )
 
 
@@ -80,11 +120,10 @@ def _earlier_lists(lake: Lake, dataset: Dataset, record: BatchRecord) -> dict[st
     here = datetime.fromisoformat(record.landed_at)
     since = here - timedelta(seconds=max(seconds(dataset.list.cooldown), _OUTCOME_DAYS * 86_400))
     found = {}
-    folder = f"{dataset.name}/batches/"
-    for entry in lake.entries(folder):
-        batch = entry.key.removeprefix(folder).removesuffix(".json")
+    for entry in lake.entries(batches_prefix(dataset.name)):
+        batch = batch_of_key(dataset.name, entry.key)
         other = read_batch(lake, dataset.name, batch)
-        current = read_current(lake, dataset.name, f"retention_list/{batch}")
+        current = read_current(lake, dataset.name, RETENTION_LIST, batch)
         if other is None or current is None or batch == record.batch:
             continue
         landed = datetime.fromisoformat(other.landed_at)
@@ -93,34 +132,14 @@ def _earlier_lists(lake: Lake, dataset: Dataset, record: BatchRecord) -> dict[st
     return found
 
 
-def _made(
-    lake: Lake,
-    dataset: Dataset,
-    record: BatchRecord,
-    predictions: Current,
-    earlier: Mapping[str, tuple[datetime, Current]],
-) -> Made:
-    """The list's version, found or made. It is made here and not by a step: it reads what other batches were told."""
-    upstream = {
-        "batch_predictions": predictions.version,
-        **{f"list of {name}": current.version for name, (_, current) in earlier.items()},
-    }
-    version = version_of("list", dataset, [f"{name}={value}" for name, value in upstream.items()])
-    prefix = f"{dataset.name}/retention_list/{record.batch}/{version}/"
-    found = published(lake, prefix)
-    if found:
-        return Made(version, prefix, found, reused=True)
-    chosen = _chosen(lake, dataset, record, predictions, earlier)
-    content = {LIST: csv_bytes(_for_people(chosen.contacts)), ASSIGNMENTS: _parquet(chosen.rows)}
-    rows = {LIST: chosen.contacts.num_rows, ASSIGNMENTS: chosen.rows.num_rows}
-    files = {name: PublishedFile(len(data), digest_of(data), rows[name]) for name, data in content.items()}
-    report = _report(chosen, files)
-    for name, data in {**content, REPORT: report}.items():
-        lake.put(prefix + name, data)
-    lake.publish(
-        prefix, Manifest(version, {**files, REPORT: PublishedFile(len(report), digest_of(report))}, upstream, now())
+def _content(chosen: Targeting) -> Content:
+    report = Report(
+        counts={name.replace(" ", "_"): count for name, count in chosen.counts.items()},
+        metrics={"contact_cost": chosen.contact_cost, "expected_saving": chosen.expected_saving},
     )
-    return Made(version, prefix, StepReport.from_json(report), reused=False)
+    files = {LIST: csv_bytes(_for_people(chosen.contacts)), ASSIGNMENTS + _PART: _parquet(chosen.rows)}
+    rows = {LIST: chosen.contacts.num_rows, ASSIGNMENTS + _PART: chosen.rows.num_rows}
+    return Content(report, files, rows)
 
 
 def _chosen(
@@ -130,10 +149,10 @@ def _chosen(
     predictions: Current,
     earlier: Mapping[str, tuple[datetime, Current]],
 ) -> Targeting:
-    scored = _table(lake, predictions.prefix + "predictions/part-0.parquet")
+    scored = _table(lake, predictions.prefix + PREDICTIONS + _PART)
     opted_out = None
     if dataset.list.opt_out:
-        rows = _table(lake, record.rows.prefix + "rows/part-0.parquet", [dataset.list.opt_out])
+        rows = _table(lake, record.rows.prefix + ROWS + _PART, [dataset.list.opt_out])
         opted_out = says_yes(rows.column(0), dataset.list.opt_out)
     landed = datetime.fromisoformat(record.landed_at)
     period = (landed.date() - datetime(1970, 1, 1, tzinfo=landed.tzinfo).date()).days // _OUTCOME_DAYS
@@ -154,7 +173,7 @@ def _history(
     held_out: dict[str, bool] = {}
     cooldown = timedelta(seconds=seconds(dataset.list.cooldown))
     for when, current in earlier.values():
-        rows = _table(lake, current.prefix + ASSIGNMENTS, ["id", "listed", "held_out"])
+        rows = _table(lake, current.prefix + ASSIGNMENTS + _PART, ["id", "listed", "held_out"])
         rows = rows.filter(rows["listed"])
         ids = rows["id"].to_pylist()
         held_out.update(zip(ids, rows["held_out"].to_pylist(), strict=True))
@@ -172,20 +191,7 @@ def _for_people(contacts: pa.Table) -> pa.Table:
     return table
 
 
-def _report(chosen: Targeting, files: Mapping[str, PublishedFile]) -> bytes:
-    said = {
-        "schema": REPORT_SCHEMA,
-        "step": "list",
-        "counts": {name.replace(" ", "_"): count for name, count in chosen.counts.items()},
-        "metrics": {"contact_cost": chosen.contact_cost, "expected_saving": chosen.expected_saving},
-        "checks": [],
-        "detail": {},
-        "files": {name: vars(file) for name, file in files.items()},
-    }
-    return json.dumps(said, sort_keys=True).encode()
-
-
-def _metadata(lake: Lake, made: Made, source: dg.AssetKey) -> dict[str, Any]:
+def _metadata(lake: Lake, made: Publication, source: dg.AssetKey) -> dict[str, Any]:
     """The first rows as a table, and where the list lies."""
     contacts = read_back(lake.read(made.prefix + LIST))
     first = [

@@ -2,10 +2,13 @@
 
 import dagster as dg
 
-from churn_assets.assets._metadata import MODEL_TEAM, records_table, retrain_freshness
-from churn_assets.assets._stage import make, materialized, required, user_errors_as_failures
+from churn_assets.assets._errors import user_errors_as_failures
+from churn_assets.assets._metadata import MODEL_TEAM, materialize_result, records_table, retrain_freshness
 from churn_model.spec.dataset import Dataset
-from resources.catalog.pointers import current_key, show
+from resources.catalog.names import PREPROCESSED_SPLITS, TUNED_MODEL, asset_key, current_key, versions_prefix
+from resources.catalog.pointers import point_to, require_current
+from resources.catalog.publish import publish_step
+from resources.catalog.versions import step_maker
 from resources.ports.lake import Lake
 from resources.ports.runner import Runner
 
@@ -15,11 +18,11 @@ _LEADERBOARD = dict.fromkeys(("number", "family", "rounds", "log_loss", "auc", "
 
 
 def tuned_model(dataset: Dataset) -> dg.AssetsDefinition:
-    """The candidate of a dataset."""
+    """Return the asset of a dataset's candidate."""
 
     @dg.asset(
-        key=[dataset.name, "tuned_model"],
-        deps=[[dataset.name, "preprocessed_splits"]],
+        key=asset_key(dataset.name, TUNED_MODEL),
+        deps=[asset_key(dataset.name, PREPROCESSED_SPLITS)],
         group_name=dataset.name,
         owners=MODEL_TEAM,
         freshness_policy=retrain_freshness(dataset),
@@ -29,19 +32,18 @@ def tuned_model(dataset: Dataset) -> dg.AssetsDefinition:
     )
     def asset(lake: Lake, runner: Runner) -> dg.MaterializeResult:
         with user_errors_as_failures():
-            splits = required(lake, dataset, "preprocessed_splits")
-            made = make(
+            splits = require_current(lake, dataset.name, PREPROCESSED_SPLITS)
+            model = publish_step(
                 lake,
                 runner,
                 dataset,
-                step="train",
-                folder=f"{dataset.name}/tuned_model/",
+                maker=step_maker("train"),
+                folder=versions_prefix(dataset.name, TUNED_MODEL),
                 inputs={"splits": [splits.prefix]},
-                upstream={"preprocessed_splits": splits.version},
+                upstream={PREPROCESSED_SPLITS: splits.version},
             )
-            show(lake, current_key(dataset.name, "tuned_model"), made.current)
-            return materialized(
-                made, lake, (), {"leaderboard": records_table(made.report.detail["leaderboard"][:20], _LEADERBOARD)}
-            )
+            point_to(lake, current_key(dataset.name, TUNED_MODEL), model.current)
+            leaderboard = records_table(model.report.detail["leaderboard"][:20], _LEADERBOARD)
+            return materialize_result(model, lake, (), {"leaderboard": leaderboard})
 
     return asset

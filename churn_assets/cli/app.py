@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -240,7 +240,8 @@ def _save(path: Path, text: str) -> None:
 
 def _land(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
     from churn_assets.cli.workspace import prepare
-    from resources.catalog.landing import land, list_batch, list_landed, score_prefix, train_prefix
+    from resources.catalog.landing import land, list_batch, list_landed
+    from resources.catalog.names import batch_landing_prefix, train_prefix
     from resources.wiring import wire
 
     dataset = _dataset(settings, parsed.dataset)
@@ -252,7 +253,7 @@ def _land(parsed: argparse.Namespace, settings: Settings, console: Console) -> i
             f"Landed {lake.uri(made.key)} ({'in place of the file of that name' if made.replaced else 'a new file'})",
         )
     if parsed.batch:
-        what, folder = f"Batch {parsed.batch}", f"{score_prefix(dataset.name)}{parsed.batch}"
+        what, folder = f"Batch {parsed.batch}", batch_landing_prefix(dataset.name, parsed.batch)
         count = len(list_batch(lake, dataset.name, parsed.batch))
     else:
         what, folder = "The training data", train_prefix(dataset.name)
@@ -266,10 +267,11 @@ def _land(parsed: argparse.Namespace, settings: Settings, console: Console) -> i
 
 def _retrain(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
     from churn_assets.cli.summaries import retrain_summary
+    from resources.catalog.names import retrain_job_name
     from resources.wiring import wire
 
     dataset = _dataset(settings, parsed.dataset)
-    result = _run(settings, console, f"{dataset.name}_retrain")
+    result = _run(settings, console, retrain_job_name(dataset.name))
     if result is None:
         return FAILED
     summary = retrain_summary(wire(settings), dataset, result)
@@ -280,12 +282,14 @@ def _retrain(parsed: argparse.Namespace, settings: Settings, console: Console) -
 def _score(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
     from churn_assets.cli.summaries import score_summary
     from resources.catalog.landing import list_batch
+    from resources.catalog.names import partitions_name, score_job_name
     from resources.wiring import wire
 
     dataset = _dataset(settings, parsed.dataset)
     ports = wire(settings)
     list_batch(ports.lake, dataset.name, parsed.batch)  # a wrong name is said before anything starts
-    if _run(settings, console, f"{dataset.name}_score_batch", batch=parsed.batch) is None:
+    partition = (partitions_name(dataset.name), parsed.batch)
+    if _run(settings, console, score_job_name(dataset.name), partition=partition) is None:
         return FAILED
     say(console, score_summary(ports, dataset, parsed.batch))
     return DONE
@@ -301,40 +305,43 @@ def _report(parsed: argparse.Namespace, settings: Settings, console: Console) ->
 
 def _explore(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
     from churn_assets.cli.summaries import explore_summary
+    from resources.catalog.names import explore_job_name
     from resources.wiring import wire
 
     dataset = _dataset(settings, parsed.dataset)
-    if _run(settings, console, f"{dataset.name}_explore") is None:
+    if _run(settings, console, explore_job_name(dataset.name)) is None:
         return FAILED
     say(console, explore_summary(wire(settings), dataset))
     return DONE
 
 
 def _compare(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
-    from churn_assets.assets.model_comparison import ComparisonConfig, chosen
+    from churn_assets.assets.model_comparison import ComparisonConfig, choose_models
     from churn_assets.cli.summaries import compare_summary
+    from resources.catalog.names import MODEL_COMPARISON, compare_job_name, op_name
     from resources.wiring import wire
 
     dataset = _dataset(settings, parsed.dataset)
     # A wrong version is said before anything starts: a failed run would paint the healthy asset red.
-    chosen(wire(settings).lake, dataset, ComparisonConfig(first=parsed.first, second=parsed.second))
-    asset = {"config": {"first": parsed.first, "second": parsed.second}}
-    if _run(settings, console, f"{dataset.name}_compare", ops={f"{dataset.name}__model_comparison": asset}) is None:
+    choose_models(wire(settings).lake, dataset, ComparisonConfig(first=parsed.first, second=parsed.second))
+    ops = {op_name(dataset.name, MODEL_COMPARISON): {"config": {"first": parsed.first, "second": parsed.second}}}
+    if _run(settings, console, compare_job_name(dataset.name), ops=ops) is None:
         return FAILED
     say(console, compare_summary(wire(settings), dataset))
     return DONE
 
 
 def _rollback(parsed: argparse.Namespace, settings: Settings, console: Console) -> int:
-    from churn_assets.assets.champion_model import rollback
+    from churn_assets.assets.champion_model import plan_rollback
+    from resources.catalog.names import CHAMPION_MODEL, op_name, rollback_job_name
     from resources.catalog.pointers import read_champion
     from resources.wiring import wire
 
     dataset = _dataset(settings, parsed.dataset)
     ports = wire(settings)
-    rollback(ports.lake, ports.registry, dataset, parsed.version)  # a wrong version is said before anything starts
-    asset = {"config": {"rollback_to": parsed.version}}
-    if _run(settings, console, f"{dataset.name}_rollback", ops={f"{dataset.name}__champion_model": asset}) is None:
+    plan_rollback(ports.lake, ports.registry, dataset, parsed.version)  # a wrong version is said before anything starts
+    ops = {op_name(dataset.name, CHAMPION_MODEL): {"config": {"rollback_to": parsed.version}}}
+    if _run(settings, console, rollback_job_name(dataset.name), ops=ops) is None:
         return FAILED
     champion = read_champion(ports.lake, dataset.name)
     say(
@@ -412,7 +419,11 @@ def _check_free(port: int) -> None:
 
 
 def _run(
-    settings: Settings, console: Console, job: str, batch: str | None = None, ops: dict[str, object] | None = None
+    settings: Settings,
+    console: Console,
+    job: str,
+    partition: tuple[str, str] | None = None,
+    ops: Mapping[str, object] | None = None,
 ) -> "dg.ExecuteInProcessResult | None":
     """Run a Dagster job in this process. None where it failed; then the reason is printed."""
     from churn_assets.cli.workspace import open_instance
@@ -422,15 +433,15 @@ def _run(
 
     with open_instance(settings) as instance:
         definitions = build_definitions(load_specs(settings.datasets), settings)
-        if batch is not None:
-            instance.add_dynamic_partitions(f"{job.removesuffix('_score_batch')}_batches", [batch])
+        if partition is not None:
+            instance.add_dynamic_partitions(partition[0], [partition[1]])
         console.print(f"Running {job} ...", highlight=False)
         run_id = str(uuid4())
         result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             run_id=run_id,
             tags=process_tags(run_id),
-            partition_key=batch,
+            partition_key=partition[1] if partition else None,
             run_config={"loggers": {"progress": {}}, "ops": ops or {}},
             raise_on_error=False,
         )

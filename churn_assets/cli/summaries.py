@@ -6,12 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from churn_assets.assets._stage import published
 from churn_assets.assets.batch_predictions import KNOWN_VALUES
-from churn_assets.assets.evaluation_report import PAGE
-from churn_assets.assets.exploration_report import PAGE as EXPLORATION
-from churn_assets.assets.raw_tables import QUARANTINE
-from churn_assets.assets.retention_list import LIST
 from churn_assets.console.safe_text import on_one_line
 from churn_assets.reporting.csv_export import read_back
 from churn_assets.reporting.formatting import decimal, one_line, usd
@@ -20,7 +15,26 @@ from churn_model.errors import ChurnError
 from churn_model.evaluation.promotion import assumption, describe_rows, dollars
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.contract import REPORT
+from resources.catalog.names import (
+    ASSIGNMENTS,
+    BATCH_PREDICTIONS,
+    CHAMPION_MODEL,
+    EVALUATION_PAGE,
+    EVALUATION_REPORT,
+    EXPLORATION_HTML,
+    EXPLORATION_REPORT,
+    LIST,
+    MODEL_COMPARISON,
+    PREPROCESSED_SPLITS,
+    QUARANTINE,
+    RAW_CUSTOMERS,
+    REPORT_HTML,
+    RETENTION_LIST,
+    TUNED_MODEL,
+    op_name,
+)
 from resources.catalog.pointers import Current, read_batch, read_champion, read_current
+from resources.catalog.publish import read_published
 from resources.ports.lake import MANIFEST, Manifest
 from resources.wiring import Ports
 
@@ -35,14 +49,14 @@ class Summary:
 
 def retrain_summary(ports: Ports, dataset: Dataset, result: Any) -> Summary:
     """What a retrain came to: the gate's decision and what it rests on."""
-    metadata = result.asset_materializations_for_node(f"{dataset.name}__champion_model")[0].metadata
+    metadata = result.asset_materializations_for_node(op_name(dataset.name, CHAMPION_MODEL))[0].metadata
     reused = all(
         event.metadata["reused"].value
-        for name in ("raw_customers", "preprocessed_splits", "tuned_model", "evaluation_report")
-        for event in result.asset_materializations_for_node(f"{dataset.name}__{name}")
+        for name in (RAW_CUSTOMERS, PREPROCESSED_SPLITS, TUNED_MODEL, EVALUATION_REPORT)
+        for event in result.asset_materializations_for_node(op_name(dataset.name, name))
     )
     lines = ["", "Nothing has changed since the last retrain: no step was started.", ""] if reused else [""]
-    table = read_current(ports.lake, dataset.name, "raw_customers")
+    table = read_current(ports.lake, dataset.name, RAW_CUSTOMERS)
     lines += [
         str(metadata["reason"].value),
         "",
@@ -54,8 +68,8 @@ def retrain_summary(ports: Ports, dataset: Dataset, result: Any) -> Summary:
 
 def report_summary(ports: Ports, dataset: Dataset) -> str:
     """What the last evaluation found, in a manager's words."""
-    current = read_current(ports.lake, dataset.name, "evaluation_report")
-    report = published(ports.lake, current.prefix) if current else None
+    current = read_current(ports.lake, dataset.name, EVALUATION_REPORT)
+    report = read_published(ports.lake, current.prefix) if current else None
     if current is None or report is None:
         raise ChurnError(
             f"expected an evaluation of {dataset.name}; found none; run `churn retrain {dataset.name}` first"
@@ -69,16 +83,21 @@ def report_summary(ports: Ports, dataset: Dataset) -> str:
         f"  Contacted: {contacts['contacted']:,} of {found['rows']:,}; {contacts['leavers_reached']:,} of {found['leavers']:,} leavers among them"
         + (f", {contacts['calls_per_leaver']:.1f} calls for each." if contacts["calls_per_leaver"] else "."),
         *_reach_line(found["reach"]),
-        f"  Report:      {ports.lake.uri(current.prefix + PAGE)}",
+        *_page_line(ports, dataset),
         f"  Exploration: {_exploration(ports, dataset)}",
     ]
     return "\n".join(lines)
 
 
+def _page_line(ports: Ports, dataset: Dataset) -> list[str]:
+    current = read_current(ports.lake, dataset.name, EVALUATION_PAGE)
+    return [f"  Report:      {ports.lake.uri(current.prefix + REPORT_HTML)}"] if current else []
+
+
 def explore_summary(ports: Ports, dataset: Dataset) -> str:
     """What is odd in the landed table, which columns tell most, and where the page lies."""
-    current = read_current(ports.lake, dataset.name, "exploration_report")
-    report = published(ports.lake, current.prefix) if current else None
+    current = read_current(ports.lake, dataset.name, EXPLORATION_REPORT)
+    report = read_published(ports.lake, current.prefix) if current else None
     if current is None or report is None:
         raise ChurnError(f"expected an exploration of {dataset.name}; found none; run `churn explore {dataset.name}`")
     counts, detail = report.counts, report.detail
@@ -105,31 +124,29 @@ def explore_summary(ports: Ports, dataset: Dataset) -> str:
         f"Leavers differ most in: {telling}."
         if telling
         else "In no single column do leavers differ from the others by much more than chance.",
-        f"  Exploration: {ports.lake.uri(current.prefix + EXPLORATION)}",
+        f"  Exploration: {ports.lake.uri(current.prefix + EXPLORATION_HTML)}",
     ]
     return "\n".join(lines)
 
 
 def _exploration(ports: Ports, dataset: Dataset) -> str:
     """Where the page about the present table lies, or how to make it."""
-    current, table = (
-        read_current(ports.lake, dataset.name, asset) for asset in ("exploration_report", "raw_customers")
-    )
+    current, table = (read_current(ports.lake, dataset.name, asset) for asset in (EXPLORATION_REPORT, RAW_CUSTOMERS))
     if current and table:
         manifest = Manifest.from_json(ports.lake.read(current.prefix + MANIFEST))
-        if manifest.upstream["raw_customers"] == table.version:
-            return ports.lake.uri(current.prefix + EXPLORATION)
+        if manifest.upstream[RAW_CUSTOMERS] == table.version:
+            return ports.lake.uri(current.prefix + EXPLORATION_HTML)
     return f"`churn explore {dataset.name}` makes it"
 
 
 def compare_summary(ports: Ports, dataset: Dataset) -> str:
     """Two models side by side, the difference with its range, and whom they treat differently."""
-    current = read_current(ports.lake, dataset.name, "model_comparison")
-    report = published(ports.lake, current.prefix) if current else None
+    current = read_current(ports.lake, dataset.name, MODEL_COMPARISON)
+    report = read_published(ports.lake, current.prefix) if current else None
     if current is None or report is None:
         raise ChurnError(f"expected a comparison of {dataset.name}; found none; run `churn compare {dataset.name}`")
     counts, detail = report.counts, report.detail
-    champion, candidate = read_champion(ports.lake, dataset.name), read_current(ports.lake, dataset.name, "tuned_model")
+    champion, candidate = read_champion(ports.lake, dataset.name), read_current(ports.lake, dataset.name, TUNED_MODEL)
     roles = {candidate.version: " (candidate)"} if candidate else {}
     roles |= {champion.version: " (champion)"} if champion else {}
     named = [
@@ -212,17 +229,16 @@ def _decision_lines(decisions: Mapping[str, Any]) -> list[str]:
 def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
     """Whom to contact in a batch, what that is expected to save, and where the list lies."""
     record = read_batch(ports.lake, dataset.name, batch)
-    shown = read_current(ports.lake, dataset.name, f"retention_list/{batch}")
-    report = published(ports.lake, shown.prefix) if shown else None
+    shown = read_current(ports.lake, dataset.name, RETENTION_LIST, batch)
+    report = read_published(ports.lake, shown.prefix) if shown else None
     champion = read_champion(ports.lake, dataset.name)
     if record is None or shown is None or report is None or champion is None:
         raise ChurnError(f"expected batch {batch} to be scored; found it not; run `churn score {dataset.name} {batch}`")
-    evaluation = read_current(ports.lake, dataset.name, "evaluation_report")
     counts, metrics = report.counts, report.metrics
     left_out = [f"{counts[name]:,} {name.replace('_', ' ')}" for name in _LEFT_OUT if counts.get(name)]
     lines = [
         "",
-        f"Batch {batch} of {dataset.name}: contact {counts['to_contact']:,} of {report.files['assignments/part-0.parquet'].rows:,} customers.",
+        f"Batch {batch} of {dataset.name}: contact {counts['to_contact']:,} of {report.files[ASSIGNMENTS + 'part-0.parquet'].rows:,} customers.",
         f"  {_contacts_line(ports, dataset, counts, metrics)}",
         *([f"  Not on the list: {', '.join(left_out)}."] if left_out else []),
         *_set_aside(ports, record.rows, "scored"),
@@ -231,7 +247,7 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
         "",
         *([*_first_contacts(ports, shown.prefix), ""] if counts["to_contact"] else []),
         f"  List:        {ports.lake.uri(shown.prefix + LIST)}",
-        *([f"  Report:      {ports.lake.uri(evaluation.prefix + PAGE)}"] if evaluation else []),
+        *_page_line(ports, dataset),
         "  In the UI:   churn ui   (assets, checks and lineage at http://127.0.0.1:3000)",
     ]
     return "\n".join(lines)
@@ -283,8 +299,8 @@ def _contacts_line(
 
 def _range(ports: Ports, dataset: Dataset, expected: float) -> str:
     """The list's expected saving with the spread that the test rows showed for the model's savings."""
-    current = read_current(ports.lake, dataset.name, "evaluation_report")
-    report = published(ports.lake, current.prefix) if current else None
+    current = read_current(ports.lake, dataset.name, EVALUATION_REPORT)
+    report = read_published(ports.lake, current.prefix) if current else None
     if report is None:
         return dollars(expected)
     money = report.detail["evaluation"]["money"]
@@ -300,7 +316,7 @@ def _range(ports: Ports, dataset: Dataset, expected: float) -> str:
 
 def _set_aside(ports: Ports, table: Current, used: str) -> list[str]:
     """How many records are in quarantine, where that lies, and the first of them."""
-    report = published(ports.lake, table.prefix)
+    report = read_published(ports.lake, table.prefix)
     if report is None or not report.counts["quarantined"]:
         return []
     key = table.prefix + QUARANTINE
@@ -320,7 +336,7 @@ def _set_aside(ports: Ports, table: Current, used: str) -> list[str]:
 
 def _passed_over(ports: Ports, table: Current) -> list[str]:
     """The columns of a batch that the model does not read."""
-    report = published(ports.lake, table.prefix)
+    report = read_published(ports.lake, table.prefix)
     names = report.detail["ignored_columns"] if report else []
     if not names:
         return []
@@ -330,8 +346,8 @@ def _passed_over(ports: Ports, table: Current) -> list[str]:
 
 def _unknown_values(ports: Ports, dataset: Dataset, batch: str) -> list[str]:
     """The categories in which many rows of a batch hold values that the model never saw."""
-    predictions = read_current(ports.lake, dataset.name, f"batch_predictions/{batch}")
-    report = published(ports.lake, predictions.prefix) if predictions else None
+    predictions = read_current(ports.lake, dataset.name, BATCH_PREDICTIONS, batch)
+    report = read_published(ports.lake, predictions.prefix) if predictions else None
     said = [
         check for check in (report.checks if report else []) if check["name"] == KNOWN_VALUES and not check["passed"]
     ]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 
@@ -19,7 +19,9 @@ from churn_assets.reporting import formatting as figures
 from churn_assets.reporting import plots as drawing
 from churn_assets.reporting.plots import MOST_REASONS, Plain
 from churn_model.spec.dataset import Costs, Dataset, ValueColumn
-from resources.ports.runner import StepReport
+
+if TYPE_CHECKING:
+    from resources.ports.runner import StepReport
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_TRIALS = 10
@@ -66,10 +68,10 @@ class PageFacts:
     """
 
     dataset: Dataset
-    evaluation: StepReport
-    training: StepReport
-    table: StepReport
-    splits: StepReport
+    evaluation: "StepReport"
+    training: "StepReport"
+    table: "StepReport"
+    splits: "StepReport"
     versions: Mapping[str, str]
     looks: int
     outcome: str

@@ -12,22 +12,13 @@ from pathlib import Path
 
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.files import describe_endings, find_format
-from resources.catalog.versions import digest_of
+from resources.catalog.digests import digest_of
+from resources.catalog.names import batch_landing_prefix, score_prefix, train_prefix
 from resources.errors import CommandError
 from resources.ports.lake import Entry, Lake
 
 _BATCH_RULE = "expected a batch name of letters, digits and . _ = - (at most 64, the first a letter or digit); found {found!r}; rename it"
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
-
-
-def train_prefix(dataset: str) -> str:
-    """Where training data lands."""
-    return f"landing/{dataset}/train/"
-
-
-def score_prefix(dataset: str) -> str:
-    """Where batches land."""
-    return f"landing/{dataset}/score/"
 
 
 def is_data(key: str) -> bool:
@@ -102,7 +93,7 @@ def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> 
         problems.append(_BATCH_RULE.format(found=batch[:80]))
     if problems:
         raise CommandError(listed(problems))
-    folder = train_prefix(dataset) if batch is None else f"{score_prefix(dataset)}{batch}/"
+    folder = train_prefix(dataset) if batch is None else batch_landing_prefix(dataset, batch)
     made = [Landing(folder + path.name, _is_there(lake, folder + path.name)) for path in files]
     for path, landing in zip(files, made, strict=True):
         lake.put(landing.key, path)

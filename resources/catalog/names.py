@@ -1,10 +1,143 @@
-"""The names of assets, jobs and partitions, each defined once."""
+"""The names of assets, jobs and partitions, and the keys of the lake, each defined once.
+
+landing/<dataset>/train/**  score/<batch>/**      what users drop
+<dataset>/<asset>/[<batch>/]<version>/**          published versions; `current.json` beside them points at the one shown
+<dataset>/champion.json  batches/<batch>.json     pointers of a whole dataset
+"""
 
 import dagster as dg
 
-from churn_model.spec.dataset import Dataset
+RAW_CUSTOMERS = "raw_customers"
+PREPROCESSED_SPLITS = "preprocessed_splits"
+TUNED_MODEL = "tuned_model"
+EVALUATION_REPORT = "evaluation_report"
+CHAMPION_MODEL = "champion_model"
+RAW_BATCH = "raw_batch"
+BATCH_PREDICTIONS = "batch_predictions"
+RETENTION_LIST = "retention_list"
+EXPLORATION_REPORT = "exploration_report"
+MODEL_COMPARISON = "model_comparison"
+EVALUATION_PAGE = "evaluation_page"  # no asset of its own: `evaluation_report` publishes it beside the evaluation
+SPEC = "spec"  # the asset in the place of a graph whose spec cannot be used
+
+# Folders and files of a published version.
+ROWS = "rows/"
+QUARANTINE = "quarantine/part-0.parquet"
+PREDICTIONS = "predictions/"
+ASSIGNMENTS = "assignments/"
+LIST = "list/list.csv"
+REPORT_HTML = "report.html"
+EXPLORATION_HTML = "exploration.html"
+
+RETRAIN_ASSETS = (RAW_CUSTOMERS, PREPROCESSED_SPLITS, TUNED_MODEL, EVALUATION_REPORT, CHAMPION_MODEL)
+SCORE_ASSETS = (RAW_BATCH, BATCH_PREDICTIONS, RETENTION_LIST)
 
 
-def batch_partitions(dataset: Dataset) -> dg.DynamicPartitionsDefinition:
+def asset_key(dataset: str, asset: str) -> dg.AssetKey:
+    """Return the key of one asset of a dataset."""
+    return dg.AssetKey([dataset, asset])
+
+
+def op_name(dataset: str, asset: str) -> str:
+    """Return the name that Dagster gives the op of an asset; run configuration is addressed to it."""
+    return asset_key(dataset, asset).to_python_identifier()
+
+
+def batch_partitions(dataset: str) -> dg.DynamicPartitionsDefinition:
     """Return the landed batches of a dataset as partitions."""
-    return dg.DynamicPartitionsDefinition(name=f"{dataset.name}_batches")
+    return dg.DynamicPartitionsDefinition(name=partitions_name(dataset))
+
+
+def partitions_name(dataset: str) -> str:
+    """Return the name of a dataset's dynamic partitions."""
+    return f"{dataset}_batches"
+
+
+def retrain_job_name(dataset: str) -> str:
+    """Return the name of the job that refits a dataset's model."""
+    return f"{dataset}_retrain"
+
+
+def score_job_name(dataset: str) -> str:
+    """Return the name of the job that scores one batch."""
+    return f"{dataset}_score_batch"
+
+
+def explore_job_name(dataset: str) -> str:
+    """Return the name of the job that makes the exploration page."""
+    return f"{dataset}_explore"
+
+
+def compare_job_name(dataset: str) -> str:
+    """Return the name of the job that compares two models."""
+    return f"{dataset}_compare"
+
+
+def rollback_job_name(dataset: str) -> str:
+    """Return the name of the job that makes an earlier model the champion."""
+    return f"{dataset}_rollback"
+
+
+def retrain_schedule_name(dataset: str) -> str:
+    """Return the name of the schedule of the retrain job."""
+    return f"{dataset}_retrain_schedule"
+
+
+def new_batches_sensor_name(dataset: str) -> str:
+    """Return the name of the sensor that starts the score job."""
+    return f"{dataset}_new_batches"
+
+
+def train_prefix(dataset: str) -> str:
+    """Return the prefix below which training data lands."""
+    return f"landing/{dataset}/train/"
+
+
+def score_prefix(dataset: str) -> str:
+    """Return the prefix below which batches land."""
+    return f"landing/{dataset}/score/"
+
+
+def batch_landing_prefix(dataset: str, batch: str) -> str:
+    """Return the folder in which the files of one batch land."""
+    return f"{score_prefix(dataset)}{batch}/"
+
+
+def versions_prefix(dataset: str, asset: str, batch: str | None = None) -> str:
+    """Return the prefix that holds the versions of an asset, or of one partition of it."""
+    return f"{dataset}/{asset}/" if batch is None else f"{dataset}/{asset}/{batch}/"
+
+
+def version_prefix(dataset: str, asset: str, version: str, batch: str | None = None) -> str:
+    """Return the prefix of one version of an asset, or of one partition of it."""
+    return f"{versions_prefix(dataset, asset, batch)}{version}/"
+
+
+def unload_prefix(dataset: str, name: str) -> str:
+    """Return the prefix to which the rows of a user's own table are unloaded."""
+    return f"{dataset}/unloaded/{name}/"
+
+
+def current_key(dataset: str, asset: str, batch: str | None = None) -> str:
+    """Return the key of the pointer at the version that is shown."""
+    return f"{versions_prefix(dataset, asset, batch)}current.json"
+
+
+def champion_key(dataset: str) -> str:
+    """Return the key of the pointer at the champion."""
+    return f"{dataset}/champion.json"
+
+
+def batches_prefix(dataset: str) -> str:
+    """Return the prefix of the batches' records."""
+    return f"{dataset}/batches/"
+
+
+def batch_key(dataset: str, batch: str) -> str:
+    """Return the key of a batch's record."""
+    return f"{batches_prefix(dataset)}{batch}.json"
+
+
+def batch_of_key(dataset: str, key: str) -> str:
+    """Return the batch whose record has this key: the inverse of `batch_key`."""
+    return key.removeprefix(batches_prefix(dataset)).removesuffix(".json")

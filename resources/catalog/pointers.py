@@ -1,4 +1,4 @@
-"""Pointers: the small JSON objects that say which version is shown, who is champion, and what became of a batch.
+"""Pointers: the small JSON objects that name the version that is shown, the champion, and what became of a batch.
 
     <dataset>/<asset>/current.json     the version that readers see
     <dataset>/champion.json            the model that scores
@@ -9,7 +9,10 @@ Everything else in the lake is written once. A pointer moves by compare-and-swap
 
 import json
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 
+from churn_model.errors import ChurnError, problem
+from resources.catalog.names import batch_key, champion_key, current_key
 from resources.errors import NotInLake, SwapConflict
 from resources.ports.lake import Lake
 
@@ -35,54 +38,55 @@ class Champion:
     outcome: str
     reason: str
     previous: str | None = None
-    barred: tuple[str, ...] = ()  # models taken back by hand: the gate does not promote them again
+    barred: tuple[str, ...] = ()  # models rolled back by hand: the gate does not promote them again
 
 
 @dataclass(frozen=True)
 class BatchRecord:
-    """A landed batch as it was last taken up."""
+    """A landed batch as it was last ingested."""
 
     batch: str
     fingerprint: str  # of its content
-    listing: str  # of how it looked in a listing: cheap to compare
-    landed_at: str  # ISO time in UTC: when this content was first taken up
+    listing: str  # digest of its listing: cheap to compare
+    landed_at: str  # ISO time in UTC: when this content was first ingested
     rows: Current  # the ingested rows
     champion: Current  # the model resolved for them
     list: Current | None = None  # the retention list made of them; None until the batch is done
 
 
-def champion_key(dataset: str) -> str:
-    """Where the champion's pointer lies."""
-    return f"{dataset}/champion.json"
+def utc_now() -> str:
+    """Return the time as pointers and manifests write it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def current_key(dataset: str, asset: str) -> str:
-    """Where an asset's pointer lies."""
-    return f"{dataset}/{asset}/current.json"
-
-
-def batch_key(dataset: str, batch: str) -> str:
-    """Where a batch's record lies."""
-    return f"{dataset}/batches/{batch}.json"
-
-
-def read_bytes(lake: Lake, key: str) -> bytes | None:
-    """A pointer's bytes, or None where there is no such pointer."""
+def read_pointer(lake: Lake, key: str) -> bytes | None:
+    """Return a pointer's bytes, or None if there is no such pointer."""
     try:
         return lake.read(key)
     except NotInLake:
         return None
 
 
-def read_current(lake: Lake, dataset: str, asset: str) -> Current | None:
-    """The version shown for an asset, or None before the first."""
-    data = read_bytes(lake, current_key(dataset, asset))
+def read_current(lake: Lake, dataset: str, asset: str, batch: str | None = None) -> Current | None:
+    """Return the version shown for an asset, or for one batch of it; None before the first."""
+    data = read_pointer(lake, current_key(dataset, asset, batch))
     return Current(**json.loads(data)) if data else None
 
 
+def require_current(lake: Lake, dataset: str, asset: str, batch: str | None = None) -> Current:
+    """Return the version shown for an upstream asset. Raise ChurnError if there is none yet."""
+    current = read_current(lake, dataset, asset, batch)
+    if current is None:
+        command = f"churn retrain {dataset}" if batch is None else f"churn score {dataset} {batch}"
+        raise ChurnError(
+            problem(expected=f"a published {dataset}/{asset}", found="none", todo=f"run `{command}` first")
+        )
+    return current
+
+
 def read_champion(lake: Lake, dataset: str) -> Champion | None:
-    """The champion, or None before the first promotion."""
-    data = read_bytes(lake, champion_key(dataset))
+    """Return the champion, or None before the first promotion."""
+    data = read_pointer(lake, champion_key(dataset))
     if not data:
         return None
     raw = json.loads(data)
@@ -90,8 +94,8 @@ def read_champion(lake: Lake, dataset: str) -> Champion | None:
 
 
 def read_batch(lake: Lake, dataset: str, batch: str) -> BatchRecord | None:
-    """What is known of a batch, or None where it was never taken up."""
-    data = read_bytes(lake, batch_key(dataset, batch))
+    """Return the record of a batch, or None if it was never ingested."""
+    data = read_pointer(lake, batch_key(dataset, batch))
     if not data:
         return None
     raw = json.loads(data)
@@ -99,19 +103,19 @@ def read_batch(lake: Lake, dataset: str, batch: str) -> BatchRecord | None:
     return BatchRecord(**{**raw, "rows": Current(**raw["rows"]), "champion": Current(**raw["champion"]), "list": done})
 
 
-def encoded(value: Current | Champion | BatchRecord) -> bytes:
-    """A pointer as it stands in the lake."""
+def to_bytes(value: Current | Champion | BatchRecord) -> bytes:
+    """Return a pointer as the lake holds it."""
     return json.dumps(asdict(value), sort_keys=True, ensure_ascii=False, indent=1).encode()
 
 
-def show(lake: Lake, key: str, value: Current | BatchRecord) -> None:
-    """Let a pointer say `value`, whatever it said before: versions are made from what they are made from, so the later reader is right."""
+def point_to(lake: Lake, key: str, value: Current | BatchRecord) -> None:
+    """Point `key` at `value`, retrying on conflict. The last writer wins, which is safe because versions are content-addressed."""
     for attempt in range(_TRIES):
-        found = read_bytes(lake, key)
-        if found == encoded(value):
+        found = read_pointer(lake, key)
+        if found == to_bytes(value):
             return
         try:
-            lake.swap(key, found, encoded(value))
+            lake.swap(key, found, to_bytes(value))
             return
         except SwapConflict:
             if attempt == _TRIES - 1:
@@ -119,9 +123,9 @@ def show(lake: Lake, key: str, value: Current | BatchRecord) -> None:
 
 
 def record_batch(lake: Lake, dataset: str, record: BatchRecord) -> None:
-    """Record a batch as it was taken up. The same content keeps its time, and with the same rows and champion its list: a repeat changes nothing."""
+    """Record a batch as it was ingested. The same content keeps its time, and with the same rows and champion its list: a repeat changes nothing."""
     known = read_batch(lake, dataset, record.batch)
     if known and known.fingerprint == record.fingerprint:
         record = replace(record, landed_at=known.landed_at)
         record = known if replace(known, list=None) == record else record
-    show(lake, batch_key(dataset, record.batch), record)
+    point_to(lake, batch_key(dataset, record.batch), record)

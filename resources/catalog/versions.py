@@ -1,16 +1,17 @@
-"""A version says what a thing was made from: the step, its code, the lock, the sections of the spec it reads, and the versions upstream.
+"""A version identifies what a result is made from: its maker's code, templates and libraries, the sections of the spec that it reads, and the
+versions upstream.
 
-It is known before anything runs, so that work already published is found again instead of done again.
+It is known before anything runs, so that a published result is found again instead of made again.
 """
 
-import ast
-import functools
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, Split, ValueColumn
+from resources.catalog.digests import digest_of_parts
+from resources.catalog.source_code import SourceCode, digest_files, trace_source
 from resources.settings import PROJECT
 
 
@@ -36,8 +37,8 @@ def _whole(section: Any) -> Any:
     return section
 
 
-# What each step reads of a spec, and how much of a section. A step is given no more than this: `restrict_dataset` leaves everything else at its
-# default, so what is missing here cannot influence a result without changing its version. So costs touch no split, and a schedule nothing.
+# What each maker reads of a spec, and how much of a section. A maker is given no more than this: `restrict_dataset` leaves everything else at its
+# default, so that what is missing here cannot influence a result. So costs influence no split, and a schedule influences nothing.
 _Reduced = dict[str, Callable[[Any], Any]]
 _ALWAYS: _Reduced = {"name": _whole, "id": _whole, "as_of": _whole, "list": _opt_out}
 _FEATURES: _Reduced = {**_ALWAYS, "label": _names_of_label, "ignore": _whole, "known": _whole, "derived": _whole}
@@ -55,70 +56,59 @@ READS: dict[str, _Reduced] = {
     "preprocess": {**_FEATURES, "horizon": _whole, "split": _whole},
     "train": {**_MODEL, "search": _whole},
     "evaluate": {**_MODEL, "label": _whole, "gate": _whole},
+    "evaluation_page": {**_ALWAYS, "label": _whole, "known": _whole, "costs": _whole, "search": _whole},
     "compare": {**_ALWAYS, "label": _names_of_label, "split": _whole, "costs": _whole},
     "score": {**_ALWAYS, "label": _names_of_label, "costs": _whole},
     "list": {**_ALWAYS, "label": _whole, "costs": _whole, "list": _whole},
 }
 
 
-def restrict_dataset(dataset: Dataset, step: str) -> Dataset:
-    """The dataset as `step` may see it: what it reads, and defaults."""
+def restrict_dataset(dataset: Dataset, maker: str) -> Dataset:
+    """Return the dataset as the maker of this name may see it: what it reads, and defaults."""
     seen = {"label": _names_of_label(dataset.label)} | {
-        name: part(getattr(dataset, name)) for name, part in READS[step].items()
+        name: part(getattr(dataset, name)) for name, part in READS[maker].items()
     }
     return Dataset(**seen)
 
 
-_OURS = frozenset({"churn_model", "churn_assets"})
-# What is made without a step's process: the module that does the work.
-_MADE_HERE = {
-    "list": "churn_model/decisions/retention_list.py",
-    "explore": "churn_assets/reporting/exploration_page.py",
-}
+@dataclass(frozen=True)
+class Maker:
+    """What makes results of one kind: its code roots and the files whose every byte counts.
+
+    name       of a step, or of what is made in the process; a key of READS
+    modules    code roots: the modules whose imports are followed
+    templates  paths below the project
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    templates: tuple[str, ...] = ()
+
+    def source(self, project: Path = PROJECT) -> SourceCode:
+        """Return the code that is reached from the code roots."""
+        return trace_source(self.modules, project)
 
 
-def version_of(step: str, dataset: Dataset, upstream: Sequence[str]) -> str:
-    """Sixteen hex digits that differ wherever the step's result could differ. `upstream` is ordered."""
-    parts = (step, code_digest(step), lock_digest(), restrict_dataset(dataset, step).to_json(), *upstream)
-    return digest_of("\x00".join(parts).encode())
+def step_maker(step: str) -> Maker:
+    """Return the maker that is a step."""
+    return Maker(step, (f"churn_model.steps.{step}",))
 
 
-def digest_of(data: bytes) -> str:
-    """The digest that versions are made of."""
-    return hashlib.blake2b(data, digest_size=8).hexdigest()
+def version_of(
+    maker: Maker, dataset: Dataset, upstream: Mapping[str, str], *, libraries: str, project: Path = PROJECT
+) -> str:
+    """Return sixteen hex digits that differ if the result could differ.
 
-
-@functools.cache
-def lock_digest(project: Path = PROJECT) -> str:
-    """The digest of the pinned libraries."""
-    return digest_of((project / "requirements.lock").read_bytes())
-
-
-@functools.cache
-def code_digest(step: str, project: Path = PROJECT) -> str:
-    """The digest of the step's module and of every module of ours that it imports, directly or not."""
-    start = project / _MADE_HERE.get(step, f"churn_model/steps/{step}.py")
-    found: dict[str, bytes] = {}
-    waiting = [start]
-    while waiting:
-        path = waiting.pop()
-        name = path.relative_to(project).as_posix()
-        if name in found:
-            continue
-        found[name] = path.read_bytes()
-        waiting.extend(_imports(found[name], project))
-    return digest_of(b"\x00".join(name.encode() + b"\x00" + found[name] for name in sorted(found)))
-
-
-@functools.cache  # steps share most modules, and parsing them is what takes the time
-def _imports(source: bytes, project: Path) -> tuple[Path, ...]:
-    """The files of ours that a module's source imports."""
-    names = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-    ours = [project / (name.replace(".", "/") + ".py") for name in sorted(names) if name.split(".")[0] in _OURS]
-    return tuple(path for path in ours if path.exists())
+    upstream   what the result is made from, by name; the order counts
+    libraries  the releases that it is computed with: `Runner.libraries` for a step, `locked_releases` in this process
+    """
+    return digest_of_parts(
+        (
+            maker.name,
+            maker.source(project).digest,
+            digest_files(maker.templates, project),
+            libraries,
+            restrict_dataset(dataset, maker.name).to_json(),
+            *(f"{name}={value}" for name, value in upstream.items()),
+        )
+    )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from churn_model.steps.contract import FAILED_ON_PURPOSE, REPORT
+from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import restrict_dataset
 from resources.errors import StepFailed
 from resources.local.lake import LocalLake
@@ -46,6 +47,9 @@ class LocalRunner(Runner):
                 root = self._laid_out(request)
                 self._run_process(request, root, lock)
             return StepReport.from_json(report.read_bytes())
+
+    def libraries(self, imports: frozenset[str]) -> str:
+        return locked_releases(imports)
 
     @contextmanager
     def _only_one(self, request: StepRequest) -> Iterator[IO[str]]:

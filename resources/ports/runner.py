@@ -55,3 +55,10 @@ class Runner(dg.ConfigurableResource, ABC):
         Never two at once for one output: where one is running, waits for it; where one has ended well, returns its report.
         Raises StepFailed with the step's own words.
         """
+
+    @abstractmethod
+    def libraries(self, imports: frozenset[str]) -> str:
+        """Identify the releases of `imports`, top-level modules that a step imports, and of all that they need, as steps compute with them.
+
+        Part of every step's version: other releases, or another image, make another version.
+        """

@@ -203,7 +203,7 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     assert back is not None
     assert (back.version, back.barred) == (first.version, (second.version,))
     assert project.churn("retrain", "shop") == cli.DONE
-    assert "taken back by hand" in project.said
+    assert "rolled back by hand" in project.said
     assert project.champion == back
     assert project.churn("rollback", "shop", "no-such-version") == cli.FAILED
     assert f"found no-such-version; the earlier champions of shop: {second.version}" in project.said

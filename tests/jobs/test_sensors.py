@@ -16,15 +16,14 @@ from jobs import sensors as triggers
 from jobs.score import score_job
 from jobs.sensors import Sweep, new_batches_sensor, sweep_batches
 from resources.catalog.landing import list_batch, listing_of
+from resources.catalog.names import batch_key, champion_key
 from resources.catalog.pointers import (
     BatchRecord,
     Champion,
     Current,
-    batch_key,
-    champion_key,
-    encoded,
+    point_to,
     read_batch,
-    show,
+    to_bytes,
 )
 from resources.local.lake import LocalLake
 from resources.local.processes import PROCESS_TAG
@@ -42,14 +41,14 @@ def crown(lake: LocalLake) -> None:
     champion = Champion(
         "m1", "telco/tuned_model/m1/", "telco/evaluation_report/e1/", "2026-01-01T00:00:00+00:00", "first", "good"
     )
-    lake.swap(champion_key("telco"), None, encoded(champion))
+    lake.swap(champion_key("telco"), None, to_bytes(champion))
 
 
 def score(lake: LocalLake, batch: str) -> None:
     record = BatchRecord(
         batch, "f", listing_of(list_batch(lake, "telco", batch)), "2026-01-01T00:00:00+00:00", HERE, HERE, HERE
     )
-    show(lake, batch_key("telco", batch), record)
+    point_to(lake, batch_key("telco", batch), record)
 
 
 def tick(lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance, cursor: str | None = None) -> Any:
@@ -100,7 +99,7 @@ def test_a_batch_that_was_taken_up_but_has_no_list_yet_is_asked_for(
     score(lake, "today")
     record = read_batch(lake, "telco", "today")
     assert record is not None
-    show(lake, batch_key("telco", "today"), replace(record, list=None))
+    point_to(lake, batch_key("telco", "today"), replace(record, list=None))
     assert asked(tick(lake, dataset, instance)) == ["today"]
 
 

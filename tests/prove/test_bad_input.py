@@ -494,15 +494,12 @@ def test_hostile_names_and_levels_are_learned_from_and_shown_as_text(
     assert ended.code in (0, 3)
     reads_well(ended, ended.code)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", ended.said)
-    model, evaluation = (
-        read_current(home.lake, "shop", "tuned_model"),
-        read_current(home.lake, "shop", "evaluation_report"),
-    )
+    model, shown = read_current(home.lake, "shop", "tuned_model"), read_current(home.lake, "shop", "evaluation_page")
     assert model is not None
-    assert evaluation is not None
+    assert shown is not None
     left_out = json.loads(home.lake.read(model.prefix + "report.json"))["detail"]["left_out"]
     assert set(left_out) >= {"nothing", "constant", "not a number", "own level"}
-    page = home.lake.read(evaluation.prefix + "report.html").decode()
+    page = home.lake.read(shown.prefix + "report.html").decode()
     assert "<script>alert" not in page
     assert "<img src=x" not in page
     rows = published(home, "raw_customers", "rows/part-0.parquet")

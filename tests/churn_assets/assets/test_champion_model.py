@@ -5,7 +5,8 @@ import pytest
 
 from churn_assets.assets.champion_model import champion_model
 from churn_model.spec.dataset import Dataset
-from resources.catalog.pointers import Current, champion_key, current_key, read_bytes, show
+from resources.catalog.names import champion_key, current_key
+from resources.catalog.pointers import Current, point_to, read_pointer
 from resources.local.lake import LocalLake
 from resources.local.registry import LocalRegistry
 from resources.ports.lake import Manifest, PublishedFile
@@ -22,11 +23,11 @@ def test_a_candidate_is_not_promoted_on_the_evaluation_of_another(
         "telco/evaluation_report/e1/",
         Manifest("e1", {"report.json": PublishedFile(len(report), "d")}, {"tuned_model": "m1"}),
     )
-    show(lake, current_key("telco", "evaluation_report"), Current("e1", "telco/evaluation_report/e1/"))
-    show(lake, current_key("telco", "tuned_model"), Current("m2", "telco/tuned_model/m2/"))
+    point_to(lake, current_key("telco", "evaluation_report"), Current("e1", "telco/evaluation_report/e1/"))
+    point_to(lake, current_key("telco", "tuned_model"), Current("m2", "telco/tuned_model/m2/"))
     registry = LocalRegistry(folder=str(tmp_path_factory.mktemp("registry")))
     with pytest.raises(
-        dg.Failure, match="expected an evaluation of the candidate m2; found one of m1; materialise evaluation_report"
+        dg.Failure, match="expected an evaluation of the candidate m2; found one of m1; materialize evaluation_report"
     ):
         dg.materialize([champion_model(dataset)], resources={"lake": lake, "registry": registry}, instance=instance)
-    assert read_bytes(lake, champion_key("telco")) is None
+    assert read_pointer(lake, champion_key("telco")) is None

@@ -11,8 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
-from churn_assets.assets._stage import published
-from churn_assets.assets.evaluation_report import _looks as looks_at
+from churn_assets.assets.evaluation_report import _count_looks
 from churn_assets.cli import app as cli
 from churn_assets.cli.summaries import compare_summary
 from churn_assets.sample.generator import Generator
@@ -24,8 +23,11 @@ from churn_model.models.bundle import read_bundle
 from churn_model.spec.dataset import Costs, Split
 from churn_model.steps import compare as compare_step
 from churn_model.steps.contract import Layout
-from resources.catalog.pointers import Current, champion_key, current_key, read_bytes, read_champion, read_current, show
-from resources.catalog.versions import digest_of, restrict_dataset
+from resources.catalog.digests import digest_of
+from resources.catalog.names import champion_key, current_key
+from resources.catalog.pointers import Current, point_to, read_champion, read_current, read_pointer
+from resources.catalog.publish import read_published
+from resources.catalog.versions import restrict_dataset
 from resources.local.lake import LocalLake
 from resources.ports.lake import MANIFEST, Manifest, PublishedFile
 from resources.ports.runner import StepReport
@@ -101,7 +103,7 @@ class Home:
     def compared(self) -> StepReport:
         current = read_current(self.lake, "shop", "model_comparison")
         assert current is not None
-        report = published(self.lake, current.prefix)
+        report = read_published(self.lake, current.prefix)
         assert report is not None
         return report
 
@@ -138,7 +140,7 @@ Churn = Callable[..., tuple[int, str]]
 def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(home: Home, churn: Churn) -> None:
     champion, candidate = home.champion(), home.candidate()
     assert champion != candidate
-    pointer = read_bytes(home.lake, champion_key("shop"))
+    pointer = read_pointer(home.lake, champion_key("shop"))
     code, said = churn("compare", "shop")
     assert code == cli.DONE
     for told in (
@@ -149,7 +151,7 @@ def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(
         "contacted by B alone",
     ):
         assert told in said
-    assert read_bytes(home.lake, champion_key("shop")) == pointer
+    assert read_pointer(home.lake, champion_key("shop")) == pointer
     report = home.compared()
     detail = report.detail
     assert report.counts["left_out"] == 0
@@ -163,7 +165,7 @@ def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(
     assert sum(group["rows"] for group in detail["decisions"].values()) == report.counts["rows"]
     assert sum(group["leavers"] for group in detail["decisions"].values()) == report.counts["leavers"]
     judged = read_current(home.lake, "shop", "evaluation_report")
-    evaluated = published(home.lake, judged.prefix) if judged else None
+    evaluated = read_published(home.lake, judged.prefix) if judged else None
     assert evaluated is not None
     assert detail["second"]["log_loss"] == evaluated.detail["evaluation"]["log_loss"]
     assert detail["first"]["log_loss"]["value"] == pytest.approx(evaluated.detail["comparison"]["log_loss"]["champion"])
@@ -239,7 +241,7 @@ def test_rows_that_a_model_was_trained_on_are_left_out(home: Home, tmp_path: Pat
     data = (layout.result / "report.json").read_bytes()
     home.lake.put(prefix + "report.json", data)
     home.lake.publish(prefix, Manifest("by-hand", {"report.json": PublishedFile(len(data), digest_of(data))}))
-    show(home.lake, current_key("shop", "model_comparison"), Current("by-hand", prefix))
+    point_to(home.lake, current_key("shop", "model_comparison"), Current("by-hand", prefix))
     said = compare_summary(wire(read_settings()), today)
     assert f"{train.num_rows:,} rows are left out: A or B may have been trained on them." in said
     assert ("No row is left to compare them on." in said) is not with_test_rows
@@ -267,4 +269,4 @@ def test_a_comparison_counts_as_a_look_at_the_test_rows(home: Home, churn: Churn
     dataset = load_specs(home.root / "datasets").datasets["shop"]
     splits = read_current(home.lake, "shop", "preprocessed_splits")
     assert splits is not None
-    assert looks_at(home.lake, dataset, splits) >= 2
+    assert _count_looks(home.lake, dataset, splits.version) >= 2

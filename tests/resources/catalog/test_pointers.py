@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from resources.catalog.pointers import BatchRecord, Current, batch_key, read_batch, record_batch, show
+from resources.catalog.names import batch_key
+from resources.catalog.pointers import BatchRecord, Current, point_to, read_batch, record_batch
 from resources.local.lake import LocalLake
 
 ROWS, MODEL, LIST = (Current(name, f"{name}/") for name in ("rows", "model", "list"))
@@ -32,7 +33,7 @@ LATER = "2026-02-02T00:00:00+00:00"
     ],
 )
 def test_taking_a_batch_up_again(lake: LocalLake, again: BatchRecord, expected: BatchRecord) -> None:
-    show(lake, batch_key("telco", "b"), DONE)
+    point_to(lake, batch_key("telco", "b"), DONE)
     record_batch(lake, "telco", again)
     assert read_batch(lake, "telco", "b") == expected
 

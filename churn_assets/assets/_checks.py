@@ -1,0 +1,61 @@
+"""The checks of assets: how they are declared, and what a step's report answers."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from churn_model.errors import problem
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A check of an asset, as its definition declares it. A check that does not block is a fact to weigh: its severity is WARN."""
+
+    name: str
+    description: str
+    blocking: bool = True
+
+    def spec(self, asset: dg.AssetKey) -> dg.AssetCheckSpec:
+        """Return the check as Dagster declares it."""
+        return dg.AssetCheckSpec(self.name, asset=asset, description=self.description, blocking=self.blocking)
+
+
+def check_results(claims: Sequence[Claim], checks: Sequence[Mapping[str, Any]]) -> list[dg.AssetCheckResult]:
+    """Return a result for each claim. A claim that an older report does not answer passes with a warning."""
+    answers = {check["name"]: check for check in checks}
+    return [_result(claim, answers.get(claim.name)) for claim in claims]
+
+
+def _result(claim: Claim, check: Mapping[str, Any] | None) -> dg.AssetCheckResult:
+    if check is None:
+        return dg.AssetCheckResult(
+            check_name=claim.name,
+            passed=True,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="Not evaluated by that version, which was published by earlier code.",
+            metadata={"evaluated": False},
+        )
+    return dg.AssetCheckResult(
+        check_name=claim.name,
+        passed=bool(check["passed"]),
+        severity=dg.AssetCheckSeverity.ERROR if claim.blocking else dg.AssetCheckSeverity.WARN,
+        description=_describe(check),
+        metadata={
+            "expected": check["expected"],
+            "found": check["found"],
+            "to do": "nothing" if check["passed"] else check["todo"],
+        },
+    )
+
+
+def _describe(check: Mapping[str, Any]) -> str:
+    if check["passed"]:
+        return str(check["found"])
+    return problem(expected=check["expected"], found=check["found"], todo=check["todo"])
+
+
+def no_failure_blocks(results: Sequence[dg.AssetCheckResult]) -> bool:
+    """Return whether what is downstream may run."""
+    return all(result.passed or result.severity is not dg.AssetCheckSeverity.ERROR for result in results)

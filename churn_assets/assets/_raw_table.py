@@ -1,0 +1,47 @@
+"""What `raw_customers` and `raw_batch` have in common: the claims of ingest, and what they show."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.assets._checks import Claim
+from churn_assets.assets._metadata import column_schema, records_table
+from resources.catalog.names import QUARANTINE
+from resources.catalog.publish import Publication
+from resources.ports.lake import Lake
+
+ACCOUNTED = Claim(
+    "every_record_is_accounted_for",
+    "Each physical record that landed is a row or in quarantine with its reason: the counts agree.",
+)
+CONTRACT = Claim(
+    "landed_data_keeps_the_contract",
+    "The columns that the spec names are there, and at most one record in ten is in quarantine.",
+)
+_MOST_IGNORED_SHOWN = 50
+
+
+def locate_quarantine(table: Publication, lake: Lake) -> list[Mapping[str, Any]]:
+    """Return the checks of ingest; one that refers to the quarantine names its place."""
+    place = lake.uri(table.prefix + QUARANTINE)
+    return [
+        {**check, "todo": check["todo"].replace("the quarantine table", f"the quarantine ({place})")}
+        for check in table.report.checks
+    ]
+
+
+def table_metadata(table: Publication, lake: Lake) -> dict[str, Any]:
+    """Return the metadata of an ingested table: its columns, and what became of the records and columns that are not in it."""
+    report = table.report
+    metadata: dict[str, Any] = {
+        "dagster/row_count": report.counts["rows"],
+        "dagster/column_schema": column_schema(report.detail["columns"]),
+    }
+    if report.counts["quarantined"]:
+        reasons = [{"reason": reason, "records": count} for reason, count in report.detail["reasons"].items()]
+        metadata["quarantine"] = records_table(reasons, {"reason": "string", "records": "int"})
+        metadata["quarantine location"] = dg.MetadataValue.path(lake.uri(table.prefix + QUARANTINE))
+    if report.detail["ignored_columns"]:
+        metadata["ignored columns"] = ", ".join(report.detail["ignored_columns"][:_MOST_IGNORED_SHOWN])
+    return metadata

@@ -1,0 +1,76 @@
+"""One landed batch as a table, and the champion that will score it."""
+
+import dagster as dg
+
+from churn_assets.assets._checks import check_results, no_failure_blocks
+from churn_assets.assets._errors import user_errors_as_failures
+from churn_assets.assets._metadata import DATA_TEAM, materialize_result
+from churn_assets.assets._raw_table import ACCOUNTED, CONTRACT, locate_quarantine, table_metadata
+from churn_model.errors import ChurnError, problem
+from churn_model.spec.dataset import Dataset
+from resources.catalog.landing import fingerprint_of, fingerprints, list_batch, listing_of
+from resources.catalog.names import CHAMPION_MODEL, RAW_BATCH, ROWS, asset_key, batch_partitions, versions_prefix
+from resources.catalog.pointers import BatchRecord, Champion, Current, read_champion, record_batch, utc_now
+from resources.catalog.publish import publish_step
+from resources.catalog.versions import step_maker
+from resources.ports.lake import Lake
+from resources.ports.runner import Runner
+from resources.ports.tables import Tables
+
+CLAIMS = (ACCOUNTED, CONTRACT)
+
+
+def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
+    """Return the asset of one landed batch of a dataset."""
+    key = asset_key(dataset.name, RAW_BATCH)
+
+    @dg.asset(
+        key=key,
+        group_name=dataset.name,
+        owners=DATA_TEAM,
+        kinds={"duckdb", "parquet"},
+        deps=[asset_key(dataset.name, CHAMPION_MODEL)],
+        partitions_def=batch_partitions(dataset.name),
+        description="A landed batch as typed rows or quarantine. The champion is resolved here, once, so that a promotion meanwhile changes nothing.",
+        check_specs=[claim.spec(key) for claim in CLAIMS],
+    )
+    def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
+        batch = context.partition_key
+        with user_errors_as_failures():
+            champion = _require_champion(lake, dataset)
+            entries = list_batch(lake, dataset.name, batch)
+            contents = fingerprints(lake, entries)
+            table = publish_step(
+                lake,
+                runner,
+                dataset,
+                maker=step_maker("ingest"),
+                folder=versions_prefix(dataset.name, RAW_BATCH, batch),
+                inputs={"landed": [entry.key for entry in entries], "bundle": [champion.prefix]},
+                upstream={**contents, "bundle": champion.version},
+            )
+            results = check_results(CLAIMS, locate_quarantine(table, lake))
+            if no_failure_blocks(results):
+                tables.publish(dataset.name, RAW_BATCH, table.version, table.prefix + ROWS, batch)
+                scored_by = Current(champion.version, champion.prefix)
+                record = BatchRecord(
+                    batch, fingerprint_of(contents), listing_of(entries), utc_now(), table.current, scored_by
+                )
+                record_batch(lake, dataset.name, record)
+            metadata = {**table_metadata(table, lake), "champion": champion.version}
+            return materialize_result(table, lake, results, metadata)
+
+    return asset
+
+
+def _require_champion(lake: Lake, dataset: Dataset) -> Champion:
+    champion = read_champion(lake, dataset.name)
+    if champion is None:
+        raise ChurnError(
+            problem(
+                expected=f"a champion of {dataset.name} to score with",
+                found="none",
+                todo=f"run `churn retrain {dataset.name}` and see what its gate says",
+            )
+        )
+    return champion

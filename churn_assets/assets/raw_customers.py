@@ -1,0 +1,94 @@
+"""The training table: every record that landed, as a typed row or in quarantine."""
+
+import uuid
+
+import dagster as dg
+
+from churn_assets.assets._checks import Claim, check_results, no_failure_blocks
+from churn_assets.assets._errors import user_errors_as_failures
+from churn_assets.assets._metadata import DATA_TEAM, materialize_result, retrain_freshness
+from churn_assets.assets._raw_table import ACCOUNTED, CONTRACT, locate_quarantine, table_metadata
+from churn_model.errors import InputError, problem
+from churn_model.ingest.files import ENDINGS
+from churn_model.spec.dataset import Dataset
+from resources.catalog.landing import fingerprints, list_landed
+from resources.catalog.names import (
+    RAW_CUSTOMERS,
+    ROWS,
+    asset_key,
+    current_key,
+    train_prefix,
+    unload_prefix,
+    versions_prefix,
+)
+from resources.catalog.pointers import point_to
+from resources.catalog.publish import publish_step
+from resources.catalog.versions import step_maker
+from resources.ports.lake import Lake
+from resources.ports.runner import Runner
+from resources.ports.tables import Tables
+
+CLAIMS = (
+    ACCOUNTED,
+    CONTRACT,
+    Claim(
+        "both_classes_are_present",
+        "Some customers left and some stayed: otherwise there is nothing to learn.",
+    ),
+)
+
+
+def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
+    """Return the asset of a dataset's training table."""
+    key = asset_key(dataset.name, RAW_CUSTOMERS)
+
+    @dg.asset(
+        key=key,
+        group_name=dataset.name,
+        owners=DATA_TEAM,
+        freshness_policy=retrain_freshness(dataset),
+        kinds={"duckdb", "parquet"},
+        description=f"Every record that landed in {train_prefix(dataset.name)} as a typed row, or in quarantine with file, line, column and reason.",
+        check_specs=[claim.spec(key) for claim in CLAIMS],
+    )
+    def asset(lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
+        with user_errors_as_failures():
+            keys, contents = _training_files(lake, tables, dataset)
+            table = publish_step(
+                lake,
+                runner,
+                dataset,
+                maker=step_maker("ingest"),
+                folder=versions_prefix(dataset.name, RAW_CUSTOMERS),
+                inputs={"landed": keys},
+                upstream=contents,
+            )
+            results = check_results(CLAIMS, locate_quarantine(table, lake))
+            if no_failure_blocks(results):
+                tables.publish(dataset.name, RAW_CUSTOMERS, table.version, table.prefix + ROWS)
+                point_to(lake, current_key(dataset.name, RAW_CUSTOMERS), table.current)
+            return materialize_result(table, lake, results, table_metadata(table, lake))
+
+    return asset
+
+
+def _training_files(lake: Lake, tables: Tables, dataset: Dataset) -> tuple[list[str], dict[str, str]]:
+    """Return the keys of the files to ingest, and their contents: what landed, or what the user's own table was unloaded to."""
+    prefix = train_prefix(dataset.name)
+    if dataset.source.table:
+        database, _, table = dataset.source.table.partition(".")
+        prefix = unload_prefix(dataset.name, uuid.uuid4().hex)  # never over what an ingest may be reading
+        tables.unload(f'select * from "{database}"."{table}"', prefix)  # noqa: S608  # the spec forbids quotes in both names
+    entries = list_landed(lake, prefix)
+    if not entries:
+        raise InputError(
+            problem(
+                expected=f"at least one file ({', '.join(ENDINGS)}) below {lake.uri(prefix)}",
+                found="none",
+                todo=f"land one: `churn land {dataset.name} FILE`",
+            )
+        )
+    contents = fingerprints(lake, entries)
+    if dataset.source.table:
+        contents = {key.removeprefix(prefix): content for key, content in contents.items()}
+    return [entry.key for entry in entries], contents

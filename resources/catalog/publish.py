@@ -1,0 +1,150 @@
+"""Find a published version or make it: the one way in which anything is published.
+
+The order is the promise: the version is computed, looked up, made, and published with its manifest written last. A pointer moves only afterwards.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from churn_model.errors import ChurnError, problem
+from churn_model.spec.dataset import Dataset
+from churn_model.steps.contract import REPORT, REPORT_SCHEMA, Report
+from resources.catalog.digests import digest_of
+from resources.catalog.pointers import Current, utc_now
+from resources.catalog.source_code import locked_releases
+from resources.catalog.versions import Maker, restrict_dataset, version_of
+from resources.errors import NotInLake
+from resources.ports.lake import MANIFEST, Lake, Manifest, PublishedFile
+from resources.ports.runner import Runner, StepReport, StepRequest
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A published version of an asset."""
+
+    version: str
+    prefix: str
+    report: StepReport
+    reused: bool
+
+    @property
+    def current(self) -> Current:
+        """The pointer at it."""
+        return Current(self.version, self.prefix)
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is published by this process: files by name, their numbers of rows if they are tables, and the report."""
+
+    report: Report
+    files: Mapping[str, bytes]
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+def publish_step(
+    lake: Lake,
+    runner: Runner,
+    dataset: Dataset,
+    *,
+    maker: Maker,
+    folder: str,
+    inputs: Mapping[str, Sequence[str]],
+    upstream: Mapping[str, str],
+) -> Publication:
+    """Find the version of a step's result that these inputs give, or run the step and publish it. `folder` ends with `/` and holds the versions."""
+
+    def run(version: str, prefix: str) -> dict[str, PublishedFile]:
+        request = StepRequest(
+            step=maker.name, version=version, dataset=dataset, inputs=inputs, output=prefix, threads=runner.threads
+        )
+        return dict(runner.run(request).files)
+
+    libraries = runner.libraries(maker.source().libraries)
+    return _publish(lake, dataset, maker, folder, upstream, libraries, run)
+
+
+def publish_content(
+    lake: Lake,
+    dataset: Dataset,
+    *,
+    maker: Maker,
+    folder: str,
+    upstream: Mapping[str, str],
+    make: Callable[[Dataset], Content],
+) -> Publication:
+    """Find the version of what `make` gives, or make it in this process and publish it. `make` is given the dataset as its maker may see it."""
+
+    def write(_version: str, prefix: str) -> dict[str, PublishedFile]:
+        content = make(restrict_dataset(dataset, maker.name))
+        files = {
+            name: PublishedFile(len(data), digest_of(data), content.rows.get(name))
+            for name, data in content.files.items()
+        }
+        for name, data in content.files.items():
+            lake.put(prefix + name, data)
+        lake.put(prefix + REPORT, _encode_report(maker.name, content.report, files))
+        return files
+
+    libraries = locked_releases(maker.source().libraries)
+    return _publish(lake, dataset, maker, folder, upstream, libraries, write)
+
+
+def _publish(
+    lake: Lake,
+    dataset: Dataset,
+    maker: Maker,
+    folder: str,
+    upstream: Mapping[str, str],
+    libraries: str,
+    make: Callable[[str, str], dict[str, PublishedFile]],
+) -> Publication:
+    """Find the version, or have `make` write its files and report below the prefix and publish them."""
+    version = version_of(maker, dataset, upstream, libraries=libraries)
+    prefix = f"{folder}{version}/"
+    found = read_published(lake, prefix)
+    if found:
+        return Publication(version, prefix, found, reused=True)
+    files = make(version, prefix)
+    report = lake.read(prefix + REPORT)
+    files[REPORT] = PublishedFile(len(report), digest_of(report))
+    lake.publish(prefix, Manifest(version, files, dict(upstream), utc_now()))
+    return Publication(version, prefix, StepReport.from_json(report), reused=False)
+
+
+def _encode_report(step: str, report: Report, files: Mapping[str, PublishedFile]) -> bytes:
+    values = {
+        "schema": REPORT_SCHEMA,
+        "step": step,
+        "counts": report.counts,
+        "metrics": report.metrics,
+        "checks": [vars(check) for check in report.checks],
+        "detail": report.detail,
+        "files": {name: vars(file) for name, file in files.items()},
+    }
+    return json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+
+
+def read_published(lake: Lake, prefix: str) -> StepReport | None:
+    """Return the report of a published version, or None if nothing is published there."""
+    try:
+        lake.read(prefix + MANIFEST)
+    except NotInLake:
+        return None
+    return StepReport.from_json(lake.read(prefix + REPORT))
+
+
+def require_published(lake: Lake, prefix: str) -> StepReport:
+    """Return the report of a published version. Raise ChurnError if nothing is published there."""
+    report = read_published(lake, prefix)
+    if report is None:
+        raise ChurnError(
+            problem(expected=f"a published version at {prefix}", found="none", todo="run the same job again")
+        )
+    return report
+
+
+def read_manifest(lake: Lake, prefix: str) -> Manifest:
+    """Return the manifest of a published version. Raise NotInLake if nothing is published there."""
+    return Manifest.from_json(lake.read(prefix + MANIFEST))
