@@ -19,8 +19,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from benchmarks.tables import spec_of
+from churn_model.column_types.category import CATEGORY
 from churn_model.features.encoding import encode
-from churn_model.features.schema import FeatureSchema, fit_schema, is_category
+from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.models.bundle import read_bundle
 from churn_model.steps.contract import Layout
 
@@ -79,8 +80,8 @@ def column_transformer(source: str) -> Callable[[], object]:
     rows, schema = _fitted(source)
     names = [name for name in schema.required if name in rows.column_names]
     levels = {feature.name: len(feature.levels) for feature in schema.features}
-    few = [name for name in names if is_category(rows[name].type) and levels[name] <= schema.one_hot_limit]
-    many = [name for name in names if is_category(rows[name].type) and name not in few]
+    few = [name for name in names if CATEGORY.holds(rows[name].type) and levels[name] <= schema.one_hot_limit]
+    many = [name for name in names if CATEGORY.holds(rows[name].type) and name not in few]
     ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, dtype=np.float32)
     transformer = ColumnTransformer(
         [

@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.tables import sample_rows, shared_rows, spec_of
+from churn_model.column_types.number import as_numbers
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.metrics import Scores, evaluate
 from churn_model.evaluation.promotion import Decision, Evidence, decide
-from churn_model.features.schema import as_numbers, column_named
+from churn_model.features.schema import column_named
 from churn_model.spec.dataset import Dataset, Search, Split
 from churn_model.training.leak_detection import suspected_leaks
 from churn_model.training.splits import TEST, TRAIN, VALIDATION, assign

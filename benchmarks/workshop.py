@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import xgboost as xgb
 
-from churn_model.features.schema import RESERVED, is_category
-from churn_model.spec.dataset import FloatArray
+from churn_model.column_types.category import CATEGORY
+from churn_model.spec.dataset import RESERVED, FloatArray
 
 PARAMETERS = {
     "objective": "binary:logistic",
@@ -45,7 +45,7 @@ def one_hot(rows: pa.Table) -> FloatArray:
         if name in RESERVED or name.lower() in DROPPED:
             continue
         column = rows[name]
-        if is_category(column.type):
+        if CATEGORY.holds(column.type):
             codes = column.combine_chunks().cast(pa.string()).dictionary_encode().indices.fill_null(-1).to_numpy()
             columns += [codes == level for level in range(int(codes.max()) + 1)]
         else:

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from churn_assets.onboarding.profile import ColumnProfile, Table, canonical, repeats
+from churn_model.column_types.landed import quote_value
 from churn_model.errors import InputError, TooLittleData, problem
 from churn_model.ingest.formats.base import IntArray
-from churn_model.ingest.values import DEFAULT_NEGATIVES, YES, normal_label, shown
+from churn_model.ingest.values import DEFAULT_NEGATIVES, YES, normal_label
 from churn_model.spec.dataset import Dataset, Kind, Label
 from churn_model.training.leak_detection import MOST_ROWS, certain_leaks, suspected_leaks
 from resources.errors import CommandError
@@ -148,7 +149,7 @@ def _require_who_stayed(look: ColumnProfile) -> None:
     """Raise InputError where a column says who left, by one value or a date, and has a blank for who stayed."""
     dates = look.holds == "date" or look.other_dates
     if 0 < look.known < look.rows and (look.distinct == 1 or dates):
-        value = "a date" if dates else shown(look.values[0])
+        value = "a date" if dates else quote_value(look.values[0])
         raise InputError(
             problem(
                 expected="a label that says who left and who stayed",

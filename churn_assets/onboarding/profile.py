@@ -13,11 +13,12 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from churn_model.column_types.landed import MISSING_WORDS
+from churn_model.column_types.number import is_decimal_comma
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import file_problems
 from churn_model.ingest.files import describe_endings, find_format, open_part
 from churn_model.ingest.formats.base import Fault, IntArray, LandedFile, Part
-from churn_model.ingest.values import MISSING_NUMBERS, is_decimal_comma
 from churn_model.spec.dataset import FloatArray
 from resources.errors import CommandError
 
@@ -207,7 +208,7 @@ def look(name: str, column: Any) -> ColumnProfile:
     rows = np.bincount(raw, minlength=len(texts) + 1)[: len(texts)]
     holds = _holds(trimmed, rows, read)
     # As ingest has it: among numbers `NA` and the like are missing, among texts only a blank is.
-    missing = MISSING_NUMBERS if holds == "number" else ("",)
+    missing = MISSING_WORDS if holds == "number" else ("",)
     places: dict[str, int] = {}
     to_code = np.full(len(texts) + 1, -1, dtype=np.int64)
     for at, text in enumerate(trimmed):
@@ -221,7 +222,7 @@ def look(name: str, column: Any) -> ColumnProfile:
 
 def _holds(texts: list[str], rows: IntArray, read: FloatArray) -> Holds:
     """Numbers or dates where nearly all rows that have a value hold one; `rows` counts them for each text."""
-    present = np.array([text.lower() not in MISSING_NUMBERS for text in texts], dtype=bool)
+    present = np.array([text.lower() not in MISSING_WORDS for text in texts], dtype=bool)
     total = rows[present].sum()
     if not total:
         return "text"

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from churn_model.arrays import BoolArray, FloatArray
+from churn_model.column_types.number import as_numbers
 from churn_model.decisions.costs import OutcomeCosts, outcome_costs
-from churn_model.features.schema import Rows, as_numbers, column_named
+from churn_model.features.schema import Rows, column_named
 from churn_model.spec.dataset import Costs
 
 

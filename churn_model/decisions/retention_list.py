@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from churn_model.arrays import BoolArray, FloatArray
 from churn_model.errors import InputError, listed, problem
-from churn_model.ingest.values import opt_outs
+from churn_model.ingest.values import parse_opt_outs
 from churn_model.spec.dataset import RetentionList
 
 NEEDED = ("id", "churn_probability", "will_churn", "expected_saving")
@@ -221,8 +221,8 @@ def _told(rows: pa.Table, best: Any, contact_cost: float) -> Targeting:
 
 
 def says_yes(column: Any, name: str) -> BoolArray:
-    """Which rows of the opt-out column `name` say so, as `cells.opt_outs` reads it: (n,). Raises InputError for neither yes nor no."""
-    return opt_outs(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column, name, "the batch")
+    """Which rows of the opt-out column `name` say so, as `parse_opt_outs` reads it: (n,). Raises InputError for neither yes nor no."""
+    return parse_opt_outs(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column, name, "the batch")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ Belongs here: comparing a model with what came, level by level and tercile by te
 (`evaluation`).
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from churn_model.arrays import FloatArray, IntArray
+from churn_model.column_types.category import encode_levels
+from churn_model.column_types.registry import type_of
 from churn_model.errors import InputError, problem
 from churn_model.evaluation.metrics import Scores, log_losses
 from churn_model.evaluation.reliability import CLIP
-from churn_model.features.schema import RESERVED, is_category
-from churn_model.spec.dataset import FloatArray
-from churn_model.stats.bootstrap import IntArray
+from churn_model.spec.dataset import RESERVED, name_key
 
 LEAST_ROWS = 50
 LEVEL = 0.05
@@ -68,9 +69,9 @@ def weak_segments(
     variances = (p * (1 - p), p * (1 - p) * logit**2)
     overall = float(losses.mean())
     found: list[Segment] = []
-    skipped = {name.strip().lower() for name in (*RESERVED, *without)}
+    skipped = {name_key(name) for name in (*RESERVED, *without)}
     for name in rows.column_names:
-        if name.strip().lower() in skipped:
+        if name_key(name) in skipped:
             continue
         for value, chosen in _groups(rows[name].combine_chunks(), least_rows):
             scored = [
@@ -106,7 +107,10 @@ def _score(parts: FloatArray, variances: FloatArray, customers: IntArray) -> flo
 
 def _groups(values: Any, least: int) -> Iterator[tuple[str, IntArray]]:
     """The value of each group in words, and its rows; groups that are too small or hold everybody are left out."""
-    codes, words = _levels(values) if is_category(values.type) else _thirds(values)
+    column_type = type_of(values.type)
+    numbers = column_type.to_numbers(values)
+    codes, words = encode_levels(values) if numbers is None else _cut_in_thirds(numbers, column_type.format_number)
+    words = [*words, "missing"]
     order = np.argsort(codes, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(codes[order]) > 0]) if len(order) else np.zeros(0, dtype=np.int64)
     for rows in np.split(order, starts[1:]):
@@ -114,19 +118,12 @@ def _groups(values: Any, least: int) -> Iterator[tuple[str, IntArray]]:
             yield words[codes[rows[0]]], rows
 
 
-def _levels(values: Any) -> tuple[IntArray, list[str]]:
-    texts = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    words = [str(word) for word in texts.dictionary.to_pylist()]
-    codes = texts.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
-    return np.asarray(codes, dtype=np.int64), [*words, "missing"]
-
-
-def _thirds(values: Any) -> tuple[IntArray, list[str]]:
-    numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+def _cut_in_thirds(numbers: FloatArray, text: Callable[[float], str]) -> tuple[IntArray, list[str]]:
+    """Return the third of each number (n,), and the thirds in words. A missing one has the code after the last."""
     known = numbers[np.isfinite(numbers)]
     edges = np.unique(np.quantile(known, [1 / 3, 2 / 3], method="lower")) if len(known) else np.zeros(0)
     edges = edges[edges < known.max()] if len(known) else edges
     codes = np.where(np.isfinite(numbers), np.searchsorted(edges, numbers, side="left"), len(edges) + 1)
-    lows, highs = ["", *[f"above {edge:.6g}" for edge in edges]], [*[f"up to {edge:.6g}" for edge in edges], ""]
+    lows, highs = ["", *[f"above {text(edge)}" for edge in edges]], [*[f"up to {text(edge)}" for edge in edges], ""]
     words = [" and ".join(part for part in pair if part) or "any" for pair in zip(lows, highs, strict=True)]
-    return codes.astype(np.int64), [*words, "missing"]
+    return codes.astype(np.int64), words

@@ -1,16 +1,15 @@
-"""Whether the canonical rows have the columns that a spec names, before anything is computed from them.
+"""Whether the canonical rows have the columns that a spec ignores, vouches for and derives from, before anything is computed from them.
 
-Belongs here: what the spec ignores, vouches for and derives from. Does not belong here: what ingest itself needs (`reading.columns`): ingest
-looks at none of these sections, so that a change of them reads no file again.
+Ingest looks at none of these sections, so a change of them reads no file again.
 """
 
 import pyarrow as pa
 
+from churn_model.column_types.landed import quote_value
 from churn_model.errors import InputError, listed, problem
-from churn_model.features.schema import is_category, text_in_expression
-from churn_model.ingest.columns import RESERVED, lacking, name_key
-from churn_model.ingest.values import shown
-from churn_model.spec.dataset import Dataset
+from churn_model.features.schema import refuse_in_expression
+from churn_model.ingest.columns import lacking
+from churn_model.spec.dataset import RESERVED, Dataset, name_key
 from churn_model.spec.expressions import compile_expression
 
 
@@ -26,11 +25,14 @@ def require_described(landed: pa.Schema, dataset: Dataset) -> None:
     problems = lacking([*names, *dataset.derived], required, "that the spec names under ignore, known and derived")
     todo = "rename the derived column; a landed column is not replaced"
     problems += [
-        problem(expected="new names under derived", found=f"{shown(name)}, which landed too", todo=todo)
+        problem(expected="new names under derived", found=f"{quote_value(name)}, which landed too", todo=todo)
         for name in dataset.derived
         if name_key(name) in types
     ]
-    texts = {key for key, kind in types.items() if is_category(kind)}
-    problems += [text_in_expression(name, source) for name, source in sources if name_key(source) in texts]
+    problems += [
+        refused
+        for name, source in sources
+        if name_key(source) in types and (refused := refuse_in_expression(name, source, types[name_key(source)]))
+    ]
     if problems:
         raise InputError(listed(problems))

@@ -17,34 +17,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
+from churn_model.column_types.category import CATEGORY
+from churn_model.column_types.landed import LandedValues, ParsedColumn, Reason
+from churn_model.column_types.registry import column_type, column_types
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import Columns, resolve_columns
 from churn_model.ingest.files import describe_endings, open_part
 from churn_model.ingest.formats.base import Chunk, IntArray, LandedFile, Part
 from churn_model.ingest.row_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
-from churn_model.ingest.values import (
-    ParsedColumn,
-    Reason,
-    categories,
-    count_numbers,
-    dates,
-    ids,
-    labels,
-    numbers,
-    opt_outs,
-    shown,
-    worths,
-)
+from churn_model.ingest.values import parse_as_of, parse_ids, parse_labels, parse_opt_outs, parse_worths
 from churn_model.spec.dataset import Dataset, Kind, same_name
 
 ROW_GROUP = 131_072
 _GROUP_VALUES = 64 * ROW_GROUP
 TOP_REASONS = 20
-MOST_COMMA_LEVELS = 20
-"""Different values with a decimal comma up to which a column may be a category, such as that of a few prices."""
 REPEATS = ("the same record again", "another record with the same key")
 """The reasons that say of a record only that another has its key."""
-_CATEGORY = pa.dictionary(pa.int32(), pa.string())
 _QUARANTINE = pa.schema([("file", pa.string()), ("line", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
 
 
@@ -86,9 +74,9 @@ def ingest(
     Of several records with one key, the first by file key and line stays. `limit_bytes`: rows held in memory while they are ordered.
     Raises InputError, with the problems of all files at once; at the first value of the opt-out column that is neither yes nor no.
     """
-    parts = _opened(files)
+    parts = _open_parts(files)
     columns = resolve_columns(parts, dataset, expected)
-    kinds = _inferred(parts, columns)
+    kinds = _infer_kinds(parts, columns)
     reader = _Reader(dataset, columns, kinds)
     out.mkdir(parents=True, exist_ok=True)
     rows_path, quarantine_path = out / "rows.parquet", out / "quarantine.parquet"
@@ -118,7 +106,7 @@ def ingest(
     )
 
 
-def _opened(files: Sequence[LandedFile]) -> list[Part]:
+def _open_parts(files: Sequence[LandedFile]) -> list[Part]:
     """The files in key order. Raises InputError for all that cannot be used."""
     if not files:
         raise InputError(
@@ -135,56 +123,43 @@ def _opened(files: Sequence[LandedFile]) -> list[Part]:
     return parts
 
 
-@dataclass
-class _Tally:
-    """What the values of a column of unknown kind look like, over all rows of all files. `written`: different ones with a decimal comma."""
+class _Inference:
+    """Infers the type of one column from its values, over all rows of all files."""
 
-    present: int = 0
-    numbers: int = 0
-    commas: int = 0
-    written: dict[str, int] = field(default_factory=dict)
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._counts = [count for one in column_types() if (count := one.count()) is not None]
 
     def add(self, array: pa.Array) -> None:
         """Count one more chunk."""
-        present, numbers, commas = count_numbers(array)
-        self.present += present
-        self.numbers += numbers
-        self.commas += sum(commas.values())
-        if len(self.written) <= MOST_COMMA_LEVELS:
-            self.written |= commas
+        values = LandedValues(array)
+        for count in self._counts:
+            count.add(values)
 
     @property
     def kind(self) -> Kind:
-        """A number where at least 95 % of the values present are numbers."""
-        return "number" if 20 * self.numbers >= 19 * self.present else "category"
+        """The first type that recognises the values; a category if none does."""
+        return next((count.kind for count in self._counts if count.kind is not None), CATEGORY.name)
 
     @property
-    def has_decimal_commas(self) -> bool:
-        """Whether it would be a number, were its commas points."""
-        many = len(self.written) > MOST_COMMA_LEVELS
-        return many and self.kind == "category" and 20 * (self.numbers + self.commas) >= 19 * self.present
+    def problems(self) -> list[str]:
+        """Why the column cannot be left as a category although no type recognises it."""
+        if self.kind != CATEGORY.name:
+            return []
+        return [text for count in self._counts if (text := count.problem(self._name))]
 
 
-def _inferred(parts: Sequence[Part], columns: Columns) -> dict[str, Kind]:
-    """A kind for every column. Raises InputError for numbers with decimal commas: each would be a category of its own."""
-    tallies = {name: _Tally() for name, kind in columns.kinds.items() if kind is None}
-    for part in parts if tallies else ():
-        for chunk in part.chunks(columns.positions(part, tallies)):
-            for tally, column in zip(tallies.values(), chunk.columns, strict=True):
-                tally.add(column)
-    problems = [_decimal_commas(name, tally) for name, tally in tallies.items() if tally.has_decimal_commas]
+def _infer_kinds(parts: Sequence[Part], columns: Columns) -> dict[str, Kind]:
+    """Return the type of every column. Raises InputError for columns that seem to be of a type and cannot be read as it."""
+    open_columns = {name: _Inference(name) for name, kind in columns.kinds.items() if kind is None}
+    for part in parts if open_columns else ():
+        for chunk in part.chunks(columns.positions(part, open_columns)):
+            for inference, column in zip(open_columns.values(), chunk.columns, strict=True):
+                inference.add(column)
+    problems = [text for inference in open_columns.values() for text in inference.problems]
     if problems:
         raise InputError(listed(problems))
-    return {name: kind or tallies[name].kind for name, kind in columns.kinds.items()}
-
-
-def _decimal_commas(name: str, tally: _Tally) -> str:
-    return problem(
-        expected=f"numbers without commas in {shown(name)}",
-        found=f"numbers such as {shown(next(iter(tally.written)))}",
-        todo="export it with decimal points and no thousands separators (26.08 for 26,08), "
-        f"or, if these are no numbers, write `types: {{{name}: category}}` in the spec",
-    )
+    return {name: kind or open_columns[name].kind for name, kind in columns.kinds.items()}
 
 
 @dataclass(frozen=True)
@@ -207,7 +182,7 @@ class _Reader:
         self.wanted = [*columns.keys, *kinds]
         fields = [("_id", pa.string()), ("_as_of", pa.date32()), ("_hash", pa.uint64()), ("_label", pa.int8())]
         absent = {"_as_of": columns.as_of is None, "_label": columns.label is None}
-        plain = [(name, pa.float64() if kind == "number" else pa.string()) for name, kind in kinds.items()]
+        plain = [(name, column_type(kind).arrow_type) for name, kind in kinds.items()]
         self.schema = pa.schema([field for field in fields if not absent.get(field[0])] + plain)
 
     def positions(self, part: Part) -> list[int]:
@@ -233,18 +208,18 @@ class _Reader:
         """Raise InputError where rows of a file do not say whether the customer may be contacted; `key` names the file."""
         for name in self._kinds:
             if same_name(name, self._dataset.list.opt_out or ""):
-                opt_outs(rows.column(name), name, key)
+                parse_opt_outs(rows.column(name), name, key)
 
     def _cells(self, name: str, array: pa.Array) -> ParsedColumn:
         if name == self._columns.id:
-            return ids(array)
+            return parse_ids(array)
         if name == self._columns.as_of:
-            return dates(array)
+            return parse_as_of(array)
         if name == self._columns.label:
-            return labels(array, self._dataset.label)
+            return parse_labels(array, self._dataset.label)
         if same_name(name, self._dataset.costs.value_column or ""):
-            return worths(array)
-        return numbers(array) if self._kinds[name] == "number" else categories(array)
+            return parse_worths(array)
+        return column_type(self._kinds[name]).parse(array)
 
     def _rows(self, cells: dict[str, ParsedColumn], good: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.RecordBatch:
         mask = pa.array(good)
@@ -348,9 +323,9 @@ class _Rows:
     """Writes rows in row groups of equal size, each with its own codes for categories, so that equal rows make equal bytes."""
 
     def __init__(self, path: Path, schema: pa.Schema, kinds: Mapping[str, Kind]) -> None:
-        self._categories = [kinds.get(name) == "category" for name in schema.names]
-        types = [_CATEGORY if category else kind for category, kind in zip(self._categories, schema.types, strict=True)]
-        self._schema = pa.schema(list(zip(schema.names, types, strict=True)))
+        self._types = [column_type(kinds[name]) if name in kinds else None for name in schema.names]
+        stored = [one.stored_type if one else key for one, key in zip(self._types, schema.types, strict=True)]
+        self._schema = pa.schema(list(zip(schema.names, stored, strict=True)))
         self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=list(kinds))
         # A group is held in memory: wide tables have shorter ones.
         self._group = min(ROW_GROUP, max(1024, _GROUP_VALUES // len(schema)))
@@ -386,10 +361,10 @@ class _Rows:
 
     def _write(self, table: pa.Table) -> None:
         self._writer.write_table(
-            pa.Table.from_arrays(list(self._coded(table)), schema=self._schema), row_group_size=self._group
+            pa.Table.from_arrays(list(self._store(table)), schema=self._schema), row_group_size=self._group
         )
 
-    def _coded(self, table: pa.Table) -> Iterator[pa.Array]:
-        for column, category in zip(table.columns, self._categories, strict=True):
+    def _store(self, table: pa.Table) -> Iterator[pa.Array]:
+        for column, one in zip(table.columns, self._types, strict=True):
             plain = column.combine_chunks()
-            yield plain.dictionary_encode() if category else plain
+            yield one.store(plain) if one else plain

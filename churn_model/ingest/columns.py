@@ -10,19 +10,16 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from churn_model.column_types.category import CATEGORY
+from churn_model.column_types.landed import quote_value
+from churn_model.column_types.number import NUMBER
+from churn_model.column_types.registry import column_type, type_that_accepts
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.formats.base import Part
-from churn_model.ingest.values import shown
-from churn_model.spec.dataset import Dataset, Kind
+from churn_model.spec.dataset import RESERVED, Dataset, Kind, name_key
 
-RESERVED = ("_id", "_as_of", "_hash", "_label")
 COLUMN_LIMIT = 10_000
 _NAMED_AT_MOST = 10
-
-
-def name_key(name: str) -> str:
-    """What two names have in common if `same_name` holds for them."""
-    return name.strip().lower()
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ def _own_problems(part: Part) -> list[str]:
     for one, other in twice[:_NAMED_AT_MOST]:
         same = "the same name twice" if one == other else "names that differ by case alone"
         found.append(
-            f"{key}: {problem(expected='each column once', found=f'{same}: {shown(one)}, {shown(other)}', todo='rename one')}"
+            f"{key}: {problem(expected='each column once', found=f'{same}: {quote_value(one)}, {quote_value(other)}', todo='rename one')}"
         )
     taken = [name for name in names if name_key(name) in RESERVED]
     if taken:
@@ -172,11 +169,11 @@ def _spec_spelling(dataset: Dataset) -> dict[str, str]:
 def _spec_kinds(dataset: Dataset) -> dict[str, Kind]:
     """Kinds that no value changes: a split and an opt-out are words, worth is a number, and `types` says so."""
     kinds: dict[str, Kind] = {
-        name_key(name): "category" for name in (dataset.split.column, dataset.list.opt_out) if name
+        name_key(name): CATEGORY.name for name in (dataset.split.column, dataset.list.opt_out) if name
     }
     kinds |= {name_key(name): kind for name, kind in dataset.types.items()}
     if dataset.costs.value_column:
-        kinds[name_key(dataset.costs.value_column)] = "number"
+        kinds[name_key(dataset.costs.value_column)] = NUMBER.name
     return kinds
 
 
@@ -192,22 +189,17 @@ def _stored_types(parts: Sequence[Part]) -> dict[str, dict[str, pa.DataType]]:
 
 def _stored_kind(name: str, types: Mapping[str, pa.DataType]) -> tuple[Kind | None, list[str]]:
     """The kind that files give a column, `types` by file; a problem where they disagree."""
-    found: dict[Kind, str] = {}
+    first: dict[Kind, str] = {}
     for file, stored in types.items():
-        found.setdefault(_kind_of(stored), file)
-    if len(found) > 1:
+        first.setdefault(type_that_accepts(stored).name, file)
+    if len(first) > 1:
         text = problem(
-            expected=f"{shown(name)} of one kind in all files",
-            found=f"numbers in {found['number']}, other values in {found['category']}",
-            todo="land it as one type, or name its kind under types in the spec",
+            expected=f"{quote_value(name)} of one type in all files",
+            found=" and ".join(f"{column_type(kind).noun} in {file}" for kind, file in first.items()),
+            todo="land it as one type, or name its type under types in the spec",
         )
         return None, [text]
-    return next(iter(found), None), []
-
-
-def _kind_of(stored: pa.DataType) -> Kind:
-    number = pa.types.is_integer(stored) or pa.types.is_floating(stored) or pa.types.is_decimal(stored)
-    return "number" if number else "category"
+    return next(iter(first), None), []
 
 
 def _nested(part: Part, used: set[str]) -> list[str]:
@@ -216,7 +208,7 @@ def _nested(part: Part, used: set[str]) -> list[str]:
     for name, stored in zip(part.names, part.stored, strict=True):
         if stored is not None and name_key(name) in used and not _is_plain(stored):
             text = problem(
-                expected=f"plain values in {shown(name)}",
+                expected=f"plain values in {quote_value(name)}",
                 found=str(stored)[:80],
                 todo="land it as numbers, text or dates, or leave it out",
             )
@@ -249,7 +241,7 @@ def lacking(names: Iterable[str], required: Iterable[str | None], which: str) ->
         name: [there[key] for key in difflib.get_close_matches(name_key(name), list(there), n=2)]
         for name in lacking[:_NAMED_AT_MOST]
     }
-    hints = "; ".join(f"close to {shown(name)}: {_some(close)}" for name, close in closest.items() if close)
+    hints = "; ".join(f"close to {quote_value(name)}: {_some(close)}" for name, close in closest.items() if close)
     todo = "land the file with it, or correct the name" + (f" ({hints})" if hints else "")
     return [problem(expected=f"the columns {which}", found=f"no {_some(lacking)}", todo=todo)]
 
@@ -271,4 +263,4 @@ def _differences(part: Part, first: Part, reported: set[str]) -> list[str]:
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
-    return ", ".join(shown(name) for name in names[:_NAMED_AT_MOST]) + more
+    return ", ".join(quote_value(name) for name in names[:_NAMED_AT_MOST]) + more

@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
+from churn_model.column_types.landed import FIELD_LIMIT
 from churn_model.errors import InputError, problem
-from churn_model.ingest.formats.base import BLOCK_BYTES, FIELD_LIMIT, RECORD_LIMIT, Fault, IntArray
+from churn_model.ingest.formats.base import BLOCK_BYTES, RECORD_LIMIT, Fault, IntArray
 
 DELIMITERS = (",", ";", "\t", "|")
 NO_TEXT = problem(

@@ -21,15 +21,17 @@ import numpy as np
 import pyarrow as pa
 import xgboost as xgb
 
+from churn_model.column_types.number import NUMBER
+from churn_model.column_types.registry import column_type, type_of
 from churn_model.decisions.costs import outcome_costs
 from churn_model.decisions.policy import bayes_cutoff
 from churn_model.errors import BundleError, ChurnError, listed, problem
 from churn_model.features.encoding import encode
-from churn_model.features.schema import FeatureSchema, column_named, is_category
+from churn_model.features.schema import FeatureSchema, column_named
 from churn_model.models.calibration import Calibration
 from churn_model.models.families import Model
 from churn_model.models.reasons import Explainer, make_explainer
-from churn_model.spec.dataset import Contact, Costs, Dataset, Family, FloatArray, Kind, ValueColumn
+from churn_model.spec.dataset import Contact, Costs, Dataset, Family, FloatArray, Kind, ValueColumn, name_key
 
 FORMAT = 1
 CANARIES = 32
@@ -82,8 +84,8 @@ class Bundle:
         """The landed columns that scoring needs, with their kinds: those of the schema and the worth."""
         needed = dict(self.schema.required)
         worth = self.costs.value_column
-        if worth is not None and worth.strip().lower() not in {name.strip().lower() for name in needed}:
-            needed[worth] = "number"
+        if worth is not None and name_key(worth) not in {name_key(name) for name in needed}:
+            needed[worth] = NUMBER.name
         return needed
 
     @property
@@ -131,11 +133,9 @@ def make_bundle(
 
 
 def _needed_columns(rows: pa.Table, schema: FeatureSchema) -> pa.Table:
-    return pa.table({name: _plain_column(column_named(rows, name)) for name in schema.required})
-
-
-def _plain_column(column: Any) -> Any:
-    return column.cast(pa.string()) if is_category(column.type) else column.cast(pa.float64())
+    return pa.table(
+        {name: column_named(rows, name).cast(column_type(kind).arrow_type) for name, kind in schema.required.items()}
+    )
 
 
 def write_bundle(bundle: Bundle, path: Path, *, code: Path | None = None) -> None:
@@ -191,29 +191,20 @@ def _sources(folder: Path | None) -> dict[str, bytes]:
 
 
 def _canary_to_dict(canary: Canary) -> dict[str, Any]:
-    columns = {name: canary.rows[name].to_pylist() for name in canary.rows.column_names}
-    kinds: dict[str, Kind] = {
-        name: "category" if is_category(canary.rows[name].type) else "number" for name in canary.rows.column_names
-    }
-    known = {name: [None if value != value else value for value in values] for name, values in columns.items()}  # noqa: PLR0124 - NaN
+    columns = {name: type_of(canary.rows[name].type).to_json(canary.rows[name]) for name in canary.rows.column_names}
+    kinds: dict[str, Kind] = {name: type_of(canary.rows[name].type).name for name in canary.rows.column_names}
     return {
         "kinds": kinds,
-        "columns": known,
+        "columns": columns,
         "margins": canary.margins.tolist(),
         "probabilities": canary.probabilities.tolist(),
     }
 
 
 def _canary_from_dict(values: Mapping[str, Any]) -> Canary:
-    kinds = {"category": pa.string(), "number": pa.float64()}
-    columns = {name: pa.array(values["columns"][name], kinds[kind]) for name, kind in values["kinds"].items()}
+    columns = {name: column_type(kind).from_json(values["columns"][name]) for name, kind in values["kinds"].items()}
     return Canary(
-        rows=pa.table(
-            {
-                name: column.dictionary_encode() if is_category(column.type) else column
-                for name, column in columns.items()
-            }
-        ),
+        rows=pa.table(columns),
         margins=np.array(values["margins"], dtype=np.float64),
         probabilities=np.array(values["probabilities"], dtype=np.float64),
     )

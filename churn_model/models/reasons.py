@@ -1,10 +1,9 @@
 """Why the model gives a customer this probability, in words, and what it looks at over all customers.
 
-Belongs here: exact contributions, gathered into reasons and put into words. Does not belong here: what would happen if a value changed: a
-contribution says what the model looked at, and never why somebody leaves.
+A reason is an exact contribution: it says what the model looked at, and never why somebody leaves or what would happen if a value changed.
+The words for a value are those of its column type.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,19 +11,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from churn_model.arrays import FloatArray, IntArray
+from churn_model.column_types.interface import Feature, Readable
+from churn_model.column_types.registry import column_type
 from churn_model.features.encoding import Encoded, feature_names_of
-from churn_model.features.schema import Feature, FeatureSchema, Rows, as_numbers, column_named, derive, is_category
+from churn_model.features.schema import FeatureSchema, Rows, values_of
 from churn_model.models.families import Model
-from churn_model.spec.dataset import Family, FloatArray, same_name
+from churn_model.spec.dataset import Family, name_key, same_name
 from churn_model.spec.expressions import compile_expression
-from churn_model.stats.bootstrap import IntArray
 
 REASONS = 3
 LEAST = 0.1
 """Log odds below which a contribution is not a reason."""
 STRENGTHS = ((0.8, "raises the risk strongly"), (0.3, "raises the risk"), (LEAST, "raises the risk slightly"))
 BLOCK = 16_384
-LONGEST = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Explainer:
     names    of each reason: a feature, or several that count as one
     column   of each encoded column, the place of its feature in the schema (width,)
     reason   of each feature, the place of its reason (features,)
-    leads    of each feature, whether its value may stand for the reason (features,)
+    leads    of each feature, whether its value may represent the reason (features,)
     """
 
     schema: FeatureSchema
@@ -47,7 +47,7 @@ class Explainer:
 
 @dataclass(frozen=True, kw_only=True)
 class Reasons:
-    """The strongest reasons of each customer first: three arrays of words (n,), null where there are fewer, and log odds (n, 3)."""
+    """The reasons of each customer, strongest first: three arrays of words (n,), null if there are fewer, and log odds (n, 3)."""
 
     words: tuple[Any, ...]
     contributions: FloatArray
@@ -59,7 +59,7 @@ class Summary:
 
     mean_size      mean of the absolute contribution of each reason, in log odds (k,)
     contributions  of sampled rows (m, k)
-    values         where each row's value lies among the sample's, from 0 to 1; NaN for categories and missing values (m, k)
+    values         rank of each row's value in the sample, from 0 to 1; NaN if it is missing or has no order (m, k)
     """
 
     names: tuple[str, ...]
@@ -71,12 +71,12 @@ class Summary:
 def make_explainer(
     schema: FeatureSchema, family: Family, *, words: Mapping[str, str], groups: Mapping[str, Sequence[str]]
 ) -> Explainer:
-    """The explainer of a model. A derived feature counts as one reason with what it is computed from, and so do the columns of a group.
+    """Return the explainer of a model. A derived feature counts as one reason with what it is computed from, and so do the columns of a group.
 
     The value in words is that of a column with words of its own, else of the derived column, else of the strongest column of the row.
     """
     features = schema.features
-    place = {feature.name.strip().lower(): number for number, feature in enumerate(features)}
+    place = {name_key(feature.name): number for number, feature in enumerate(features)}
     group = list(range(len(features)))
     named: dict[int, str] = {}
     joined = [
@@ -85,7 +85,7 @@ def make_explainer(
         if feature.expression
     ]
     for name, members in [*joined, *groups.items()]:
-        present = [place[member.strip().lower()] for member in members if member.strip().lower() in place]
+        present = [place[name_key(member)] for member in members if name_key(member) in place]
         if not present:
             continue
         target = min(group[member] for member in present)
@@ -100,7 +100,7 @@ def make_explainer(
         schema=schema,
         words=dict(words),
         names=tuple(names),
-        column=np.array([place[owner.strip().lower()] for owner in owners], dtype=np.int64),
+        column=np.array([place[name_key(owner)] for owner in owners], dtype=np.int64),
         reason=reason,
         leads=_leads(features, reason, words),
     )
@@ -109,7 +109,7 @@ def make_explainer(
 def _leads(
     features: Sequence[Feature], reason: IntArray, words: Mapping[str, str]
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    worded = np.array([_template(feature.name, words) is not None for feature in features], dtype=bool)
+    worded = np.array([_find_template(feature.name, words) is not None for feature in features], dtype=bool)
     derived = np.array([feature.expression is not None for feature in features], dtype=bool)
     leads = np.ones(len(features), dtype=bool)
     for number in np.unique(reason):
@@ -121,27 +121,27 @@ def _leads(
     return leads
 
 
-def _template(name: str, words: Mapping[str, str]) -> str | None:
+def _find_template(name: str, words: Mapping[str, str]) -> str | None:
     return next((text for column, text in words.items() if same_name(column, name)), None)
 
 
-def _by_feature(contributions: FloatArray, explainer: Explainer) -> FloatArray:
-    """Contributions (n, width + 1) summed over the encoded columns of each feature: (n, features)."""
-    found = np.zeros((len(contributions), len(explainer.schema.features)))
+def _sum_by_feature(contributions: FloatArray, explainer: Explainer) -> FloatArray:
+    """Return contributions (n, width + 1) summed over the encoded columns of each feature (n, features)."""
+    sums = np.zeros((len(contributions), len(explainer.schema.features)))
     edges = np.flatnonzero(np.r_[True, np.diff(explainer.column) != 0])
-    found[:, explainer.column[edges]] = np.add.reduceat(contributions[:, :-1], edges, axis=1)
-    return found
+    sums[:, explainer.column[edges]] = np.add.reduceat(contributions[:, :-1], edges, axis=1)
+    return sums
 
 
-def _by_reason(features: FloatArray, explainer: Explainer) -> FloatArray:
-    """Contributions (n, features) summed over what counts as one: (n, reasons)."""
+def _sum_by_reason(features: FloatArray, explainer: Explainer) -> FloatArray:
+    """Return contributions (n, features) summed over the features of each reason (n, reasons)."""
     order = np.argsort(explainer.reason, kind="stable")
     edges = np.flatnonzero(np.r_[True, np.diff(explainer.reason[order]) != 0])
     return np.asarray(np.add.reduceat(features[:, order], edges, axis=1))
 
 
 def reasons(rows: Rows, encoded: Encoded, model: Model, explainer: Explainer) -> Reasons:
-    """Up to three reasons for each of these rows, strongest first: only what raises the risk, by at least 0.1 log odds.
+    """Return up to three reasons for each of these rows, strongest first: only what raises the risk, by at least 0.1 log odds.
 
     `encoded` are the same rows, encoded. Contributions are exact (`Model.contributions`), and to the raw margin: calibration is monotone,
     so order and sign hold.
@@ -152,17 +152,21 @@ def reasons(rows: Rows, encoded: Encoded, model: Model, explainer: Explainer) ->
         block = slice(start, min(start + BLOCK, n))
         sizes[block], leaders[block] = _strongest(model.contributions(encoded[block]), explainer)
     columns = {
-        int(number): _Values(rows, explainer.schema.features[int(number)])
+        int(number): _describe(rows, explainer.schema.features[int(number)])
         for number in np.unique(leaders[leaders >= 0])
     }
-    told = [_in_words(leaders[:, rank], sizes[:, rank], columns, explainer) for rank in range(REASONS)]
-    return Reasons(words=tuple(told), contributions=sizes)
+    words = [_format_rank(leaders[:, rank], sizes[:, rank], columns, explainer) for rank in range(REASONS)]
+    return Reasons(words=tuple(words), contributions=sizes)
+
+
+def _describe(rows: Rows, feature: Feature) -> Readable:
+    return column_type(feature.kind).describe(values_of(rows, feature), feature)
 
 
 def _strongest(contributions: FloatArray, explainer: Explainer) -> tuple[FloatArray, IntArray]:
-    """The sizes of the strongest reasons, NaN where there are fewer, and the features that lead them, -1 there: both (n, 3)."""
-    features = _by_feature(contributions, explainer)
-    by_reason = _by_reason(features, explainer)
+    """Return the sizes of the strongest reasons, NaN if there are fewer, and the features that lead them, -1 there: both (n, 3)."""
+    features = _sum_by_feature(contributions, explainer)
+    by_reason = _sum_by_reason(features, explainer)
     order = np.argsort(-by_reason, axis=1, kind="stable")[:, :REASONS]
     found = np.take_along_axis(by_reason, order, axis=1)
     leading = np.where(explainer.leads, features, -np.inf)
@@ -175,36 +179,10 @@ def _strongest(contributions: FloatArray, explainer: Explainer) -> tuple[FloatAr
     return sizes, leaders
 
 
-class _Values:
-    """One feature's values, each as a number that stands for its text."""
-
-    def __init__(self, rows: Rows, feature: Feature) -> None:
-        self.feature = feature
-        column = column_named(rows, feature.name) if feature.expression is None else None
-        if column is not None and is_category(column.type):
-            whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-            texts = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
-            if isinstance(texts, pa.ChunkedArray):
-                texts = texts.unify_dictionaries().combine_chunks()
-            self.texts = texts.dictionary.to_pylist()
-            self.numbers = texts.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.float64)
-        else:
-            self.texts = None
-            self.numbers = (
-                derive(rows, feature.name, feature.expression)
-                if feature.expression
-                else as_numbers(column, feature.name)
-            )
-
-    def text(self, number: float) -> str | None:
-        """The value as it reads in a sentence; None where it is missing."""
-        if self.texts is None:
-            return number_text(number) if np.isfinite(number) else None
-        return value_text(self.texts[int(number)]) if number >= 0 and self.texts[int(number)] is not None else None
-
-
-def _in_words(leaders: IntArray, sizes: FloatArray, columns: Mapping[int, _Values], explainer: Explainer) -> Any:
-    """The words of one rank: a string array (n,), null where there is no reason. Each text is built once."""
+def _format_rank(
+    leaders: IntArray, sizes: FloatArray, columns: Mapping[int, Readable], explainer: Explainer
+) -> pa.StringArray:
+    """Return the words of one rank (n,), null if there is no reason. Each text is built once."""
     places = np.full(len(leaders), -1, dtype=np.int64)
     texts: list[str] = []
     strength = np.searchsorted([-least for least, _ in STRENGTHS], -np.nan_to_num(sizes))
@@ -213,67 +191,44 @@ def _in_words(leaders: IntArray, sizes: FloatArray, columns: Mapping[int, _Value
         if not len(rows):
             continue
         known, value = np.unique(np.nan_to_num(values.numbers[rows], nan=np.inf), return_inverse=True)
-        told = _told(values, known, _template(values.feature.name, explainer.words))
-        both, where = np.unique(value * len(STRENGTHS) + strength[rows], return_inverse=True)
-        places[rows] = len(texts) + where
-        texts += [f"{told[place // len(STRENGTHS)]}: {STRENGTHS[place % len(STRENGTHS)][1]}" for place in both.tolist()]
+        words = _format_values(known, values, explainer.schema.features[number], explainer.words)
+        both, place = np.unique(value * len(STRENGTHS) + strength[rows], return_inverse=True)
+        places[rows] = len(texts) + place
+        texts += [f"{words[code // len(STRENGTHS)]}: {STRENGTHS[code % len(STRENGTHS)][1]}" for code in both.tolist()]
     return pa.DictionaryArray.from_arrays(
         pa.array(places, pa.int64(), mask=places < 0), pa.array(texts, pa.string())
     ).cast(pa.string())
 
 
-def _told(values: _Values, numbers: FloatArray, template: str | None) -> list[str]:
-    """Each of these values of a feature in words, and what other customers have where it is something else."""
-    name, usual = values.feature.name, _usual(values.feature)
-    told = []
+def _format_values(numbers: FloatArray, values: Readable, feature: Feature, words: Mapping[str, str]) -> list[str]:
+    """Return each of these values of a feature in words, with what other customers have if it is something else."""
+    template = _find_template(feature.name, words)
+    usual = column_type(feature.kind).describe_usual(feature)
+    texts = []
     for number in numbers.tolist():
-        text = values.text(number)
-        if text is None:
-            told.append(f"no {name} known")
+        if not np.isfinite(number):
+            texts.append(f"no {feature.name} known")
             continue
-        said = template.replace("{value}", text) if template else f"{name}: {text}"
-        told.append(said if usual is None or usual[1] == text else f"{said} ({usual[0]} {usual[1]})")
-    return told
-
-
-def _usual(feature: Feature) -> tuple[str, str] | None:
-    """What other customers have: the commonest level, if most have it, or the median."""
-    if feature.kind == "category":
-        return ("most have", value_text(feature.levels[0])) if feature.levels and feature.shares[0] >= 0.5 else None
-    whole = feature.median == round(feature.median) and abs(feature.median) <= 20
-    return ("most have" if whole else "typical:", number_text(feature.median))
-
-
-def number_text(number: float) -> str:
-    """A number as it reads in a sentence: 4, 35.2, 1840, 12,500."""
-    size = abs(number)
-    if size >= 1e12 or 0 < size < 1e-3:
-        return f"{number:.2e}"
-    if size >= 10_000:
-        return f"{number:,.0f}"
-    return f"{number:.0f}" if number == round(number) or size >= 1000 else f"{number:.3g}"
-
-
-def value_text(value: str) -> str:
-    """A category's value on one line, shortened where it is long. It is data: whoever shows it must escape it."""
-    line = re.sub(r"\s+", " ", value).strip()
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+        value = values.text(number)
+        text = template.replace("{value}", value) if template else f"{feature.name}: {value}"
+        texts.append(text if usual is None or usual[1] == value else f"{text} ({usual[0]} {usual[1]})")
+    return texts
 
 
 def summarise(rows: Rows, encoded: Encoded, model: Model, explainer: Explainer, *, most_rows: int = 2_000) -> Summary:
-    """What the model looks at, over the first `most_rows` rows (canonical rows are in hash order: a random sample)."""
+    """Return what the model looks at, over the first `most_rows` rows (canonical rows are in hash order: a random sample)."""
     rows, encoded = rows.slice(0, most_rows), encoded[:most_rows]
-    features = _by_feature(model.contributions(encoded), explainer)
-    found = _by_reason(features, explainer)
+    features = _sum_by_feature(model.contributions(encoded), explainer)
+    found = _sum_by_reason(features, explainer)
     size = np.abs(found).mean(axis=0) if len(found) else np.zeros(found.shape[1])
     order = np.argsort(-size, kind="stable")
     leads = np.where(explainer.leads, np.abs(features).sum(axis=0), -1.0)
     values = np.full(found.shape, np.nan)
     for number in range(found.shape[1]):
         leader = int(np.argmax(np.where(explainer.reason == number, leads, -2.0)))
-        column = _Values(rows, explainer.schema.features[leader])
-        if column.texts is None:
-            values[:, number] = _place_among(column.numbers)
+        column = _describe(rows, explainer.schema.features[leader])
+        if column.ordered:
+            values[:, number] = _rank_between_0_and_1(column.numbers)
     return Summary(
         names=tuple(explainer.names[number] for number in order),
         mean_size=size[order],
@@ -282,11 +237,11 @@ def summarise(rows: Rows, encoded: Encoded, model: Model, explainer: Explainer, 
     )
 
 
-def _place_among(numbers: FloatArray) -> FloatArray:
-    """Each number's place between the smallest and the largest, by rank: 0 to 1; NaN where missing."""
+def _rank_between_0_and_1(numbers: FloatArray) -> FloatArray:
+    """Return each number's rank from 0, the smallest, to 1, the largest; NaN if missing."""
     places = np.full(len(numbers), np.nan)
     known = np.isfinite(numbers)
     if known.any():
-        distinct, where = np.unique(numbers[known], return_inverse=True)
-        places[known] = where / max(1, len(distinct) - 1)
+        distinct, rank = np.unique(numbers[known], return_inverse=True)
+        places[known] = rank / max(1, len(distinct) - 1)
     return places

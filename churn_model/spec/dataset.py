@@ -7,7 +7,7 @@ line numbers, rules between sections (`resources/specs/loader.py`).
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from churn_model.records import from_plain, to_plain
 _FORBID_UNKNOWN: dict[str, str] = {"extra": "forbid"}
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
-Kind = Literal["number", "category"]
+Kind: TypeAlias = str
+"""The type of a column as a spec writes it: the name of one of the column types."""
 Family = Literal["boosted_trees", "random_forest", "linear"]
 Metric = Literal["log_loss", "auc", "brier", "cost", "f1"]
 
@@ -332,9 +333,18 @@ class Dataset:
             ) from error
 
 
+RESERVED = ("_id", "_as_of", "_hash", "_label")
+"""The columns of canonical rows that are not the user's own."""
+
+
+def name_key(name: str) -> str:
+    """Return what two column names have in common if `same_name` holds for them."""
+    return name.strip().lower()
+
+
 def same_name(a: str, b: str) -> bool:
-    """Whether two column names are the same to a catalogue that writes all names lower case, as Glue does."""
-    return a.strip().lower() == b.strip().lower()
+    """Whether two column names are the same to a catalogue that writes all names in lower case, as Glue does."""
+    return name_key(a) == name_key(b)
 
 
 FloatArray = np.ndarray[Any, np.dtype[np.float64]]

@@ -11,12 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from churn_model.arrays import FloatArray, IntArray
+from churn_model.column_types.category import CATEGORY, encode_levels
+from churn_model.column_types.registry import type_of
 from churn_model.features.encoding import Encoded, encode, feature_names_of
-from churn_model.features.schema import RESERVED, FeatureSchema, fit_schema, is_category
+from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.models.families import Hyperparameters, fit_model
-from churn_model.spec.dataset import Dataset, FloatArray, same_name
+from churn_model.spec.dataset import RESERVED, Dataset, name_key, same_name
 from churn_model.spec.expressions import compile_expression
-from churn_model.stats.bootstrap import IntArray, auc
+from churn_model.stats.bootstrap import auc
 from churn_model.training.leaks import Leak, LeakKind
 
 CERTAIN_AUC = 0.98
@@ -123,9 +126,7 @@ def _leak(column: str, kind: LeakKind, evidence: float, why: str, todo: str) -> 
 
 
 def _columns(train: pa.Table, dataset: Dataset) -> list[str]:
-    return [
-        name for name in train.column_names if name not in RESERVED and name.strip().lower() not in dataset.not_features
-    ]
+    return [name for name in train.column_names if name not in RESERVED and name_key(name) not in dataset.not_features]
 
 
 def _is_in(name: str, names: tuple[str, ...]) -> bool:
@@ -163,12 +164,10 @@ def univariate_auc(values: Any, y: Any, fold: IntArray) -> float:
 
 def _codes(values: Any) -> tuple[IntArray, int]:
     """A number for each value, missing ones last, and how many numbers there are."""
-    if is_category(values.type):
-        texts = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-        missing = len(texts.dictionary)
-        codes = np.asarray(texts.indices.fill_null(missing).to_numpy(zero_copy_only=False), dtype=np.int64)
-        return codes, missing + 1
-    numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    numbers = type_of(values.type).to_numbers(values)
+    if numbers is None:
+        codes, words = encode_levels(values)
+        return codes, len(words) + 1
     known = numbers[np.isfinite(numbers)]
     distinct = np.unique(known)
     if len(distinct) > NUMBER_BINS:
@@ -179,11 +178,8 @@ def _codes(values: Any) -> tuple[IntArray, int]:
 
 def _same_as_label(values: Any, y: Any) -> bool:
     """Whether the column has two values (missing may be one) that match the label, row by row."""
-    if is_category(values.type):
-        texts = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-        codes = texts.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    else:
-        codes = np.nan_to_num(values.cast(pa.float64()).to_numpy(zero_copy_only=False), nan=-np.inf)
+    numbers = type_of(values.type).to_numbers(values)
+    codes = encode_levels(values)[0] if numbers is None else np.nan_to_num(numbers, nan=-np.inf)
     left = np.asarray(y) == 1
     if not len(left) or left.all() or not left.any():
         return False
@@ -193,14 +189,14 @@ def _same_as_label(values: Any, y: Any) -> bool:
 
 def _later_share(values: Any, as_of: Any) -> float:
     """Of the values that are dates, the share after the row's snapshot; 0 where the column holds no dates."""
-    if not is_category(values.type):
+    if type_of(values.type) is not CATEGORY:
         return 0.0
-    texts = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
-    known = [text for text in texts.dictionary.to_pylist() if text]
-    days = np.array([_day(text) for text in texts.dictionary.to_pylist()] + ["NaT"], dtype="datetime64[D]")
-    if not known or np.count_nonzero(~np.isnat(days)) < DATES_SHARE * len(known):
+    codes, words = encode_levels(values)
+    days = np.array([*map(_day, words), "NaT"], dtype="datetime64[D]")
+    known = sum(map(bool, words))
+    if not known or np.count_nonzero(~np.isnat(days)) < DATES_SHARE * known:
         return 0.0
-    dated = days[texts.indices.fill_null(len(days) - 1).to_numpy(zero_copy_only=False)]
+    dated = days[codes]
     snapshots = pc.cast(as_of, pa.date32()).to_numpy(zero_copy_only=False).astype("datetime64[D]")
     both = ~np.isnat(dated) & ~np.isnat(snapshots)
     return float((dated[both] > snapshots[both]).mean()) if both.any() else 0.0

@@ -14,8 +14,6 @@ import pyarrow as pa
 from churn_model.errors import InputError, problem
 
 BLOCK_BYTES = 4 << 20
-FIELD_LIMIT = 1 << 20
-"""Bytes of the longest value."""
 RECORD_LIMIT = 16 << 20
 """Bytes of the longest record of a text file."""
 BATCH_VALUES = 1 << 20

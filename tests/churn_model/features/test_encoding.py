@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from churn_model.column_types.interface import Feature
 from churn_model.errors import InputError
 from churn_model.features.encoding import encode, feature_names_of, unknown_levels
-from churn_model.features.schema import Feature, FeatureSchema, fit_schema
+from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.spec.dataset import Dataset, Family, Label
 
 DATASET = Dataset(name="test", label=Label(column="left", positive=("yes",)), derived={"double": "x + x"})
@@ -152,10 +153,10 @@ def test_no_rows_have_the_width_of_all() -> None:
         ({}, r"(?s)1\. expected column x \(number\); found no such column.*2\. expected column plan"),
         (
             {"x": categories("a"), "plan": [1.0]},
-            r"(?s)a number in x.*found a category.*a category in plan.*found numbers",
+            r"(?s)a number in x.*found text.*a category in plan.*found numbers",
         ),
         ({"x": [True], "plan": [None]}, None),
-        ({"x": pa.array([b"1"]), "plan": ["a"]}, "expected numbers in x"),
+        ({"x": pa.array([b"1"]), "plan": ["a"]}, "found a column of binary"),
     ],
 )
 def test_columns_that_cannot_be_read_are_named_all_at_once(columns: dict[str, Any], message: str | None) -> None:

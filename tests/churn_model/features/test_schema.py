@@ -6,8 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from churn_model.column_types.category import MAX_LEVELS
+from churn_model.column_types.number import as_numbers
 from churn_model.errors import InputError, TooLittleData
-from churn_model.features.schema import MAX_LEVELS, FeatureSchema, as_numbers, column_named, fit_schema
+from churn_model.features.schema import FeatureSchema, column_named, fit_schema
 from churn_model.spec.dataset import Dataset, Label, Split
 
 N = 100

@@ -172,8 +172,8 @@ def test_scoring_reads_what_the_champion_expects_and_names_the_rest() -> None:
                 for key, kind in (("a.parquet", pa.int8()), ("b.parquet", pa.string()))
             ],
             [
-                "expected 'x' of one kind in all files; found numbers in a.parquet, other values in b.parquet; "
-                "land it as one type, or name its kind under types in the spec"
+                "expected 'x' of one type in all files; found numbers in a.parquet and text in b.parquet; "
+                "land it as one type, or name its type under types in the spec"
             ],
         ),
     ],

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from churn_model.column_types.landed import FIELD_LIMIT
 from churn_model.errors import InputError
 from churn_model.ingest.csv_records import (
     BROKEN_QUOTE,
@@ -16,7 +17,7 @@ from churn_model.ingest.csv_records import (
     read_header,
     scan,
 )
-from churn_model.ingest.formats.base import BLOCK_BYTES, FIELD_LIMIT, RECORD_LIMIT, Fault
+from churn_model.ingest.formats.base import BLOCK_BYTES, RECORD_LIMIT, Fault
 
 Row = tuple[bytes, ...]
 mangled = st.lists(

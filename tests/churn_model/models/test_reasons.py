@@ -9,7 +9,7 @@ import pytest
 from churn_model.features.encoding import encode
 from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.models.families import Hyperparameters, Model, fit_model
-from churn_model.models.reasons import LEAST, Explainer, make_explainer, number_text, reasons, summarise, value_text
+from churn_model.models.reasons import LEAST, Explainer, make_explainer, reasons, summarise
 from churn_model.records import to_plain
 from churn_model.spec.dataset import Dataset, Label
 
@@ -151,26 +151,3 @@ def test_the_summary_of_many_rows_is_a_bounded_sample_with_places_from_zero_to_o
     assert np.nanmax(found.values) == 1
     assert np.isnan(found.values[:, found.names.index("plan")]).all()
     assert to_plain(found)["names"] == list(found.names)
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (4.0, "4"),
-        (35.234, "35.2"),
-        (0.1234, "0.123"),
-        (1840.4, "1840"),
-        (12_500.0, "12,500"),
-        (-3.0, "-3"),
-        (1e15, "1.00e+15"),
-        (0.0, "0"),
-        (1e-5, "1.00e-05"),
-    ],
-)
-def test_numbers_read_well(number: float, text: str) -> None:
-    assert number_text(number) == text
-
-
-def test_values_are_kept_on_one_short_line() -> None:
-    assert value_text(" a\n\tb  c ") == "a b c"
-    assert len(value_text("x" * 500)) == 60

@@ -1,0 +1,171 @@
+"""Categories: text as landed, encoded by a lookup in the Arrow dictionary, so that the work per row is one `take`."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn_model.arrays import FloatArray, IntArray
+from churn_model.column_types.interface import ColumnType, Feature, FittedColumn, Layout, Readable, TypeCount
+from churn_model.column_types.landed import ParsedColumn, read_text, trim
+from churn_model.column_types.parts import EncodedPart, LookupPart
+
+MAX_LEVELS = 255
+MIN_LEVEL_ROWS = 3
+ID_LIKE_SHARE = 0.9
+LONGEST = 60
+"""Characters of a value that a sentence shows."""
+
+
+class Category(ColumnType):
+    """One of several values without an order."""
+
+    name = "category"
+    noun = "text"
+    arrow_type = pa.string()
+    stored_type = pa.dictionary(pa.int32(), pa.string())
+
+    def accepts(self, stored: pa.DataType) -> bool:
+        """Whatever has a text can be a category."""
+        return True
+
+    def count(self) -> TypeCount | None:
+        """None: a column is a category if no other type recognises it."""
+        return None
+
+    def parse(self, array: pa.Array) -> ParsedColumn:
+        """Return text as landed, without the blanks around it. Only blank is missing."""
+        text = read_text(array)
+        return ParsedColumn(trim(text.values), text.wrong)
+
+    def store(self, array: pa.Array) -> pa.Array:
+        """Return the text dictionary-encoded."""
+        return array.dictionary_encode()
+
+    def holds(self, kind: pa.DataType) -> bool:
+        """Whether the type is text, or a dictionary of it."""
+        return bool(pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+    def fit(self, name: str, column: Any) -> FittedColumn:
+        """Return the feature with the levels that at least `MIN_LEVEL_ROWS` rows hold; none if the column is constant or like an id."""
+        counts = _count_levels(column)
+        known, rows = sum(count for _, count in counts), len(column)
+        if known == 0:
+            return FittedColumn(left_out={name: "it has no value"})
+        if len(counts) == 1 and known == rows:
+            return FittedColumn(left_out={name: "all its values are equal"})
+        if len(counts) > max(ID_LIKE_SHARE * known, 2):
+            return FittedColumn(left_out={name: "nearly every row has a value of its own, as an id has"})
+        kept = [(level, count) for level, count in counts if count >= MIN_LEVEL_ROWS][:MAX_LEVELS]
+        if not kept:
+            return FittedColumn(left_out={name: f"no value occurs in {MIN_LEVEL_ROWS} rows"})
+        feature = Feature(
+            name=name,
+            kind=self.name,
+            levels=tuple(level for level, _ in kept),
+            shares=tuple(count / rows for _, count in kept),
+            missing=1 - known / rows,
+        )
+        return FittedColumn(features=(feature,))
+
+    def width(self, feature: Feature, layout: Layout) -> int:
+        """One column per level and one for missing values if training had any; one of codes for trees if there are many levels."""
+        return len(feature.levels) + int(feature.missing > 0) if _is_one_hot(feature, layout) else 1
+
+    def encode(self, column: Any, feature: Feature, layout: Layout) -> EncodedPart:
+        """Return a lookup by the column's dictionary. An unknown level is all zeros, or NaN among codes."""
+        column = _as_dictionary(column)
+        places = (
+            pc.index_in(column.dictionary.cast(pa.string()), value_set=pa.array(feature.levels, pa.string()))
+            .fill_null(-1)
+            .to_numpy()
+        )
+        # A dictionary may itself hold a null: that is a missing value too.
+        absent = np.append(column.dictionary.is_null().to_numpy(zero_copy_only=False), True)
+        places = np.append(places, -1)
+        codes = column.indices.fill_null(len(column.dictionary)).to_numpy().astype(np.int32, copy=False)
+        if not _is_one_hot(feature, layout):
+            return LookupPart(codes, np.where(places < 0, np.nan, places).astype(np.float32)[:, None])
+        table = np.zeros((len(places), self.width(feature, layout)), dtype=np.float32)
+        known = np.flatnonzero(places >= 0)
+        table[known, places[known]] = 1
+        if feature.missing > 0:
+            table[absent, -1] = 1
+        return LookupPart(codes, table)
+
+    def count_unknown(self, column: Any, feature: Feature) -> int | None:
+        """Return how many rows hold a level that training did not know."""
+        coded = _as_dictionary(column)
+        words = coded.dictionary.cast(pa.string())
+        unknown = pc.and_(words.is_valid(), pc.invert(pc.is_in(words, value_set=pa.array(feature.levels, pa.string()))))
+        return int(pc.sum(unknown.take(coded.indices)).as_py() or 0)
+
+    def to_json(self, column: Any) -> list[Any]:
+        """Return text."""
+        values: list[Any] = column.cast(pa.string()).to_pylist()
+        return values
+
+    def from_json(self, values: list[Any]) -> pa.Array:
+        """Return dictionary-encoded text."""
+        return pa.array(values, pa.string()).dictionary_encode()
+
+    def describe(self, column: Any, feature: Feature) -> Readable:
+        """Return each value's place among the distinct ones."""
+        codes, words = encode_levels(column)
+        numbers = np.where(codes < len(words), codes.astype(np.float64), np.nan)
+        return Readable(numbers=numbers, text=lambda number: value_text(words[int(number)]), ordered=False)
+
+    def describe_usual(self, feature: Feature) -> tuple[str, str] | None:
+        """Return the most frequent level if at least half of the rows hold it."""
+        return ("most have", value_text(feature.levels[0])) if feature.levels and feature.shares[0] >= 0.5 else None
+
+    def to_numbers(self, column: Any) -> FloatArray | None:
+        """None: levels have no order."""
+        return None
+
+
+def encode_levels(column: Any) -> tuple[IntArray, list[str]]:
+    """Return a code for each row of a text column (n,), and the texts that the codes stand for. A missing value has the code after the last."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    texts = whole if pa.types.is_dictionary(whole.type) else whole.dictionary_encode()
+    if isinstance(texts, pa.ChunkedArray):
+        texts = texts.unify_dictionaries().combine_chunks()
+    words = texts.dictionary.to_pylist()
+    codes = np.asarray(texts.indices.fill_null(len(words)).to_numpy(zero_copy_only=False), dtype=np.int64)
+    if None not in words:
+        return codes, words
+    known = np.array([word is not None for word in words] + [False])
+    places = np.where(known, np.cumsum(known) - 1, known.sum())
+    return places[codes], [word for word in words if word is not None]
+
+
+def value_text(value: str) -> str:
+    """Return a category's value on one line, shortened if it is long. It is data: whoever shows it must escape it."""
+    line = re.sub(r"\s+", " ", value).strip()
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def _is_one_hot(feature: Feature, layout: Layout) -> bool:
+    return layout.family == "linear" or len(feature.levels) <= layout.one_hot_limit
+
+
+def _as_dictionary(column: Any) -> Any:
+    return column if pa.types.is_dictionary(column.type) else column.cast(pa.string()).dictionary_encode()
+
+
+def _count_levels(column: Any) -> Sequence[tuple[str, int]]:
+    """Return each value and the number of its rows, most frequent first, equal ones by value."""
+    text = column.cast(pa.dictionary(pa.int32(), pa.string())) if pa.types.is_dictionary(column.type) else column
+    counted = pc.value_counts(text)
+    values, counts = counted.field("values").cast(pa.string()).to_pylist(), counted.field("counts").to_pylist()
+    merged: dict[str, int] = {}
+    for value, count in zip(values, counts, strict=True):
+        if value is not None:
+            merged[value] = merged.get(value, 0) + count
+    return sorted(merged.items(), key=lambda item: (-item[1], item[0]))
+
+
+CATEGORY = Category()

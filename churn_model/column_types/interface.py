@@ -1,0 +1,176 @@
+"""What a column type does, from a landed value to a sentence in a reason.
+
+To add a type: a subclass of `ColumnType` in a module of its own, and a line in `registry`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from churn_model.arrays import FloatArray
+from churn_model.column_types.landed import LandedValues, ParsedColumn
+from churn_model.column_types.parts import EncodedPart
+from churn_model.spec.dataset import Family, Kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One feature and its values in the train split. Numbers have statistics of the rows with a value; categories have levels.
+
+    kind      the column type, as a spec writes it
+    levels    the values a category may take, most frequent first; any other value is unknown
+    shares    of all rows, the share that holds each level
+    low, high the 5% and 95% quantile
+    scale     standard deviation, 1 if all values are equal
+    missing   share of rows without a value
+    expression  what a derived feature is computed from
+    """
+
+    name: str
+    kind: Kind
+    levels: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+    median: float = 0.0
+    mean: float = 0.0
+    scale: float = 1.0
+    low: float = 0.0
+    high: float = 0.0
+    missing: float = 0.0
+    expression: str | None = None
+
+    @property
+    def most_common(self) -> str | None:
+        """The most frequent level of a category."""
+        return self.levels[0] if self.levels else None
+
+    def __post_init__(self) -> None:
+        if len(self.levels) != len(self.shares) or not self.scale > 0:
+            raise ValueError(f"{self.name}: expected a share for each of {len(self.levels)} levels and a scale above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedColumn:
+    """The features of a column, or the reason why it has none."""
+
+    features: tuple[Feature, ...] = ()
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How features are laid out in the matrix: categories of up to `one_hot_limit` levels have one column per level in trees."""
+
+    family: Family
+    one_hot_limit: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readable:
+    """A feature's values to be put into words.
+
+    numbers  a number for each row that identifies its value, NaN if missing (n,)
+    text     the value of such a number as it reads in a sentence
+    ordered  whether the numbers are in the order of the values
+    """
+
+    numbers: FloatArray
+    text: Callable[[float], str]
+    ordered: bool
+
+
+class TypeCount(ABC):
+    """What the values of a column of unknown type look like, over all rows of all files."""
+
+    @abstractmethod
+    def add(self, values: LandedValues) -> None:
+        """Count one more chunk."""
+
+    @property
+    @abstractmethod
+    def kind(self) -> Kind | None:
+        """The type that the column has, as a spec writes it; None if it is not of this type."""
+
+    def problem(self, name: str) -> str | None:
+        """Why the column `name` seems to be of this type but cannot be read as it; None if it does not seem so."""
+        return None
+
+
+class ColumnType(ABC):
+    """One type of column."""
+
+    name: ClassVar[str]
+    noun: ClassVar[str]
+    """What a column of this type holds, in messages."""
+    arrow_type: ClassVar[pa.DataType]
+    """The type of parsed values."""
+    stored_type: ClassVar[pa.DataType]
+    """The type of the column in canonical rows."""
+
+    # From landed values to canonical rows
+
+    @abstractmethod
+    def accepts(self, stored: pa.DataType) -> bool:
+        """Whether a column that landed with this Arrow type, in Parquet, is of this type."""
+
+    @abstractmethod
+    def count(self) -> TypeCount | None:
+        """Return an empty count that recognises this type among text; None if it is never recognised."""
+
+    @abstractmethod
+    def parse(self, array: pa.Array) -> ParsedColumn:
+        """Return the landed values as `arrow_type`, and a reason for each that is wrong."""
+
+    def store(self, array: pa.Array) -> pa.Array:
+        """Return parsed values as `stored_type`."""
+        return array
+
+    @abstractmethod
+    def holds(self, kind: pa.DataType) -> bool:
+        """Whether a column of canonical rows with this Arrow type is of this type."""
+
+    # From canonical rows to a matrix
+
+    @abstractmethod
+    def fit(self, name: str, column: Any) -> FittedColumn:
+        """Return the features of a column of the train split."""
+
+    @abstractmethod
+    def width(self, feature: Feature, layout: Layout) -> int:
+        """Return the number of encoded columns of a feature."""
+
+    @abstractmethod
+    def encode(self, column: Any, feature: Feature, layout: Layout) -> EncodedPart:
+        """Return what writes the encoded columns of a feature. Missing values and unknown ones never raise."""
+
+    def count_unknown(self, column: Any, feature: Feature) -> int | None:
+        """Return how many rows hold a value that training did not know; None if the type knows every value."""
+        return None
+
+    @abstractmethod
+    def to_json(self, column: Any) -> list[Any]:
+        """Return a canonical column as values that JSON holds, None if missing."""
+
+    @abstractmethod
+    def from_json(self, values: list[Any]) -> pa.Array:
+        """Return the canonical column that `to_json` wrote."""
+
+    # In words
+
+    @abstractmethod
+    def describe(self, column: Any, feature: Feature) -> Readable:
+        """Return the values of a feature for these rows, to be put into words."""
+
+    @abstractmethod
+    def describe_usual(self, feature: Feature) -> tuple[str, str] | None:
+        """Return what most customers have, as an introduction and a value in the words of `describe`; None if there is no such value."""
+
+    @abstractmethod
+    def to_numbers(self, column: Any) -> FloatArray | None:
+        """Return a canonical column as numbers in the order of its values, NaN if missing (n,); None if its values have no order."""
+
+    def format_number(self, number: float) -> str:
+        """Return the value of a number of `to_numbers` as text."""
+        return f"{number:.6g}"
