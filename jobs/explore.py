@@ -7,6 +7,7 @@ import dagster as dg
 from churn_model.spec.dataset import Dataset
 from jobs.run_config import IN_PLAIN_LINES
 from resources.catalog.names import EXPLORATION_REPORT, RAW_CUSTOMERS, asset_key, explore_job_name
+from resources.ports.run_locks import LOCK_TAG, LockKind, lock_name
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
@@ -21,6 +22,6 @@ def explore_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
             asset_key(dataset.name, RAW_CUSTOMERS), asset_key(dataset.name, EXPLORATION_REPORT)
         ),
         description=f"Ingest what landed for {dataset.name} and show it on one page: classes, columns, what repeats. Nothing is trained.",
-        tags={"dataset": dataset.name},
+        tags={"dataset": dataset.name, LOCK_TAG: lock_name(dataset.name, LockKind.EXPLORE)},
         config=IN_PLAIN_LINES,
     )

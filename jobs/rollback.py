@@ -7,6 +7,7 @@ import dagster as dg
 from churn_model.spec.dataset import Dataset
 from jobs.run_config import IN_PLAIN_LINES
 from resources.catalog.names import CHAMPION_MODEL, asset_key, rollback_job_name
+from resources.ports.run_locks import LOCK_TAG, LockKind, lock_name
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
@@ -19,6 +20,6 @@ def rollback_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
         rollback_job_name(dataset.name),
         selection=dg.AssetSelection.assets(asset_key(dataset.name, CHAMPION_MODEL)),
         description=f"Make an earlier model of {dataset.name} the champion again.",
-        tags={"dataset": dataset.name},
+        tags={"dataset": dataset.name, LOCK_TAG: lock_name(dataset.name, LockKind.RETRAIN)},
         config=IN_PLAIN_LINES,
     )

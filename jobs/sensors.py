@@ -18,8 +18,8 @@ from churn_model.spec.dataset import Dataset, seconds
 from resources.catalog.landing import BATCH_NAME, batch_of, is_data, listing_of
 from resources.catalog.names import batch_partitions, new_batches_sensor_name, retrain_job_name, score_prefix
 from resources.catalog.pointers import read_batch, read_champion
-from resources.local.processes import fail_abandoned_runs, was_abandoned
 from resources.ports.lake import Entry, Lake
+from resources.ports.run_locks import RunLocks
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
@@ -100,8 +100,8 @@ def new_batches_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") ->
         description=f"Scores each batch below {score_prefix(dataset.name)} once nothing in it has changed for {dataset.watch.settle}. "
         "A changed batch is scored again; the same file twice is one batch.",
     )
-    def sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult | dg.SkipReason:
-        fail_abandoned_runs(context.instance)
+    def sensor(context: dg.SensorEvaluationContext, lake: Lake, run_locks: RunLocks) -> dg.SensorResult | dg.SkipReason:
+        run_locks.fail_abandoned(context.instance)
         if read_champion(lake, dataset.name) is None:
             return dg.SkipReason(f"No champion of {dataset.name} yet: run {retrain_job_name(dataset.name)}.")
         sweep = Sweep(**json.loads(context.cursor)) if context.cursor else Sweep()
@@ -109,7 +109,7 @@ def new_batches_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") ->
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
-                    run_key=_run_key(context.instance, job.name, batch),
+                    run_key=_run_key(context.instance, run_locks, job.name, batch),
                     partition_key=batch.name,
                     tags=_tags(dataset, batch),
                 )
@@ -160,10 +160,10 @@ def _is_wanted(lake: Lake, dataset: Dataset, batch: SeenBatch, *, full: bool) ->
     return known is None or known.listing != batch.listing or known.list is None
 
 
-def _run_key(instance: dg.DagsterInstance, job: str, batch: SeenBatch) -> str:
+def _run_key(instance: dg.DagsterInstance, run_locks: RunLocks, job: str, batch: SeenBatch) -> str:
     """What Dagster knows a request by, for ever: a batch that failed for a reason is not asked for again, one whose run was killed is."""
     runs = instance.get_runs(dg.RunsFilter(job_name=job, tags={"batch": batch.name}))
-    killed = min(sum(was_abandoned(run) for run in runs), REPEATS_AFTER_KILLS)
+    killed = min(sum(run_locks.was_abandoned(run) for run in runs), REPEATS_AFTER_KILLS)
     return f"{batch.name}:{batch.listing}" + (f":{killed}" if killed else "")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from churn_model.spec.dataset import Dataset, Label
 from resources.local.lake import LocalLake
+from resources.local.run_locks import LocalRunLocks
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -15,6 +16,11 @@ SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 @pytest.fixture
 def lake(tmp_path: Path) -> LocalLake:
     return LocalLake(root=str(tmp_path / "lake"))
+
+
+@pytest.fixture
+def run_locks(tmp_path: Path) -> LocalRunLocks:
+    return LocalRunLocks(folder=str(tmp_path / "locks"))
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from resources.catalog.pointers import BatchRecord, point_to, read_batch
 from resources.catalog.publish import publish_step
 from resources.catalog.versions import step_maker
 from resources.ports.lake import Lake
+from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
@@ -53,7 +54,9 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
         "and for those to be contacted up to three reasons.",
         check_specs=[claim.spec(key) for claim in CLAIMS],
     )
-    def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
+    def asset(
+        context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks
+    ) -> dg.MaterializeResult:
         batch = context.partition_key
         with user_errors_as_failures():
             record = require_batch_record(lake, dataset, batch)

@@ -24,6 +24,7 @@ from resources.catalog.publish import read_manifest, read_published, require_pub
 from resources.errors import RegistryError
 from resources.ports.lake import Lake
 from resources.ports.registry import ModelRecord, Registry
+from resources.ports.run_locks import RunLocks
 from resources.ports.runner import StepReport
 
 # What the gate weighs are facts, not faults: a kept champion is a success.
@@ -76,7 +77,7 @@ def champion_model(dataset: Dataset) -> dg.AssetsDefinition:
         description="The model that scores. It is replaced only by a candidate that has proved itself better on rows that neither has seen.",
         check_specs=[claim.spec(key) for claim in CLAIMS],
     )
-    def asset(config: ChampionConfig, lake: Lake, registry: Registry) -> dg.MaterializeResult:
+    def asset(config: ChampionConfig, lake: Lake, registry: Registry, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
             if config.rollback_to:
                 return _roll_back(lake, registry, dataset, config.rollback_to)

@@ -41,6 +41,7 @@ from resources.catalog.publish import (
 )
 from resources.catalog.versions import Maker, step_maker
 from resources.ports.lake import MANIFEST, Lake, Manifest
+from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 
 PAGE_MAKER = Maker(
@@ -75,7 +76,7 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
         description="Candidate and champion on the same untouched test rows: what each costs and saves, how well it ranks and is calibrated, "
         "and which columns its probabilities rest on; as metrics with intervals and as one HTML page.",
     )
-    def asset(lake: Lake, runner: Runner) -> dg.MaterializeResult:
+    def asset(lake: Lake, runner: Runner, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
             model = require_current(lake, dataset.name, TUNED_MODEL)
             champion = read_champion(lake, dataset.name)

@@ -26,6 +26,7 @@ from resources.catalog.pointers import Current, point_to, require_current
 from resources.catalog.publish import Content, Publication, publish_content, require_published
 from resources.catalog.versions import Maker
 from resources.ports.lake import Lake
+from resources.ports.run_locks import RunLocks
 
 PAGE_MAKER = Maker(
     "explore",
@@ -50,7 +51,7 @@ def exploration_report(dataset: Dataset) -> dg.AssetsDefinition:
         description="What landed, before anything is learned from it, on one page: class balance, each column's histogram by class, columns that "
         "repeat another or look like ids, frequencies, statistics and correlations. Made on demand, of at most 20,000 rows.",
     )
-    def asset(lake: Lake) -> dg.MaterializeResult:
+    def asset(lake: Lake, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
             table = require_current(lake, dataset.name, RAW_CUSTOMERS)
             html = publish_content(

@@ -22,6 +22,7 @@ from resources.catalog.pointers import Current, point_to, read_champion, read_cu
 from resources.catalog.publish import Publication, publish_step
 from resources.catalog.versions import step_maker
 from resources.ports.lake import MANIFEST, Lake, Manifest
+from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
@@ -50,7 +51,7 @@ def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
         description="Two model versions on the same test rows, each with its own preprocessing and calibration, at today's costs. Made on demand; "
         "it promotes nothing, and each look makes the test rows a little less new.",
     )
-    def asset(config: ComparisonConfig, lake: Lake, runner: Runner) -> dg.MaterializeResult:
+    def asset(config: ComparisonConfig, lake: Lake, runner: Runner, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
             splits = require_current(lake, dataset.name, PREPROCESSED_SPLITS)
             first, second = choose_models(lake, dataset, config)

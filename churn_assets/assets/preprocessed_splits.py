@@ -11,6 +11,7 @@ from resources.catalog.pointers import point_to, require_current
 from resources.catalog.publish import publish_step
 from resources.catalog.versions import step_maker
 from resources.ports.lake import Lake
+from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 
 CLAIMS = (
@@ -40,7 +41,7 @@ def preprocessed_splits(dataset: Dataset) -> dg.AssetsDefinition:
         "The test split decides promotion and nothing else.",
         check_specs=[claim.spec(key) for claim in CLAIMS],
     )
-    def asset(lake: Lake, runner: Runner) -> dg.MaterializeResult:
+    def asset(lake: Lake, runner: Runner, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
             raw = require_current(lake, dataset.name, RAW_CUSTOMERS)
             splits = publish_step(

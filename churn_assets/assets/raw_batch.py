@@ -14,6 +14,7 @@ from resources.catalog.pointers import BatchRecord, Champion, Current, read_cham
 from resources.catalog.publish import publish_step
 from resources.catalog.versions import step_maker
 from resources.ports.lake import Lake
+from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
@@ -34,7 +35,9 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
         description="A landed batch as typed rows or quarantine. The champion is resolved here, once, so that a promotion meanwhile changes nothing.",
         check_specs=[claim.spec(key) for claim in CLAIMS],
     )
-    def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
+    def asset(
+        context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks
+    ) -> dg.MaterializeResult:
         batch = context.partition_key
         with user_errors_as_failures():
             champion = _require_champion(lake, dataset)

@@ -25,6 +25,7 @@ from resources.catalog.pointers import point_to
 from resources.catalog.publish import publish_step
 from resources.catalog.versions import step_maker
 from resources.ports.lake import Lake
+from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
@@ -51,7 +52,7 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
         description=f"Every record that landed in {train_prefix(dataset.name)} as a typed row, or in quarantine with file, line, column and reason.",
         check_specs=[claim.spec(key) for claim in CLAIMS],
     )
-    def asset(lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
+    def asset(lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
             keys, contents = _training_files(lake, tables, dataset)
             table = publish_step(

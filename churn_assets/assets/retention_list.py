@@ -47,6 +47,7 @@ from resources.catalog.pointers import BatchRecord, Current, point_to, read_batc
 from resources.catalog.publish import Content, Publication, publish_content, read_manifest
 from resources.catalog.versions import Maker
 from resources.ports.lake import Lake
+from resources.ports.run_locks import RunLocks
 from resources.ports.tables import Tables
 
 LIST_MAKER = Maker(
@@ -75,7 +76,9 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         description="Whom to contact, best expected saving first, after opt-outs and recent contacts, within budget and capacity. "
         "Every scored row keeps whether it was listed, held out and contacted, and with what chance.",
     )
-    def asset(context: dg.AssetExecutionContext, lake: Lake, tables: Tables) -> dg.MaterializeResult:
+    def asset(
+        context: dg.AssetExecutionContext, lake: Lake, tables: Tables, run_locks: RunLocks
+    ) -> dg.MaterializeResult:
         batch = context.partition_key
         with user_errors_as_failures():
             record = require_batch_record(lake, dataset, batch)

@@ -10,6 +10,7 @@ from resources.catalog.pointers import point_to, require_current
 from resources.catalog.publish import publish_step
 from resources.catalog.versions import step_maker
 from resources.ports.lake import Lake
+from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 
 _LEADERBOARD = dict.fromkeys(("number", "family", "rounds", "log_loss", "auc", "brier", "cost", "f1"), "float") | {
@@ -30,7 +31,7 @@ def tuned_model(dataset: Dataset) -> dg.AssetsDefinition:
         description=f"The best of {dataset.search.trials} trials by {dataset.search.metric} on validation, calibrated out of fold, "
         "refitted on train and validation, and bundled with all that scoring needs.",
     )
-    def asset(lake: Lake, runner: Runner) -> dg.MaterializeResult:
+    def asset(lake: Lake, runner: Runner, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
             splits = require_current(lake, dataset.name, PREPROCESSED_SPLITS)
             model = publish_step(

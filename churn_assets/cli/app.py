@@ -428,8 +428,8 @@ def _run(
     """Run a Dagster job in this process. None where it failed; then the reason is printed."""
     from churn_assets.cli.workspace import open_instance
     from churn_assets.definitions import build_definitions
-    from resources.local.processes import process_tags
     from resources.specs.loader import load_specs
+    from resources.wiring import wire
 
     with open_instance(settings) as instance:
         definitions = build_definitions(load_specs(settings.datasets), settings)
@@ -440,7 +440,7 @@ def _run(
         result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             run_id=run_id,
-            tags=process_tags(run_id),
+            tags=wire(settings).run_locks.run_tags(run_id),
             partition_key=partition[1] if partition else None,
             run_config={"loggers": {"progress": {}}, "ops": ops or {}},
             raise_on_error=False,

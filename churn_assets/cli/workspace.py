@@ -8,10 +8,11 @@ import dagster as dg
 from churn_model.errors import problem
 from churn_model.steps.os_errors import explain_os_error
 from resources.errors import SettingsError
-from resources.local.processes import fail_abandoned_runs, locked
+from resources.file_locks import hold
 from resources.settings import Settings
+from resources.wiring import wire
 
-# From its launch until a process puts its name on it a run takes seconds.
+# From its launch until a process claims it, a run takes seconds.
 _UNCLAIMED = timedelta(minutes=10)
 _DAGSTER_YAML = """\
 # Written once by `churn`; change it as you like. Runs, events and schedules are SQLite files beside this one.
@@ -74,8 +75,8 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     prepare(settings)
     os.environ.update(environment(settings))
     # Dagster makes its databases when they are first looked at, and two processes that make them at once leave them broken.
-    with locked(settings.dagster_home / ".making.lock"):
+    with hold(settings.dagster_home / ".making.lock"):
         instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
         _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
-        fail_abandoned_runs(instance, unclaimed_after=_UNCLAIMED)
+        wire(settings).run_locks.fail_abandoned(instance, unclaimed_after=_UNCLAIMED)
     return instance

@@ -11,12 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-import dagster as dg
-
 from churn_model.errors import listed, problem
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
-from resources.local.processes import locked
-from resources.local.run_locks import taking_turns
+from resources.file_locks import hold
 from resources.ports.lake import MANIFEST, Entry, Lake, Manifest
 
 # The names of files that are being written. A listing does not show them, as a bucket shows no upload in progress.
@@ -28,12 +25,6 @@ class LocalLake(Lake):
     """A folder on one machine, safe for several processes at once."""
 
     root: str
-
-    @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["LocalLake"]:
-        """For the length of a run this process's name is on it, and it is this run's turn."""
-        with taking_turns(Path(self.root), context):
-            yield self
 
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[Entry]:
         page: list[Entry] = []
@@ -122,7 +113,7 @@ class LocalLake(Lake):
         path = self._path(key)
         with _translate_os_errors(f"move {key}"):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with locked(path.parent / f".{path.name}.lock"):
+            with hold(path.parent / f".{path.name}.lock"):
                 current = path.read_bytes() if path.exists() else None
                 if current != expected:
                     raise SwapConflict(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from resources.errors import RegistryError
-from resources.local.processes import locked
+from resources.file_locks import hold
 from resources.ports.registry import ModelRecord, Registry
 
 
@@ -18,7 +18,7 @@ class LocalRegistry(Registry):
     def record(self, dataset: str, record: ModelRecord) -> None:
         folder = Path(self.folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / f".{dataset}.lock"):
+        with hold(folder / f".{dataset}.lock"):
             known = self._records(dataset)
             if not any(_same(record, other) for other in known[-1:]):
                 lines = [json.dumps(asdict(each), sort_keys=True, ensure_ascii=False) for each in (*known, record)]

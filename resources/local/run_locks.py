@@ -1,79 +1,149 @@
-"""Runs of one dataset take turns: retrains and rollbacks after one another, scores after one another, a score beside a retrain.
+"""Run locks as files.
 
-Two retrains would move each other's pointers; two scores would list a customer twice within his cooldown. The turn is a lock that the system
-gives back when the process dies, so nobody waits for a run that is gone. On AWS Dagster's pools do this.
+A process that executes runs holds a file of its own as long as it lives, and puts that file's name on its runs. So whether a process is gone is
+asked of the operating system: no process number that another process may get, no clock.
 """
 
 import fcntl
+import functools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
+from uuid import uuid4
 
 import dagster as dg
 
-from resources.local.processes import process_tags
+from resources.file_locks import is_held, try_lock
+from resources.ports.run_locks import LOCK_TAG, RunLocks, locks_of
 
-_held: set[tuple[str, Path]] = set()  # a resource that another one holds is set up twice in one run
-
-
-@contextmanager
-def taking_turns(folder: Path, context: dg.InitResourceContext) -> Iterator[None]:
-    """Put this process's name on the run, and hold the turns of the run's datasets while it works. Outside of a run: nothing."""
-    run, instance = context.run, context.instance
-    if run is None or instance is None:
-        yield
-        return
-    instance.add_run_tags(run.run_id, process_tags(run.run_id))
-    with ExitStack() as turns:
-        for dataset in _datasets(run):
-            turns.enter_context(_turn(folder / f".{_kind(run, dataset)}-{dataset}.lock", dataset, run.run_id, context))
-        yield
+PROCESS_TAG = "churn/process"
+_ANOTHER_PROCESS = "another"  # stands for a process that is not known here
+_ABANDONED_TAG = "churn/abandoned"
+_UNFINISHED = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
-def _kind(run: dg.DagsterRun, dataset: str) -> str:
-    """Whose turn a run waits for. Looking at the table or at two models moves nothing that the others read."""
-    verb = run.job_name.removeprefix(f"{dataset}_")
-    if verb in ("explore", "compare"):
-        return verb
-    return "score" if "dagster/partition" in run.tags else "retrain"
+class LocalRunLocks(RunLocks):
+    """`<folder>/<dataset>%2F<kind>.lock` for each lock, `<folder>/processes/` for the processes that execute runs."""
 
+    folder: str
 
-def _datasets(run: dg.DagsterRun) -> list[str]:
-    chosen = {key.path[0] for key in run.asset_selection or ()} | {run.tags.get("dataset", "")}
-    return sorted(chosen - {""})
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["LocalRunLocks"]:
+        """Claim the run for this process, and hold its locks until the run ends. Outside a run do nothing."""
+        run, instance = context.run, context.instance
+        if run is None or instance is None:
+            yield self
+            return
+        if _is_executed_here(instance, run.run_id):
+            instance.add_run_tags(run.run_id, self.run_tags(run.run_id))
+        else:  # this process executes one step of the run, and its end says nothing about the run
+            instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{run.run_id}/{_ANOTHER_PROCESS}"})
+        with ExitStack() as locks:
+            for name in locks_of(run):
+                locks.enter_context(self._hold(name, context))
+            yield self
 
+    def run_tags(self, run_id: str) -> Mapping[str, str]:
+        # The run's id is in the value, because Dagster copies tags to a re-execution.
+        return {PROCESS_TAG: f"{run_id}/{_own_process(self._processes, os.getpid())}"}
 
-@contextmanager
-def _turn(path: Path, dataset: str, run_id: str, context: dg.InitResourceContext) -> Iterator[None]:
-    if (run_id, path) in _held:
-        yield
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as lock:
-        waits = False
-        while not _taken(lock.fileno()):
-            if not waits and context.log:
-                lock.seek(0)
-                context.log.warning(
-                    f"Another run of {dataset} is at work (process {lock.read(40) or 'unknown'}); this one begins when that has ended."
-                )
-            waits = True
-            time.sleep(0.2)
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        _held.add((run_id, path))
-        try:
+    def fail_abandoned(
+        self, instance: dg.DagsterInstance, *, unclaimed_after: timedelta | None = None
+    ) -> Sequence[str]:
+        # First the processes, then their runs: a run whose process had ended by then has its final status.
+        gone = {path.name: path for path in self._processes.glob("[!.]*") if not is_held(path)}
+        records = instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED))
+        abandoned = [
+            record.dagster_run
+            for record in records
+            if _process_of(record.dagster_run) in gone or _is_unclaimed(record, unclaimed_after)
+        ]
+        for run in abandoned:
+            instance.add_run_tags(run.run_id, {_ABANDONED_TAG: run.run_id})
+            instance.report_run_failed(
+                run,
+                "The process that executed this run is gone: it was killed, or the machine stopped. Run it again; published results are reused.",
+            )
+        for path in gone.values():
+            path.unlink(missing_ok=True)
+        return [run.run_id for run in abandoned]
+
+    def was_abandoned(self, run: dg.DagsterRun) -> bool:
+        return run.tags.get(_ABANDONED_TAG) == run.run_id
+
+    @property
+    def _processes(self) -> Path:
+        return Path(self.folder) / "processes"
+
+    @contextmanager
+    def _hold(self, name: str, context: dg.InitResourceContext) -> Iterator[None]:
+        path = Path(self.folder) / f"{quote(name, safe='')}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a+") as lock:
+            waits = False
+            while not try_lock(lock):
+                if not waits and context.log:
+                    lock.seek(0)
+                    context.log.warning(
+                        f"Waiting for another run to end: process {lock.read(40) or 'unknown'} holds the lock {name}."
+                    )
+                waits = True
+                time.sleep(0.2)
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
             yield
-        finally:
-            _held.discard((run_id, path))
 
 
-def _taken(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+@functools.cache
+def _own_process(folder: Path, pid: int) -> str:  # a forked process needs a name of its own
+    """Return the name of the file that this process holds in `folder` until it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = uuid4().hex
+    hidden = folder / f".{name}"
+    handle = os.open(
+        hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
+    )  # never closed: the end of the process does that
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    hidden.rename(folder / name)  # visible only once it is held
+    return name
+
+
+def _is_executed_here(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Return whether this is the process of the run itself. With the multiprocess executor each step has another one."""
+    records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT).records
+    events = [record.event_log_entry.dagster_event for record in records]
+    # Dagster's executors write the number of the run's process before any resource is set up.
+    processes = {
+        event.engine_event_data.metadata["pid"].value
+        for event in events
+        if event and "pid" in event.engine_event_data.metadata
+    }
+    return not processes or str(os.getpid()) in processes
+
+
+def _process_of(run: dg.DagsterRun) -> str | None:
+    """Return the name of the process that claimed a run, or None."""
+    run_id, _, process = run.tags.get(PROCESS_TAG, "").partition("/")
+    return process if run_id == run.run_id else None
+
+
+def _is_unclaimed(record: dg.RunRecord, after: timedelta | None) -> bool:
+    """Return whether a run of our jobs was launched that long ago without any process claiming it, which takes seconds."""
+    run = record.dagster_run
+    return (
+        after is not None
+        and LOCK_TAG in run.tags
+        and _process_of(run) is None
+        and run.status is not dg.DagsterRunStatus.NOT_STARTED
+        and datetime.now(UTC) - record.update_timestamp.astimezone(UTC) > after
+    )

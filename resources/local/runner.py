@@ -1,11 +1,10 @@
 """Steps as processes on this machine.
 
-The life of a step: its output prefix is locked; if its report is there it has ended well and nothing is started; otherwise what a dead run
-left is cleared, the container's folders are laid out, and the step is started as a process that inherits the lock. So the lock lives exactly
-as long as the work: a run that is killed cannot leave a second process writing beside the next one.
+Two locks guard an output prefix. The run holds the first while it works on the prefix. The step's process inherits the second, so that it is held
+exactly as long as the step lives. Whoever has the first lock and finds the second one held has found the step of a run that was killed: it ends
+that step and starts again. If the step's report is there already, nothing is started.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -17,25 +16,26 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from churn_model.errors import problem
 from churn_model.steps.contract import FAILED_ON_PURPOSE, REPORT
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import restrict_dataset
 from resources.errors import StepFailed
+from resources.file_locks import hold, try_lock
 from resources.local.lake import LocalLake
-from resources.local.processes import is_gone, named
 from resources.ports.runner import Runner, StepReport, StepRequest
 from resources.settings import PROJECT
 
-_GRACE_SECONDS = 10  # what a step has to end in after it was asked to
+_GRACE_SECONDS = 10  # from SIGTERM to SIGKILL
 _LOG_TAIL_LINES = 15
-_NO_WORDS = "no message (a full disk takes none)"
+_NO_MESSAGE = "no message (none can be written to a full disk)"
 
 
 class LocalRunner(Runner):
-    """Runs `python -m churn_model.steps.<step>` with the lake's folders as its inputs and output."""
+    """Runs `python -m churn_model.steps.<step>` with folders of the lake as its inputs and output."""
 
     lake: LocalLake
-    runs: str  # folder of the runs' layouts and logs
+    runs: str  # the folder of the steps' working folders, logs and locks
     python: str
     code: str = str(PROJECT)  # the folder that holds `churn_model`
 
@@ -44,7 +44,7 @@ class LocalRunner(Runner):
             report = Path(self.lake.uri(request.output)) / REPORT
             if not report.exists():
                 self.lake.remove(request.output)
-                root = self._laid_out(request)
+                root = self._lay_out(request)
                 self._run_process(request, root, lock)
             return StepReport.from_json(report.read_bytes())
 
@@ -53,17 +53,19 @@ class LocalRunner(Runner):
 
     @contextmanager
     def _only_one(self, request: StepRequest) -> Iterator[IO[str]]:
-        """Hold the output's lock. A process whose run was killed still holds it: that one is ended, and its work is done again."""
+        """Hold the output's locks, and yield the one that the step's process is to inherit."""
         locks = Path(self.runs) / "locks"
         locks.mkdir(parents=True, exist_ok=True)
-        with (locks / f"{request.dataset.name}-{request.step}-{request.version}").open("a+") as lock:
-            while not _taken(lock):
-                _end_orphan(lock)
+        name = f"{request.dataset.name}-{request.step}-{request.version}"
+        with hold(locks / name), (locks / f"{name}-step").open("a+") as step:
+            while not try_lock(step):
+                _end_orphan(step)
                 time.sleep(0.1)
-            yield lock
+            step.truncate(0)  # whoever finds a number here can rely on it
+            yield step
 
-    def _laid_out(self, request: StepRequest) -> Path:
-        """Make the folders of `churn_model.steps.contract`, with links into the lake in place of copies."""
+    def _lay_out(self, request: StepRequest) -> Path:
+        """Make the folders of `churn_model.steps.contract`, with links into the lake instead of copies. Return their root."""
         root = Path(self.runs) / f"{request.dataset.name}-{request.step}-{request.version}"
         shutil.rmtree(root, ignore_errors=True)
         inputs = root / "processing" / "input"
@@ -82,7 +84,7 @@ class LocalRunner(Runner):
         return root
 
     def _link(self, folder: Path, keys: Sequence[str]) -> None:
-        """A prefix becomes a link to its folder; single keys become links under their whole keys."""
+        """Link a prefix as a folder, and single keys as files under their whole keys."""
         if len(keys) == 1 and keys[0].endswith("/"):
             folder.symlink_to(self.lake.uri(keys[0]))
             return
@@ -102,10 +104,11 @@ class LocalRunner(Runner):
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=(lock.fileno(),),
-                start_new_session=True,  # Ctrl-C reaches us, and we end the step in order
+                start_new_session=True,  # Ctrl-C reaches this process only, which ends the step in order
             )
             try:
-                _write_owner(lock, process.pid)
+                lock.write(str(process.pid))
+                lock.flush()
                 code = process.wait()
             finally:
                 if process.poll() is None:
@@ -116,10 +119,10 @@ class LocalRunner(Runner):
                         process.kill()
                         process.wait()
         if code != 0:
-            raise StepFailed(_explained(request, root, code, log))
+            raise StepFailed(_explain_failure(request, root, code, log))
 
     def _environment(self, root: Path, threads: int) -> Mapping[str, str]:
-        """No more than a step needs: nothing of the user's environment, so no secret, reaches it or its log."""
+        """Return the few variables that a step needs. No secret of the user's environment reaches the step or its log."""
         kept = {
             name: os.environ[name]
             for name in ("PATH", "HOME", "TMPDIR", "LANG", "OPENBLAS_CORETYPE")
@@ -134,45 +137,35 @@ class LocalRunner(Runner):
         )
 
 
-def _taken(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _write_owner(lock: IO[str], step: int) -> None:
-    lock.seek(0)
-    lock.truncate()
-    lock.write(f"{named(os.getpid())} {named(step)}")
-    lock.flush()
-
-
 def _end_orphan(lock: IO[str]) -> None:
-    """End the step that holds the lock, if the run that started it is gone.
+    """End the step that holds the lock. Its run is gone, since its run's lock was free.
 
-    A run killed before it wrote its step's name leaves an old line or none: then the step is not known, and its end is awaited.
+    A run that was killed before it wrote the step's number leaves none: then the end of the step is awaited. A number in the file is that of the
+    step's process group, which the system gives to nobody else while any of its processes holds the lock.
     """
     lock.seek(0)
-    owner = lock.read().split()
-    if len(owner) != 2:
-        return
-    run, step = owner
-    if is_gone(run) and not is_gone(step):
+    number = lock.read().strip()
+    if number:
         with suppress(ProcessLookupError):
-            os.kill(int(step.partition("-")[0]), signal.SIGKILL)
+            os.killpg(int(number), signal.SIGKILL)
 
 
-def _explained(request: StepRequest, root: Path, code: int, log: Path) -> str:
-    """The step's own words; where it left none, what its end says and the last lines of its log."""
+def _explain_failure(request: StepRequest, root: Path, code: int, log: Path) -> str:
+    """Return the step's own message, or else how its process ended and the last lines of its log."""
     failure = root / "output" / "failure"
-    words = failure.read_text("utf-8") if failure.exists() else ""
-    if code == FAILED_ON_PURPOSE and words:
-        return words
+    message = failure.read_text("utf-8") if failure.exists() else ""
+    if code == FAILED_ON_PURPOSE and message:
+        return message
     if code < 0:
-        words = f"it was killed by signal {-code}" + (
-            " (on a machine short of memory the system does that)" if code == -9 else ""
+        message = f"it was killed by signal {-code}" + (
+            " (the system does that if memory runs short)" if code == -signal.SIGKILL else ""
         )
     tail = "\n".join(log.read_text("utf-8", errors="replace").splitlines()[-_LOG_TAIL_LINES:])
-    return f"expected step {request.step} of {request.dataset.name} to end well; found exit code {code}: {words or _NO_WORDS}; its log is {log}\n{tail}"
+    return (
+        problem(
+            expected=f"step {request.step} of {request.dataset.name} to succeed",
+            found=f"exit code {code}: {message or _NO_MESSAGE}",
+            todo=f"see its log {log}",
+        )
+        + f"\n{tail}"
+    )

@@ -14,7 +14,7 @@ from resources.ports.lake import PublishedFile
 
 @dataclass(frozen=True, kw_only=True)
 class StepRequest:
-    """One step to run. Its output prefix is its identity: a prefix is computed from the version, so the same request is the same work."""
+    """One step to run. Its output prefix identifies it: the prefix holds the version, so equal prefixes are the same work."""
 
     step: str
     version: str
@@ -26,7 +26,7 @@ class StepRequest:
 
 @dataclass(frozen=True)
 class StepReport:
-    """What a step says of itself in report.json: numbers and checks; never a message for one kind of screen."""
+    """A step's report.json: numbers and checks, without any formatting."""
 
     step: str
     counts: Mapping[str, int]
@@ -37,23 +37,23 @@ class StepReport:
 
     @classmethod
     def from_json(cls, data: bytes) -> "StepReport":
-        """The report that `churn_model.steps.contract` wrote."""
+        """Read a report written by `churn_model.steps.contract`."""
         raw = json.loads(data)
         files = {name: PublishedFile(**entry) for name, entry in raw["files"].items()}
         return cls(raw["step"], raw["counts"], raw["metrics"], raw["checks"], raw["detail"], files)
 
 
 class Runner(dg.ConfigurableResource, ABC):
-    """Runs steps: as processes here, as jobs on SageMaker."""
+    """Runs steps: as processes on this machine, or as jobs on SageMaker."""
 
     threads: int = 2
 
     @abstractmethod
     def run(self, request: StepRequest) -> StepReport:
-        """The step's report, its files below `request.output`.
+        """Run a step with its output below `request.output`, and return its report.
 
-        Never two at once for one output: where one is running, waits for it; where one has ended well, returns its report.
-        Raises StepFailed with the step's own words.
+        One output has at most one step at a time. If it is running already, wait for it; if it has succeeded, return its report.
+        Raise StepFailed with the step's own message.
         """
 
     @abstractmethod

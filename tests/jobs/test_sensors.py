@@ -26,7 +26,7 @@ from resources.catalog.pointers import (
     to_bytes,
 )
 from resources.local.lake import LocalLake
-from resources.local.processes import PROCESS_TAG
+from resources.local.run_locks import PROCESS_TAG, LocalRunLocks
 
 AN_HOUR_AGO = time.time() - 3600
 HERE = Current("v", "p/")
@@ -51,9 +51,24 @@ def score(lake: LocalLake, batch: str) -> None:
     point_to(lake, batch_key("telco", batch), record)
 
 
+def _run_locks(lake: LocalLake) -> LocalRunLocks:
+    return LocalRunLocks(folder=lake.root + "-locks")
+
+
+def leave_dead_process(lake: LocalLake, run_id: str) -> str:
+    """The tag's value of a process that had claimed the run and is gone."""
+    name = f"dead-{run_id}"
+    left = Path(_run_locks(lake).folder, "processes", name)
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.touch()
+    return f"{run_id}/{name}"
+
+
 def tick(lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance, cursor: str | None = None) -> Any:
     sensor = new_batches_sensor(dataset, score_job(dataset))
-    with dg.build_sensor_context(instance=instance, cursor=cursor, resources={"lake": lake}) as context:
+    with dg.build_sensor_context(
+        instance=instance, cursor=cursor, resources={"lake": lake, "run_locks": _run_locks(lake)}
+    ) as context:
         return sensor(context)
 
 
@@ -112,7 +127,7 @@ def test_a_batch_whose_run_was_killed_gets_a_new_key_a_few_times_and_one_that_fa
     for died in (False, True, True, True, True):
         keys.append(tick(lake, dataset, instance).run_requests[0].run_key)
         run_id = str(uuid4())
-        process = {PROCESS_TAG: f"{run_id}/0-gone"} if died else {}
+        process = {PROCESS_TAG: leave_dead_process(lake, run_id)} if died else {}
         run = dg.DagsterRun(
             "telco_score_batch", run_id, tags={"batch": "today", **process}, status=dg.DagsterRunStatus.STARTED
         )

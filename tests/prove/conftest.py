@@ -24,6 +24,7 @@ from churn_assets.sample.generator import Generator
 from resources.catalog.pointers import Champion, read_champion
 from resources.local.lake import LocalLake
 from resources.local.registry import LocalRegistry
+from resources.local.run_locks import LocalRunLocks
 from resources.ports.lake import MANIFEST
 from resources.settings import PROJECT
 
@@ -65,6 +66,10 @@ class Home:
     @property
     def lake(self) -> LocalLake:
         return LocalLake(root=str(self.path / "lake"))
+
+    @property
+    def run_locks(self) -> LocalRunLocks:
+        return LocalRunLocks(folder=str(self.path / "locks"))
 
     @property
     def champion(self) -> Champion | None:

@@ -378,7 +378,7 @@ def test_a_batch_that_grows_is_left_until_it_has_settled(retrained_home: "Home",
     def asked() -> list[str | None]:
         with (
             dg.DagsterInstance.ephemeral() as instance,
-            dg.build_sensor_context(instance, resources={"lake": home.lake}) as context,
+            dg.build_sensor_context(instance, resources={"lake": home.lake, "run_locks": home.run_locks}) as context,
         ):
             found = sensor(context)
             assert isinstance(found, dg.SensorResult)

@@ -52,7 +52,7 @@ def test_two_retrains_at_once_take_turns_and_start_each_step_once(
     assert [each.code for each in ended] == [0, 0]
     assert home.steps_started() == ["ingest", "preprocess", "train", "evaluate"]
     assert home.contents() == retrained_home.contents()
-    assert sum("Another run of shop is at work" in each.said for each in ended) == 1
+    assert sum("Waiting for another run to end" in each.said for each in ended) == 1
     assert home.processes() == []
 
 

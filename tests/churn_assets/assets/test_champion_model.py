@@ -9,11 +9,16 @@ from resources.catalog.names import champion_key, current_key
 from resources.catalog.pointers import Current, point_to, read_pointer
 from resources.local.lake import LocalLake
 from resources.local.registry import LocalRegistry
+from resources.local.run_locks import LocalRunLocks
 from resources.ports.lake import Manifest, PublishedFile
 
 
 def test_a_candidate_is_not_promoted_on_the_evaluation_of_another(
-    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance, tmp_path_factory: pytest.TempPathFactory
+    lake: LocalLake,
+    run_locks: LocalRunLocks,
+    dataset: Dataset,
+    instance: dg.DagsterInstance,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     report = json.dumps(
         {"step": "evaluate", "counts": {}, "metrics": {}, "checks": [], "detail": {}, "files": {}}
@@ -29,5 +34,9 @@ def test_a_candidate_is_not_promoted_on_the_evaluation_of_another(
     with pytest.raises(
         dg.Failure, match="expected an evaluation of the candidate m2; found one of m1; materialize evaluation_report"
     ):
-        dg.materialize([champion_model(dataset)], resources={"lake": lake, "registry": registry}, instance=instance)
+        dg.materialize(
+            [champion_model(dataset)],
+            resources={"lake": lake, "registry": registry, "run_locks": run_locks},
+            instance=instance,
+        )
     assert read_pointer(lake, champion_key("telco")) is None

@@ -1,89 +1,95 @@
 import fcntl
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from resources.local.lake import LocalLake
-from resources.local.processes import PROCESS_TAG
-from resources.local.tables import LocalTables
-from resources.ports.lake import Lake
-from resources.ports.tables import Tables
+from resources.file_locks import is_held
+from resources.local.run_locks import PROCESS_TAG, LocalRunLocks
+from resources.ports.run_locks import LOCK_TAG, RunLocks
+
+PROJECT = Path(__file__).resolve().parents[3]
+S = dg.DagsterRunStatus
+CLAIM = """
+import sys
+from resources.local.run_locks import PROCESS_TAG, LocalRunLocks
+print(LocalRunLocks(folder=sys.argv[1]).run_tags("killed")[PROCESS_TAG], flush=True)
+input()
+"""
 
 
-def is_held(path: Path) -> bool:
-    if not path.exists():
-        return False
-    with path.open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+@pytest.fixture
+def dead_process(run_locks: LocalRunLocks) -> str:
+    """The tag's value of a dead process that had claimed the run `killed`: its file is left, and nobody holds it."""
+    processes = Path(run_locks.folder, "processes")
+    processes.mkdir(parents=True)
+    (processes / "dead").touch()
+    return "killed/dead"
 
 
-def run(
-    lake: LocalLake,
-    work: Callable[[], None],
+def test_a_process_holds_its_file_until_it_is_killed(run_locks: LocalRunLocks, instance: dg.DagsterInstance) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CLAIM, run_locks.folder], cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    tag = process.stdout.readline().decode().strip()
+    instance.add_run(dg.DagsterRun("job", "killed", tags={PROCESS_TAG: tag}, status=S.STARTED))
+    assert run_locks.fail_abandoned(instance) == []
+    process.kill()
+    process.communicate()
+    assert run_locks.fail_abandoned(instance) == ["killed"]
+    assert list(Path(run_locks.folder, "processes").iterdir()) == []
+
+
+def execute(
+    run_locks: LocalRunLocks,
+    work: Callable[[], object],
     instance: dg.DagsterInstance,
-    *,
-    partition: str | None = None,
     tags: dict[str, str] | None = None,
-    selection: list[dg.AssetKey] | None = None,
-) -> dg.ExecuteInProcessResult:
-    @dg.asset(key=["shop", "thing"], partitions_def=dg.StaticPartitionsDefinition([partition]) if partition else None)
-    def thing(lake: Lake, tables: Tables) -> None:
+) -> dg.DagsterRun:
+    @dg.asset(key=["shop", "thing"])
+    def thing(run_locks: RunLocks) -> None:
         work()
 
-    # The tables hold the lake as well: it is set up twice in one run, and takes its turn once.
-    resources = {"lake": lake, "tables": LocalTables(lake=lake, database=lake.root + ".duckdb")}
-    job = dg.Definitions([thing], resources=resources).resolve_implicit_global_asset_job_def()
-    return job.execute_in_process(instance=instance, partition_key=partition, tags=tags, asset_selection=selection)
+    job = dg.Definitions([thing], resources={"run_locks": run_locks}).resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(instance=instance, tags=tags, asset_selection=[dg.AssetKey(["shop", "thing"])])
+    run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    return run
 
 
 @pytest.mark.parametrize(
-    ("partition", "tags", "selection", "mine", "other"),
+    ("tags", "held"),
     [
-        pytest.param(None, {"dataset": "shop"}, None, "retrain", "score", id="a job's retrain"),
-        pytest.param("monday", {"dataset": "shop"}, None, "score", "retrain", id="a job's score"),
-        pytest.param(
-            None, None, [dg.AssetKey(["shop", "thing"])], "retrain", "score", id="an asset materialised by hand"
-        ),
+        ({LOCK_TAG: "shop/retrain"}, {"shop%2Fretrain.lock"}),
+        ({LOCK_TAG: "shop/score"}, {"shop%2Fscore.lock"}),
+        ({LOCK_TAG: "../../x"}, {"..%2F..%2Fx.lock"}),
+        (None, {"shop%2Fretrain.lock", "shop%2Fscore.lock"}),
     ],
 )
-def test_a_run_holds_its_turn_and_no_other_as_long_as_it_works(
-    lake: LocalLake,
-    instance: dg.DagsterInstance,
-    partition: str | None,
-    tags: dict[str, str] | None,
-    selection: list[dg.AssetKey] | None,
-    mine: str,
-    other: str,
+def test_a_run_holds_its_locks_and_no_other_until_it_ends(
+    run_locks: LocalRunLocks, instance: dg.DagsterInstance, tags: dict[str, str] | None, held: set[str]
 ) -> None:
-    seen: list[bool] = []
-    root = Path(lake.root)
-    result = run(
-        lake,
-        lambda: seen.extend(is_held(root / f".{kind}-shop.lock") for kind in (mine, other)),
-        instance,
-        partition=partition,
-        tags=tags,
-        selection=selection,
-    )
-    assert seen == [True, False]
-    assert not is_held(root / f".{mine}-shop.lock")
-    assert list(lake.entries("")) == []  # a lock is no object of the lake
-    kept = instance.get_run_by_id(result.run_id)
-    assert kept is not None
-    assert kept.tags[PROCESS_TAG].startswith(f"{result.run_id}/")
+    def held_now() -> set[str]:
+        return {path.name for path in Path(run_locks.folder).rglob("*.lock") if is_held(path)}
+
+    seen: list[set[str]] = []
+    run = execute(run_locks, lambda: seen.append(held_now()), instance, tags)
+    assert seen == [held]
+    assert held_now() == set()
+    assert run.tags[PROCESS_TAG].startswith(f"{run.run_id}/")
 
 
-def test_who_waits_says_so_and_begins_when_the_other_has_ended(
-    lake: LocalLake, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
+def test_a_run_that_waits_says_for_what_and_begins_when_the_other_has_ended(
+    run_locks: LocalRunLocks, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    held = Path(lake.root) / ".retrain-shop.lock"
+    held = Path(run_locks.folder) / "shop%2Fretrain.lock"
     held.parent.mkdir(parents=True)
     order = []
     lock = held.open("w")
@@ -91,19 +97,74 @@ def test_who_waits_says_so_and_begins_when_the_other_has_ended(
     lock.write("4711")
     lock.flush()
 
-    def ends() -> None:
+    def end() -> None:
         order.append("the other ended")
         lock.close()
 
-    threading.Timer(1.0, ends).start()
-    run(lake, lambda: order.append("this one worked"), instance, tags={"dataset": "shop"})
+    threading.Timer(1.0, end).start()
+    execute(run_locks, lambda: order.append("this one worked"), instance, {LOCK_TAG: "shop/retrain"})
     assert order == ["the other ended", "this one worked"]
-    assert (
-        "Another run of shop is at work (process 4711); this one begins when that has ended." in capfd.readouterr().err
+    assert "Waiting for another run to end: process 4711 holds the lock shop/retrain." in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("status", [S.NOT_STARTED, S.STARTING, S.STARTED, S.CANCELING, S.SUCCESS])
+def test_an_unfinished_run_is_failed_once_its_process_is_gone(
+    run_locks: LocalRunLocks, instance: dg.DagsterInstance, dead_process: str, status: dg.DagsterRunStatus
+) -> None:
+    instance.add_run(dg.DagsterRun("job", "killed", tags={PROCESS_TAG: dead_process}, status=status))
+    instance.add_run(dg.DagsterRun("job", "alive", tags=dict(run_locks.run_tags("alive")), status=status))
+    expected = [] if status is S.SUCCESS else ["killed"]
+    assert run_locks.fail_abandoned(instance) == expected
+    ended = {run.run_id: (run.status, run_locks.was_abandoned(run)) for run in instance.get_runs()}
+    assert ended == {"killed": (S.FAILURE, True) if expected else (status, False), "alive": (status, False)}
+    assert run_locks.fail_abandoned(instance) == []
+
+
+def test_a_re_execution_is_not_taken_for_the_dead_run_whose_tags_it_copies(
+    run_locks: LocalRunLocks, instance: dg.DagsterInstance, dead_process: str
+) -> None:
+    instance.add_run(
+        dg.DagsterRun("job", "again", tags={PROCESS_TAG: dead_process, "churn/abandoned": "killed"}, status=S.STARTED)
     )
+    assert run_locks.fail_abandoned(instance) == []
+    run = instance.get_run_by_id("again")
+    assert run is not None
+    assert not run_locks.was_abandoned(run)
 
 
-def test_outside_of_a_run_a_lake_waits_for_nobody(lake: LocalLake) -> None:
-    with dg.build_resources({"lake": lake}) as built:
-        assert built.lake.root == lake.root
-    assert not Path(lake.root).exists()
+def test_a_run_of_ours_that_was_launched_and_never_claimed_is_failed_after_a_while(
+    run_locks: LocalRunLocks, instance: dg.DagsterInstance
+) -> None:
+    ours = {LOCK_TAG: "shop/score"}
+    for run_id, status, tags in [
+        ("launched", S.STARTING, ours),
+        ("created", S.NOT_STARTED, ours),
+        ("executed by another process", S.STARTED, {**ours, PROCESS_TAG: "executed by another process/another"}),
+        ("foreign", S.STARTING, {}),
+    ]:
+        instance.add_run(dg.DagsterRun("job", run_id, tags=tags, status=status))
+    assert run_locks.fail_abandoned(instance) == []
+    assert run_locks.fail_abandoned(instance, unclaimed_after=timedelta(hours=1)) == []
+    assert run_locks.fail_abandoned(instance, unclaimed_after=timedelta(seconds=-1)) == ["launched"]
+
+
+@dg.asset(key=["shop", "thing"])
+def thing(run_locks: RunLocks) -> None:
+    """Executed by a process of its own, which ends before the run does."""
+
+
+def job_in_processes() -> dg.JobDefinition:
+    run_locks = LocalRunLocks(folder=os.environ["LOCKS"])
+    job = dg.define_asset_job("thing", executor_def=dg.multiprocess_executor, tags={LOCK_TAG: "shop/retrain"})
+    return dg.Definitions([thing], jobs=[job], resources={"run_locks": run_locks}).resolve_job_def("thing")
+
+
+def test_the_end_of_a_step_s_own_process_is_not_the_end_of_its_run(
+    run_locks: LocalRunLocks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKS", run_locks.folder)
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        run_id = dg.execute_job(dg.reconstructable(job_in_processes), instance=instance).run_id
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        assert (run.status, run.tags[PROCESS_TAG]) == (S.SUCCESS, f"{run_id}/another")

@@ -111,19 +111,21 @@ def test_two_who_ask_for_the_same_at_once_start_it_once(
     assert len(starts(tmp_path)) == 1
 
 
-def test_a_step_that_refuses_is_told_in_its_own_words(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
+def test_a_step_that_refuses_is_reported_in_its_own_words(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
     with pytest.raises(StepFailed, match=r"^expected rows; found none; land some$"):
         runner.run(request(lake, dataset, "refuse"))
 
 
-def test_a_step_that_crashes_is_told_with_the_end_of_its_log(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
+def test_a_step_that_crashes_is_reported_with_the_end_of_its_log(
+    runner: Runner, lake: LocalLake, dataset: Dataset
+) -> None:
     with pytest.raises(
-        StepFailed, match=r"(?s)expected step score of telco to end well; found exit code 1.*the log's last line.*boom"
+        StepFailed, match=r"(?s)step score of telco to succeed; found exit code 1.*the log's last line.*boom"
     ):
         runner.run(request(lake, dataset, "crash"))
 
 
-def test_a_step_that_is_killed_is_told_with_the_signal(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
+def test_a_step_that_is_killed_is_reported_with_the_signal(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
     with pytest.raises(StepFailed, match="killed by signal 9"):
         runner.run(request(lake, dataset, "die"))
 
@@ -179,17 +181,20 @@ def test_a_killed_run_leaves_no_step_behind_that_writes_beside_the_next(
     assert "telco/predictions/v1/half" not in [entry.key for entry in lake.entries("telco/predictions/v1/")]
 
 
-def test_a_stale_owner_in_a_held_lock_never_ends_another_process(
+def test_the_number_of_a_step_that_has_ended_never_ends_another_process(
     runner: LocalRunner, lake: LocalLake, dataset: Dataset, tmp_path: Path
 ) -> None:
-    """A killed run left its line, its step's number is another process's by now, and the next run holds the lock but has not written yet."""
+    """The last step's number belongs to another process by now, and the next step was started by a run that was killed before it wrote its own."""
     locks = Path(runner.runs) / "locks"
     locks.mkdir(parents=True)
-    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    with (locks / "telco-score-v1").open("a+") as lock:
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    stale = locks / "telco-score-v1-step"
+    stale.write_text(str(other.pid))
+    killed_before_it_wrote = LocalRunner(lake=lake, runs=runner.runs, python="/no/such/python", code=runner.code)
+    with pytest.raises(FileNotFoundError):
+        killed_before_it_wrote.run(request(lake, dataset, "work"))
+    with stale.open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        lock.write(f"1-ended {other.pid}-1")
-        lock.flush()
         waiting = threading.Thread(target=runner.run, args=[request(lake, dataset, "work")])
         waiting.start()
         waiting.join(0.5)
