@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from churn_assets.onboarding.profile import ColumnProfile, Table, canonical, repeats
+from churn_model.arrays import IntArray
 from churn_model.column_types.landed import quote_value
 from churn_model.errors import InputError, TooLittleData, problem
-from churn_model.ingest.formats.base import IntArray
 from churn_model.ingest.values import DEFAULT_NEGATIVES, YES, normal_label
 from churn_model.spec.dataset import Dataset, Kind, Label
 from churn_model.training.leak_detection import MOST_ROWS, certain_leaks, suspected_leaks

@@ -13,12 +13,13 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from churn_model.arrays import IntArray
 from churn_model.column_types.landed import MISSING_WORDS
 from churn_model.column_types.number import is_decimal_comma
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import file_problems
 from churn_model.ingest.files import describe_endings, find_format, open_part
-from churn_model.ingest.formats.base import Fault, IntArray, LandedFile, Part
+from churn_model.ingest.formats.base import Fault, LandedFile, Part
 from churn_model.spec.dataset import FloatArray
 from resources.errors import CommandError
 

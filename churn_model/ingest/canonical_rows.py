@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import parquet
 
+from churn_model.arrays import IntArray
 from churn_model.column_types.category import CATEGORY
 from churn_model.column_types.landed import LandedValues, ParsedColumn, Reason
 from churn_model.column_types.registry import column_type, column_types
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import Columns, resolve_columns
 from churn_model.ingest.files import describe_endings, open_part
-from churn_model.ingest.formats.base import Chunk, IntArray, LandedFile, Part
+from churn_model.ingest.formats.base import Chunk, LandedFile, Part
 from churn_model.ingest.row_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
 from churn_model.ingest.values import parse_as_of, parse_ids, parse_labels, parse_opt_outs, parse_worths
 from churn_model.spec.dataset import Dataset, Kind, same_name

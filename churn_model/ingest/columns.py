@@ -15,10 +15,9 @@ from churn_model.column_types.landed import quote_value
 from churn_model.column_types.number import NUMBER
 from churn_model.column_types.registry import column_type, type_that_accepts
 from churn_model.errors import InputError, listed, problem
-from churn_model.ingest.formats.base import Part
+from churn_model.ingest.formats.base import COLUMN_LIMIT, Part
 from churn_model.spec.dataset import RESERVED, Dataset, Kind, name_key
 
-COLUMN_LIMIT = 10_000
 _NAMED_AT_MOST = 10
 
 

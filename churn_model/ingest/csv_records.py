@@ -16,18 +16,14 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
+from churn_model.arrays import IntArray
 from churn_model.column_types.landed import FIELD_LIMIT
 from churn_model.errors import InputError, problem
-from churn_model.ingest.formats.base import BLOCK_BYTES, RECORD_LIMIT, Fault, IntArray
+from churn_model.ingest.formats.base import BLOCK_BYTES, BOM, RECORD_LIMIT, Fault, require_utf8
 
 DELIMITERS = (",", ";", "\t", "|")
-NO_TEXT = problem(
-    expected="text", found="NUL bytes", todo="export the file again as UTF-8 CSV, or name it after what it is"
-)
 BROKEN_QUOTE = "a quoted value that is closed, with the quotes inside it doubled"
 
-_BOM = b"\xef\xbb\xbf"
-_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
 
@@ -83,11 +79,8 @@ def read_header(stream: BinaryIO) -> Header:
     Raises InputError: nothing there, another encoding, a quote that is not closed, no end within a block.
     """
     head = stream.read(BLOCK_BYTES)
-    if head.startswith(_WIDE_BOMS):
-        raise InputError(problem(expected="UTF-8", found="UTF-16 or UTF-32", todo="export the file again as UTF-8"))
-    if b"\x00" in head[:4096]:
-        raise InputError(NO_TEXT)
-    begin = len(_BOM) if head.startswith(_BOM) else 0
+    require_utf8(head)
+    begin = len(BOM) if head.startswith(BOM) else 0
     blank = re.compile(rb"(?:[ \t]*+(?:\r\n|\r|\n))*+").match(head, begin)
     start = blank.end() if blank else begin
     if not head[start:].strip():
@@ -316,7 +309,7 @@ def parse(block: Block, header: Header, wanted: Sequence[int]) -> list[pa.Array]
         return [pa.array([], pa.binary()) for _ in wanted]
     names = [str(n) for n in range(len(header.names))]
     # pyarrow takes a BOM away at the start of what it reads, which here is no file's start; it passes over the empty line.
-    text = b"\n" + block.text if block.text.startswith(_BOM) else block.text
+    text = b"\n" + block.text if block.text.startswith(BOM) else block.text
     table = arrow_csv.read_csv(
         pa.BufferReader(text),
         read_options=arrow_csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),

@@ -6,20 +6,24 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import BinaryIO, Protocol, cast
 
-import numpy as np
 import pyarrow as pa
 
+from churn_model.arrays import IntArray
 from churn_model.errors import InputError, problem
 
 BLOCK_BYTES = 4 << 20
 RECORD_LIMIT = 16 << 20
 """Bytes of the longest record of a text file."""
 BATCH_VALUES = 1 << 20
+COLUMN_LIMIT = 10_000
+BOM = b"\xef\xbb\xbf"
+NO_TEXT = problem(
+    expected="text", found="NUL bytes", todo="export the file again as UTF-8, or name it after what it is"
+)
 LAND_AGAIN = "remove the file, or land it again"
-
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
+_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,14 @@ def open_bytes(file: LandedFile) -> Iterator[BinaryIO]:
     else:
         with file.path.open("rb") as stream:
             yield stream
+
+
+def require_utf8(head: bytes) -> None:
+    """Raise InputError if the first bytes of a file cannot be UTF-8 text."""
+    if head.startswith(_WIDE_BOMS):
+        raise InputError(problem(expected="UTF-8", found="UTF-16 or UTF-32", todo="export the file again as UTF-8"))
+    if b"\x00" in head[:4096]:
+        raise InputError(NO_TEXT)
 
 
 def block_bytes(columns: int) -> int:

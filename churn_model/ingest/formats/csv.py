@@ -7,10 +7,11 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from churn_model.errors import InputError, problem
-from churn_model.ingest.csv_records import NO_TEXT, Header, parse, read_header, scan
+from churn_model.ingest.csv_records import Header, parse, read_header, scan
 from churn_model.ingest.formats.base import (
     BLOCK_BYTES,
     LAND_AGAIN,
+    NO_TEXT,
     Chunk,
     Format,
     LandedFile,

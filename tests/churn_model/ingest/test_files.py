@@ -40,7 +40,7 @@ WRONG_GZIP = "land it again, without .gz in its name if it is not gzipped"
             TABLE * 1000 + b"c,\x00\n",
             "text",
             "NUL bytes",
-            "export the file again as UTF-8 CSV, or name it after what it is",
+            "export the file again as UTF-8, or name it after what it is",
         ),
         (
             "t.csv",
@@ -54,7 +54,7 @@ WRONG_GZIP = "land it again, without .gz in its name if it is not gzipped"
             "id,x\na,1\n".encode("utf-16-le"),
             "text",
             "NUL bytes",
-            "export the file again as UTF-8 CSV, or name it after what it is",
+            "export the file again as UTF-8, or name it after what it is",
         ),
         ("t.csv", gzip.compress(TABLE), "CSV", "gzip (.csv.gz)", NAME_IT),
         ("t.csv", b"PK\x03\x04...", "CSV", "a zip archive", NAME_IT),
