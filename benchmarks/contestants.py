@@ -24,8 +24,8 @@ from churn_model.features.encoding import encode
 from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.models.bundle import read_bundle
 from churn_model.steps.contract import Layout
+from churn_model.tables import open_table
 
-ROW_GROUP = 131_072
 FITTED_ROWS = 100_000
 
 
@@ -42,25 +42,25 @@ def step(name: str, root: str) -> Callable[[], object]:
 
 
 def copy(source: str, target: str) -> Callable[[], object]:
-    """Read a Parquet file and write its columns again, row group by row group."""
+    """Read a table and write its columns again, row group by row group."""
 
     def run() -> None:
-        file = pq.ParquetFile(source)
-        with pq.ParquetWriter(target, file.schema_arrow, compression="zstd") as writer:
-            for batch in file.iter_batches(batch_size=ROW_GROUP):
-                writer.write_batch(batch)
+        table = open_table(Path(source))
+        with pq.ParquetWriter(target, table.schema, compression="zstd") as writer:
+            for block in table.blocks():
+                writer.write_batch(block)
 
     return run
 
 
 def read_and_write(source: str, made: str, target: str) -> Callable[[], object]:
-    """Read one Parquet file's columns and write those of another, which are in memory before the clock starts."""
-    batches = list(pq.ParquetFile(made).iter_batches(batch_size=ROW_GROUP))
+    """Read one table's columns and write those of another, which are in memory before the clock starts."""
+    batches = list(open_table(Path(made)).blocks())
 
     def run() -> None:
-        file = pq.ParquetFile(source)
+        table = open_table(Path(source))
         with pq.ParquetWriter(target, batches[0].schema, compression="zstd") as writer:
-            for read, batch in zip(file.iter_batches(batch_size=ROW_GROUP), batches, strict=True):
+            for read, batch in zip(table.blocks(), batches, strict=True):
                 if read.num_rows != batch.num_rows:
                     raise ValueError("expected the same row groups")
                 writer.write_batch(batch)
@@ -116,7 +116,7 @@ def _fitted(source: str) -> tuple[pa.Table, FeatureSchema]:
 
 
 def _some(source: str) -> pa.RecordBatch:
-    return next(pq.ParquetFile(source).iter_batches(batch_size=50_000))
+    return next(open_table(Path(source)).blocks(rows=50_000))
 
 
 CONTESTANTS: Mapping[str, Callable[..., Callable[[], object]]] = {

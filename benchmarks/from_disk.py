@@ -48,7 +48,7 @@ def main() -> int:
 
 def _compared(bench: Bench, rows: int) -> dict[str, object]:
     splits = _splits(bench, rows)
-    train, test = (pq.read_table(splits / f"{name}.parquet") for name in ("train", "test"))
+    train, test = (pq.read_table(splits / name) for name in ("train", "test"))
     first = train.slice(0, SAMPLE)
     schema = fit_schema(first, dataset())
 

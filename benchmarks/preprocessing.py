@@ -13,7 +13,7 @@ def preprocessing(bench: Bench, rows: int) -> list[Ratio]:
     """Arrow table to float32 codes; ingested rows to splits."""
     root = bench.step(f"ingest-{rows}", "ingest", landed=bench.sample(rows) / "train")
     bench.run_step(root, "ingest")
-    source = result(root) / "rows" / "part-0.parquet"
+    source = result(root) / "rows"
     as_in_telco = bench.folder / "categories.parquet"
     _cut_into_levels(source, as_in_telco)
     return [
@@ -64,7 +64,7 @@ def _encoding(bench: Bench, name: str, source: Path, rows: int, shape: str) -> R
 
 def _step(bench: Bench, ingested: Path, rows: int) -> Ratio:
     folder = bench.step("preprocess", "preprocess", rows=ingested)
-    source = ingested / "rows" / "part-0.parquet"
+    source = ingested / "rows"
     times = bench.in_turn(
         {
             "step": lambda: bench.work("step", "preprocess", folder),

@@ -12,11 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from benchmarks.__main__ import machine
 from benchmarks.measure import RESULTS, Bench, Usage
 from benchmarks.scoring import SHARE_CONTACTED, costs_contacting, fitted_bundle, ingested_batch
+from churn_model.tables import TableWriter, open_table
 
 MILLION = 1_000_000
 
@@ -32,7 +31,7 @@ def main() -> int:
         bundle = fitted_bundle(bench)
         million = ingested_batch(bench, MILLION, bundle)
         many = folder / "many"
-        _repeat(million / "rows" / "part-0.parquet", many / "rows" / "part-0.parquet", parsed.millions)
+        _repeat(million / "rows", many / "rows", parsed.millions)
         costs = costs_contacting(SHARE_CONTACTED, million, bundle)
         figures = {}
         for millions, rows in ((1, million), (parsed.millions, many)):
@@ -54,12 +53,11 @@ def main() -> int:
 
 
 def _repeat(source: Path, target: Path, times: int) -> None:
-    target.parent.mkdir(parents=True)
-    batches = list(pq.ParquetFile(source).iter_batches(batch_size=131_072))
-    with pq.ParquetWriter(target, batches[0].schema, compression="zstd") as writer:
+    blocks = list(open_table(source).blocks())
+    with TableWriter(target, blocks[0].schema) as writer:
         for _ in range(times):
-            for batch in batches:
-                writer.write_batch(batch)
+            for block in blocks:
+                writer.write(block)
 
 
 def _told(usage: Usage, rows: int) -> dict[str, float]:

@@ -3,6 +3,7 @@
 Belongs here: the model that is scored with (depth 3, 150 trees, fitted without a search), its costs, the comparisons.
 """
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from churn_model.features.schema import fit_schema
 from churn_model.models.bundle import make_bundle, read_bundle, write_bundle
 from churn_model.models.calibration import Calibration
 from churn_model.models.families import Hyperparameters, fit_model
-from churn_model.scoring import BLOCK
 from churn_model.spec.dataset import Costs
+from churn_model.tables import open_table
 
 HYPER = Hyperparameters(family="boosted_trees", rounds=150, values={"max_depth": 3, "eta": 0.1})
 SHARE_CONTACTED = 0.15
@@ -44,7 +45,7 @@ def scoring(bench: Bench, rows: int) -> list[Ratio]:
 def costs_contacting(share: float, batch: Path, bundle: Path) -> Costs:
     """Costs at which so many of a batch's rows are contacted."""
     read = read_bundle(bundle, threads=1)
-    batches = pq.ParquetFile(batch / "rows" / "part-0.parquet").iter_batches(batch_size=BLOCK)
+    batches = open_table(batch / "rows").blocks()
     p = [
         read.calibration.apply(read.model.probabilities(encode(rows, read.schema, read.model.family)))
         for rows in batches
@@ -57,11 +58,12 @@ def _by_reading_and_writing(bench: Bench, name: str, target: float, batch: Path,
     root = bench.step("score", "score", costs=costs, rows=batch, bundle=bundle.parent)
     bench.run_step(root, "score")
     source, made, written = (
-        batch / "rows" / "part-0.parquet",
-        bench.folder / "predictions.parquet",
+        batch / "rows",
+        bench.folder / "predictions",
         bench.folder / "written.parquet",
     )
-    (result(root) / "predictions" / "part-0.parquet").replace(made)
+    shutil.rmtree(made, ignore_errors=True)
+    (result(root) / "predictions").replace(made)
     chosen = pq.read_table(made, columns=["will_churn"])["will_churn"].to_numpy()
     times = bench.in_turn(
         {
@@ -82,7 +84,7 @@ def _by_reading_and_writing(bench: Bench, name: str, target: float, batch: Path,
 
 
 def _reasons(bench: Bench, bundle: Path, batch: Path) -> Ratio:
-    source = batch / "rows" / "part-0.parquet"
+    source = batch / "rows"
     names = ("xgboost_contributions", "our_contributions")
     times = bench.in_turn({name: lambda name=name: bench.work(name, bundle, source) for name in names})  # type: ignore[misc]
     return Ratio(
@@ -99,7 +101,7 @@ def fitted_bundle(bench: Bench, rows: int = 100_000) -> Path:
     """A bundle of the bench's model."""
     root = bench.step("ingest-to-fit", "ingest", landed=bench.sample(rows) / "train")
     bench.run_step(root, "ingest")
-    table = pq.read_table(result(root) / "rows" / "part-0.parquet")
+    table = pq.read_table(result(root) / "rows")
     schema = fit_schema(table, dataset())
     encoded = encode(table, schema, HYPER.family)
     model = fit_model(encoded, np.asarray(table["_label"]), HYPER, seed=0, threads=bench.threads)

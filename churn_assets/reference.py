@@ -254,7 +254,7 @@ def _result(step: types.ModuleType) -> str:
 
 
 def _lists() -> str:
-    return f"`{names.LIST}` (whom to contact), `{names.ASSIGNMENTS}part-0.parquet` (every scored row, with what was done with it)."
+    return f"`{names.LIST}` (whom to contact), `{names.ASSIGNMENTS}` (every scored row, with what was done with it)."
 
 
 def _reports() -> Iterator[str]:

@@ -19,9 +19,7 @@ from churn_model.features.schema import Rows
 from churn_model.models.bundle import Bundle
 from churn_model.models.families import Model
 from churn_model.models.reasons import REASONS, reasons
-
-BLOCK = 131_072
-"""Rows encoded at once, the size of a row group."""
+from churn_model.tables import BLOCK_ROWS
 
 
 def prediction_schema(rows: pa.Schema) -> pa.Schema:
@@ -59,10 +57,10 @@ def score(batch: Rows, bundle: Bundle, policy: Policy, *, threads: int) -> pa.Ta
 
 
 def _blocks(batch: Rows) -> Iterator[pa.RecordBatch]:
-    parts = batch.to_batches(max_chunksize=BLOCK) if isinstance(batch, pa.Table) else [batch]
+    parts = batch.to_batches(max_chunksize=BLOCK_ROWS) if isinstance(batch, pa.Table) else [batch]
     for part in parts:
-        for start in range(0, part.num_rows, BLOCK):
-            yield part.slice(start, BLOCK) if part.num_rows > BLOCK else part
+        for start in range(0, part.num_rows, BLOCK_ROWS):
+            yield part.slice(start, BLOCK_ROWS) if part.num_rows > BLOCK_ROWS else part
     if not batch.num_rows:
         yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in batch.schema], schema=batch.schema)
 

@@ -6,8 +6,6 @@ It is made on demand and not by a retrain, because its libraries take seconds to
 from typing import Any
 
 import dagster as dg
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import DATA_TEAM, materialize_result, records_table
@@ -24,6 +22,7 @@ from resources.catalog.names import (
 )
 from resources.catalog.pointers import Current, point_to, require_current
 from resources.catalog.publish import Content, Publication, publish_content, require_published
+from resources.catalog.published_tables import open_published_table
 from resources.catalog.versions import Maker
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
@@ -73,7 +72,9 @@ def _explore(lake: Lake, dataset: Dataset, table: Current) -> Content:
     from churn_assets.reporting.exploration_page import MOST_ROWS, explore, page
 
     leavers = require_published(lake, table.prefix).counts["positives"]
-    rows, rows_in_all = _first_rows(lake, table.prefix + ROWS + "part-0.parquet", MOST_ROWS)
+    landed = open_published_table(lake, table.prefix + ROWS)
+    # In hash order, the first rows are a random sample of customers.
+    rows, rows_in_all = landed.first(MOST_ROWS), landed.rows
     explored = explore(rows, dataset)
     text = page(dataset, explored, rows, rows_in_all=rows_in_all, leavers_in_all=leavers, version=table.version)
     report = Report(
@@ -87,19 +88,6 @@ def _explore(lake: Lake, dataset: Dataset, table: Current) -> Content:
         },
     )
     return Content(report, {EXPLORATION_HTML: text.encode()})
-
-
-def _first_rows(lake: Lake, key: str, most: int) -> tuple[pa.Table, int]:
-    """Return the first rows in hash order, and the number of all rows."""
-    with lake.open(key) as stream:
-        file = pq.ParquetFile(stream, pre_buffer=False)
-        batches, wanted = [], most
-        for batch in file.iter_batches(batch_size=most, use_threads=False):
-            batches.append(batch.slice(0, wanted))
-            wanted -= batches[-1].num_rows
-            if not wanted:
-                break
-        return pa.Table.from_batches(batches, file.schema_arrow), file.metadata.num_rows
 
 
 def _metadata(lake: Lake, html: Publication) -> dict[str, Any]:

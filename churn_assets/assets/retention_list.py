@@ -27,6 +27,7 @@ from churn_model.decisions.retention_list import retention_list as choose
 from churn_model.errors import ChurnError, problem
 from churn_model.spec.dataset import Dataset, seconds
 from churn_model.steps.contract import Report
+from churn_model.tables import part_name
 from resources.catalog.names import (
     ASSIGNMENTS,
     BATCH_PREDICTIONS,
@@ -45,6 +46,7 @@ from resources.catalog.names import (
 )
 from resources.catalog.pointers import BatchRecord, Current, point_to, read_batch, read_current, require_current
 from resources.catalog.publish import Content, Publication, publish_content, read_manifest
+from resources.catalog.published_tables import open_published_table
 from resources.catalog.versions import Maker
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
@@ -58,7 +60,7 @@ LIST_MAKER = Maker(
         "churn_model.decisions.retention_list",
     ),
 )
-_PART = "part-0.parquet"
+_PART = part_name(0)
 _OUTCOME_DAYS = 90  # a hold-out is kept this long: an outcome takes so long to show
 
 
@@ -137,7 +139,8 @@ def _earlier_lists(lake: Lake, dataset: Dataset, record: BatchRecord) -> dict[st
 
 def _content(chosen: Targeting) -> Content:
     report = Report(
-        counts={name.replace(" ", "_"): count for name, count in chosen.counts.items()},
+        counts={"rows": chosen.rows.num_rows}
+        | {name.replace(" ", "_"): count for name, count in chosen.counts.items()},
         metrics={"contact_cost": chosen.contact_cost, "expected_saving": chosen.expected_saving},
     )
     files = {LIST: csv_bytes(_for_people(chosen.contacts)), ASSIGNMENTS + _PART: _parquet(chosen.rows)}
@@ -152,10 +155,10 @@ def _chosen(
     predictions: Current,
     earlier: Mapping[str, tuple[datetime, Current]],
 ) -> Targeting:
-    scored = _table(lake, predictions.prefix + PREDICTIONS + _PART)
+    scored = _table(lake, predictions.prefix + PREDICTIONS)
     opted_out = None
     if dataset.list.opt_out:
-        rows = _table(lake, record.rows.prefix + ROWS + _PART, [dataset.list.opt_out])
+        rows = _table(lake, record.rows.prefix + ROWS, [dataset.list.opt_out])
         opted_out = says_yes(rows.column(0), dataset.list.opt_out)
     landed = datetime.fromisoformat(record.landed_at)
     period = (landed.date() - datetime(1970, 1, 1, tzinfo=landed.tzinfo).date()).days // _OUTCOME_DAYS
@@ -176,7 +179,7 @@ def _history(
     held_out: dict[str, bool] = {}
     cooldown = timedelta(seconds=seconds(dataset.list.cooldown))
     for when, current in earlier.values():
-        rows = _table(lake, current.prefix + ASSIGNMENTS + _PART, ["id", "listed", "held_out"])
+        rows = _table(lake, current.prefix + ASSIGNMENTS, ["id", "listed", "held_out"])
         rows = rows.filter(rows["listed"])
         ids = rows["id"].to_pylist()
         held_out.update(zip(ids, rows["held_out"].to_pylist(), strict=True))
@@ -210,17 +213,10 @@ def _metadata(lake: Lake, made: Publication, source: dg.AssetKey) -> dict[str, A
     }
 
 
-def _table(lake: Lake, key: str, columns: list[str] | None = None) -> pa.Table:
-    with lake.open(key) as stream:
-        file = pq.ParquetFile(stream, pre_buffer=False)
-        names = (
-            None
-            if columns is None
-            else [name for name in file.schema_arrow.names if name.lower() in {c.lower() for c in columns}]
-        )
-        return file.read(
-            names, use_threads=False
-        )  # Arrow's threads would hold Python's stream beyond the end of the process
+def _table(lake: Lake, prefix: str, columns: list[str] | None = None) -> pa.Table:
+    table = open_published_table(lake, prefix)
+    wanted = {name.lower() for name in columns or []}
+    return table.read(None if columns is None else [name for name in table.schema.names if name.lower() in wanted])
 
 
 def _parquet(table: pa.Table) -> bytes:

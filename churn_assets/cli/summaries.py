@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from churn_assets.assets.batch_predictions import KNOWN_VALUES
 from churn_assets.console.safe_text import on_one_line
 from churn_assets.reporting.csv_export import read_back
@@ -16,7 +14,6 @@ from churn_model.evaluation.promotion import assumption, describe_rows, dollars
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.contract import REPORT
 from resources.catalog.names import (
-    ASSIGNMENTS,
     BATCH_PREDICTIONS,
     CHAMPION_MODEL,
     EVALUATION_PAGE,
@@ -35,6 +32,7 @@ from resources.catalog.names import (
 )
 from resources.catalog.pointers import Current, read_batch, read_champion, read_current
 from resources.catalog.publish import read_published
+from resources.catalog.published_tables import open_published_table
 from resources.ports.lake import MANIFEST, Manifest
 from resources.wiring import Ports
 
@@ -238,7 +236,7 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
     left_out = [f"{counts[name]:,} {name.replace('_', ' ')}" for name in _LEFT_OUT if counts.get(name)]
     lines = [
         "",
-        f"Batch {batch} of {dataset.name}: contact {counts['to_contact']:,} of {report.files[ASSIGNMENTS + 'part-0.parquet'].rows:,} customers.",
+        f"Batch {batch} of {dataset.name}: contact {counts['to_contact']:,} of {counts['rows']:,} customers.",
         f"  {_contacts_line(ports, dataset, counts, metrics)}",
         *([f"  Not on the list: {', '.join(left_out)}."] if left_out else []),
         *_set_aside(ports, record.rows, "scored"),
@@ -320,10 +318,7 @@ def _set_aside(ports: Ports, table: Current, used: str) -> list[str]:
     if report is None or not report.counts["quarantined"]:
         return []
     key = table.prefix + QUARANTINE
-    with ports.lake.open(key) as stream:
-        first = next(
-            pq.ParquetFile(stream, pre_buffer=False).iter_batches(batch_size=_FIRST, use_threads=False)
-        ).to_pylist()
+    first = open_published_table(ports.lake, key).first(_FIRST).to_pylist()
     count, records = report.counts["quarantined"], report.counts["records"]
     lines = [
         f"  Quarantine:  {count:,} of {records:,} records {'is' if count == 1 else 'are'} not {used}, each with its reason in {ports.lake.uri(key)}"

@@ -1,11 +1,12 @@
 """From landed files to canonical rows: every physical record becomes one typed row or one quarantined record, and the two are counted.
 
-Belongs here: the way of a record from file to row, the quarantine, the two Parquet files that come of it. Does not belong here: reading
+Belongs here: the way of a record from file to row, the quarantine, the two tables that come of it. Does not belong here: reading
 files (`landed`, `csv_records`), what values mean (`cells`), which columns are used (`columns`), the order of rows (`hash_order`).
 """
 
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +16,6 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import parquet
 
 from churn_model.arrays import IntArray
 from churn_model.column_types.category import CATEGORY
@@ -28,9 +28,8 @@ from churn_model.ingest.formats.base import Chunk, LandedFile, Part
 from churn_model.ingest.row_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
 from churn_model.ingest.values import parse_as_of, parse_ids, parse_labels, parse_opt_outs, parse_worths
 from churn_model.spec.dataset import Dataset, Kind, same_name
+from churn_model.tables import TableWriter
 
-ROW_GROUP = 131_072
-_GROUP_VALUES = 64 * ROW_GROUP
 TOP_REASONS = 20
 REPEATS = ("the same record again", "another record with the same key")
 """The reasons that say of a record only that another has its key."""
@@ -41,7 +40,7 @@ _QUARANTINE = pa.schema([("file", pa.string()), ("line", pa.int64()), ("column",
 class Ingested:
     """What came of the landed files: `records` (counted without the parser) = `rows` + `quarantined`.
 
-    `kinds`: every column of `rows.parquet` but the key columns. `reasons`: the commonest reasons for quarantine and how often each held.
+    `kinds`: every column of `rows` but the key columns. `reasons`: the commonest reasons for quarantine and how often each held.
     `positives`: rows that left; None when scoring. `examples`: for each of `reasons` what the first such record held, and what to do.
     """
 
@@ -68,7 +67,7 @@ def ingest(
     expected: Mapping[str, Kind] | None,
     limit_bytes: int = LIMIT_BYTES,
 ) -> Ingested:
-    """Writes `out/rows.parquet` (canonical rows) and `out/quarantine.parquet` (file, line, column, reason); nothing if it raises.
+    """Write the tables `out/rows` (canonical rows) and `out/quarantine` (file, line, column, reason); nothing if it raises.
 
     `expected` None: training; the label is required, kinds are inferred over all rows of all files unless the spec or Parquet says them.
     Given: scoring; these columns are required and have these kinds, a label is passed over, other columns are dropped and named.
@@ -80,30 +79,39 @@ def ingest(
     kinds = _infer_kinds(parts, columns)
     reader = _Reader(dataset, columns, kinds)
     out.mkdir(parents=True, exist_ok=True)
-    rows_path, quarantine_path = out / "rows.parquet", out / "quarantine.parquet"
+    positives = 0
     with ExitStack() as undo:
-        for path in (rows_path, quarantine_path):
-            undo.callback(path.unlink, missing_ok=True)
+        for folder in (out / "rows", out / "quarantine"):
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
         with (
             HashOrder(out / ".hash_order", reader.schema, limit_bytes=limit_bytes) as order,
-            _Quarantine(quarantine_path) as quarantine,
-            _Rows(rows_path, reader.schema, kinds) as rows,
+            _Quarantine(out / "quarantine") as quarantine,
+            TableWriter(out / "rows", reader.stored_schema, key="_hash", dictionaries=list(kinds)) as rows,
         ):
             records = sum(_take(part, n, reader, order, quarantine) for n, part in enumerate(parts))
             for ordered in order:
-                rows.add(ordered.rows)
+                rows.write(ordered.rows)
+                if columns.label:
+                    positives += pc.sum(ordered.rows.column("_label")).as_py() or 0
                 quarantine.add_repeats(ordered.repeats, [part.file.key for part in parts])
-        if records != rows.count + quarantine.count:
-            found = f"{rows.count:,} rows and {quarantine.count:,} in quarantine"
+        if records != rows.rows + quarantine.count:
+            found = f"{rows.rows:,} rows and {quarantine.count:,} in quarantine"
             raise InputError(
                 problem(expected=f"{records:,} records, as landed", found=found, todo="report this: a record was lost")
             )
         undo.pop_all()
-    positives = rows.positives if columns.label else None
     reasons = dict(sorted(quarantine.reasons.items(), key=lambda item: (-item[1], item[0]))[:TOP_REASONS])
     examples = {short: quarantine.examples[short] for short in reasons if short in quarantine.examples}
     return Ingested(
-        records, rows.count, quarantine.count, len(parts), kinds, columns.ignored, reasons, positives, examples
+        records,
+        rows.rows,
+        quarantine.count,
+        len(parts),
+        kinds,
+        columns.ignored,
+        reasons,
+        positives if columns.label else None,
+        examples,
     )
 
 
@@ -183,8 +191,9 @@ class _Reader:
         self.wanted = [*columns.keys, *kinds]
         fields = [("_id", pa.string()), ("_as_of", pa.date32()), ("_hash", pa.uint64()), ("_label", pa.int8())]
         absent = {"_as_of": columns.as_of is None, "_label": columns.label is None}
-        plain = [(name, column_type(kind).arrow_type) for name, kind in kinds.items()]
-        self.schema = pa.schema([field for field in fields if not absent.get(field[0])] + plain)
+        keys = [field for field in fields if not absent.get(field[0])]
+        self.schema = pa.schema(keys + [(name, column_type(kind).arrow_type) for name, kind in kinds.items()])
+        self.stored_schema = pa.schema(keys + [(name, column_type(kind).stored_type) for name, kind in kinds.items()])
 
     def positions(self, part: Part) -> list[int]:
         """Where a file has the columns that `typed` takes."""
@@ -269,8 +278,8 @@ class _Quarantine:
     Of each reason one example is kept: a count for each value found would have no end.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._writer = parquet.ParquetWriter(path, _QUARANTINE, compression="zstd")
+    def __init__(self, folder: Path) -> None:
+        self._writer = TableWriter(folder, _QUARANTINE)
         self._pending: list[tuple[str, int, str | None, str]] = []
         self.count = 0
         self.reasons: Counter[str] = Counter()
@@ -284,7 +293,7 @@ class _Quarantine:
     ) -> None:
         if kind is None:
             self._flush()
-        self._writer.close()
+        self._writer.__exit__(kind, error, trace)
 
     def add(self, file: str, line: int, column: str | None, reason: Reason) -> None:
         """One record that holds a wrong value or none that can be read."""
@@ -316,56 +325,5 @@ class _Quarantine:
         if self._pending:
             columns = zip(*self._pending, strict=True)
             arrays = [pa.array(values, kind) for values, kind in zip(columns, _QUARANTINE.types, strict=True)]
-            self._writer.write_table(pa.Table.from_arrays(arrays, schema=_QUARANTINE))
+            self._writer.write(pa.Table.from_arrays(arrays, schema=_QUARANTINE))
             self._pending.clear()
-
-
-class _Rows:
-    """Writes rows in row groups of equal size, each with its own codes for categories, so that equal rows make equal bytes."""
-
-    def __init__(self, path: Path, schema: pa.Schema, kinds: Mapping[str, Kind]) -> None:
-        self._types = [column_type(kinds[name]) if name in kinds else None for name in schema.names]
-        stored = [one.stored_type if one else key for one, key in zip(self._types, schema.types, strict=True)]
-        self._schema = pa.schema(list(zip(schema.names, stored, strict=True)))
-        self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd", use_dictionary=list(kinds))
-        # A group is held in memory: wide tables have shorter ones.
-        self._group = min(ROW_GROUP, max(1024, _GROUP_VALUES // len(schema)))
-        self._pending: list[pa.RecordBatch] = []
-        self._pending_rows = 0
-        self.count = 0
-        self.positives = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None and self._pending_rows:
-            self._write(pa.Table.from_batches(self._pending))
-        self._writer.close()
-
-    def add(self, rows: pa.RecordBatch) -> None:
-        """The next rows in order."""
-        self._pending.append(rows)
-        self._pending_rows += rows.num_rows
-        self.count += rows.num_rows
-        if "_label" in rows.schema.names:
-            self.positives += pc.sum(rows.column("_label")).as_py() or 0
-        if self._pending_rows >= self._group:
-            table = pa.Table.from_batches(self._pending)
-            whole = self._pending_rows - self._pending_rows % self._group
-            for start in range(0, whole, self._group):
-                self._write(table.slice(start, self._group))
-            self._pending = table.slice(whole).to_batches()
-            self._pending_rows -= whole
-
-    def _write(self, table: pa.Table) -> None:
-        self._writer.write_table(
-            pa.Table.from_arrays(list(self._store(table)), schema=self._schema), row_group_size=self._group
-        )
-
-    def _store(self, table: pa.Table) -> Iterator[pa.Array]:
-        for column, one in zip(table.columns, self._types, strict=True):
-            plain = column.combine_chunks()
-            yield one.store(plain) if one else plain

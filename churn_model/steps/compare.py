@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
@@ -18,12 +17,13 @@ from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
 from churn_model.models.bundle import Bundle, read_bundle
 from churn_model.records import finite, to_plain
 from churn_model.steps.contract import Layout, Report, run_step
+from churn_model.tables import open_table
 
 
 def step(layout: Layout) -> Report:
     """Score with both, leave out the rows that may have trained either, judge and compare."""
     dataset, threads = layout.dataset, int(layout.request["threads"])
-    test = pq.read_table(layout.required("splits") / "test.parquet")
+    test = open_table(layout.required("splits") / "test").read()
     bundles = [_bundle(layout.required(name), threads) for name in ("first", "second")]
     policy = Policy(dataset.costs)
     first, second = (_scores(test, bundle, policy) for bundle in bundles)

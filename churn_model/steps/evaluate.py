@@ -1,6 +1,6 @@
 """Step `evaluate`: candidate and champion on the untouched test rows, and the gate's decision.
 
-Inputs: `splits`, `candidate`, and `champion` where there is one. Result: `scores.parquet` (id, label, both probabilities).
+Inputs: `splits`, `candidate`, and `champion` where there is one. Result: table `scores` (id, label, both probabilities).
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
@@ -24,6 +23,7 @@ from churn_model.models.reasons import summarise
 from churn_model.records import finite, to_plain
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.contract import REPORT, Layout, Report, run_step
+from churn_model.tables import open_table, write_table
 from churn_model.training.leaks import Leak
 
 _SUMMARY_ROWS = 2000
@@ -43,14 +43,14 @@ class _Judged:
 def step(layout: Layout) -> Report:
     """Judge, compare, decide."""
     dataset, threads = layout.dataset, int(layout.request["threads"])
-    test = pq.read_table(layout.required("splits") / "test.parquet")
+    test = open_table(layout.required("splits") / "test").read()
     candidate = read_bundle(layout.required("candidate") / "model.tar.gz", threads=threads)
     policy = Policy(dataset.costs)
     scores = score_rows(test, candidate, policy)
     evaluation = evaluate(scores, policy)
     champion = _champion(layout.input("champion"), test, scores, dataset, threads)
     decisions = _decisions(layout, dataset, evaluation, champion)
-    _write_scores(layout.result / "scores.parquet", test, scores, champion)
+    _write_scores(layout.result / "scores", test, scores, champion)
     return Report(
         counts={
             "rows": evaluation.rows,
@@ -110,14 +110,14 @@ def _decisions(layout: Layout, dataset: Dataset, evaluation: Evaluation, champio
     return decisions
 
 
-def _write_scores(path: Path, test: pa.Table, candidate: Scores, champion: _Judged | None) -> None:
+def _write_scores(folder: Path, test: pa.Table, candidate: Scores, champion: _Judged | None) -> None:
     """What the decision rests on, row by row."""
     columns = {"id": test["_id"], "label": test["_label"], "candidate": pa.array(candidate.p)}
     if champion and champion.scores:
         columns["champion"] = pa.array(champion.scores.p)
     if candidate.worth is not None:
         columns["worth"] = pa.array(candidate.worth)
-    pq.write_table(pa.table(columns), path, compression="zstd")
+    write_table(folder, pa.table(columns), key="id")
 
 
 def _metrics(evaluation: Evaluation, champion: _Judged | None) -> dict[str, float | None]:

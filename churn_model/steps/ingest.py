@@ -1,15 +1,14 @@
 """Step `ingest`: landed files to canonical rows and quarantine. With input `bundle`, a batch to score: its columns are those the model needs.
 
 Inputs: `landed` (files under their whole keys), `bundle` (a published model; absent for training).
-Result: `rows/part-0.parquet`, `quarantine/part-0.parquet`.
+Result: tables `rows` and `quarantine`.
 """
-
-import pyarrow.parquet as pq
 
 from churn_model.ingest.canonical_rows import REPEATS, Ingested, ingest
 from churn_model.ingest.formats.base import LandedFile
 from churn_model.models.bundle import read_bundle
 from churn_model.steps.contract import Check, Layout, Report, run_step
+from churn_model.tables import open_table
 
 _MOST_QUARANTINED = 0.1  # of all records: above it something is wrong with the file, not with some records
 _MEND = "look at the quarantine table, mend the file or the spec, and land it again under the same name"
@@ -25,15 +24,12 @@ def step(layout: Layout) -> Report:
     bundle = layout.input("bundle")
     expected = read_bundle(bundle / "model.tar.gz").required if bundle else None
     made = ingest(files, layout.dataset, layout.result, expected=expected)
-    for name in ("rows", "quarantine"):
-        (layout.result / name).mkdir()
-        (layout.result / f"{name}.parquet").rename(layout.result / name / "part-0.parquet")
     counts = {"records": made.records, "rows": made.rows, "quarantined": made.quarantined, "files": made.files}
     checks = [_accounted(made), _contract(made)]
     if made.positives is not None:
         counts["positives"] = made.positives
         checks.append(_classes(made.positives, made.rows))
-    columns = {field.name: str(field.type) for field in pq.read_schema(layout.result / "rows" / "part-0.parquet")}
+    columns = {field.name: str(field.type) for field in open_table(layout.result / "rows").schema}
     detail = {
         "kinds": made.kinds,
         "columns": columns,

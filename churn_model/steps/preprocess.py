@@ -1,6 +1,6 @@
 """Step `preprocess`: canonical rows to train, validation and test, row group by row group, and whether they are fit to learn from.
 
-Input: `rows` (a published `raw_customers`). Result: `train.parquet`, `validation.parquet`, `test.parquet`, in the order of the rows.
+Input: `rows` (a published `raw_customers`). Result: tables `train`, `validation`, `test`, in the order of the rows.
 """
 
 from collections.abc import Iterator
@@ -9,28 +9,26 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from churn_model.errors import Unmet
 from churn_model.features.named_columns import require_described
 from churn_model.prefetch import prefetch
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.contract import Check, Layout, Report, run_step
+from churn_model.tables import TableReader, TableWriter, open_table
 from churn_model.training.leak_detection import MOST_ROWS_AT_ALL, certain_leaks, suspected_leaks
 from churn_model.training.leaks import Leak
 from churn_model.training.splits import NAMES, SplitCheck, make_split_rule
-
-_BLOCK = 131_072
 
 
 def step(layout: Layout) -> Report:
     """Split, and look for leaks in train. Raises InputError where the spec names columns that did not land."""
     dataset = layout.dataset
-    # Read ahead, pyarrow would keep the whole file in memory.
-    source = pq.ParquetFile(layout.required("rows") / "rows" / "part-0.parquet", pre_buffer=False)
-    require_described(source.schema_arrow, dataset)
+    source = open_table(layout.required("rows") / "rows")
+    require_described(source.schema, dataset)
     checked = _split(source, dataset, layout.result)
-    train = _first_rows(layout.result / "train.parquet", MOST_ROWS_AT_ALL)
+    # In hash order, the first rows are a random sample of customers.
+    train = open_table(layout.result / "train").first(MOST_ROWS_AT_ALL)
     certain = certain_leaks(train, dataset) if not checked.problems else ()
     suspects = (
         suspected_leaks(train, dataset, threads=int(layout.request["threads"]))
@@ -49,23 +47,18 @@ def step(layout: Layout) -> Report:
     )
 
 
-def _split(file: pq.ParquetFile, dataset: Dataset, result: Path) -> SplitCheck:
+def _split(source: TableReader, dataset: Dataset, result: Path) -> SplitCheck:
     """Write each row to its split, and check what must hold of all of them."""
     needed = [
-        name
-        for name in file.schema_arrow.names
-        if name == "_as_of" or name.lower() == (dataset.split.column or "").lower()
+        name for name in source.schema.names if name == "_as_of" or name.lower() == (dataset.split.column or "").lower()
     ]
-    rule = make_split_rule(file.iter_batches(batch_size=_BLOCK, columns=needed), dataset)
+    rule = make_split_rule(source.blocks(needed), dataset)
     checked = SplitCheck()
     with ExitStack() as stack:
-        writers = [
-            stack.enter_context(pq.ParquetWriter(result / f"{name}.parquet", file.schema_arrow, compression="zstd"))
-            for name in NAMES
-        ]
+        writers = [stack.enter_context(TableWriter(result / name, source.schema, key="_hash")) for name in NAMES]
 
         def parts() -> Iterator[list[pa.RecordBatch]]:
-            for batch in prefetch(file.iter_batches(batch_size=_BLOCK)):
+            for batch in prefetch(source.blocks()):
                 assigned = rule(batch)
                 checked.add(batch, assigned)
                 yield [batch.filter(pa.array(assigned == number)) for number in range(len(NAMES))]
@@ -73,18 +66,8 @@ def _split(file: pq.ParquetFile, dataset: Dataset, result: Path) -> SplitCheck:
         for found in prefetch(parts(), 1):
             for writer, part in zip(writers, found, strict=True):
                 if part.num_rows:
-                    writer.write_batch(part)
+                    writer.write(part)
     return checked
-
-
-def _first_rows(path: Path, most: int) -> pa.Table:
-    """The first rows of a split: they are in hash order, so any part of them is a random sample of customers."""
-    file = pq.ParquetFile(path)
-    groups, rows = 0, 0
-    while groups < file.num_row_groups and rows < most:
-        rows += file.metadata.row_group(groups).num_rows
-        groups += 1
-    return file.read_row_groups(list(range(groups))).slice(0, most)
 
 
 def _integrity(unmet: tuple[Unmet, ...], counts: dict[str, int]) -> Check:

@@ -1,22 +1,22 @@
 """Step `score`: a prediction for each row of a batch, row group by row group.
 
-Inputs: `rows` (a published `raw_batch`), `bundle` (the champion resolved for it). Result: `predictions/part-0.parquet`.
+Inputs: `rows` (a published `raw_batch`), `bundle` (the champion resolved for it). Result: table `predictions`.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from churn_model.decisions.policy import Policy
 from churn_model.features.encoding import unknown_levels
 from churn_model.models.bundle import Bundle, read_bundle
 from churn_model.models.reasons import REASONS
 from churn_model.prefetch import prefetch
-from churn_model.scoring import BLOCK, prediction_schema, score
+from churn_model.scoring import prediction_schema, score
 from churn_model.spec.dataset import same_name
 from churn_model.steps.contract import Check, Layout, Report, run_step
+from churn_model.tables import TableWriter, open_table
 
 MOST_UNKNOWN = 0.05
 """The share of a batch's rows that may hold a category's value that training did not know; rare values are among them in any batch."""
@@ -27,29 +27,24 @@ def step(layout: Layout) -> Report:
     threads = int(layout.request["threads"])
     bundle = read_bundle(layout.required("bundle") / "model.tar.gz", threads=threads)
     policy = Policy(layout.dataset.costs)
-    # Read ahead, pyarrow would keep the whole file in memory.
-    source = pq.ParquetFile(layout.required("rows") / "rows" / "part-0.parquet", pre_buffer=False)
-    folder = layout.result / "predictions"
-    folder.mkdir()
+    source = open_table(layout.required("rows") / "rows")
     contacted, same_ids, probability, saving = 0, True, 0.0, 0.0
     unknown: Counter[str] = Counter()
-    schema = prediction_schema(source.schema_arrow)
-    with pq.ParquetWriter(
-        folder / "part-0.parquet", schema, compression="zstd", use_dictionary=_repeated(schema)
-    ) as writer:
+    schema = prediction_schema(source.schema)
+    with TableWriter(layout.result / "predictions", schema, key="id", dictionaries=_repeated(schema)) as writer:
         # One thread reads, one scores, this one writes.
         for predictions, has_same_ids, of_block in prefetch(
-            _scored(prefetch(source.iter_batches(batch_size=BLOCK), 1), bundle, policy, threads), 1
+            _scored(prefetch(source.blocks(), 1), bundle, policy, threads), 1
         ):
-            writer.write_table(predictions)
+            writer.write(predictions)
             same_ids = same_ids and has_same_ids
             unknown += of_block
             chosen = predictions["will_churn"].to_numpy()
             contacted += int(chosen.sum())
             probability += float(predictions["churn_probability"].to_numpy().sum())
             saving += float(predictions["expected_saving"].to_numpy()[chosen].sum())
-    written = pq.read_metadata(folder / "part-0.parquet").num_rows
-    rows = source.metadata.num_rows
+    written = open_table(layout.result / "predictions").rows
+    rows = source.rows
     return Report(
         counts={"rows": written, "contacted": contacted},
         metrics={"mean_probability": probability / rows if rows else None, "expected_saving": saving},
@@ -65,8 +60,8 @@ def step(layout: Layout) -> Report:
         ],
         detail={
             "model_version": bundle.version,
-            "columns": {field.name: str(field.type) for field in prediction_schema(source.schema_arrow)},
-            "lineage": _lineage(bundle, policy, source.schema_arrow.names),
+            "columns": {field.name: str(field.type) for field in schema},
+            "lineage": _lineage(bundle, policy, source.schema.names),
         },
     )
 

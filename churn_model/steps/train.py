@@ -3,14 +3,12 @@
 Input: `splits` (published `preprocessed_splits`). Result: `model.tar.gz`.
 """
 
-from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import sklearn
 import xgboost
 
@@ -21,22 +19,22 @@ from churn_model.records import finite, to_plain
 from churn_model.spec.dataset import Dataset
 from churn_model.stats.bootstrap import Resamples, number_customers
 from churn_model.steps.contract import Layout, Report, run_step
+from churn_model.tables import open_table
 from churn_model.training.search import Trial
 from churn_model.training.train import SAMPLE, SAMPLED_ABOVE, AllRows, Candidate, train
-
-_BLOCK = 131_072
 
 
 def step(layout: Layout) -> Report:
     """Search, calibrate, fit, bundle."""
     dataset, request = layout.dataset, layout.request
     splits = layout.required("splits")
-    # Read ahead, pyarrow would keep whole files in memory.
-    files = [pq.ParquetFile(splits / f"{name}.parquet", pre_buffer=False) for name in ("train", "validation")]
-    count = sum(file.metadata.num_rows for file in files)
+    tables = [open_table(splits / name) for name in ("train", "validation")]
+    count = sum(table.rows for table in tables)
     share = SAMPLE / count if count > SAMPLED_ABOVE else 1.0
-    train_rows, validation_rows = (_first_rows(file, share) for file in files)
-    all_rows = AllRows(lambda: _batches(files), layout.root) if share < 1 else None
+    train_rows, validation_rows = (table.first(round(share * table.rows)) for table in tables)
+    all_rows = (
+        AllRows(lambda: chain.from_iterable(table.blocks() for table in tables), layout.root) if share < 1 else None
+    )
     candidate = train(train_rows, validation_rows, dataset, threads=int(request["threads"]), all_rows=all_rows)
     about = _about(candidate, dataset, str(request["version"]))
     bundle = make_bundle(
@@ -44,7 +42,7 @@ def step(layout: Layout) -> Report:
     )
     write_bundle(bundle, layout.result / "model.tar.gz", code=Path(churn_model.__file__).parent)
     best = candidate.leaderboard[0].metrics
-    labels = files[1].read(["_label"])["_label"].to_numpy()
+    labels = tables[1].read(["_label"])["_label"].to_numpy()
     return Report(
         counts={
             "trials": len(candidate.leaderboard),
@@ -66,20 +64,6 @@ def step(layout: Layout) -> Report:
             **_cutoffs(candidate, dataset),
         },
     )
-
-
-def _first_rows(file: pq.ParquetFile, share: float) -> pa.Table:
-    """The first rows of a split, as many as that share of them."""
-    wanted, groups, rows = round(share * file.metadata.num_rows), 0, 0
-    while rows < wanted:
-        rows += file.metadata.row_group(groups).num_rows
-        groups += 1
-    return file.read_row_groups(list(range(groups))).slice(0, wanted)
-
-
-def _batches(files: list[pq.ParquetFile]) -> Iterator[pa.RecordBatch]:
-    for file in files:
-        yield from file.iter_batches(batch_size=_BLOCK)
 
 
 def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, Any]:

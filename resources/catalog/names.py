@@ -22,7 +22,7 @@ SPEC = "spec"  # the asset in the place of a graph whose spec cannot be used
 
 # Folders and files of a published version.
 ROWS = "rows/"
-QUARANTINE = "quarantine/part-0.parquet"
+QUARANTINE = "quarantine/"
 PREDICTIONS = "predictions/"
 ASSIGNMENTS = "assignments/"
 LIST = "list/list.csv"

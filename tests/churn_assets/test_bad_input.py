@@ -120,8 +120,8 @@ class Champion:
         report = score.step(made)
         assert report.checks[0].passed
         counts = json.loads((rows.result / "report.json").read_text())["counts"]
-        quarantine = pq.read_table(rows.result / "quarantine" / "part-0.parquet").to_pylist()
-        predictions = pq.read_table(made.result / "predictions" / "part-0.parquet")
+        quarantine = pq.read_table(rows.result / "quarantine").to_pylist()
+        predictions = pq.read_table(made.result / "predictions")
         return Scored(
             counts,
             [tuple(each.values()) for each in quarantine],
@@ -153,7 +153,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Champion:
     table = as_csv([*HEADER, "left"], [(*row, left) for row, left in zip(rows, leavers(rows), strict=True)])
     made = layout(folder / "ingest", list_landed=list_landed(folder / "landed", {"a.csv": table}))
     ingest.step(made)
-    train = pq.read_table(made.result / "rows" / "part-0.parquet")
+    train = pq.read_table(made.result / "rows")
     schema = fit_schema(train, SHOP)
     hyper = Hyperparameters(family="boosted_trees", rounds=10, values={"eta": 0.3, "max_depth": 3})
     model = fit_model(encode(train, schema, "boosted_trees"), np.asarray(train["_label"]), hyper, seed=0, threads=1)
@@ -377,12 +377,10 @@ def test_a_mangled_training_table_is_refused_in_words_or_each_of_its_records_is_
     ids = [
         id_
         for name in ("train", "validation", "test")
-        for id_ in pq.read_table(splits.result / f"{name}.parquet")["_id"].to_pylist()
+        for id_ in pq.read_table(splits.result / name)["_id"].to_pylist()
     ]
     assert len(ids) == counts["rows"]
-    spends = {
-        row["_id"]: row.get("spend") for row in pq.read_table(made.result / "rows" / "part-0.parquet").to_pylist()
-    }
+    spends = {row["_id"]: row.get("spend") for row in pq.read_table(made.result / "rows").to_pylist()}
     for number, _ in table.rows:
         if number is not None and table.is_as_trained:
             assert ids.count(rows[number][0]) == 1
@@ -482,7 +480,7 @@ def test_as_many_levels_as_rows_and_a_thousand_columns_are_learned_from_without_
             tmp_path / "step", dataset, list_landed=list_landed(tmp_path / "landed", {"a.parquet": sink.getvalue()})
         )
         assert ingest.step(made).counts["rows"] == table.num_rows
-        rows = pq.read_table(made.result / "rows" / "part-0.parquet")
+        rows = pq.read_table(made.result / "rows")
         schema = fit_schema(rows, dataset)
         assert [feature.name for feature in schema.features] == kept
         assert encode(rows, schema, "boosted_trees").shape == (table.num_rows, 1)

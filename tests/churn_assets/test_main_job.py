@@ -15,7 +15,6 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
@@ -24,6 +23,7 @@ from churn_assets.cli.workspace import open_instance
 from churn_assets.sample.generator import Generator
 from churn_assets.sample.population import Switches
 from resources.catalog.pointers import Champion, read_batch, read_champion, read_current
+from resources.catalog.published_tables import open_published_table
 from resources.ports.lake import MANIFEST, Lake
 from resources.settings import read_settings
 from resources.wiring import wire
@@ -82,14 +82,13 @@ class Project:
     def steps_started(self) -> int:
         return len(list((self.root / "home" / "runs").glob("*/log.txt")))
 
-    def table(self, key: str) -> pa.Table:
-        with self.lake.open(key) as stream:
-            return pq.read_table(stream)
+    def table(self, prefix: str) -> pa.Table:
+        return open_published_table(self.lake, prefix).read()
 
     def list_of(self, batch: str) -> pa.Table:
         shown = read_current(self.lake, "shop", f"retention_list/{batch}")
         assert shown is not None
-        return self.table(shown.prefix + "assignments/part-0.parquet")
+        return self.table(shown.prefix + "assignments/")
 
 
 def sample(rows: int, switches: Switches | None = None, seed: int = 1729) -> pa.Table:

@@ -102,7 +102,7 @@ def test_the_same_rows_are_the_same_bytes_in_one_piece_in_blocks_and_on_any_thre
     parts = [score(table.slice(start, 57), made, POLICY, threads=1) for start in range(0, 400, 57)]
     assert parquet(pa.concat_tables(parts).combine_chunks()) == whole
     chunked = pa.concat_tables([table.slice(0, 3), table.slice(3, 300), table.slice(303)])
-    monkeypatch.setattr("churn_model.scoring.BLOCK", 100)
+    monkeypatch.setattr("churn_model.scoring.BLOCK_ROWS", 100)
     assert parquet(score(chunked, made, POLICY, threads=1)) == whole
 
 

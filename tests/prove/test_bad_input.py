@@ -24,6 +24,7 @@ import pytest
 from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
 from resources.catalog.pointers import read_batch, read_current
+from resources.catalog.published_tables import open_published_table
 from resources.specs.loader import load_specs
 
 if TYPE_CHECKING:
@@ -100,23 +101,22 @@ def clear(home: "Home", name: str) -> None:
         Path(home.lake.uri(entry.key)).unlink()
 
 
-def published(home: "Home", asset: str, file: str) -> pa.Table:
+def published(home: "Home", asset: str, folder: str) -> pa.Table:
     current = read_current(home.lake, "shop", asset)
     assert current is not None
-    with home.lake.open(current.prefix + file) as stream:
-        return pq.read_table(stream)
+    return open_published_table(home.lake, current.prefix + folder).read()
 
 
 def predictions(home: "Home", name: str) -> dict[str, float]:
-    table = published(home, f"batch_predictions/{name}", "predictions/part-0.parquet")
+    table = published(home, f"batch_predictions/{name}", "predictions/")
     return dict(zip(table["id"].to_pylist(), table["churn_probability"].to_pylist(), strict=True))
 
 
 def quarantine(home: "Home", name: str) -> list[tuple[str, int, str | None, str]]:
     record = read_batch(home.lake, "shop", name)
     assert record is not None
-    with home.lake.open(record.rows.prefix + "quarantine/part-0.parquet") as stream:
-        return [tuple(row.values()) for row in pq.read_table(stream).to_pylist()]
+    table = open_published_table(home.lake, record.rows.prefix + "quarantine/").read()
+    return [tuple(row.values()) for row in table.to_pylist()]
 
 
 def reads_well(ended: "Ended", code: int, *expected: str) -> None:
@@ -502,13 +502,13 @@ def test_hostile_names_and_levels_are_learned_from_and_shown_as_text(
     page = home.lake.read(shown.prefix + "report.html").decode()
     assert "<script>alert" not in page
     assert "<img src=x" not in page
-    rows = published(home, "raw_customers", "rows/part-0.parquet")
+    rows = published(home, "raw_customers", "rows/")
     assert rows["_id"].to_pylist()[0].startswith("000")
     assert rows.num_rows == 2500
     if ended.code == 0:
         land(home, "monday", {"a.csv": out.part(0, 50).text()})
         reads_well(home.churn("score", "shop", "monday"), 0)
-        assert published(home, "batch_predictions/monday", "predictions/part-0.parquet").num_rows == 50
+        assert published(home, "batch_predictions/monday", "predictions/").num_rows == 50
 
 
 def test_training_files_that_do_not_fit_each_other_or_hold_one_class_are_refused(
@@ -547,9 +547,7 @@ def test_bad_records_beside_good_ones_change_nothing_of_what_is_learned(
     retrained_home: "Home", copied: Copied, training: Tables
 ) -> None:
     home = copied(retrained_home)
-    splits = {
-        name: published(home, "preprocessed_splits", f"{name}.parquet") for name in ("train", "validation", "test")
-    }
+    splits = {name: published(home, "preprocessed_splits", f"{name}/") for name in ("train", "validation", "test")}
     champion = home.champion
     rows = as_text(training(60))
     for n, row in enumerate(rows.rows):
@@ -564,7 +562,7 @@ def test_bad_records_beside_good_ones_change_nothing_of_what_is_learned(
         "Quarantine:  62 of 2,562 records are not trained on",
         "list it under label.positive or label.negative",
     )
-    assert {name: published(home, "preprocessed_splits", f"{name}.parquet") for name in splits} == splits
+    assert {name: published(home, "preprocessed_splits", f"{name}/") for name in splits} == splits
     assert champion is not None
     assert home.champion is not None
     assert home.champion.version == champion.version or "same" in ended.said

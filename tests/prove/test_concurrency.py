@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from resources.catalog.pointers import read_batch, read_current
+from resources.catalog.published_tables import open_published_table
 from resources.ports.lake import MANIFEST
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def manifests(home: "Home", folder: str) -> list[dict[str, Any]]:
 def contacted(home: "Home", batch: str) -> set[str]:
     current = read_current(home.lake, "shop", f"retention_list/{batch}")
     assert current is not None
-    with home.lake.open(current.prefix + "assignments/part-0.parquet") as stream:
-        rows = pq.read_table(stream)
+    rows = open_published_table(home.lake, current.prefix + "assignments/").read()
     return set(rows.filter(rows["contacted"])["id"].to_pylist())
 
 

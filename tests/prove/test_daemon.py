@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import dagster as dg
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from resources.catalog.pointers import BatchRecord, read_batch, read_current
+from resources.catalog.published_tables import open_published_table
 from resources.ports.lake import MANIFEST
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def done(home: "Home", batch: str, unlike: BatchRecord | None = None) -> Callabl
 def shown(home: "Home", asset: str, name: str) -> pa.Table:
     current = read_current(home.lake, "shop", asset)
     assert current is not None
-    with home.lake.open(current.prefix + name) as stream:
-        return pq.read_table(stream)
+    return open_published_table(home.lake, current.prefix + name).read()
 
 
 def scores(home: "Home") -> list[dg.DagsterRun]:
@@ -116,10 +115,10 @@ def test_what_lands_is_scored_once_a_change_is_scored_anew_and_the_retrain_comes
     first = waited("monday's list", done(home, "monday"))
     assert home.champion is not None
     assert first.champion.version == home.champion.version
-    assert sorted(shown(home, "batch_predictions/monday", "predictions/part-0.parquet")["id"].to_pylist()) == sorted(
+    assert sorted(shown(home, "batch_predictions/monday", "predictions/")["id"].to_pylist()) == sorted(
         landed["customer_id"].to_pylist()
     )
-    assert shown(home, "retention_list/monday", "assignments/part-0.parquet")["contacted"].to_pylist().count(True) == 20
+    assert shown(home, "retention_list/monday", "assignments/")["contacted"].to_pylist().count(True) == 20
     (run,) = waited("the run to end", lambda: ended_runs(home, "shop_score_batch", "dagster/partition", "monday"))
     assert (run.status, run.tags["dagster/sensor_name"]) == (dg.DagsterRunStatus.SUCCESS, "shop_new_batches")
     with dg.DagsterInstance.from_config(str(home.path / "dagster")) as instance:
@@ -140,7 +139,7 @@ def test_what_lands_is_scored_once_a_change_is_scored_anew_and_the_retrain_comes
     changed = waited("the changed file", done(home, "monday", unlike=again))
     assert changed.fingerprint != first.fingerprint
     assert changed.list != first.list
-    assert shown(home, "batch_predictions/monday", "predictions/part-0.parquet").num_rows == 200
+    assert shown(home, "batch_predictions/monday", "predictions/").num_rows == 200
     assert {run.status for run in scores(home)[:2]} == {dg.DagsterRunStatus.SUCCESS}
 
     retrained = waited(
@@ -170,7 +169,7 @@ def test_two_daemons_on_one_lake_deliver_a_batch_once(watched_home: "Home", cust
                 entry.key for entry in home.lake.entries(f"shop/{asset}/{name}/") if entry.key.endswith(MANIFEST)
             ]
             assert len(published) == 1, published
-        assert shown(home, f"batch_predictions/{name}", "predictions/part-0.parquet").num_rows == rows.num_rows
+        assert shown(home, f"batch_predictions/{name}", "predictions/").num_rows == rows.num_rows
     assert home.problems() == []
     assert {run.status for run in home.runs() if run.job_name == "shop_retrain" and run.is_finished} <= {
         dg.DagsterRunStatus.SUCCESS

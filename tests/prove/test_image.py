@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
 from churn_assets.cli import app as cli
 from churn_assets.sample.generator import Generator
 from resources.catalog.pointers import read_champion, read_current
+from resources.catalog.published_tables import open_published_table
 from resources.ports.lake import Lake
 from resources.settings import PROJECT, read_settings
 from resources.wiring import wire
@@ -48,7 +48,7 @@ def test_the_image_has_its_versions_and_nothing_of_ours() -> None:
     assert not {"dagster", "pydantic", "shap", "duckdb", "boto3"} & set(found)
 
 
-@pytest.mark.parametrize("step", ["ingest", "preprocess", "train", "evaluate", "score"])
+@pytest.mark.parametrize("step", ["ingest", "preprocess", "train", "evaluate", "compare", "score"])
 def test_every_step_is_imported_there(travelling_code: Path, step: str) -> None:
     subprocess.check_call([IMAGE, "-W", "error", "-c", f"import churn_model.steps.{step}"], cwd=travelling_code)
 
@@ -57,14 +57,12 @@ def test_the_whole_path_gives_the_same_numbers_there(tmp_path: Path, monkeypatch
     ours = _run(tmp_path / "ours", monkeypatch, None)
     theirs = _run(tmp_path / "theirs", monkeypatch, IMAGE)
     for name in ("train", "validation", "test"):
-        mine, other = (_current_table(lake, "preprocessed_splits", f"{name}.parquet") for lake in (ours, theirs))
+        mine, other = (_current_table(lake, "preprocessed_splits", f"{name}/") for lake in (ours, theirs))
         assert mine.equals(other), name
-    scores = [_current_table(lake, "evaluation_report", "scores.parquet") for lake in (ours, theirs)]
+    scores = [_current_table(lake, "evaluation_report", "scores/") for lake in (ours, theirs)]
     assert scores[0]["id"].equals(scores[1]["id"])
     assert np.abs(scores[0]["candidate"].to_numpy() - scores[1]["candidate"].to_numpy()).max() <= 1e-6
-    predictions = [
-        _current_table(lake, "batch_predictions/monday", "predictions/part-0.parquet") for lake in (ours, theirs)
-    ]
+    predictions = [_current_table(lake, "batch_predictions/monday", "predictions/") for lake in (ours, theirs)]
     assert predictions[0]["id"].equals(predictions[1]["id"])
     p = [table["churn_probability"].to_numpy() for table in predictions]
     assert np.abs(p[0] - p[1]).max() <= 1e-6
@@ -95,5 +93,4 @@ def _run(folder: Path, monkeypatch: pytest.MonkeyPatch, python: Path | None) -> 
 def _current_table(lake: Lake, asset: str, name: str) -> pa.Table:
     current = read_current(lake, "shop", asset)
     assert current is not None
-    with lake.open(current.prefix + name) as stream:
-        return pq.read_table(stream)
+    return open_published_table(lake, current.prefix + name).read()

@@ -23,6 +23,7 @@ from churn_model.models.bundle import read_bundle
 from churn_model.spec.dataset import Costs, Split
 from churn_model.steps import compare as compare_step
 from churn_model.steps.contract import Layout
+from churn_model.tables import write_table
 from resources.catalog.digests import digest_of
 from resources.catalog.names import champion_key, current_key
 from resources.catalog.pointers import Current, point_to, read_champion, read_current, read_pointer
@@ -219,13 +220,13 @@ def test_rows_that_a_model_was_trained_on_are_left_out(home: Home, tmp_path: Pat
     splits = read_current(home.lake, "shop", "preprocessed_splits")
     assert splits is not None
     folder = Path(home.lake.uri(splits.prefix))
-    train, test = (pq.read_table(folder / f"{name}.parquet") for name in ("train", "test"))
+    train, test = (pq.read_table(folder / name) for name in ("train", "test"))
     # Tested by another seed today: of these rows the models have seen all but those of their own test.
     today = replace(load_specs(home.root / "datasets").datasets["shop"], split=Split(seed=5))
     inputs = tmp_path / "processing" / "input"
     (inputs / "config").mkdir(parents=True)
     (inputs / "splits").mkdir()
-    pq.write_table(pa.concat_tables([train, test]) if with_test_rows else train, inputs / "splits" / "test.parquet")
+    write_table(inputs / "splits" / "test", pa.concat_tables([train, test]) if with_test_rows else train)
     (inputs / "config" / "dataset.json").write_text(restrict_dataset(today, "compare").to_json(), "utf-8")
     (inputs / "config" / "request.json").write_text('{"version": "v1", "threads": 2}', "utf-8")
     for name, version in (("first", home.champion()), ("second", home.candidate())):
@@ -251,7 +252,7 @@ def test_rows_that_a_model_was_trained_on_are_left_out(home: Home, tmp_path: Pat
 def test_a_model_that_needs_a_column_which_today_lacks_is_named(home: Home, tmp_path: Path) -> None:
     splits = read_current(home.lake, "shop", "preprocessed_splits")
     assert splits is not None
-    test = pq.read_table(Path(home.lake.uri(splits.prefix)) / "test.parquet")
+    test = pq.read_table(Path(home.lake.uri(splits.prefix)) / "test")
     bundle = read_bundle(Path(home.lake.uri(f"shop/tuned_model/{home.champion()}")) / "model.tar.gz")
     policy = Policy(load_specs(home.root / "datasets").datasets["shop"].costs)
     with pytest.raises(InputError, match=f"model {home.champion()} cannot score today's test rows"):

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from churn_assets.reporting.evaluation_page import PageFacts, page, plots
 from churn_model.spec.dataset import Contact, Costs, Dataset, Label, Search, Split, ValueColumn
 from churn_model.steps import evaluate, preprocess, train
 from churn_model.steps.contract import Layout, Report
+from churn_model.tables import write_table
 from resources.ports.runner import StepReport
 
 SCRIPT = "<script>alert(1)</script>"
@@ -113,8 +113,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folders(home: Path) -> dict[str, Path]:
-    (home / "table" / "rows").mkdir(parents=True)
-    pq.write_table(rows(), home / "table" / "rows" / "part-0.parquet")
+    write_table(home / "table" / "rows", rows())
     splits = ran(preprocess.step, home / "preprocess", DATASET, rows=home / "table")
     model = ran(train.step, home / "train", DATASET, splits=splits)
     judged = ran(evaluate.step, home / "evaluate", DATASET, splits=splits, candidate=model)

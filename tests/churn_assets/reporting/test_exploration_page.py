@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 from pyarrow import csv
 
-from churn_assets.assets.exploration_report import _first_rows
 from churn_assets.cli import app as cli
 from churn_assets.reporting.exploration_page import MOST_COLUMNS, ByClass, Exploration, explore, page
 from churn_assets.reporting.skrub_table import script_digests
@@ -232,15 +230,6 @@ def test_other_scripts_than_the_librarys_two_are_refused(html: str) -> None:
 
 
 # --- the asset and the command
-
-
-def test_no_more_rows_are_read_than_asked_for_and_all_are_counted(lake: LocalLake, tmp_path: Path) -> None:
-    table = pa.table({"_label": pa.array(range(1000), pa.int64())})
-    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=300)
-    lake.put("rows.parquet", tmp_path / "rows.parquet")
-    for most, expected in ((250, 250), (450, 450), (5000, 1000)):
-        rows, in_all = _first_rows(lake, "rows.parquet", most)
-        assert (rows["_label"].to_pylist(), in_all) == (list(range(expected)), 1000)
 
 
 def test_churn_explore_ingests_shows_the_page_and_finds_it_again(

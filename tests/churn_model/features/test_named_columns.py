@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from churn_model.errors import InputError
@@ -12,6 +11,7 @@ from churn_model.features.named_columns import require_described
 from churn_model.ingest.canonical_rows import ingest
 from churn_model.ingest.formats.base import LandedFile
 from churn_model.spec.dataset import Dataset, Label
+from churn_model.tables import open_table
 from resources.specs.loader import load_spec
 
 DATASETS = Path(__file__).resolve().parents[3] / "datasets"
@@ -74,4 +74,4 @@ def test_the_shipped_specs_name_columns_that_their_tables_have(
 ) -> None:
     dataset = load_spec(DATASETS / f"{name}.yaml")
     ingest([LandedFile(table, shared_data / table)], dataset, tmp_path, expected=None)
-    require_described(pq.read_schema(tmp_path / "rows.parquet"), dataset)
+    require_described(open_table(tmp_path / "rows").schema, dataset)

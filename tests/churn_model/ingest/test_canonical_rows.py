@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from churn_model.errors import ChurnError, InputError
-from churn_model.ingest.canonical_rows import ROW_GROUP, Ingested, ingest
+from churn_model.ingest.canonical_rows import Ingested, ingest
 from churn_model.ingest.formats.base import LandedFile
 from churn_model.ingest.row_order import row_hashes, value_ids
 from churn_model.spec.dataset import Dataset, Kind, Label, RetentionList, Split
+from churn_model.tables import BLOCK_ROWS
 
 SHOP = Dataset(name="shop", id="id", label=Label(column="left", positive=("yes",)))
 REAL = Path(__file__).resolve().parents[4] / "shared" / "data"
@@ -63,12 +64,12 @@ def run(
         landed.append(LandedFile(key, path))
     out = folder / "out"
     counts = ingest(landed, dataset, out, expected=expected, **more)
-    assert sorted(path.name for path in out.iterdir()) == ["quarantine.parquet", "rows.parquet"]
-    wrong = [tuple(row.values()) for row in parquet.read_table(out / "quarantine.parquet").to_pylist()]
-    rows = parquet.read_table(out / "rows.parquet")
+    assert sorted(path.name for path in out.iterdir()) == ["quarantine", "rows"]
+    wrong = [tuple(row.values()) for row in parquet.read_table(out / "quarantine").to_pylist()]
+    rows = parquet.read_table(out / "rows")
     assert counts.records == counts.rows + counts.quarantined
     assert (counts.rows, counts.quarantined, counts.files) == (rows.num_rows, len(wrong), len(files))
-    return Result(counts, rows, wrong, (out / "rows.parquet").read_bytes())
+    return Result(counts, rows, wrong, (out / "rows" / "part-00000.parquet").read_bytes())
 
 
 def test_rows_are_canonical(tmp_path: Path) -> None:
@@ -167,7 +168,7 @@ def test_an_opt_out_is_yes_or_no_or_the_files_are_refused(
     )
     with pytest.raises(InputError, match=re.escape(message)):
         run(tmp_path, {"a.csv": head, "b.csv": head + lines}, dataset, expected)
-    assert not list((tmp_path / "out").glob("*.parquet"))
+    assert not list((tmp_path / "out").rglob("*.parquet"))
 
 
 def test_a_column_of_decimal_commas_is_refused_and_no_category_of_thousands(tmp_path: Path) -> None:
@@ -317,7 +318,7 @@ def test_the_same_rows_make_the_same_bytes_however_they_landed(tmp_path: Path) -
 
 
 def test_the_way_over_the_disk_makes_the_same_bytes_in_equal_row_groups(tmp_path: Path) -> None:
-    rows = 2 * ROW_GROUP + 1_000
+    rows = 2 * BLOCK_ROWS + 1_000
     numbers = np.arange(rows)
     table = pa.table(
         {
@@ -332,7 +333,7 @@ def test_the_way_over_the_disk_makes_the_same_bytes_in_equal_row_groups(tmp_path
     over_disk = run(tmp_path, {"a.parquet": table}, dataset, limit_bytes=4 << 20)
     assert in_memory.data == over_disk.data
     written = parquet.ParquetFile(io.BytesIO(over_disk.data)).metadata
-    assert [written.row_group(n).num_rows for n in range(written.num_row_groups)] == [ROW_GROUP, ROW_GROUP, 1_000]
+    assert [written.row_group(n).num_rows for n in range(written.num_row_groups)] == [BLOCK_ROWS, BLOCK_ROWS, 1_000]
     assert {written.row_group(0).column(n).compression for n in range(written.num_columns)} == {"ZSTD"}
     assert over_disk.counts.positives == rows // 2
 
@@ -425,7 +426,7 @@ def test_the_blank_charges_of_new_customers_are_missing_numbers(tmp_path: Path) 
         expected=None,
     )
     assert counts.kinds["TotalCharges"] == "number"
-    assert parquet.read_table(tmp_path / "rows.parquet").column("TotalCharges").null_count == 11
+    assert parquet.read_table(tmp_path / "rows").column("TotalCharges").null_count == 11
 
 
 fragments = st.sampled_from(
@@ -464,7 +465,7 @@ def test_mangled_tables_are_reconciled_or_refused_in_words(
     try:
         found = run(folder, {"1.csv": b"id,x,left\n" + first, "2.csv": b"x,left,id\r" + second}, dataset, expected)
     except ChurnError:
-        assert not (folder / "out" / "rows.parquet").exists()
+        assert not (folder / "out" / "rows").exists()
         event("refused")
         return
     event("reconciled")
