@@ -1,51 +1,51 @@
-"""What can go wrong between us and the outside, drawn once. Adapters translate foreign errors into these, `from error`.
+"""Errors of the command line, the lake and the adapters. Adapters translate foreign errors into these, `from error`.
 
 ChurnError                  (churn_model.errors)
-├── CommandError            a command's arguments, or what it is to work with, are not as they must be
-│   └── SettingsError       the environment says something we cannot use
-├── LakeError               the folder or bucket did not do what was asked
-│   ├── NotInLake           no such key
-│   ├── SwapConflict        somebody else moved the pointer first
-│   └── PublishError        what was to be published is not whole
-├── TablesError             the catalogue or the query engine refused
-├── StepFailed              a step ended without its report
-└── RegistryError           the registry does not know that version
+├── CommandError            a command's arguments, or the files it is to work with, are invalid
+│   └── SettingsError       an environment variable is invalid
+├── LakeError               the folder or bucket refused an operation
+│   ├── NotInLake           there is no object with this key
+│   ├── SwapConflict        another writer moved the pointer first
+│   └── PublishError        a version's files are missing or incomplete
+├── TablesError             the catalog or the query engine refused an operation
+├── StepFailed              a step ended without a report
+└── RollbackError           the champion cannot be rolled back to that model
 """
 
 from churn_model.errors import ChurnError
 
 
 class CommandError(ChurnError):
-    """A command's arguments, or what it is to work with, are not as they must be."""
+    """A command's arguments, or the files it is to work with, are invalid."""
 
 
 class SettingsError(CommandError):
-    """The environment says something we cannot use."""
+    """An environment variable is invalid."""
 
 
 class LakeError(ChurnError):
-    """The folder or bucket did not do what was asked."""
+    """The folder or bucket refused an operation."""
 
 
 class NotInLake(LakeError):
-    """No such key."""
+    """There is no object with this key."""
 
 
 class SwapConflict(LakeError):
-    """Somebody else moved the pointer first."""
+    """Another writer moved the pointer first."""
 
 
 class PublishError(LakeError):
-    """What was to be published is not whole."""
+    """A version's files are missing or incomplete."""
 
 
 class TablesError(ChurnError):
-    """The catalogue or the query engine refused."""
+    """The catalog or the query engine refused an operation."""
 
 
 class StepFailed(ChurnError):
-    """A step ended without its report."""
+    """A step ended without a report."""
 
 
-class RegistryError(ChurnError):
-    """The registry does not know that version."""
+class RollbackError(ChurnError):
+    """The champion cannot be rolled back to that model."""

@@ -15,7 +15,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Settings:
     """Where things are and how much of the machine to use."""
 
-    home: Path  # CHURN_HOME: lake, registry, Dagster's home, runs
+    home: Path  # CHURN_HOME: lake, tables, Dagster's home, runs
     datasets: Path  # CHURN_DATASETS: the folder of specs
     step_python: Path  # CHURN_STEP_PYTHON: the interpreter that runs the steps
     threads: int  # CHURN_THREADS: of one step

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 from resources.local.lake import LocalLake
-from resources.local.registry import LocalRegistry
 from resources.local.run_locks import LocalRunLocks
 from resources.local.runner import LocalRunner
 from resources.local.tables import LocalTables
 from resources.ports.lake import Lake
-from resources.ports.registry import Registry
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
@@ -22,7 +20,6 @@ class Ports:
     lake: Lake
     tables: Tables
     runner: Runner
-    registry: Registry
     run_locks: RunLocks
 
 
@@ -36,6 +33,5 @@ def wire(settings: Settings) -> Ports:
         lake=lake,
         tables=LocalTables(lake=lake, database=str(settings.home / "tables.duckdb")),
         runner=runner,
-        registry=LocalRegistry(folder=str(settings.home / "registry")),
         run_locks=LocalRunLocks(folder=str(settings.home / "locks")),
     )

@@ -11,6 +11,7 @@ from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import MODEL_TEAM, retrain_freshness
 from churn_model.errors import ChurnError, problem
 from churn_model.spec.dataset import Dataset, seconds
+from resources.catalog.decisions import Decision, list_champions, record_decision
 from resources.catalog.names import (
     CHAMPION_MODEL,
     EVALUATION_REPORT,
@@ -21,9 +22,8 @@ from resources.catalog.names import (
 )
 from resources.catalog.pointers import Champion, read_champion, read_pointer, require_current, to_bytes, utc_now
 from resources.catalog.publish import read_manifest, read_published, require_published
-from resources.errors import RegistryError
+from resources.errors import RollbackError
 from resources.ports.lake import Lake
-from resources.ports.registry import ModelRecord, Registry
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import StepReport
 
@@ -77,16 +77,16 @@ def champion_model(dataset: Dataset) -> dg.AssetsDefinition:
         description="The model that scores. It is replaced only by a candidate that has proved itself better on rows that neither has seen.",
         check_specs=[claim.spec(key) for claim in CLAIMS],
     )
-    def asset(config: ChampionConfig, lake: Lake, registry: Registry, run_locks: RunLocks) -> dg.MaterializeResult:
+    def asset(config: ChampionConfig, lake: Lake, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
             if config.rollback_to:
-                return _roll_back(lake, registry, dataset, config.rollback_to)
-            return _apply_decision(lake, registry, dataset)
+                return _roll_back(lake, dataset, config.rollback_to)
+            return _apply_decision(lake, dataset)
 
     return asset
 
 
-def _apply_decision(lake: Lake, registry: Registry, dataset: Dataset) -> dg.MaterializeResult:
+def _apply_decision(lake: Lake, dataset: Dataset) -> dg.MaterializeResult:
     """Carry out what the gate says of the candidate, against the champion that it was compared with."""
     model = require_current(lake, dataset.name, TUNED_MODEL)
     evaluation = require_current(lake, dataset.name, EVALUATION_REPORT)
@@ -102,7 +102,7 @@ def _apply_decision(lake: Lake, registry: Registry, dataset: Dataset) -> dg.Mate
         )
     before = read_pointer(lake, champion_key(dataset.name))
     champion = read_champion(lake, dataset.name)
-    _complete_record(lake, registry, dataset, champion)
+    _complete_record(lake, dataset, champion)
     if champion and champion.version == model.version:
         return _materialize_result(
             champion, report, _Verdict("unchanged", f"The champion is made of just this data: {champion.reason}")
@@ -122,28 +122,30 @@ def _apply_decision(lake: Lake, registry: Registry, dataset: Dataset) -> dg.Mate
             model.version, model.prefix, evaluation.prefix, utc_now(), verdict.outcome, verdict.reason, previous, barred
         )
         lake.swap(champion_key(dataset.name), before, to_bytes(champion))
-    registry.record(
+    record_decision(
+        lake,
         dataset.name,
-        ModelRecord(model.version, evaluation.version, verdict.outcome, verdict.reason, utc_now(), report.metrics),
+        Decision(model.version, evaluation.version, verdict.outcome, verdict.reason, utc_now(), report.metrics),
     )
     return _materialize_result(champion, report, verdict)
 
 
-def _is_recorded(registry: Registry, dataset: Dataset, champion: Champion) -> bool:
-    """Whether the registry knows the move that made this champion."""
-    approved = registry.approved(dataset.name)
-    return bool(approved) and (approved[-1].version, approved[-1].outcome) == (champion.version, champion.outcome)
+def _is_recorded(lake: Lake, dataset: Dataset, champion: Champion) -> bool:
+    """Return whether the history holds the decision that made this champion."""
+    champions = list_champions(lake, dataset.name)
+    return bool(champions) and (champions[-1].version, champions[-1].outcome) == (champion.version, champion.outcome)
 
 
-def _complete_record(lake: Lake, registry: Registry, dataset: Dataset, champion: Champion | None) -> None:
+def _complete_record(lake: Lake, dataset: Dataset, champion: Champion | None) -> None:
     """Record the move that made this champion, where the run that moved the pointer died before it could."""
-    if champion is None or _is_recorded(registry, dataset, champion):
+    if champion is None or _is_recorded(lake, dataset, champion):
         return
     report, evaluation = read_published(lake, champion.evaluation), champion.evaluation.rstrip("/").rpartition("/")[2]
     metrics = report.metrics if report else {}
-    registry.record(
+    record_decision(
+        lake,
         dataset.name,
-        ModelRecord(champion.version, evaluation, champion.outcome, champion.reason, champion.since, metrics),
+        Decision(champion.version, evaluation, champion.outcome, champion.reason, champion.since, metrics),
     )
 
 
@@ -175,15 +177,15 @@ class Rollback:
     """The present champion, and the model to go back to with its evaluation; no model where only a killed run is to be completed."""
 
     champion: Champion
-    earlier: ModelRecord | None
+    earlier: Decision | None
     evaluation: StepReport
 
 
-def plan_rollback(lake: Lake, registry: Registry, dataset: Dataset, target: str) -> Rollback:
-    """What a rollback would do; nothing is written. Raises RegistryError where it cannot be done."""
+def plan_rollback(lake: Lake, dataset: Dataset, target: str) -> Rollback:
+    """What a rollback would do; nothing is written. Raises RollbackError where it cannot be done."""
     champion = read_champion(lake, dataset.name)
     if champion is None:
-        raise RegistryError(
+        raise RollbackError(
             problem(
                 expected=f"a champion of {dataset.name} to roll back from",
                 found="none",
@@ -191,15 +193,15 @@ def plan_rollback(lake: Lake, registry: Registry, dataset: Dataset, target: str)
             )
         )
     asked_for = champion.outcome == "rolled_back" and target in ("previous", champion.version)
-    if asked_for and not _is_recorded(registry, dataset, champion):
+    if asked_for and not _is_recorded(lake, dataset, champion):
         report = read_published(lake, champion.evaluation)
         if report:  # the run before this one was killed between its two writes: this one completes it, and does not go further back
             return Rollback(champion, None, report)
     version = champion.previous if target == "previous" else target
-    known = {record.version: record for record in registry.approved(dataset.name)}
+    known = {record.version: record for record in list_champions(lake, dataset.name)}
     if version not in known or version == champion.version:
         others = ", ".join(each for each in known if each != champion.version) or "none"
-        raise RegistryError(
+        raise RollbackError(
             problem(
                 expected="a model that was champion before",
                 found=version or "no earlier one",
@@ -208,7 +210,7 @@ def plan_rollback(lake: Lake, registry: Registry, dataset: Dataset, target: str)
         )
     report = read_published(lake, _evaluation_prefix(dataset, known[version]))
     if report is None or read_published(lake, version_prefix(dataset.name, TUNED_MODEL, version)) is None:
-        raise RegistryError(
+        raise RollbackError(
             problem(
                 expected=f"model {version} and its evaluation in the lake",
                 found="them removed",
@@ -218,16 +220,16 @@ def plan_rollback(lake: Lake, registry: Registry, dataset: Dataset, target: str)
     return Rollback(champion, known[version], report)
 
 
-def _evaluation_prefix(dataset: Dataset, record: ModelRecord) -> str:
+def _evaluation_prefix(dataset: Dataset, record: Decision) -> str:
     return version_prefix(dataset.name, EVALUATION_REPORT, record.evaluation)
 
 
-def _roll_back(lake: Lake, registry: Registry, dataset: Dataset, target: str) -> dg.MaterializeResult:
+def _roll_back(lake: Lake, dataset: Dataset, target: str) -> dg.MaterializeResult:
     """Move the pointer to a model that was champion before, and bar the one that is left from coming back by itself."""
     before = read_pointer(lake, champion_key(dataset.name))
-    found = plan_rollback(lake, registry, dataset, target)
+    found = plan_rollback(lake, dataset, target)
     champion, earlier, report = found.champion, found.earlier, found.evaluation
-    _complete_record(lake, registry, dataset, champion)
+    _complete_record(lake, dataset, champion)
     if earlier is None:
         return _materialize_result(champion, report, _Verdict("rolled_back", champion.reason))
     prefix = version_prefix(dataset.name, TUNED_MODEL, earlier.version)
@@ -236,8 +238,10 @@ def _roll_back(lake: Lake, registry: Registry, dataset: Dataset, target: str) ->
     barred = tuple(each for each in (*champion.barred, champion.version) if each != earlier.version)
     back = Champion(earlier.version, prefix, evaluation, utc_now(), "rolled_back", reason, champion.version, barred)
     lake.swap(champion_key(dataset.name), before, to_bytes(back))
-    registry.record(
-        dataset.name, ModelRecord(earlier.version, earlier.evaluation, "rolled_back", reason, utc_now(), report.metrics)
+    record_decision(
+        lake,
+        dataset.name,
+        Decision(earlier.version, earlier.evaluation, "rolled_back", reason, utc_now(), report.metrics),
     )
     return _materialize_result(back, report, _Verdict("rolled_back", reason))
 

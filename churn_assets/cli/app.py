@@ -41,7 +41,7 @@ A first session:
   churn ui                              see and run all of it in a browser
 """
 _EPILOG = """\
-CHURN_HOME is the working folder (lake, registry, Dagster's home; default ./churn_home), CHURN_DATASETS the folder of specs (default ./datasets).
+CHURN_HOME is the working folder (lake, tables, Dagster's home; default ./churn_home), CHURN_DATASETS the folder of specs (default ./datasets).
 Exit codes: 0 done (a kept champion too), 1 failed for the reason printed, 2 wrong command, setting or spec, 3 nothing could be promoted, 130 interrupted.
 """
 
@@ -339,7 +339,7 @@ def _rollback(parsed: argparse.Namespace, settings: Settings, console: Console) 
 
     dataset = _dataset(settings, parsed.dataset)
     ports = wire(settings)
-    plan_rollback(ports.lake, ports.registry, dataset, parsed.version)  # a wrong version is said before anything starts
+    plan_rollback(ports.lake, dataset, parsed.version)  # a wrong version is said before anything starts
     ops = {op_name(dataset.name, CHAMPION_MODEL): {"config": {"rollback_to": parsed.version}}}
     if _run(settings, console, rollback_job_name(dataset.name), ops=ops) is None:
         return FAILED

@@ -3,6 +3,7 @@
 landing/<dataset>/train/**  score/<batch>/**      what users drop
 <dataset>/<asset>/[<batch>/]<version>/**          published versions; `current.json` beside them points at the one shown
 <dataset>/champion.json  batches/<batch>.json     pointers of a whole dataset
+<dataset>/decisions/<number>.json                 every decision about its models
 """
 
 import dagster as dg
@@ -126,6 +127,16 @@ def current_key(dataset: str, asset: str, batch: str | None = None) -> str:
 def champion_key(dataset: str) -> str:
     """Return the key of the pointer at the champion."""
     return f"{dataset}/champion.json"
+
+
+def decisions_prefix(dataset: str) -> str:
+    """Return the prefix of the history of decisions about a dataset's models."""
+    return f"{dataset}/decisions/"
+
+
+def decision_key(dataset: str, number: int) -> str:
+    """Return the key of the decision with this number, counted from 1. Keys sort as numbers do."""
+    return f"{decisions_prefix(dataset)}{number:06d}.json"
 
 
 def batches_prefix(dataset: str) -> str:

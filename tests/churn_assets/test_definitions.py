@@ -21,7 +21,7 @@ def test_every_job_declares_the_lock_that_it_needs(dataset: Dataset) -> None:
     definitions = dg.Definitions(
         assets=[make(dataset) for make in FACTORIES],
         jobs=[make(dataset) for make in (compare_job, explore_job, retrain_job, rollback_job, score_job)],
-        resources=dict.fromkeys(("lake", "tables", "runner", "registry", "run_locks")),
+        resources=dict.fromkeys(("lake", "tables", "runner", "run_locks")),
         loggers={"progress": dg.colored_console_logger},
     )
     declared = {

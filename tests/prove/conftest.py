@@ -23,7 +23,6 @@ from pyarrow import csv
 from churn_assets.sample.generator import Generator
 from resources.catalog.pointers import Champion, read_champion
 from resources.local.lake import LocalLake
-from resources.local.registry import LocalRegistry
 from resources.local.run_locks import LocalRunLocks
 from resources.ports.lake import MANIFEST
 from resources.settings import PROJECT
@@ -150,11 +149,9 @@ class Home:
             return list(reversed(instance.get_runs()))
 
     def contents(self) -> dict[str, Any]:
-        """All that a reader of the lake, the tables and the registry sees, without clocks."""
+        """All that a reader of the lake and the tables sees, without clocks."""
         lake = {entry.key: _seen(self.lake, entry.key) for entry in self.lake.entries("")}
-        registry = LocalRegistry(folder=str(self.path / "registry"))
-        decisions = [(r.version, r.evaluation, r.outcome, r.reason) for r in registry.approved("shop")]
-        return {"lake": lake, "decisions": decisions, "tables": self._tables()}
+        return {"lake": lake, "tables": self._tables()}
 
     def _tables(self) -> dict[str, Any]:
         """Which version each view shows, and how many rows a reader in SQL counts."""

@@ -23,7 +23,6 @@ _LAKE, _RUNNER, _TABLES = (
     "resources.local.runner:LocalRunner",
     "resources.local.tables:LocalTables",
 )
-_REGISTRY = "resources.local.registry:LocalRegistry"
 _WRITER = "pyarrow.parquet:ParquetWriter.write_table"
 
 
@@ -72,13 +71,13 @@ FROM_THE_MODEL = (
     Point("retrain: before the manifest of evaluation_report", f"{_LAKE}.publish", "shop/evaluation_report/"),
     Point("retrain: before the champion's pointer moves", f"{_LAKE}.swap", "shop/champion.json"),
     Point(
-        "retrain: after the champion's pointer moved, before the registry's record",
+        "retrain: after the champion's pointer moved, before the decision is recorded",
         f"{_LAKE}.swap",
         "shop/champion.json",
         "after",
     ),
-    Point("retrain: while the registry's record is written", "os:replace", "registry/shop.jsonl"),
-    Point("retrain: after the registry's record, before the run ends", f"{_REGISTRY}.record", moment="after"),
+    Point("retrain: while the decision is written", "os:replace", "shop/decisions/"),
+    Point("retrain: after the decision is recorded, before the run ends", f"{_LAKE}.swap", "shop/decisions/", "after"),
 )
 SCORES = (
     Point("score: after the run began, before its first asset", "dagster:DagsterInstance.add_run_tags"),
@@ -99,7 +98,7 @@ SCORES = (
 ROLLBACKS = (
     Point("rollback: before the champion's pointer moves", f"{_LAKE}.swap", "shop/champion.json"),
     Point(
-        "rollback: after the champion's pointer moved, before the registry's record",
+        "rollback: after the champion's pointer moved, before the decision is recorded",
         f"{_LAKE}.swap",
         "shop/champion.json",
         "after",
@@ -218,9 +217,9 @@ def kill(home: "Home", point: Point) -> None:
 def test_a_champion_whose_promotion_was_cut_is_known_to_a_later_rollback(
     trained_home: "Home", copied: Callable[["Home"], "Home"]
 ) -> None:
-    """The registry's record is made good by whatever run comes next, also by one that promotes another model."""
+    """The decision is recorded by whatever run comes next, also by one that promotes another model."""
     home = copied(trained_home)
-    (cut,) = (point for point in FROM_THE_MODEL if point.name.endswith("before the registry's record"))
+    (cut,) = (point for point in FROM_THE_MODEL if point.name.endswith("before the decision is recorded"))
     kill(home, cut)
     first = home.champion
     assert first is not None

@@ -8,7 +8,6 @@ from churn_model.spec.dataset import Dataset
 from resources.catalog.names import champion_key, current_key
 from resources.catalog.pointers import Current, point_to, read_pointer
 from resources.local.lake import LocalLake
-from resources.local.registry import LocalRegistry
 from resources.local.run_locks import LocalRunLocks
 from resources.ports.lake import Manifest, PublishedFile
 
@@ -18,7 +17,6 @@ def test_a_candidate_is_not_promoted_on_the_evaluation_of_another(
     run_locks: LocalRunLocks,
     dataset: Dataset,
     instance: dg.DagsterInstance,
-    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     report = json.dumps(
         {"step": "evaluate", "counts": {}, "metrics": {}, "checks": [], "detail": {}, "files": {}}
@@ -30,13 +28,12 @@ def test_a_candidate_is_not_promoted_on_the_evaluation_of_another(
     )
     point_to(lake, current_key("telco", "evaluation_report"), Current("e1", "telco/evaluation_report/e1/"))
     point_to(lake, current_key("telco", "tuned_model"), Current("m2", "telco/tuned_model/m2/"))
-    registry = LocalRegistry(folder=str(tmp_path_factory.mktemp("registry")))
     with pytest.raises(
         dg.Failure, match="expected an evaluation of the candidate m2; found one of m1; materialize evaluation_report"
     ):
         dg.materialize(
             [champion_model(dataset)],
-            resources={"lake": lake, "registry": registry, "run_locks": run_locks},
+            resources={"lake": lake, "run_locks": run_locks},
             instance=instance,
         )
     assert read_pointer(lake, champion_key("telco")) is None

@@ -1,0 +1,69 @@
+"""The history of decisions about models: `<dataset>/decisions/<number>.json`, written once and listed in the order in which they were made."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from churn_model.errors import problem
+from churn_model.records import from_plain
+from resources.catalog.names import decision_key, decisions_prefix
+from resources.errors import LakeError, SwapConflict
+from resources.ports.lake import Lake
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The outcome for one candidate, or a rollback."""
+
+    version: str  # of the model
+    evaluation: str  # version of the evaluation
+    outcome: str  # first | promoted | kept | refused | rolled_back
+    reason: str
+    decided_at: str  # ISO time in UTC
+    metrics: Mapping[str, float | None]
+
+    @property
+    def made_a_champion(self) -> bool:
+        """Whether this decision made the model the champion."""
+        return self.outcome in ("first", "promoted", "rolled_back")
+
+
+def record_decision(lake: Lake, dataset: str, decision: Decision) -> None:
+    """Append a decision to the history. A repetition of the last one is not recorded again."""
+    content = json.dumps(asdict(decision), sort_keys=True, ensure_ascii=False, indent=1).encode()
+    while True:
+        keys = _keys(lake, dataset)
+        if keys and _is_same(_read(lake, keys[-1]), decision):
+            return
+        try:
+            lake.swap(decision_key(dataset, len(keys) + 1), None, content)
+        except SwapConflict:  # another run recorded a decision meanwhile: ours comes after it
+            continue
+        return
+
+
+def list_decisions(lake: Lake, dataset: str) -> list[Decision]:
+    """Return all decisions about a dataset's models, oldest first. Raise LakeError if one is damaged."""
+    return [_read(lake, key) for key in _keys(lake, dataset)]
+
+
+def list_champions(lake: Lake, dataset: str) -> list[Decision]:
+    """Return the decisions that made a model the champion, oldest first."""
+    return [decision for decision in list_decisions(lake, dataset) if decision.made_a_champion]
+
+
+def _keys(lake: Lake, dataset: str) -> list[str]:
+    return [entry.key for entry in lake.entries(decisions_prefix(dataset))]
+
+
+def _read(lake: Lake, key: str) -> Decision:
+    try:
+        return from_plain(Decision, json.loads(lake.read(key)))
+    except ValueError as error:  # RecordError and JSONDecodeError are ValueErrors
+        raise LakeError(
+            problem(expected=f"a decision in {lake.uri(key)}", found=str(error), todo="restore the file from a copy")
+        ) from error
+
+
+def _is_same(first: Decision, second: Decision) -> bool:
+    return (first.version, first.evaluation, first.outcome) == (second.version, second.evaluation, second.outcome)
