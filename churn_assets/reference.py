@@ -22,6 +22,7 @@ from churn_assets.cli import app as cli
 from churn_model import scoring
 from churn_model.decisions.retention_list import WHY_NOT
 from churn_model.ingest.files import ENDINGS
+from churn_model.reports import step_report
 from churn_model.spec import expression_parser, expressions
 from churn_model.spec.dataset import Contact, Costs, Dataset
 from churn_model.steps import compare, evaluate, ingest, preprocess, score, train
@@ -261,7 +262,7 @@ def _reports() -> Iterator[str]:
     yield "## report.json"
     yield ""
     yield from _wrapped(
-        f"What a step says of itself; its schema is number {layout.REPORT_SCHEMA}. {_plain(inspect.getdoc(layout.Report) or '')}"
+        f"What a step says of itself; its schema is number {step_report.REPORT_SCHEMA}. {_plain(inspect.getdoc(step_report.StepReport) or '')}"
     )
     yield ""
     keys = {
@@ -269,7 +270,7 @@ def _reports() -> Iterator[str]:
         "step": "The step's name.",
         "counts": "Whole numbers, by name.",
         "metrics": "Numbers, by name; null where there is none.",
-        "checks": f"Each with {', '.join(field.name for field in dataclasses.fields(layout.Check))}. What they mean: [checks](checks.md).",
+        "checks": f"Each with {', '.join(field.name for field in dataclasses.fields(step_report.Check))}. What they mean: [checks](checks.md).",
         "detail": "Tables, curves and lists: the leaderboard, leaks, the evaluation, the gate's decision and its facts.",
         "files": "Each file of the version with its size, digest and rows (null where it is no table).",
     }

@@ -1,12 +1,13 @@
 """The checks of assets: how they are declared, and what a step's report answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 
 from churn_model.errors import problem
+from churn_model.reports.step_report import Check
+from churn_model.wording import NOT_EVALUATED
 
 
 @dataclass(frozen=True)
@@ -22,38 +23,38 @@ class Claim:
         return dg.AssetCheckSpec(self.name, asset=asset, description=self.description, blocking=self.blocking)
 
 
-def check_results(claims: Sequence[Claim], checks: Sequence[Mapping[str, Any]]) -> list[dg.AssetCheckResult]:
+def check_results(claims: Sequence[Claim], checks: Sequence[Check]) -> list[dg.AssetCheckResult]:
     """Return a result for each claim. A claim that an older report does not answer passes with a warning."""
-    answers = {check["name"]: check for check in checks}
+    answers = {check.name: check for check in checks}
     return [_result(claim, answers.get(claim.name)) for claim in claims]
 
 
-def _result(claim: Claim, check: Mapping[str, Any] | None) -> dg.AssetCheckResult:
+def _result(claim: Claim, check: Check | None) -> dg.AssetCheckResult:
     if check is None:
         return dg.AssetCheckResult(
             check_name=claim.name,
             passed=True,
             severity=dg.AssetCheckSeverity.WARN,
-            description="Not evaluated by that version, which was published by earlier code.",
+            description=f"{NOT_EVALUATED.capitalize()}, which was published by earlier code.",
             metadata={"evaluated": False},
         )
     return dg.AssetCheckResult(
         check_name=claim.name,
-        passed=bool(check["passed"]),
+        passed=check.passed,
         severity=dg.AssetCheckSeverity.ERROR if claim.blocking else dg.AssetCheckSeverity.WARN,
         description=_describe(check),
         metadata={
-            "expected": check["expected"],
-            "found": check["found"],
-            "to do": "nothing" if check["passed"] else check["todo"],
+            "expected": check.expected,
+            "found": check.found,
+            "to do": "nothing" if check.passed else check.todo,
         },
     )
 
 
-def _describe(check: Mapping[str, Any]) -> str:
-    if check["passed"]:
-        return str(check["found"])
-    return problem(expected=check["expected"], found=check["found"], todo=check["todo"])
+def _describe(check: Check) -> str:
+    if check.passed:
+        return check.found
+    return problem(expected=check.expected, found=check.found, todo=check.todo)
 
 
 def no_failure_blocks(results: Sequence[dg.AssetCheckResult]) -> bool:

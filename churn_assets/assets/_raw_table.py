@@ -1,12 +1,14 @@
 """What `raw_customers` and `raw_batch` have in common: the claims of ingest, and what they show."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 
 from churn_assets.assets._checks import Claim
 from churn_assets.assets._metadata import column_schema, records_table
+from churn_model.reports.ingest import IngestReport
+from churn_model.reports.step_report import Check
 from resources.catalog.names import QUARANTINE
 from resources.catalog.publish import Publication
 from resources.ports.lake import Lake
@@ -22,26 +24,26 @@ CONTRACT = Claim(
 _MOST_IGNORED_SHOWN = 50
 
 
-def locate_quarantine(table: Publication, lake: Lake) -> list[Mapping[str, Any]]:
+def locate_quarantine(table: Publication, lake: Lake) -> list[Check]:
     """Return the checks of ingest; one that refers to the quarantine names its place."""
     place = lake.uri(table.prefix + QUARANTINE)
     return [
-        {**check, "todo": check["todo"].replace("the quarantine table", f"the quarantine ({place})")}
+        replace(check, todo=check.todo.replace("the quarantine table", f"the quarantine ({place})"))
         for check in table.report.checks
     ]
 
 
 def table_metadata(table: Publication, lake: Lake) -> dict[str, Any]:
     """Return the metadata of an ingested table: its columns, and what became of the records and columns that are not in it."""
-    report = table.report
+    report = table.report.read(IngestReport)
     metadata: dict[str, Any] = {
-        "dagster/row_count": report.counts["rows"],
-        "dagster/column_schema": column_schema(report.detail["columns"]),
+        "dagster/row_count": report.counts.rows,
+        "dagster/column_schema": column_schema(report.columns),
     }
-    if report.counts["quarantined"]:
-        reasons = [{"reason": reason, "records": count} for reason, count in report.detail["reasons"].items()]
+    if report.counts.quarantined:
+        reasons = [{"reason": reason, "records": count} for reason, count in (report.reasons or {}).items()]
         metadata["quarantine"] = records_table(reasons, {"reason": "string", "records": "int"})
         metadata["quarantine location"] = dg.MetadataValue.path(lake.uri(table.prefix + QUARANTINE))
-    if report.detail["ignored_columns"]:
-        metadata["ignored columns"] = ", ".join(report.detail["ignored_columns"][:_MOST_IGNORED_SHOWN])
+    if report.ignored_columns:
+        metadata["ignored columns"] = ", ".join(report.ignored_columns[:_MOST_IGNORED_SHOWN])
     return metadata

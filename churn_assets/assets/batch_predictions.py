@@ -6,6 +6,7 @@ from churn_assets.assets._checks import Claim, check_results, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import MODEL_TEAM, column_schema, lineage, materialize_result
 from churn_model.errors import ChurnError, problem
+from churn_model.reports.score import ScoreReport
 from churn_model.spec.dataset import Dataset
 from resources.catalog.names import (
     BATCH_PREDICTIONS,
@@ -74,11 +75,11 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
                 folder = predictions.prefix + PREDICTIONS
                 tables.publish(dataset.name, BATCH_PREDICTIONS, predictions.version, folder, batch)
                 point_to(lake, current_key(dataset.name, BATCH_PREDICTIONS, batch), predictions.current)
-            detail = predictions.report.detail
+            scored = predictions.report.read(ScoreReport)
             metadata = {
-                "dagster/row_count": predictions.report.counts["rows"],
-                "dagster/column_schema": column_schema(detail["columns"]),
-                "dagster/column_lineage": lineage(source, detail["lineage"]),
+                "dagster/row_count": scored.counts.rows,
+                "dagster/column_schema": column_schema(scored.columns),
+                "dagster/column_lineage": lineage(source, scored.lineage),
                 "champion": record.champion.version,
             }
             return materialize_result(predictions, lake, results, metadata)

@@ -10,6 +10,9 @@ from churn_assets.assets._checks import Claim, check_results
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import MODEL_TEAM, retrain_freshness
 from churn_model.errors import ChurnError, problem
+from churn_model.evaluation.promotion import Fact
+from churn_model.reports.evaluate import EvaluateReport
+from churn_model.reports.step_report import Check, StepReport
 from churn_model.spec.dataset import Dataset, seconds
 from resources.catalog.decisions import Decision, list_champions, record_decision
 from resources.catalog.names import (
@@ -25,7 +28,6 @@ from resources.catalog.publish import read_manifest, read_published, require_pub
 from resources.errors import RollbackError
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
-from resources.ports.runner import StepReport
 
 # What the gate weighs are facts, not faults: a kept champion is a success.
 CLAIMS = (
@@ -107,7 +109,7 @@ def _apply_decision(lake: Lake, dataset: Dataset) -> dg.MaterializeResult:
         return _materialize_result(
             champion, report, _Verdict("unchanged", f"The champion is made of just this data: {champion.reason}")
         )
-    if report.detail["champion_version"] != (champion.version if champion else None):
+    if report.read(EvaluateReport).champion_version != (champion.version if champion else None):
         raise ChurnError(
             problem(
                 expected="the champion that the candidate was compared with",
@@ -151,8 +153,11 @@ def _complete_record(lake: Lake, dataset: Dataset, champion: Champion | None) ->
 
 @dataclass(frozen=True)
 class _Verdict:
+    """What happens to the champion, why, and the facts that were weighed (none if the gate was not asked)."""
+
     outcome: str
     reason: str
+    facts: tuple[Fact, ...] = ()
 
 
 def _decide(report: StepReport, champion: Champion | None, dataset: Dataset, candidate: str) -> _Verdict:
@@ -163,8 +168,8 @@ def _decide(report: StepReport, champion: Champion | None, dataset: Dataset, can
             "The champion stays: this candidate was rolled back by hand. New data or another spec makes another candidate.",
         )
     is_old = champion is not None and age_seconds(champion) > seconds(dataset.gate.max_age)
-    decision = report.detail["decision_when_old" if is_old else "decision"]
-    return _Verdict(decision["outcome"], decision["reason"])
+    decision = report.read(EvaluateReport).decision_for(champion_is_old=is_old)
+    return _Verdict(decision.outcome, decision.reason, decision.facts)
 
 
 def age_seconds(champion: Champion) -> float:
@@ -247,16 +252,12 @@ def _roll_back(lake: Lake, dataset: Dataset, target: str) -> dg.MaterializeResul
 
 
 def _materialize_result(champion: Champion | None, report: StepReport, verdict: _Verdict) -> dg.MaterializeResult:
-    """The decision as Dagster shows it. Without a champion the asset still has its say: nothing was promoted, and why."""
-    facts = {fact["name"]: {**fact, "passed": fact["holds"]} for fact in report.detail["decision"]["facts"]}
+    """Return the decision as Dagster shows it. Without a champion, too: nothing was promoted, and why."""
+    facts = verdict.facts or report.read(EvaluateReport).decision.facts
+    checks = [Check(fact.name, fact.holds, fact.expected, fact.found, fact.todo) for fact in facts]
     is_champion = verdict.outcome in ("first", "promoted", "unchanged", "rolled_back")
-    facts["is_the_champion"] = {
-        "name": "is_the_champion",
-        "passed": is_champion,
-        "expected": "a candidate that proved itself",
-        "found": verdict.reason,
-        "todo": "nothing: a kept champion is a success" if champion else "see the other checks",
-    }
+    todo = "nothing: a kept champion is a success" if champion else "see the other checks"
+    checks.append(Check("is_the_champion", is_champion, "a candidate that proved itself", verdict.reason, todo))
     metadata: dict[str, Any] = {
         "reused": verdict.outcome == "unchanged",
         "outcome": verdict.outcome,
@@ -266,5 +267,5 @@ def _materialize_result(champion: Champion | None, report: StepReport, verdict: 
     return dg.MaterializeResult(
         data_version=dg.DataVersion(champion.version if champion else "none"),
         metadata=metadata,
-        check_results=check_results(CLAIMS, list(facts.values())),
+        check_results=check_results(CLAIMS, checks),
     )

@@ -14,8 +14,12 @@ from churn_assets.assets._metadata import MODEL_TEAM, materialize_result, plot, 
 from churn_assets.assets.champion_model import age_seconds
 from churn_assets.reporting.evaluation_page import PageFacts, page, plots
 from churn_assets.reporting.plots import load_libraries
+from churn_model.reports.evaluate import EvaluateReport
+from churn_model.reports.ingest import IngestReport
+from churn_model.reports.preprocess import PreprocessReport
+from churn_model.reports.step_report import Report
+from churn_model.reports.train import TrainReport
 from churn_model.spec.dataset import Dataset, seconds
-from churn_model.steps.contract import Report
 from resources.catalog.names import (
     EVALUATION_PAGE,
     EVALUATION_REPORT,
@@ -128,26 +132,29 @@ def _publish_page(lake: Lake, dataset: Dataset, evaluation: Publication, champio
     judged = read_manifest(lake, evaluation.prefix).upstream
     splits = version_prefix(dataset.name, PREPROCESSED_SPLITS, judged[PREPROCESSED_SPLITS])
     table = read_manifest(lake, splits).upstream[RAW_CUSTOMERS]
-    decision = _decision_shown(dataset, evaluation, champion)
+    found = evaluation.report.read(EvaluateReport)
+    is_old = _weighs_an_old_champion(dataset, found, champion)
     looks = _count_looks(lake, dataset, judged[PREPROCESSED_SPLITS])
 
     def make(seen: Dataset) -> Content:
-        detail = evaluation.report.detail
+        model = version_prefix(dataset.name, TUNED_MODEL, judged[TUNED_MODEL])
+        prefixes = (version_prefix(dataset.name, RAW_CUSTOMERS, table), splits, model)
+        upstream = [require_published(lake, prefix) for prefix in prefixes]
         facts = PageFacts(
             dataset=seen,
-            evaluation=evaluation.report,
-            training=require_published(lake, version_prefix(dataset.name, TUNED_MODEL, judged[TUNED_MODEL])),
-            table=require_published(lake, version_prefix(dataset.name, RAW_CUSTOMERS, table)),
-            splits=require_published(lake, splits),
+            table=upstream[0].read(IngestReport),
+            splits=upstream[1].read(PreprocessReport),
+            training=upstream[2].read(TrainReport),
+            evaluation=found,
+            checks=tuple(check for report in (*upstream, evaluation.report) for check in report.checks),
+            decision=found.decision_for(champion_is_old=is_old),
             versions={
                 RAW_CUSTOMERS: table,
                 PREPROCESSED_SPLITS: judged[PREPROCESSED_SPLITS],
                 TUNED_MODEL: judged[TUNED_MODEL],
-                "champion": detail["champion_version"] or "none yet",
+                "champion": found.champion_version or "none yet",
             },
             looks=looks,
-            outcome=detail[decision]["outcome"],
-            reason=detail[decision]["reason"],
         )
         pictures = plots(facts)
         files = {f"plots/{name}.png": png for name, png in pictures.items()}
@@ -158,19 +165,22 @@ def _publish_page(lake: Lake, dataset: Dataset, evaluation: Publication, champio
         dataset,
         maker=PAGE_MAKER,
         folder=versions_prefix(dataset.name, EVALUATION_PAGE),
-        upstream={EVALUATION_REPORT: evaluation.version, "decision": decision, "looks": str(looks)},
+        upstream={
+            EVALUATION_REPORT: evaluation.version,
+            "decision": "when old" if is_old else "when young",
+            "looks": str(looks),
+        },
         make=make,
     )
 
 
-def _decision_shown(dataset: Dataset, evaluation: Publication, champion: Champion | None) -> str:
-    """Return the name of the decision that counts. The evaluation holds one for a young and one for an old champion: only here is there a clock."""
-    young, old = "decision", "decision_when_old"
+def _weighs_an_old_champion(dataset: Dataset, evaluation: EvaluateReport, champion: Champion | None) -> bool:
+    """Return whether the decision that counts is the one for an old champion. The evaluation holds both: only here is there a clock."""
     if champion is None:
-        return young
-    if champion.version == evaluation.report.detail["candidate_version"]:  # decided already: the one that promoted it
-        return young if evaluation.report.detail[young]["outcome"] in ("first", "promoted") else old
-    return old if age_seconds(champion) > seconds(dataset.gate.max_age) else young
+        return False
+    if champion.version == evaluation.candidate_version:  # decided already: the one that promoted it
+        return not evaluation.decision.moves_pointer
+    return age_seconds(champion) > seconds(dataset.gate.max_age)
 
 
 def _count_looks(lake: Lake, dataset: Dataset, splits: str) -> int:
@@ -187,6 +197,10 @@ def _metadata(
         "report": dg.MetadataValue.path(lake.uri(html.prefix + REPORT_HTML)),
         "candidate": model.version,
         "champion": champion.version if champion else "none yet",
-        "segments": records_table(evaluation.report.detail["segments"], _SEGMENTS),
-        **{name: plot(lake.read(f"{html.prefix}plots/{name}.png")) for name in _PLOTS_SHOWN},
+        "segments": records_table(map(vars, evaluation.report.read(EvaluateReport).segments or ()), _SEGMENTS),
+        **{
+            name: plot(lake.read(f"{html.prefix}plots/{name}.png"))
+            for name in _PLOTS_SHOWN
+            if f"plots/{name}.png" in html.report.files
+        },
     }

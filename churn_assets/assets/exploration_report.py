@@ -9,8 +9,10 @@ import dagster as dg
 
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import DATA_TEAM, materialize_result, records_table
+from churn_assets.reporting.exploration import ExplorationCounts, ExplorationReport, Telling
+from churn_model.reports.ingest import IngestReport
+from churn_model.reports.step_report import Report
 from churn_model.spec.dataset import Dataset
-from churn_model.steps.contract import Report
 from resources.catalog.names import (
     EXPLORATION_HTML,
     EXPLORATION_REPORT,
@@ -69,32 +71,32 @@ def exploration_report(dataset: Dataset) -> dg.AssetsDefinition:
 
 def _explore(lake: Lake, dataset: Dataset, table: Current) -> Content:
     """Make the page in this process: no step's environment has the libraries that draw it."""
-    from churn_assets.reporting.exploration_page import MOST_ROWS, explore, page
+    from churn_assets.reporting.exploration import MOST_ROWS, explore
+    from churn_assets.reporting.exploration_page import page
 
-    leavers = require_published(lake, table.prefix).counts["positives"]
     landed = open_published_table(lake, table.prefix + ROWS)
     # In hash order, the first rows are a random sample of customers.
     rows, rows_in_all = landed.first(MOST_ROWS), landed.rows
+    leavers = require_published(lake, table.prefix).read(IngestReport).counts.positives or 0
     explored = explore(rows, dataset)
     text = page(dataset, explored, rows, rows_in_all=rows_in_all, leavers_in_all=leavers, version=table.version)
-    report = Report(
-        counts={"rows": rows_in_all, "leavers": leavers, "looked_at": explored.rows},
-        detail={
-            "odd": [vars(each) for each in explored.odd],
-            "repeated": [vars(each) for each in explored.repeated],
-            "apart": [
-                {"column": each.column, "apart": each.apart, "by_chance": each.by_chance} for each in explored.columns
-            ],
-        },
+    content = ExplorationReport(
+        counts=ExplorationCounts(rows=rows_in_all, leavers=leavers, looked_at=explored.rows),
+        odd=explored.odd,
+        repeated=explored.repeated,
+        apart=tuple(
+            Telling(column=each.column, apart=each.apart, by_chance=each.by_chance) for each in explored.columns
+        ),
     )
-    return Content(report, {EXPLORATION_HTML: text.encode()})
+    return Content(Report(content=content), {EXPLORATION_HTML: text.encode()})
 
 
 def _metadata(lake: Lake, html: Publication) -> dict[str, Any]:
-    detail = html.report.detail
-    apart = detail["apart"][:_MOST_SHOWN]
+    found = html.report.read(ExplorationReport)
+    odd = [*(found.odd or ()), *(found.repeated or ())]
+    apart = map(vars, (found.apart or ())[:_MOST_SHOWN])
     return {
         "report": dg.MetadataValue.path(lake.uri(html.prefix + EXPLORATION_HTML)),
         "most telling columns": records_table(apart, {"column": "string", "apart": "float", "by_chance": "float"}),
-        "odd columns": records_table([*detail["odd"], *detail["repeated"]], {"column": "string", "why": "string"}),
+        "odd columns": records_table(map(vars, odd), {"column": "string", "why": "string"}),
     }

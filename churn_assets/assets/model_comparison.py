@@ -7,6 +7,9 @@ import dagster as dg
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import MODEL_TEAM, materialize_result, records_table
 from churn_model.errors import ChurnError, InputError, problem
+from churn_model.evaluation.metrics import Estimate
+from churn_model.records import finite
+from churn_model.reports.compare import CompareReport
 from churn_model.spec.dataset import Dataset
 from resources.catalog.names import (
     CHAMPION_MODEL,
@@ -140,26 +143,23 @@ def _list_known_models(lake: Lake, dataset: Dataset) -> str:
 
 
 def _metadata(comparison: Publication) -> dict[str, Any]:
-    detail = comparison.report.detail
-    metadata: dict[str, Any] = {"first": detail["first_version"], "second": detail["second_version"]}
-    if "first" not in detail:
+    found = comparison.report.read(CompareReport)
+    metadata: dict[str, Any] = {"first": found.first_version, "second": found.second_version}
+    if found.first is None or found.second is None:
         return metadata
     figures = [
-        {
-            "figure": name,
-            **{f"{which}{at}": detail[which][name][value] for which in ("first", "second") for at, value in _RANGE},
-        }
+        {"figure": name, **_range("first", getattr(found.first, name)), **_range("second", getattr(found.second, name))}
         for name in FIGURES
     ]
-    decisions = [{"contacted by": name.replace("_", " "), **group} for name, group in detail["decisions"].items()]
-    return {
-        **metadata,
-        "figures": records_table(
-            figures,
-            {"figure": "string", **{f"{which}{at}": "float" for which in ("first", "second") for at, _ in _RANGE}},
-        ),
-        "decisions": records_table(decisions, {"contacted by": "string", "rows": "int", "leavers": "int"}),
-    }
+    columns = {"figure": "string", **dict.fromkeys(list(figures[0])[1:], "float")}
+    metadata["figures"] = records_table(figures, columns)
+    if found.decisions:
+        groups = [
+            {"contacted by": name.replace("_", " "), **vars(group)} for name, group in vars(found.decisions).items()
+        ]
+        metadata["decisions"] = records_table(groups, {"contacted by": "string", "rows": "int", "leavers": "int"})
+    return metadata
 
 
-_RANGE = (("", "value"), (" low", "low"), (" high", "high"))
+def _range(model: str, figure: Estimate) -> dict[str, float | None]:
+    return {model: finite(figure.value), f"{model} low": finite(figure.low), f"{model} high": finite(figure.high)}

@@ -5,6 +5,7 @@ import dagster as dg
 from churn_assets.assets._checks import Claim, check_results, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import DATA_TEAM, column_schema, lineage, materialize_result, retrain_freshness
+from churn_model.reports.preprocess import PreprocessReport
 from churn_model.spec.dataset import Dataset
 from resources.catalog.names import PREPROCESSED_SPLITS, RAW_CUSTOMERS, asset_key, current_key, versions_prefix
 from resources.catalog.pointers import point_to, require_current
@@ -56,11 +57,11 @@ def preprocessed_splits(dataset: Dataset) -> dg.AssetsDefinition:
             results = check_results(CLAIMS, splits.report.checks)
             if no_failure_blocks(results):
                 point_to(lake, current_key(dataset.name, PREPROCESSED_SPLITS), splits.current)
-            columns = splits.report.detail["columns"]
+            report = splits.report.read(PreprocessReport)
             metadata = {
-                "dagster/row_count": sum(splits.report.counts.values()) - splits.report.counts["unused"],
-                "dagster/column_schema": column_schema(columns),
-                "dagster/column_lineage": lineage(source, {name: [name] for name in columns}),
+                "dagster/row_count": report.counts.train + report.counts.validation + report.counts.test,
+                "dagster/column_schema": column_schema(report.columns),
+                "dagster/column_lineage": lineage(source, {name: [name] for name in report.columns}),
             }
             return materialize_result(splits, lake, results, metadata)
 

@@ -25,8 +25,9 @@ from churn_model.decisions.policy import Policy
 from churn_model.decisions.retention_list import History, Programme, Targeting, says_yes
 from churn_model.decisions.retention_list import retention_list as choose
 from churn_model.errors import ChurnError, problem
+from churn_model.reports.retention_list import ListCounts, ListMoney, ListReport
+from churn_model.reports.step_report import Report
 from churn_model.spec.dataset import Dataset, seconds
-from churn_model.steps.contract import Report
 from churn_model.tables import part_name
 from resources.catalog.names import (
     ASSIGNMENTS,
@@ -138,11 +139,11 @@ def _earlier_lists(lake: Lake, dataset: Dataset, record: BatchRecord) -> dict[st
 
 
 def _content(chosen: Targeting) -> Content:
-    report = Report(
-        counts={"rows": chosen.rows.num_rows}
-        | {name.replace(" ", "_"): count for name, count in chosen.counts.items()},
-        metrics={"contact_cost": chosen.contact_cost, "expected_saving": chosen.expected_saving},
+    counts = ListCounts(
+        rows=chosen.rows.num_rows, **{name.replace(" ", "_"): count for name, count in chosen.counts.items()}
     )
+    money = ListMoney(contact_cost=chosen.contact_cost, expected_saving=chosen.expected_saving)
+    report = Report(content=ListReport(counts=counts, metrics=money))
     files = {LIST: csv_bytes(_for_people(chosen.contacts)), ASSIGNMENTS + _PART: _parquet(chosen.rows)}
     rows = {LIST: chosen.contacts.num_rows, ASSIGNMENTS + _PART: chosen.rows.num_rows}
     return Content(report, files, rows)

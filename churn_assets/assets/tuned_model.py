@@ -4,6 +4,8 @@ import dagster as dg
 
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import MODEL_TEAM, materialize_result, records_table, retrain_freshness
+from churn_model.records import to_plain
+from churn_model.reports.train import TrainReport
 from churn_model.spec.dataset import Dataset
 from resources.catalog.names import PREPROCESSED_SPLITS, TUNED_MODEL, asset_key, current_key, versions_prefix
 from resources.catalog.pointers import point_to, require_current
@@ -44,7 +46,7 @@ def tuned_model(dataset: Dataset) -> dg.AssetsDefinition:
                 upstream={PREPROCESSED_SPLITS: splits.version},
             )
             point_to(lake, current_key(dataset.name, TUNED_MODEL), model.current)
-            leaderboard = records_table(model.report.detail["leaderboard"][:20], _LEADERBOARD)
+            leaderboard = records_table(map(to_plain, model.report.read(TrainReport).leaderboard[:20]), _LEADERBOARD)
             return materialize_result(model, lake, (), {"leaderboard": leaderboard})
 
     return asset

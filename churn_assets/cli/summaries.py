@@ -7,12 +7,11 @@ from typing import Any
 from churn_assets.assets.batch_predictions import KNOWN_VALUES
 from churn_assets.console.safe_text import on_one_line
 from churn_assets.reporting.csv_export import read_back
-from churn_assets.reporting.formatting import decimal, one_line, usd
 from churn_model.decisions.policy import Policy
 from churn_model.errors import ChurnError
-from churn_model.evaluation.promotion import assumption, describe_rows, dollars
+from churn_model.reports.step_report import REPORT
 from churn_model.spec.dataset import Dataset
-from churn_model.steps.contract import REPORT
+from churn_model.wording import assumption, decimal, describe_rows, one_line, usd
 from resources.catalog.names import (
     BATCH_PREDICTIONS,
     CHAMPION_MODEL,
@@ -258,14 +257,14 @@ _LEFT_OUT = ("opted_out", "listed_not_long_ago", "beyond_the_capacity", "beyond_
 def _saving_line(money: dict[str, Any]) -> str:
     saving = money["saving_nobody"]
     return (
-        f"Against contacting nobody it saves {dollars(saving['low'])} to {dollars(saving['high'])} a customer (median {dollars(saving['median'])}), "
+        f"Against contacting nobody it saves {usd(saving['low'])} to {usd(saving['high'])} a customer (median {usd(saving['median'])}), "
         f"{assumption(money['assumed_success'])}."
     )
 
 
 def _success_lines(money: dict[str, Any]) -> list[str]:
     return [
-        f"with the same contacts, {assumption(at['success'])}: {dollars(at['saving']['low'])} to {dollars(at['saving']['high'])}"
+        f"with the same contacts, {assumption(at['success'])}: {usd(at['saving']['low'])} to {usd(at['saving']['high'])}"
         for at in money["saving_at"]
         if at["success"] != money["assumed_success"]
     ]
@@ -287,9 +286,7 @@ def _contacts_line(
     """What the list costs and is expected to save; of an empty one, why it is empty."""
     if counts["to_contact"]:
         cost, saving = (metrics[name] or 0.0 for name in ("contact_cost", "expected_saving"))
-        return (
-            f"The contacts cost {dollars(cost)}; after that they are expected to save {_range(ports, dataset, saving)}."
-        )
+        return f"The contacts cost {usd(cost)}; after that they are expected to save {_range(ports, dataset, saving)}."
     if any(counts.get(name) for name in _LEFT_OUT):
         return "Nobody is left to contact: who would be worth it is not on the list."
     return "Nobody is worth contacting: for each customer a contact is expected to cost more than it saves."
@@ -300,16 +297,14 @@ def _range(ports: Ports, dataset: Dataset, expected: float) -> str:
     current = read_current(ports.lake, dataset.name, EVALUATION_REPORT)
     report = read_published(ports.lake, current.prefix) if current else None
     if report is None:
-        return dollars(expected)
+        return usd(expected)
     money = report.detail["evaluation"]["money"]
     saving = money["saving_nobody"]
     told = assumption(Policy(dataset.costs).assumed_success)
     if not saving["value"] or saving["value"] <= 0:
-        return f"{dollars(expected)}, {told}"
+        return f"{usd(expected)}, {told}"
     low, high = (expected * saving[end] / saving["value"] for end in ("low", "high"))
-    return (
-        f"{dollars(low)} to {dollars(high)} against contacting nobody, {told} (as wide as on the rows it was judged on)"
-    )
+    return f"{usd(low)} to {usd(high)} against contacting nobody, {told} (as wide as on the rows it was judged on)"
 
 
 def _set_aside(ports: Ports, table: Current, used: str) -> list[str]:
@@ -343,10 +338,8 @@ def _unknown_values(ports: Ports, dataset: Dataset, batch: str) -> list[str]:
     """The categories in which many rows of a batch hold values that the model never saw."""
     predictions = read_current(ports.lake, dataset.name, BATCH_PREDICTIONS, batch)
     report = read_published(ports.lake, predictions.prefix) if predictions else None
-    said = [
-        check for check in (report.checks if report else []) if check["name"] == KNOWN_VALUES and not check["passed"]
-    ]
-    return [f"  Be careful:  {on_one_line(check['found'])}; {check['todo']}." for check in said]
+    said = [check for check in (report.checks if report else []) if check.name == KNOWN_VALUES and not check.passed]
+    return [f"  Be careful:  {on_one_line(check.found)}; {check.todo}." for check in said]
 
 
 def _first_contacts(ports: Ports, prefix: str) -> list[str]:
@@ -356,6 +349,6 @@ def _first_contacts(ports: Ports, prefix: str) -> list[str]:
     for row in table.to_pylist():
         reasons = "; ".join(str(row[name]) for name in ("reason_1", "reason_2") if row.get(name))
         lines.append(
-            f"  {row['rank']:>3}. {on_one_line(row['id'])}  {row['churn_probability']:.0%}  saves {dollars(row['expected_saving'])}  {reasons}"
+            f"  {row['rank']:>3}. {on_one_line(row['id'])}  {row['churn_probability']:.0%}  saves {usd(row['expected_saving'])}  {reasons}"
         )
     return lines

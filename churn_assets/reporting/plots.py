@@ -1,28 +1,27 @@
-"""The plots of a report, as PNGs: the same figures give the same bytes.
+"""Draw the plots of a report as PNGs: the same figures give the same bytes.
 
-Belongs here: drawing. Does not belong here: words around a plot (`reports.py` and its template), computing what is drawn (`churn_model`).
-Names of columns are data: they are drawn as they stand, never read as formulas, and a character that the font lacks becomes a box.
-
-matplotlib takes a second to import and is imported where it is used; figures are objects of their own, without pyplot's global state.
+Names of columns are data: they are drawn as text, never parsed as formulas, and a character that the font lacks becomes a box.
+matplotlib takes a second to import, so it is imported in the functions that use it; no plot touches pyplot's global state.
 """
 
 import importlib
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from churn_assets.reporting.formatting import one_line, usd
-from churn_model.spec.dataset import FloatArray
+from churn_model.arrays import FloatArray
+from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff
+from churn_model.evaluation.metrics import Confusion, Contacts, Evaluation, Money
+from churn_model.evaluation.reliability import CalibrationBin
+from churn_model.models.reason_summary import ReasonSummary
+from churn_model.wording import is_known, one_line, usd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Plain = Mapping[str, Any]
-"""A dataclass of `churn_model` as a step's report holds it: None stands for a number that is not finite."""
 
 WIDTH = 5.2
 """Inches: narrow, so that letters stay readable on a phone."""
@@ -51,62 +50,65 @@ _STYLE = {
 }
 
 
-def cost_curve(evaluation: Plain, searched: Plain) -> bytes:
-    """Cost a customer over the cutoff on the test rows, with the cutoff in use and the one that a search on training rows would choose.
+def cost_curve(evaluation: Evaluation, searched: SearchedCutoff | None) -> bytes:
+    """Cost per customer over the cutoff on the test rows, with the cutoff in use and the one that a search on training rows would choose.
 
-    `searched`: the `searched_cutoff` of the training. Where worth is a column, cutoffs differ by customer: their range is drawn.
+    `searched`: None if the training did not report it. If worth is a column, cutoffs differ by customer, and their range is drawn.
     """
-    curve, contacts, money = evaluation["curve"], evaluation["contacts"], evaluation["money"]
-    cutoff, cost, low, high = (_numbers(curve[name]) for name in ("cutoff", "cost", "low", "high"))
 
     def draw(figure: "Figure") -> None:
         axes = figure.add_subplot()
-        axes.fill_between(cutoff, low, high, color=_BLUE, alpha=0.15, linewidth=0, label="range (90 % of resamples)")
-        axes.plot(cutoff, cost, color=_BLUE, linewidth=1.8, label="cost per customer")
-        if searched["low"] is not None and searched["high"] is not None:
-            axes.axvspan(searched["low"], searched["high"], color=_ORANGE, alpha=0.16, linewidth=0)
-        if searched["cutoff"] is not None:
-            axes.axvline(
-                searched["cutoff"],
-                color=_ORANGE,
-                linestyle="--",
-                linewidth=1.4,
-                label=f"searched cutoff {searched['cutoff']:.0%}",
-            )
-        _chosen(axes, contacts, money["cost"]["value"])
+        _draw_curve(axes, evaluation.curve)
+        if searched:
+            _draw_searched(axes, searched)
+        _draw_cutoff_in_use(axes, evaluation.contacts, evaluation.money.cost.value)
         axes.set_xlim(0, 1)
         axes.set_xlabel("cutoff: contact everybody from this probability on")
         axes.set_ylabel("cost per customer")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
         axes.yaxis.set_major_formatter(lambda value, _: f"${value:,.0f}")
-        _ends(axes, money)
+        _draw_ends(axes, evaluation.money)
         figure.legend(loc="outside lower center", ncols=2)
 
-    return _drawn(draw, height=4.3)
+    return _render(draw, height=4.3)
 
 
-def _chosen(axes: "Axes", contacts: Plain, cost: float | None) -> None:
-    lowest, highest = contacts["cutoff_lowest"], contacts["cutoff_highest"]
-    if lowest is None:
+def _draw_curve(axes: "Axes", curve: CostCurve) -> None:
+    axes.fill_between(
+        curve.cutoff, curve.low, curve.high, color=_BLUE, alpha=0.15, linewidth=0, label="range (90% of resamples)"
+    )
+    axes.plot(curve.cutoff, curve.cost, color=_BLUE, linewidth=1.8, label="cost per customer")
+
+
+def _draw_searched(axes: "Axes", searched: SearchedCutoff) -> None:
+    if is_known(searched.low) and is_known(searched.high):
+        axes.axvspan(searched.low, searched.high, color=_ORANGE, alpha=0.16, linewidth=0)
+    if is_known(searched.cutoff):
+        label = f"searched cutoff {searched.cutoff:.0%}"
+        axes.axvline(searched.cutoff, color=_ORANGE, linestyle="--", linewidth=1.4, label=label)
+
+
+def _draw_cutoff_in_use(axes: "Axes", contacts: Contacts, cost: float) -> None:
+    lowest, highest = contacts.cutoff_lowest, contacts.cutoff_highest
+    if not np.isfinite(lowest):
         return
     if lowest == highest:
         axes.axvline(lowest, color=_INK, linewidth=1.4, label=f"cutoff in use {lowest:.0%}")
-        if cost is not None:
+        if is_known(cost):
             axes.plot([lowest], [cost], "o", color=_INK, markersize=6)
         return
-    axes.axvspan(
-        lowest, 1.0 if highest is None else highest, color=_INK, alpha=0.07, linewidth=0, label="cutoffs in use"
-    )
-    if cost is not None:
+    right = highest if np.isfinite(highest) else 1.0
+    axes.axvspan(lowest, right, color=_INK, alpha=0.07, linewidth=0, label="cutoffs in use")
+    if is_known(cost):
         axes.axhline(cost, color=_INK, linewidth=1.4, label=f"a cutoff for each customer: {usd(cost)}")
 
 
-def _ends(axes: "Axes", money: Plain) -> None:
-    for place, name, side in ((0.015, "everybody", "left"), (0.985, "nobody", "right")):
-        cost = money[f"cost_{name}"]
-        if cost is not None:
+def _draw_ends(axes: "Axes", money: Money) -> None:
+    ends = ((0.015, "everybody", "left", money.cost_everybody), (0.985, "nobody", "right", money.cost_nobody))
+    for place, who, side, cost in ends:
+        if is_known(cost):
             axes.annotate(
-                f"contact {name}: {usd(cost)}",
+                f"contact {who}: {usd(cost)}",
                 (place, cost),
                 (0, 4),
                 textcoords="offset points",
@@ -118,49 +120,55 @@ def _ends(axes: "Axes", money: Plain) -> None:
     axes.margins(y=0.12)
 
 
-def calibration(bins: Sequence[Plain]) -> bytes:
-    """What was predicted against what came, bin by bin, with 90 % intervals, and how many customers are in each bin."""
-    shown = [each for each in bins if each["rows"] and each["predicted"] is not None and each["observed"] is not None]
-    predicted, observed, rows = (_numbers([each[name] for each in shown]) for name in ("predicted", "observed", "rows"))
-    low, high = (_numbers([each[name] for each in shown]) for name in ("low", "high"))
+def calibration(bins: Sequence[CalibrationBin]) -> bytes:
+    """What was predicted against what came, bin by bin, with 90% intervals, and how many customers are in each bin."""
+    shown = [each for each in bins if each.rows and is_known(each.predicted) and is_known(each.observed)]
 
     def draw(figure: "Figure") -> None:
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
-        axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1.2, label="as predicted")
-        reach = np.vstack([np.maximum(observed - low, 0), np.maximum(high - observed, 0)])
-        axes.errorbar(
-            predicted,
-            observed,
-            yerr=reach,
-            fmt="o",
-            color=_BLUE,
-            ecolor=_BLUE,
-            elinewidth=1.2,
-            markersize=5,
-            label="what came (90 % interval)",
-        )
-        axes.set_ylim(-0.03, 1.03)
-        axes.set_ylabel("share that left")
-        axes.legend(loc="upper left")
-        below.bar(predicted, rows, width=0.07, color=_PALE)
-        for x, count in zip(predicted, rows, strict=True):
-            below.annotate(
-                f"{count:,.0f}", (x, count), (0, 1), textcoords="offset points", ha="center", va="bottom", fontsize=8
-            )
-        below.margins(y=0.35)
-        below.set_yticks([])
-        below.set_ylabel("customers")
-        below.set_xlim(-0.03, 1.03)
-        below.set_xlabel("predicted probability of leaving")
+        _draw_reliability(axes, shown)
+        _draw_bin_sizes(below, shown)
         for axis in (axes.yaxis, below.xaxis):
             axis.set_major_formatter(lambda value, _: f"{value:.0%}")
 
-    return _drawn(draw, height=4.6)
+    return _render(draw, height=4.6)
 
 
-def reasons(summary: Plain) -> bytes:
+def _draw_reliability(axes: "Axes", bins: Sequence[CalibrationBin]) -> None:
+    axes.plot([0, 1], [0, 1], color=_GREY, linestyle="--", linewidth=1.2, label="as predicted")
+    below = [max(each.observed - each.low, 0) for each in bins]
+    above = [max(each.high - each.observed, 0) for each in bins]
+    axes.errorbar(
+        [each.predicted for each in bins],
+        [each.observed for each in bins],
+        yerr=np.array([below, above]),
+        fmt="o",
+        color=_BLUE,
+        ecolor=_BLUE,
+        elinewidth=1.2,
+        markersize=5,
+        label="what came (90% interval)",
+    )
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_ylabel("share that left")
+    axes.legend(loc="upper left")
+
+
+def _draw_bin_sizes(axes: "Axes", bins: Sequence[CalibrationBin]) -> None:
+    axes.bar([each.predicted for each in bins], [each.rows for each in bins], width=0.07, color=_PALE)
+    for each in bins:
+        place = (each.predicted, each.rows)
+        axes.annotate(f"{each.rows:,}", place, (0, 1), textcoords="offset points", ha="center", va="bottom", fontsize=8)
+    axes.margins(y=0.35)
+    axes.set_yticks([])
+    axes.set_ylabel("customers")
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_xlabel("predicted probability of leaving")
+
+
+def reasons(summary: ReasonSummary) -> bytes:
     """Mean size of each reason's contribution, the largest on top."""
-    names, sizes = summary["names"][:MOST_REASONS], _numbers(summary["mean_size"])[:MOST_REASONS]
+    names, sizes = summary.names[:MOST_REASONS], summary.mean_size[:MOST_REASONS]
 
     def draw(figure: "Figure") -> None:
         axes = figure.add_subplot()
@@ -169,18 +177,21 @@ def reasons(summary: Plain) -> bytes:
         for place, size in zip(places, sizes, strict=True):
             if np.isfinite(size):
                 axes.annotate(f"{size:.2f}", (size, place), (3, 0), textcoords="offset points", va="center", fontsize=9)
-        _named(axes, names)
+        _label_lines(axes, names)
         axes.margins(x=0.12)
         axes.set_xlabel("mean size of the contribution, in log odds")
 
-    return _drawn(draw, height=_height(len(names)))
+    return _render(draw, height=_height(len(names)))
 
 
-def contributions(summary: Plain) -> bytes:
+def contributions(summary: ReasonSummary) -> bytes:
     """A dot for each sampled customer and reason: how far it moves the risk, coloured by how large the customer's value is."""
-    names = summary["names"][:MOST_REASONS]
-    shape = (len(summary["contributions"]), len(summary["names"]))
-    moved, values = (_numbers(summary[name]).reshape(shape)[:, : len(names)] for name in ("contributions", "values"))
+    names = summary.names[:MOST_REASONS]
+    shape = (
+        len(summary.contributions),
+        len(summary.names),
+    )  # an empty table comes back from a report without its width
+    moved, values = (table.reshape(shape)[:, : len(names)] for table in (summary.contributions, summary.values))
 
     def draw(figure: "Figure") -> None:
         from matplotlib.cm import ScalarMappable
@@ -191,14 +202,14 @@ def contributions(summary: Plain) -> bytes:
         axes.axvline(0, color=_GREY, linewidth=0.9, zorder=0)
         for place in range(len(names)):
             _swarm(axes, place, moved[:, place], values[:, place], shades)
-        _named(axes, names)
+        _label_lines(axes, names)
         axes.set_xlabel("← lowers the risk      raises the risk →\ncontribution in log odds")
         bar = figure.colorbar(ScalarMappable(cmap=shades), ax=axes, aspect=40, pad=0.02, ticks=[0, 1])
         bar.ax.set_yticklabels(["low", "high"])
         bar.set_label("customer's value (grey: category or missing)", labelpad=-12)
         bar.outline.set_visible(False)
 
-    return _drawn(draw, height=_height(len(names)) + 0.3)
+    return _render(draw, height=_height(len(names)) + 0.3)
 
 
 def _swarm(axes: "Axes", place: int, moved: FloatArray, values: FloatArray, shades: Any) -> None:
@@ -213,7 +224,7 @@ def _swarm(axes: "Axes", place: int, moved: FloatArray, values: FloatArray, shad
 
 
 def _spread(moved: FloatArray) -> FloatArray:
-    """How far above or below its line each dot is drawn, so that equal ones lie beside each other: -0.4 to 0.4, (m,)."""
+    """Return how far above or below its line to draw each dot, so that equal ones do not overlap: -0.4 to 0.4, (m,)."""
     width = float(np.ptp(moved)) or 1.0
     bins = np.round(60 * (moved - moved.min()) / width).astype(np.int64)
     order = np.argsort(bins, kind="stable")
@@ -224,25 +235,23 @@ def _spread(moved: FloatArray) -> FloatArray:
     return np.asarray(0.4 * offset / max(8, int(np.abs(offset).max())))
 
 
-def confusion(cells: Plain) -> bytes:
+def confusion(cells: Confusion) -> bytes:
     """Customers and money in each of the four cells."""
-    grid = (("true_positives", "false_negatives"), ("false_positives", "true_negatives"))
-    good = {"true_positives", "true_negatives"}
+    grid = (
+        (0, 0, _GREEN, cells.true_positives, cells.true_positives_cost),
+        (0, 1, _ORANGE, cells.false_negatives, cells.false_negatives_cost),
+        (1, 0, _ORANGE, cells.false_positives, cells.false_positives_cost),
+        (1, 1, _GREEN, cells.true_negatives, cells.true_negatives_cost),
+    )
 
     def draw(figure: "Figure") -> None:
         from matplotlib.patches import Rectangle
 
         axes = figure.add_subplot()
-        for row, names in enumerate(grid):
-            for column, name in enumerate(names):
-                axes.add_patch(
-                    Rectangle(
-                        (column, row), 0.97, 0.95, color=_GREEN if name in good else _ORANGE, alpha=0.16, linewidth=0
-                    )
-                )
-                cost = cells[f"{name}_cost"]
-                axes.text(column + 0.485, row + 0.4, f"{cells[name]:,}", ha="center", va="center", fontsize=17)
-                axes.text(column + 0.485, row + 0.7, usd(cost, cents=False), ha="center", va="center")
+        for row, column, colour, customers, cost in grid:
+            axes.add_patch(Rectangle((column, row), 0.97, 0.95, color=colour, alpha=0.16, linewidth=0))
+            axes.text(column + 0.485, row + 0.4, f"{customers:,}", ha="center", va="center", fontsize=17)
+            axes.text(column + 0.485, row + 0.7, usd(cost, cents=False), ha="center", va="center")
         axes.set_xlim(0, 2)
         axes.set_ylim(2, 0)
         axes.set_xticks([0.5, 1.5], ["contacted", "not contacted"])
@@ -251,11 +260,11 @@ def confusion(cells: Plain) -> bytes:
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
 
-    return _drawn(draw, height=2.9)
+    return _render(draw, height=2.9)
 
 
-def _named(axes: "Axes", names: Sequence[str]) -> None:
-    """A line for each name, the first on top, numbered as in the page's own list."""
+def _label_lines(axes: "Axes", names: Sequence[str]) -> None:
+    """Label a line for each name, the first on top, numbered as in the page's own list."""
     labels = [f"{drawable(name)}  {number}" for number, name in enumerate(names, 1)]
     axes.set_yticks(range(len(names)), labels)
     axes.set_ylim(len(names) - 0.4, -0.6)
@@ -268,16 +277,11 @@ def _height(lines: int) -> float:
 
 
 def drawable(name: str) -> str:
-    """A name on one line, shortened where it is long, with boxes for what the font cannot draw."""
+    """Return a name on one line, shortened if it is long, with boxes for what the font cannot draw."""
     from matplotlib.font_manager import findfont, get_font
 
     font = get_font(findfont(_FONT))
     return "".join(letter if font.get_char_index(ord(letter)) else "□" for letter in one_line(name, _LONGEST))
-
-
-def _numbers(values: Any) -> FloatArray:
-    """Plain values as an array, NaN for None."""
-    return np.array(values, dtype=np.float64)
 
 
 def load_libraries() -> None:
@@ -286,13 +290,13 @@ def load_libraries() -> None:
         importlib.import_module(name)
 
 
-def _drawn(draw: Callable[["Figure"], None], *, height: float) -> bytes:
-    """What `draw` puts on a figure, as a PNG of few colours without date or version."""
+def _render(draw: Callable[["Figure"], None], *, height: float) -> bytes:
+    """Return what `draw` puts on a figure as a PNG of few colours, without date or version."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from PIL import Image
 
-    with _styled():
+    with _own_style():
         figure = Figure(figsize=(WIDTH, height), dpi=_DPI, layout="constrained", facecolor="white")
         canvas: Any = FigureCanvasAgg(figure)
         draw(figure)
@@ -305,10 +309,10 @@ def _drawn(draw: Callable[["Figure"], None], *, height: float) -> bytes:
 
 
 @contextmanager
-def _styled() -> Iterator[None]:
-    """One look, whatever a user's own matplotlibrc says."""
+def _own_style() -> Iterator[None]:
+    """Draw in one style, whatever a user's own matplotlibrc says."""
     import matplotlib
 
-    look: dict[Any, Any] = {**matplotlib.rcParamsDefault, **_STYLE, "backend": "agg"}
-    with matplotlib.rc_context(look):
+    settings: dict[Any, Any] = {**matplotlib.rcParamsDefault, **_STYLE, "backend": "agg"}
+    with matplotlib.rc_context(settings):
         yield

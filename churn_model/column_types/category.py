@@ -1,6 +1,5 @@
 """Categories: text as landed, encoded by a lookup in the Arrow dictionary, so that the work per row is one `take`."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,11 +11,11 @@ from churn_model.arrays import FloatArray, IntArray
 from churn_model.column_types.interface import ColumnType, Feature, FittedColumn, Layout, Readable, TypeCount
 from churn_model.column_types.landed import ParsedColumn, read_text, trim
 from churn_model.column_types.parts import EncodedPart, LookupPart
+from churn_model.wording import one_line
 
 MAX_LEVELS = 255
 MIN_LEVEL_ROWS = 3
 ID_LIKE_SHARE = 0.9
-LONGEST = 60
 """Characters of a value that a sentence shows."""
 
 
@@ -116,11 +115,11 @@ class Category(ColumnType):
         """Return each value's place among the distinct ones."""
         codes, words = encode_levels(column)
         numbers = np.where(codes < len(words), codes.astype(np.float64), np.nan)
-        return Readable(numbers=numbers, text=lambda number: value_text(words[int(number)]), ordered=False)
+        return Readable(numbers=numbers, text=lambda number: one_line(words[int(number)]), ordered=False)
 
     def describe_usual(self, feature: Feature) -> tuple[str, str] | None:
         """Return the most frequent level if at least half of the rows hold it."""
-        return ("most have", value_text(feature.levels[0])) if feature.levels and feature.shares[0] >= 0.5 else None
+        return ("most have", one_line(feature.levels[0])) if feature.levels and feature.shares[0] >= 0.5 else None
 
     def to_numbers(self, column: Any) -> FloatArray | None:
         """None: levels have no order."""
@@ -140,12 +139,6 @@ def encode_levels(column: Any) -> tuple[IntArray, list[str]]:
     known = np.array([word is not None for word in words] + [False])
     places = np.where(known, np.cumsum(known) - 1, known.sum())
     return places[codes], [word for word in words if word is not None]
-
-
-def value_text(value: str) -> str:
-    """Return a category's value on one line, shortened if it is long. It is data: whoever shows it must escape it."""
-    line = re.sub(r"\s+", " ", value).strip()
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
 def _is_one_hot(feature: Feature, layout: Layout) -> bool:

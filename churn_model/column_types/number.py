@@ -24,6 +24,7 @@ from churn_model.column_types.landed import (
 from churn_model.column_types.parts import ComputedPart, Encoded, EncodedPart
 from churn_model.errors import InputError, problem
 from churn_model.spec.dataset import Kind
+from churn_model.wording import number_text
 
 NUMBER_LIMIT = float(np.finfo(np.float32).max)
 MOST_COMMA_LEVELS = 20
@@ -224,16 +225,6 @@ def _standardise(feature: Feature) -> Callable[[FloatArray, Encoded], None]:
             out[:, 1] = absent
 
     return write
-
-
-def number_text(number: float) -> str:
-    """Return a number as it reads in a sentence: 4, 35.2, 1840, 12,500."""
-    size = abs(number)
-    if size >= 1e12 or 0 < size < 1e-3:
-        return f"{number:.2e}"
-    if size >= 10_000:
-        return f"{number:,.0f}"
-    return f"{number:.0f}" if number == round(number) or size >= 1000 else f"{number:.3g}"
 
 
 def is_decimal_comma(value: str) -> bool:

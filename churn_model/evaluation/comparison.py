@@ -6,7 +6,6 @@ Belongs here: which rows are fair to both, and how sure the difference is. Does 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from churn_model.decisions.costs import actual_cost
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError, problem
 from churn_model.evaluation.metrics import Estimate, Scores, estimate, log_losses
-from churn_model.records import to_plain
 from churn_model.spec.dataset import Split
 from churn_model.stats.bootstrap import Resamples, auc
 
@@ -58,10 +56,6 @@ class Comparison:
     def stayers(self) -> int:
         """Rows of customers who stayed."""
         return self.rows - self.leavers
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain values for JSON; None where a figure is not finite."""
-        return dict(to_plain(self))
 
 
 def compare(

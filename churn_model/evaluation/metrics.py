@@ -23,7 +23,6 @@ from churn_model.evaluation.reliability import (
     calibration_bins,
     slope_columns,
 )
-from churn_model.records import to_plain
 from churn_model.stats.bootstrap import Resamples, auc, number_customers
 
 SUCCESSES = (1.0, 0.5, 0.3)
@@ -180,10 +179,6 @@ class Evaluation:
     def base_rate(self) -> float:
         """The share of rows that left."""
         return self.leavers / self.rows
-
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain values for JSON; None where a figure is not finite."""
-        return {**to_plain(self), "base_rate": self.base_rate}
 
 
 def log_losses(y: Any, p: FloatArray) -> FloatArray:

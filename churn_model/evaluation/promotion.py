@@ -5,15 +5,15 @@ Belongs here: the rules, the facts that they weigh, and the sentence that a mana
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from churn_model.evaluation.comparison import LEAST_GAIN, Comparison
 from churn_model.evaluation.metrics import Evaluation
-from churn_model.records import to_plain
 from churn_model.spec.dataset import Gate
 from churn_model.training.leaks import Leak
+from churn_model.wording import assumption, describe_rows, one_line, usd
 
 LEAST_TEST = 30
 LEAST_VALIDATION = 50
@@ -74,10 +74,6 @@ class Decision:
         """Whether the candidate is the champion from now on."""
         return self.outcome in ("first", "promoted")
 
-    def to_dict(self) -> dict[str, Any]:
-        """The same as plain values for JSON."""
-        return {"outcome": self.outcome, "reason": self.reason, "facts": [to_plain(fact) for fact in self.facts]}
-
 
 def decide(evidence: Evidence) -> Decision:
     """What the rules say; the same evidence, the same decision."""
@@ -108,7 +104,7 @@ def _not_usable(candidate: Evaluation, enough: Fact, ranks: Fact, saves: Fact) -
 
 
 def _no_leaks(evidence: Evidence) -> Fact:
-    names = [short(leak.column) for leak in evidence.leaks]
+    names = [one_line(leak.column, 40) for leak in evidence.leaks]
     told = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return Fact(
         name="no_suspected_leak",
@@ -117,11 +113,6 @@ def _no_leaks(evidence: Evidence) -> Fact:
         found=f"{told} may be known only after a customer has left" if names else "none",
         todo=f"List {'it' if len(names) == 1 else 'each'} in the spec: under ignore, or under known if it is known in time",
     )
-
-
-def short(name: str) -> str:
-    """A column's name as it may stand in a message."""
-    return name if len(name) <= 40 else name[:39] + "…"
 
 
 def _enough(evidence: Evidence) -> Fact:
@@ -155,7 +146,7 @@ def _saves(evidence: Evidence) -> Fact:
         name="saves_money",
         holds=bool(saving.low > 0),
         expected=f"cheaper than {WITHOUT_MODEL}, with 95 % confidence",
-        found=f"saves {dollars(saving.value)} a customer, at least {dollars(saving.low)}",
+        found=f"saves {usd(saving.value)} a customer, at least {usd(saving.low)}",
         todo="Look at costs in the spec: what a contact costs, how often it works, what a customer is worth",
     )
 
@@ -168,24 +159,9 @@ def _no_money(candidate: Evaluation) -> str:
     else:
         sure = (
             f"there is signal, but at these costs it may be cheaper to contact {better}: "
-            f"the saving against {WITHOUT_MODEL} lies between {dollars(money.saving_better.low)} and {dollars(money.saving_better.high)} a customer"
+            f"the saving against {WITHOUT_MODEL} lies between {usd(money.saving_better.low)} and {usd(money.saving_better.high)} a customer"
         )
     return f"{sure} (AUC {candidate.auc.value:.2f}; {assumption(money.assumed_success)})."
-
-
-def dollars(amount: float) -> str:
-    """Money as it reads in a sentence."""
-    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
-
-
-def describe_rows(rows: int, customers: int) -> str:
-    """Judged rows as they read in a sentence: customers, where each has one row."""
-    return f"{customers:,} customers" if rows == customers else f"{rows:,} rows of {customers:,} customers"
-
-
-def assumption(success: float) -> str:
-    """What the savings take for granted, to stand beside them."""
-    return "if every contacted leaver stays" if success == 1.0 else f"if {success:.0%} of contacted leavers stay"
 
 
 def _first(candidate: Evaluation) -> str:
@@ -193,7 +169,7 @@ def _first(candidate: Evaluation) -> str:
     saving = money.saving_better
     return (
         f"First champion: judged on {describe_rows(candidate.rows, candidate.customers)} it never saw, it saves "
-        f"{dollars(saving.low)} to {dollars(saving.high)} a customer "
+        f"{usd(saving.low)} to {usd(saving.high)} a customer "
         f"against {WITHOUT_MODEL}, {assumption(money.assumed_success)}. "
         f"It ranks leavers clearly better than chance (AUC {candidate.auc.value:.2f}, at least {candidate.auc_lower_99:.2f})."
     )
@@ -207,7 +183,7 @@ def _same_model(champion: Champion, facts: tuple[Fact, ...]) -> Decision:
             facts=facts,
         )
     cost = champion.comparison.cost.candidate
-    money = f" On the judged customers it costs {dollars(cost)} a customer." if np.isfinite(cost) else ""
+    money = f" On the judged customers it costs {usd(cost)} a customer." if np.isfinite(cost) else ""
     return Decision(outcome="promoted", reason=f"Promoted: the same model, today's costs.{money}", facts=facts)
 
 
@@ -225,7 +201,7 @@ def _against(champion: Champion, gate: Gate, facts: tuple[Fact, ...]) -> Decisio
         reason = (
             f"Promoted: on {comparison.rows:,} rows that neither model saw, the candidate predicts better than the champion "
             f"(log loss {log_loss.candidate:.4f} against {log_loss.champion:.4f}) and "
-            f"costs {dollars(cost.candidate)} a customer instead of {dollars(cost.champion)}."
+            f"costs {usd(cost.candidate)} a customer instead of {usd(cost.champion)}."
         )
         return Decision(outcome="promoted", reason=reason, facts=facts)
     if gate.promotion == "not_worse" and champion.is_old:
@@ -270,7 +246,7 @@ def _better(comparison: Comparison) -> tuple[Fact, Fact, Fact]:
             name="costs_no_more_than_the_champion",
             holds=bool(cost.mean <= 0),
             expected="a cost at most the champion's, at today's costs",
-            found=f"{dollars(cost.candidate)} against {dollars(cost.champion)} a customer",
+            found=f"{usd(cost.candidate)} against {usd(cost.champion)} a customer",
             todo="Nothing, or look at costs in the spec",
         ),
     )
@@ -294,18 +270,18 @@ def _not_worse(champion: Champion, gate: Gate, facts: tuple[Fact, ...]) -> Decis
     fact = Fact(
         name="not_worse_than_an_old_champion",
         holds=bool(cost.upper <= room),
-        expected=f"at most {dollars(room)} a customer more than the champion, with 97.5 % confidence, which is older than {gate.max_age}",
-        found=f"{dollars(cost.mean)} a customer more, at most {dollars(cost.upper)}",
+        expected=f"at most {usd(room)} a customer more than the champion, with 97.5 % confidence, which is older than {gate.max_age}",
+        found=f"{usd(cost.mean)} a customer more, at most {usd(cost.upper)}",
         todo="Nothing: the next candidate is weighed again",
     )
     if fact.holds:
         reason = (
             f"Promoted: the champion is older than {gate.max_age}, and the candidate is not worse: "
-            f"{dollars(cost.candidate)} a customer against {dollars(cost.champion)}, at most {dollars(cost.upper)} more."
+            f"{usd(cost.candidate)} a customer against {usd(cost.champion)}, at most {usd(cost.upper)} more."
         )
         return Decision(outcome="promoted", reason=reason, facts=(*facts, fact))
     reason = (
-        f"The champion stays, though it is older than {gate.max_age}: the candidate may cost up to {dollars(cost.upper)} a customer more, "
-        f"and {dollars(room)} is allowed."
+        f"The champion stays, though it is older than {gate.max_age}: the candidate may cost up to {usd(cost.upper)} a customer more, "
+        f"and {usd(room)} is allowed."
     )
     return Decision(outcome="kept", reason=reason, facts=(*facts, fact))

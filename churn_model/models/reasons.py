@@ -17,6 +17,7 @@ from churn_model.column_types.registry import column_type
 from churn_model.features.encoding import Encoded, feature_names_of
 from churn_model.features.schema import FeatureSchema, Rows, values_of
 from churn_model.models.families import Model
+from churn_model.models.reason_summary import ReasonSummary
 from churn_model.spec.dataset import Family, name_key, same_name
 from churn_model.spec.expressions import compile_expression
 
@@ -51,21 +52,6 @@ class Reasons:
 
     words: tuple[Any, ...]
     contributions: FloatArray
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What the model looks at over all customers, strongest first, and a sample for a plot.
-
-    mean_size      mean of the absolute contribution of each reason, in log odds (k,)
-    contributions  of sampled rows (m, k)
-    values         rank of each row's value in the sample, from 0 to 1; NaN if it is missing or has no order (m, k)
-    """
-
-    names: tuple[str, ...]
-    mean_size: FloatArray
-    contributions: FloatArray
-    values: FloatArray
 
 
 def make_explainer(
@@ -215,7 +201,9 @@ def _format_values(numbers: FloatArray, values: Readable, feature: Feature, word
     return texts
 
 
-def summarise(rows: Rows, encoded: Encoded, model: Model, explainer: Explainer, *, most_rows: int = 2_000) -> Summary:
+def summarise(
+    rows: Rows, encoded: Encoded, model: Model, explainer: Explainer, *, most_rows: int = 2_000
+) -> ReasonSummary:
     """Return what the model looks at, over the first `most_rows` rows (canonical rows are in hash order: a random sample)."""
     rows, encoded = rows.slice(0, most_rows), encoded[:most_rows]
     features = _sum_by_feature(model.contributions(encoded), explainer)
@@ -229,7 +217,7 @@ def summarise(rows: Rows, encoded: Encoded, model: Model, explainer: Explainer, 
         column = _describe(rows, explainer.schema.features[leader])
         if column.ordered:
             values[:, number] = _rank_between_0_and_1(column.numbers)
-    return Summary(
+    return ReasonSummary(
         names=tuple(explainer.names[number] for number in order),
         mean_size=size[order],
         contributions=found[:, order],

@@ -3,8 +3,8 @@
 Inputs: `splits`, `first`, `second`. Result: report.json alone: nothing is decided here, and nobody is named.
 """
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,8 +15,9 @@ from churn_model.evaluation.comparison import agreement, auc_difference, compare
 from churn_model.evaluation.metrics import Evaluation, Scores, evaluate
 from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
 from churn_model.models.bundle import Bundle, read_bundle
-from churn_model.records import finite, to_plain
-from churn_model.steps.contract import Layout, Report, run_step
+from churn_model.reports.compare import CompareCounts, CompareReport, ModelFigures
+from churn_model.reports.step_report import Report
+from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import open_table
 
 
@@ -29,23 +30,20 @@ def step(layout: Layout) -> Report:
     first, second = (_scores(test, bundle, policy) for bundle in bundles)
     unseen = rows_unseen_by(test, bundles[0], dataset.split) & rows_unseen_by(test, bundles[1], dataset.split)
     comparison = compare(second, first, policy, unseen=unseen)
-    versions = {"first_version": bundles[0].version, "second_version": bundles[1].version}
-    judged = _judged(first.keep(unseen), second.keep(unseen), policy) if comparison.rows else {}
-    return Report(
-        counts={"rows": comparison.rows, "left_out": comparison.left_out, "leavers": comparison.leavers},
-        metrics={
-            "log_loss_difference": finite(comparison.log_loss.mean),
-            "cost_difference": finite(comparison.cost.mean),
-        },
-        detail={
-            **versions,
-            "customers": int(np.unique(first.customers[unseen]).size),
-            "same_probabilities": comparison.same_probabilities,
-            "log_loss_difference": to_plain(comparison.log_loss.spread),
-            "cost_difference": to_plain(comparison.cost.spread),
-            **judged,
-        },
+    counts = CompareCounts(rows=comparison.rows, left_out=comparison.left_out, leavers=comparison.leavers)
+    content = CompareReport(
+        counts=counts,
+        metrics={"log_loss_difference": comparison.log_loss.mean, "cost_difference": comparison.cost.mean},
+        first_version=bundles[0].version,
+        second_version=bundles[1].version,
+        customers=int(np.unique(first.customers[unseen]).size),
+        same_probabilities=comparison.same_probabilities,
+        log_loss_difference=comparison.log_loss.spread,
+        cost_difference=comparison.cost.spread,
     )
+    if comparison.rows:
+        content = _add_figures(content, first.keep(unseen), second.keep(unseen), policy)
+    return Report(content=content)
 
 
 def _bundle(folder: Path, threads: int) -> Bundle:
@@ -59,29 +57,30 @@ def _scores(test: pa.Table, bundle: Bundle, policy: Policy) -> Scores:
         raise InputError(f"model {bundle.version} cannot score today's test rows:\n{error}") from error
 
 
-def _judged(first: Scores, second: Scores, policy: Policy) -> dict[str, Any]:
-    """What there is to say where rows are left."""
-    evaluations = {"first": evaluate(first, policy), "second": evaluate(second, policy)}
-    return {
-        **{name: _told(found) for name, found in evaluations.items()},
-        "better_without_model": evaluations["first"].money.better_without_model,
-        "assumed_success": evaluations["first"].money.assumed_success,
-        "auc_difference": to_plain(auc_difference(first, second)),
-        "decisions": to_plain(agreement(first, second, policy)),
-    }
+def _add_figures(content: CompareReport, first: Scores, second: Scores, policy: Policy) -> CompareReport:
+    """Add what there is to say if rows are left."""
+    evaluation = evaluate(first, policy)
+    return replace(
+        content,
+        first=_figures(evaluation),
+        second=_figures(evaluate(second, policy)),
+        auc_difference=auc_difference(first, second),
+        decisions=agreement(first, second, policy),
+        better_without_model=evaluation.money.better_without_model,
+        assumed_success=evaluation.money.assumed_success,
+    )
 
 
-def _told(found: Evaluation) -> dict[str, Any]:
-    """The figures of one model, each with its range."""
-    figures = {
-        "log_loss": found.log_loss,
-        "auc": found.auc,
-        "cost": found.money.cost,
-        "saving": found.money.saving_better,
-        "calibration_slope": found.calibration_slope,
-    }
-    contacts = {"contacted": found.contacts.contacted, "leavers_reached": found.contacts.leavers_reached}
-    return {**{name: to_plain(value) for name, value in figures.items()}, **contacts}
+def _figures(evaluation: Evaluation) -> ModelFigures:
+    return ModelFigures(
+        log_loss=evaluation.log_loss,
+        auc=evaluation.auc,
+        cost=evaluation.money.cost,
+        saving=evaluation.money.saving_better,
+        calibration_slope=evaluation.calibration_slope,
+        contacted=evaluation.contacts.contacted,
+        leavers_reached=evaluation.contacts.leavers_reached,
+    )
 
 
 if __name__ == "__main__":

@@ -11,43 +11,23 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
 from churn_model.errors import ChurnError
+from churn_model.reports.step_report import REPORT, PublishedFile, Report, StepReport
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.os_errors import explain_os_error
 
-REPORT = "report.json"
-REPORT_SCHEMA = 1
 FAILED_ON_PURPOSE = 2  # the exit code of an error that is meant for the user
 _MESSAGE_LIMIT = 16_384
 
-
-@dataclass(frozen=True)
-class Check:
-    """A claim about what a step did, that can be false."""
-
-    name: str
-    passed: bool
-    expected: str
-    found: str
-    todo: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """What a step says: counts and metrics are single numbers; `detail` holds tables and curves."""
-
-    counts: Mapping[str, int] = field(default_factory=dict)
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
-    checks: Sequence[Check] = ()
-    detail: Mapping[str, Any] = field(default_factory=dict)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -94,42 +74,27 @@ class Layout:
         found = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()]
         return sorted(found, key=lambda pair: pair[0].encode())
 
-    def said(self, report: Path) -> Mapping[str, Any]:
-        """The report of a step upstream."""
-        said: Mapping[str, Any] = json.loads(report.read_text("utf-8"))
-        return said
+    def read_report(self, name: str, kind: type[T]) -> T:
+        """Return what the step that made an input reports, as `kind`. Raise ReportError if this code cannot read it."""
+        return StepReport.from_json((self.required(name) / REPORT).read_bytes()).read(kind)
 
     def write_report(self, step: str, report: Report) -> None:
-        """Write report.json, last and whole: its presence says that the step has ended well."""
+        """Write report.json last and whole: its presence means that the step has succeeded."""
         files = {
-            path.relative_to(self.result).as_posix(): _described(path)
+            path.relative_to(self.result).as_posix(): _describe_file(path)
             for path in sorted(self.result.rglob("*"))
             if path.is_file()
         }
-        text = json.dumps(
-            {
-                "schema": REPORT_SCHEMA,
-                "step": step,
-                "counts": report.counts,
-                "metrics": report.metrics,
-                "checks": [vars(check) for check in report.checks],
-                "detail": report.detail,
-                "files": files,
-            },
-            sort_keys=True,
-            ensure_ascii=False,
-            allow_nan=False,
-        )
         partial = self.result / f".{REPORT}"
-        partial.write_text(text, "utf-8")
+        partial.write_bytes(StepReport.of(step, report, files).to_json())
         partial.replace(self.result / REPORT)
 
 
-def _described(path: Path) -> dict[str, Any]:
+def _describe_file(path: Path) -> PublishedFile:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
-    return {"size": path.stat().st_size, "digest": digest, "rows": rows}
+    return PublishedFile(path.stat().st_size, digest, rows)
 
 
 def run_step(name: str, step: Callable[[Layout], Report]) -> None:

@@ -5,26 +5,27 @@ Inputs: `splits`, `candidate`, and `champion` where there is one. Result: table 
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import Comparison, compare
 from churn_model.evaluation.metrics import Evaluation, Scores, evaluate
-from churn_model.evaluation.promotion import Champion, Evidence, decide
+from churn_model.evaluation.promotion import Champion, Decision, Evidence, decide
 from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
 from churn_model.evaluation.segments import weak_segments
 from churn_model.features.encoding import encode
 from churn_model.models.bundle import Bundle, read_bundle
+from churn_model.models.reason_summary import ReasonSummary
 from churn_model.models.reasons import summarise
-from churn_model.records import finite, to_plain
+from churn_model.reports.evaluate import EvaluateCounts, EvaluateReport
+from churn_model.reports.preprocess import PreprocessReport
+from churn_model.reports.step_report import Report
+from churn_model.reports.train import TrainReport
 from churn_model.spec.dataset import Dataset
-from churn_model.steps.contract import REPORT, Layout, Report, run_step
+from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import open_table, write_table
-from churn_model.training.leaks import Leak
 
 _SUMMARY_ROWS = 2000
 
@@ -49,26 +50,27 @@ def step(layout: Layout) -> Report:
     scores = score_rows(test, candidate, policy)
     evaluation = evaluate(scores, policy)
     champion = _champion(layout.input("champion"), test, scores, dataset, threads)
-    decisions = _decisions(layout, dataset, evaluation, champion)
     _write_scores(layout.result / "scores", test, scores, champion)
+    decision, decision_when_old = _decide(layout, dataset, evaluation, champion)
     return Report(
-        counts={
-            "rows": evaluation.rows,
-            "leavers": evaluation.leavers,
-            "customers": evaluation.customers,
-            "contacted": evaluation.contacts.contacted,
-        },
-        metrics=_metrics(evaluation, champion),
-        detail={
-            **decisions,
-            "candidate_version": candidate.version,
-            "champion_version": champion.version if champion else None,
-            "champion_problem": champion.problem if champion else None,
-            "evaluation": evaluation.to_dict(),
-            "comparison": champion.comparison.to_dict() if champion and champion.comparison else None,
-            "segments": [to_plain(segment) for segment in weak_segments(test, scores, without=dataset.ignore)],
-            "reasons": _summary(test, candidate),
-        },
+        content=EvaluateReport(
+            counts=EvaluateCounts(
+                rows=evaluation.rows,
+                leavers=evaluation.leavers,
+                customers=evaluation.customers,
+                contacted=evaluation.contacts.contacted,
+            ),
+            metrics=_metrics(evaluation, champion),
+            candidate_version=candidate.version,
+            champion_version=champion.version if champion else None,
+            champion_problem=champion.problem if champion else None,
+            evaluation=evaluation,
+            decision=decision,
+            decision_when_old=decision_when_old,
+            comparison=champion.comparison if champion else None,
+            segments=weak_segments(test, scores, without=dataset.ignore),
+            reasons=_summarise_reasons(test, candidate),
+        )
     )
 
 
@@ -86,28 +88,28 @@ def _champion(folder: Path | None, test: pa.Table, candidate: Scores, dataset: D
     return _Judged(bundle.version, scores, comparison, same_costs=bundle.costs == dataset.costs)
 
 
-def _decisions(layout: Layout, dataset: Dataset, evaluation: Evaluation, champion: _Judged | None) -> dict[str, Any]:
-    """What the gate says while the champion is young, and once it is older than `gate.max_age`: the clock is not here."""
-    preprocessed = layout.said(layout.required("splits") / REPORT)
-    trained = layout.said(layout.required("candidate") / REPORT)
-    suspects = tuple(
-        Leak(**{**leak, "evidence": leak["evidence"] or np.nan}) for leak in preprocessed["detail"]["suspects"]
-    )
-    decisions = {}
-    for name, is_old in (("decision", False), ("decision_when_old", True)):
+def _decide(
+    layout: Layout, dataset: Dataset, evaluation: Evaluation, champion: _Judged | None
+) -> tuple[Decision, Decision]:
+    """Return what the gate decides while the champion is young, and once it is older than `gate.max_age`: a step has no clock."""
+    suspects = layout.read_report("splits", PreprocessReport).suspects
+    validation = layout.read_report("candidate", TrainReport).validation
+
+    def decide_at(*, is_old: bool) -> Decision:
         known = None
         if champion and champion.comparison:
             known = Champion(comparison=champion.comparison, is_old=is_old, same_costs=champion.same_costs)
         evidence = Evidence(
             candidate=evaluation,
-            validation_leavers=trained["detail"]["validation"]["leavers"],
-            validation_stayers=trained["detail"]["validation"]["stayers"],
+            validation_leavers=validation.leavers,
+            validation_stayers=validation.stayers,
             leaks=suspects,
             champion=known,
             gate=dataset.gate,
         )
-        decisions[name] = decide(evidence).to_dict()
-    return decisions
+        return decide(evidence)
+
+    return decide_at(is_old=False), decide_at(is_old=True)
 
 
 def _write_scores(folder: Path, test: pa.Table, candidate: Scores, champion: _Judged | None) -> None:
@@ -120,7 +122,7 @@ def _write_scores(folder: Path, test: pa.Table, candidate: Scores, champion: _Ju
     write_table(folder, pa.table(columns), key="id")
 
 
-def _metrics(evaluation: Evaluation, champion: _Judged | None) -> dict[str, float | None]:
+def _metrics(evaluation: Evaluation, champion: _Judged | None) -> dict[str, float]:
     money, contacts = evaluation.money, evaluation.contacts
     metrics = {
         "auc": evaluation.auc.value,
@@ -146,14 +148,13 @@ def _metrics(evaluation: Evaluation, champion: _Judged | None) -> dict[str, floa
             "champion_log_loss": champion.comparison.log_loss.champion,
             "champion_cost": champion.comparison.cost.champion,
         }
-    return {name: finite(value) for name, value in metrics.items()}
+    return metrics
 
 
-def _summary(test: pa.Table, bundle: Bundle) -> dict[str, Any]:
+def _summarise_reasons(test: pa.Table, bundle: Bundle) -> ReasonSummary:
     rows = test.slice(0, _SUMMARY_ROWS)
     encoded = encode(rows, bundle.schema, bundle.model.family)
-    summary: dict[str, Any] = to_plain(summarise(rows, encoded, bundle.model, bundle.explainer, most_rows=500))
-    return summary
+    return summarise(rows, encoded, bundle.model, bundle.explainer, most_rows=500)
 
 
 if __name__ == "__main__":

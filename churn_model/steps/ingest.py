@@ -7,7 +7,9 @@ Result: tables `rows` and `quarantine`.
 from churn_model.ingest.canonical_rows import REPEATS, Ingested, ingest
 from churn_model.ingest.formats.base import LandedFile
 from churn_model.models.bundle import read_bundle
-from churn_model.steps.contract import Check, Layout, Report, run_step
+from churn_model.reports.ingest import IngestCounts, IngestReport
+from churn_model.reports.step_report import Check, Report
+from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import open_table
 
 _MOST_QUARANTINED = 0.1  # of all records: above it something is wrong with the file, not with some records
@@ -24,19 +26,23 @@ def step(layout: Layout) -> Report:
     bundle = layout.input("bundle")
     expected = read_bundle(bundle / "model.tar.gz").required if bundle else None
     made = ingest(files, layout.dataset, layout.result, expected=expected)
-    counts = {"records": made.records, "rows": made.rows, "quarantined": made.quarantined, "files": made.files}
     checks = [_accounted(made), _contract(made)]
     if made.positives is not None:
-        counts["positives"] = made.positives
         checks.append(_classes(made.positives, made.rows))
-    columns = {field.name: str(field.type) for field in open_table(layout.result / "rows").schema}
-    detail = {
-        "kinds": made.kinds,
-        "columns": columns,
-        "ignored_columns": list(made.ignored_columns),
-        "reasons": made.reasons,
-    }
-    return Report(counts=counts, checks=checks, detail=detail)
+    content = IngestReport(
+        counts=IngestCounts(
+            records=made.records,
+            rows=made.rows,
+            quarantined=made.quarantined,
+            files=made.files,
+            positives=made.positives,
+        ),
+        columns={field.name: str(field.type) for field in open_table(layout.result / "rows").schema},
+        kinds=made.kinds,
+        ignored_columns=tuple(made.ignored_columns),
+        reasons=made.reasons,
+    )
+    return Report(content=content, checks=checks)
 
 
 def _accounted(made: Ingested) -> Check:

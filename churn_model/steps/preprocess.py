@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from churn_model.errors import Unmet
 from churn_model.features.named_columns import require_described
 from churn_model.prefetch import prefetch
+from churn_model.reports.preprocess import PreprocessReport, SplitCounts
+from churn_model.reports.step_report import Check, Report
 from churn_model.spec.dataset import Dataset
-from churn_model.steps.contract import Check, Layout, Report, run_step
+from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import TableReader, TableWriter, open_table
 from churn_model.training.leak_detection import MOST_ROWS_AT_ALL, certain_leaks, suspected_leaks
 from churn_model.training.leaks import Leak
@@ -35,16 +36,14 @@ def step(layout: Layout) -> Report:
         if not checked.problems and not certain
         else ()
     )
-    counts = {**dict(zip(NAMES, checked.sizes.tolist(), strict=True)), "unused": checked.unused}
-    return Report(
+    counts = SplitCounts(**dict(zip(NAMES, checked.sizes.tolist(), strict=True)), unused=checked.unused)
+    content = PreprocessReport(
         counts=counts,
-        checks=[_integrity(checked.unmet, counts), _no_leak(certain)],
-        detail={
-            "columns": {field.name: str(field.type) for field in train.schema},
-            "leaks": [_told(leak) for leak in certain],
-            "suspects": [_told(leak) for leak in suspects],
-        },
+        columns={field.name: str(field.type) for field in train.schema},
+        leaks=certain,
+        suspects=suspects,
     )
+    return Report(content=content, checks=[_integrity(checked.unmet, counts), _no_leak(certain)])
 
 
 def _split(source: TableReader, dataset: Dataset, result: Path) -> SplitCheck:
@@ -70,14 +69,14 @@ def _split(source: TableReader, dataset: Dataset, result: Path) -> SplitCheck:
     return checked
 
 
-def _integrity(unmet: tuple[Unmet, ...], counts: dict[str, int]) -> Check:
+def _integrity(unmet: tuple[Unmet, ...], counts: SplitCounts) -> Check:
     return Check(
         "no_customer_in_two_splits",
         not unmet,
         expected=" and ".join(one.expected for one in unmet)
         or "train, validation and test with both classes each, and no customer in two",
         found=" and ".join(one.found for one in unmet)
-        or ", ".join(f"{count:,} {name}" for name, count in counts.items() if count),
+        or ", ".join(f"{count:,} {name}" for name, count in vars(counts).items() if count),
         todo="; ".join(dict.fromkeys(one.todo for one in unmet)),
     )
 
@@ -90,10 +89,6 @@ def _no_leak(leaks: tuple[Leak, ...]) -> Check:
         found="; ".join(f"{leak.column}: {leak.why}" for leak in leaks) or "none found",
         todo="; ".join(sorted({f"{leak.column}: {leak.todo}" for leak in leaks})),
     )
-
-
-def _told(leak: Leak) -> dict[str, str | float | None]:
-    return {**vars(leak), "evidence": leak.evidence if np.isfinite(leak.evidence) else None}
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Inputs: `rows` (a published `raw_batch`), `bundle` (the champion resolved for it). Result: table `predictions`.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
@@ -13,9 +14,11 @@ from churn_model.features.encoding import unknown_levels
 from churn_model.models.bundle import Bundle, read_bundle
 from churn_model.models.reasons import REASONS
 from churn_model.prefetch import prefetch
+from churn_model.reports.score import ScoreCounts, ScoreReport
+from churn_model.reports.step_report import Check, Report
 from churn_model.scoring import prediction_schema, score
 from churn_model.spec.dataset import same_name
-from churn_model.steps.contract import Check, Layout, Report, run_step
+from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import TableWriter, open_table
 
 MOST_UNKNOWN = 0.05
@@ -46,8 +49,13 @@ def step(layout: Layout) -> Report:
     written = open_table(layout.result / "predictions").rows
     rows = source.rows
     return Report(
-        counts={"rows": written, "contacted": contacted},
-        metrics={"mean_probability": probability / rows if rows else None, "expected_saving": saving},
+        content=ScoreReport(
+            counts=ScoreCounts(rows=written, contacted=contacted),
+            metrics={"mean_probability": probability / rows if rows else math.nan, "expected_saving": saving},
+            model_version=bundle.version,
+            columns={field.name: str(field.type) for field in schema},
+            lineage=_lineage(bundle, policy, source.schema.names),
+        ),
         checks=[
             Check(
                 "every_row_is_scored_once",
@@ -58,11 +66,6 @@ def step(layout: Layout) -> Report:
             ),
             _levels_are_known(unknown, rows),
         ],
-        detail={
-            "model_version": bundle.version,
-            "columns": {field.name: str(field.type) for field in schema},
-            "lineage": _lineage(bundle, policy, source.schema.names),
-        },
     )
 
 
@@ -95,15 +98,15 @@ def _repeated(schema: pa.Schema) -> list[str]:
     return [name for name in schema.names if name not in ("id", "churn_probability", "expected_saving")]
 
 
-def _lineage(bundle: Bundle, policy: Policy, landed: list[str]) -> dict[str, list[str]]:
+def _lineage(bundle: Bundle, policy: Policy, landed: list[str]) -> dict[str, tuple[str, ...]]:
     """Which landed columns each prediction's column is made of."""
-    features = list(bundle.schema.required)
+    features = tuple(bundle.schema.required)
     worth = policy.costs.value_column
-    needed = features if worth is None else [*(name for name in features if not same_name(name, worth)), worth]
-    as_of = {"as_of": ["_as_of"]} if "_as_of" in landed else {}
+    needed = features if worth is None else (*(name for name in features if not same_name(name, worth)), worth)
+    as_of = {"as_of": ("_as_of",)} if "_as_of" in landed else {}
     reasons = {f"reason_{rank}": features for rank in range(1, REASONS + 1)}
     return {
-        "id": ["_id"],
+        "id": ("_id",),
         **as_of,
         "churn_probability": features,
         "will_churn": needed,

@@ -13,12 +13,14 @@ import sklearn
 import xgboost
 
 import churn_model
-from churn_model.evaluation.cost_curve import cost_curve
+from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff, cost_curve
 from churn_model.models.bundle import make_bundle, write_bundle
-from churn_model.records import finite, to_plain
+from churn_model.records import to_plain
+from churn_model.reports.step_report import Report
+from churn_model.reports.train import ClassCounts, TrainCounts, TrainReport, TrialSummary
 from churn_model.spec.dataset import Dataset
 from churn_model.stats.bootstrap import Resamples, number_customers
-from churn_model.steps.contract import Layout, Report, run_step
+from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import open_table
 from churn_model.training.search import Trial
 from churn_model.training.train import SAMPLE, SAMPLED_ABOVE, AllRows, Candidate, train
@@ -43,26 +45,28 @@ def step(layout: Layout) -> Report:
     write_bundle(bundle, layout.result / "model.tar.gz", code=Path(churn_model.__file__).parent)
     best = candidate.leaderboard[0].metrics
     labels = tables[1].read(["_label"])["_label"].to_numpy()
+    curve, searched = _cost_curve(candidate, dataset)
     return Report(
-        counts={
-            "trials": len(candidate.leaderboard),
-            "features": len(candidate.schema.features),
-            "fitted_rows": candidate.rows,
-            "searched_rows": train_rows.num_rows + validation_rows.num_rows,
-        },
-        metrics={
-            **{f"held_out_{name}": finite(value) for name, value in best.items()},
-            "log_loss_uncalibrated": finite(candidate.log_loss_uncalibrated),
-            "log_loss_calibrated": finite(candidate.log_loss_calibrated),
-        },
-        detail={
-            "leaderboard": [_told(trial) for trial in candidate.leaderboard],
-            "searched_on": candidate.searched_on,
-            "calibration": to_plain(candidate.calibration),
-            "left_out": dict(candidate.schema.left_out),
-            "validation": {"leavers": int(labels.sum()), "stayers": int(len(labels) - labels.sum())},
-            **_cutoffs(candidate, dataset),
-        },
+        content=TrainReport(
+            counts=TrainCounts(
+                trials=len(candidate.leaderboard),
+                features=len(candidate.schema.features),
+                fitted_rows=candidate.rows,
+                searched_rows=train_rows.num_rows + validation_rows.num_rows,
+            ),
+            metrics={
+                **{f"held_out_{name}": value for name, value in best.items()},
+                "log_loss_uncalibrated": candidate.log_loss_uncalibrated,
+                "log_loss_calibrated": candidate.log_loss_calibrated,
+            },
+            leaderboard=tuple(_summarise(trial) for trial in candidate.leaderboard),
+            searched_on=candidate.searched_on,
+            calibration=candidate.calibration,
+            validation=ClassCounts(leavers=int(labels.sum()), stayers=int(len(labels) - labels.sum())),
+            left_out=candidate.schema.left_out,
+            cost_curve=curve,
+            searched_cutoff=searched,
+        )
     )
 
 
@@ -77,7 +81,7 @@ def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, An
         "positives": candidate.positives,
         "hyperparameters": to_plain(candidate.hyperparameters),
         "searched_on": candidate.searched_on,
-        "held_out": {name: to_plain(value) for name, value in candidate.leaderboard[0].metrics.items()},
+        "held_out": to_plain(candidate.leaderboard[0].metrics),
         "libraries": {
             "numpy": np.__version__.split(".")[0],
             "scikit-learn": sklearn.__version__,
@@ -86,23 +90,21 @@ def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, An
     }
 
 
-def _told(trial: Trial) -> dict[str, Any]:
+def _summarise(trial: Trial) -> TrialSummary:
     hyper = trial.hyperparameters
-    values = {name: to_plain(value) for name, value in hyper.values.items()}
-    return {
-        "number": trial.number,
-        "family": hyper.family,
-        "rounds": hyper.rounds,
-        "values": values,
-        **to_plain(dict(trial.metrics)),
-    }
+    return TrialSummary(
+        number=trial.number,
+        family=hyper.family,
+        rounds=hyper.rounds,
+        values=hyper.values,
+        **{name: float(value) for name, value in trial.metrics.items()},
+    )
 
 
-def _cutoffs(candidate: Candidate, dataset: Dataset) -> dict[str, Any]:
-    """The cost curve and the cutoff that a search would choose, from rows that the model had not seen; never from test."""
+def _cost_curve(candidate: Candidate, dataset: Dataset) -> tuple[CostCurve, SearchedCutoff]:
+    """Return the cost curve and the cutoff that a search would choose, from rows that the model had not seen; never from test."""
     known = candidate.out_of_fold
-    curve, searched = cost_curve(known.y, known.p, known.cells(dataset), Resamples(number_customers(known.customers)))
-    return {"cost_curve": to_plain(curve), "searched_cutoff": to_plain(searched)}
+    return cost_curve(known.y, known.p, known.cells(dataset), Resamples(number_customers(known.customers)))
 
 
 if __name__ == "__main__":

@@ -3,20 +3,19 @@
 The order is the promise: the version is computed, looked up, made, and published with its manifest written last. A pointer moves only afterwards.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from churn_model.errors import ChurnError, problem
+from churn_model.reports.step_report import REPORT, PublishedFile, Report, StepReport
 from churn_model.spec.dataset import Dataset
-from churn_model.steps.contract import REPORT, REPORT_SCHEMA, Report
 from resources.catalog.digests import digest_of
 from resources.catalog.pointers import Current, utc_now
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import Maker, restrict_dataset, version_of
 from resources.errors import NotInLake
-from resources.ports.lake import MANIFEST, Lake, Manifest, PublishedFile
-from resources.ports.runner import Runner, StepReport, StepRequest
+from resources.ports.lake import MANIFEST, Lake, Manifest
+from resources.ports.runner import Runner, StepRequest
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def publish_content(
         }
         for name, data in content.files.items():
             lake.put(prefix + name, data)
-        lake.put(prefix + REPORT, _encode_report(maker.name, content.report, files))
+        lake.put(prefix + REPORT, StepReport.of(maker.name, content.report, files).to_json())
         return files
 
     libraries = locked_releases(maker.source().libraries)
@@ -111,19 +110,6 @@ def _publish(
     files[REPORT] = PublishedFile(len(report), digest_of(report))
     lake.publish(prefix, Manifest(version, files, dict(upstream), utc_now()))
     return Publication(version, prefix, StepReport.from_json(report), reused=False)
-
-
-def _encode_report(step: str, report: Report, files: Mapping[str, PublishedFile]) -> bytes:
-    values = {
-        "schema": REPORT_SCHEMA,
-        "step": step,
-        "counts": report.counts,
-        "metrics": report.metrics,
-        "checks": [vars(check) for check in report.checks],
-        "detail": report.detail,
-        "files": {name: vars(file) for name, file in files.items()},
-    }
-    return json.dumps(values, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
 
 
 def read_published(lake: Lake, prefix: str) -> StepReport | None:

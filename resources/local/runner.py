@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import IO
 
 from churn_model.errors import problem
-from churn_model.steps.contract import FAILED_ON_PURPOSE, REPORT
+from churn_model.reports.step_report import REPORT, StepReport
+from churn_model.steps.contract import FAILED_ON_PURPOSE
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import restrict_dataset
 from resources.errors import StepFailed
 from resources.file_locks import hold, try_lock
 from resources.local.lake import LocalLake
-from resources.ports.runner import Runner, StepReport, StepRequest
+from resources.ports.runner import Runner, StepRequest
 from resources.settings import PROJECT
 
 _GRACE_SECONDS = 10  # from SIGTERM to SIGKILL

@@ -10,6 +10,8 @@ from typing import BinaryIO
 
 import dagster as dg
 
+from churn_model.reports.step_report import PublishedFile
+
 MANIFEST = "_manifest.json"
 
 
@@ -21,15 +23,6 @@ class Entry:
     size: int
     modified: datetime  # in UTC
     token: str  # changes whenever the object is written: an ETag, or size and modification time
-
-
-@dataclass(frozen=True)
-class PublishedFile:
-    """One file of a published version. `rows` is None if the file is not a table."""
-
-    size: int
-    digest: str
-    rows: int | None = None
 
 
 @dataclass(frozen=True)

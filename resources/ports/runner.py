@@ -1,15 +1,13 @@
 """Steps as processes on this machine, or as jobs on SageMaker."""
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 
+from churn_model.reports.step_report import StepReport
 from churn_model.spec.dataset import Dataset
-from resources.ports.lake import PublishedFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,25 +20,6 @@ class StepRequest:
     inputs: Mapping[str, Sequence[str]]  # name of the input: keys, or prefixes that end with `/`
     output: str  # prefix that ends with `/`
     threads: int
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """A step's report.json: numbers and checks, without any formatting."""
-
-    step: str
-    counts: Mapping[str, int]
-    metrics: Mapping[str, float | None]
-    checks: Sequence[Mapping[str, Any]]
-    detail: Mapping[str, Any]
-    files: Mapping[str, PublishedFile]
-
-    @classmethod
-    def from_json(cls, data: bytes) -> "StepReport":
-        """Read a report written by `churn_model.steps.contract`."""
-        raw = json.loads(data)
-        files = {name: PublishedFile(**entry) for name, entry in raw["files"].items()}
-        return cls(raw["step"], raw["counts"], raw["metrics"], raw["checks"], raw["detail"], files)
 
 
 class Runner(dg.ConfigurableResource, ABC):

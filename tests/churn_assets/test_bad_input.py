@@ -31,9 +31,10 @@ from churn_model.features.schema import fit_schema
 from churn_model.models.bundle import make_bundle, write_bundle
 from churn_model.models.calibration import Calibration
 from churn_model.models.families import Hyperparameters, fit_model
+from churn_model.reports.step_report import Check
 from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, ValueColumn
 from churn_model.steps import ingest, preprocess, score
-from churn_model.steps.contract import Check, Layout
+from churn_model.steps.contract import Layout
 from churn_model.steps.os_errors import explain_os_error, explain_os_error_text
 
 SHOP = Dataset(
@@ -365,7 +366,7 @@ def test_a_mangled_training_table_is_refused_in_words_or_each_of_its_records_is_
     folder = tmp_path_factory.getbasetemp() / "mangled table"
     try:
         made = layout(folder / "ingest", list_landed=list_landed(folder / "landed", table.written(draw)))
-        counts = ingest.step(made).counts
+        counts = ingest.step(made).content.counts
         splits = layout(folder / "preprocess", rows=made.result)
         preprocess.step(splits)
     except ChurnError as error:
@@ -373,13 +374,13 @@ def test_a_mangled_training_table_is_refused_in_words_or_each_of_its_records_is_
         reads_well(str(error))
         return
     event("split")
-    assert counts["records"] == counts["rows"] + counts["quarantined"] == len(table.rows) + len(table.raw)
+    assert counts.records == counts.rows + counts.quarantined == len(table.rows) + len(table.raw)
     ids = [
         id_
         for name in ("train", "validation", "test")
         for id_ in pq.read_table(splits.result / name)["_id"].to_pylist()
     ]
-    assert len(ids) == counts["rows"]
+    assert len(ids) == counts.rows
     spends = {row["_id"]: row.get("spend") for row in pq.read_table(made.result / "rows").to_pylist()}
     for number, _ in table.rows:
         if number is not None and table.is_as_trained:
@@ -431,8 +432,8 @@ def test_a_customer_without_a_worth_is_not_trained_on(tmp_path: Path) -> None:
         layout(
             tmp_path / "step", list_landed=list_landed(tmp_path / "landed", {"a.csv": as_csv([*HEADER, "left"], table)})
         )
-    ).counts
-    assert (counts["rows"], counts["quarantined"]) == (39, 1)
+    ).content.counts
+    assert (counts.rows, counts.quarantined) == (39, 1)
 
 
 def test_a_level_never_seen_counts_as_no_level(champion: Champion, clean: dict[str, float], tmp_path: Path) -> None:
@@ -479,7 +480,7 @@ def test_as_many_levels_as_rows_and_a_thousand_columns_are_learned_from_without_
         made = layout(
             tmp_path / "step", dataset, list_landed=list_landed(tmp_path / "landed", {"a.parquet": sink.getvalue()})
         )
-        assert ingest.step(made).counts["rows"] == table.num_rows
+        assert ingest.step(made).content.counts.rows == table.num_rows
         rows = pq.read_table(made.result / "rows")
         schema = fit_schema(rows, dataset)
         assert [feature.name for feature in schema.features] == kept

@@ -4,12 +4,13 @@ import dagster as dg
 import pytest
 
 from churn_assets.assets.champion_model import champion_model
+from churn_model.reports.step_report import PublishedFile
 from churn_model.spec.dataset import Dataset
 from resources.catalog.names import champion_key, current_key
 from resources.catalog.pointers import Current, point_to, read_pointer
 from resources.local.lake import LocalLake
 from resources.local.run_locks import LocalRunLocks
-from resources.ports.lake import Manifest, PublishedFile
+from resources.ports.lake import Manifest
 
 
 def test_a_candidate_is_not_promoted_on_the_evaluation_of_another(
@@ -19,7 +20,7 @@ def test_a_candidate_is_not_promoted_on_the_evaluation_of_another(
     instance: dg.DagsterInstance,
 ) -> None:
     report = json.dumps(
-        {"step": "evaluate", "counts": {}, "metrics": {}, "checks": [], "detail": {}, "files": {}}
+        {"schema": 2, "step": "evaluate", "counts": {}, "metrics": {}, "checks": [], "detail": {}, "files": {}}
     ).encode()
     lake.put("telco/evaluation_report/e1/report.json", report)
     lake.publish(

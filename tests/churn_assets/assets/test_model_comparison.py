@@ -20,6 +20,9 @@ from churn_model.errors import InputError
 from churn_model.evaluation.comparison import agreement, auc_difference, compare
 from churn_model.evaluation.metrics import Scores
 from churn_model.models.bundle import read_bundle
+from churn_model.reports.compare import CompareReport
+from churn_model.reports.evaluate import EvaluateReport
+from churn_model.reports.step_report import PublishedFile, StepReport
 from churn_model.spec.dataset import Costs, Split
 from churn_model.steps import compare as compare_step
 from churn_model.steps.contract import Layout
@@ -30,8 +33,7 @@ from resources.catalog.pointers import Current, point_to, read_champion, read_cu
 from resources.catalog.publish import read_published
 from resources.catalog.versions import restrict_dataset
 from resources.local.lake import LocalLake
-from resources.ports.lake import MANIFEST, Manifest, PublishedFile
-from resources.ports.runner import StepReport
+from resources.ports.lake import MANIFEST, Manifest
 from resources.settings import read_settings
 from resources.specs.loader import load_specs
 from resources.wiring import wire
@@ -154,22 +156,27 @@ def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(
         assert told in said
     assert read_pointer(home.lake, champion_key("shop")) == pointer
     report = home.compared()
-    detail = report.detail
-    assert report.counts["left_out"] == 0
+    compared = report.read(CompareReport)
+    first, second = compared.first, compared.second
+    assert first
+    assert second
+    assert compared.counts.left_out == 0
     # The same figures as each model's own evaluation on these rows, and the difference is theirs.
-    difference = detail["second"]["log_loss"]["value"] - detail["first"]["log_loss"]["value"]
+    difference = second.log_loss.value - first.log_loss.value
     assert report.metrics["log_loss_difference"] == pytest.approx(difference)
-    saved = detail["second"]["saving"]["value"] - detail["first"]["saving"]["value"]
-    assert report.metrics["cost_difference"] == pytest.approx(-saved)
-    spread = detail["log_loss_difference"]
-    assert spread["low"] < spread["value"] < spread["high"]
-    assert sum(group["rows"] for group in detail["decisions"].values()) == report.counts["rows"]
-    assert sum(group["leavers"] for group in detail["decisions"].values()) == report.counts["leavers"]
+    assert report.metrics["cost_difference"] == pytest.approx(first.saving.value - second.saving.value)
+    spread = compared.log_loss_difference
+    assert spread.low < spread.value < spread.high
+    groups = vars(compared.decisions).values()
+    assert sum(group.rows for group in groups) == compared.counts.rows
+    assert sum(group.leavers for group in groups) == compared.counts.leavers
     judged = read_current(home.lake, "shop", "evaluation_report")
     evaluated = read_published(home.lake, judged.prefix) if judged else None
     assert evaluated is not None
-    assert detail["second"]["log_loss"] == evaluated.detail["evaluation"]["log_loss"]
-    assert detail["first"]["log_loss"]["value"] == pytest.approx(evaluated.detail["comparison"]["log_loss"]["champion"])
+    of_candidate = evaluated.read(EvaluateReport)
+    assert of_candidate.comparison
+    assert second.log_loss == of_candidate.evaluation.log_loss
+    assert first.log_loss.value == pytest.approx(of_candidate.comparison.log_loss.champion)
     # The report names no customer, and a second look finds it.
     current = read_current(home.lake, "shop", "model_comparison")
     assert current is not None
@@ -234,8 +241,8 @@ def test_rows_that_a_model_was_trained_on_are_left_out(home: Home, tmp_path: Pat
     layout = Layout(tmp_path)
     layout.result.mkdir(parents=True)
     report = compare_step.step(layout)
-    assert report.counts["left_out"] == train.num_rows
-    assert report.counts["rows"] == (test.num_rows if with_test_rows else 0)
+    assert report.content.counts.left_out == train.num_rows
+    assert report.content.counts.rows == (test.num_rows if with_test_rows else 0)
     # What the command would say of it.
     layout.write_report("compare", report)
     prefix = f"shop/model_comparison/by-hand-{with_test_rows}/"

@@ -13,7 +13,8 @@ import pytest
 from pyarrow import csv
 
 from churn_assets.cli import app as cli
-from churn_assets.reporting.exploration_page import MOST_COLUMNS, ByClass, Exploration, explore, page
+from churn_assets.reporting.exploration import MOST_COLUMNS, ByClass, Exploration, explore
+from churn_assets.reporting.exploration_page import page
 from churn_assets.reporting.skrub_table import script_digests
 from churn_assets.sample.generator import Generator
 from churn_model.errors import ChurnError

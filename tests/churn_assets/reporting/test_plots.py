@@ -2,57 +2,74 @@
 
 import struct
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 
 from churn_assets.reporting import plots
-from churn_model.evaluation.cost_curve import GRID
-from churn_model.records import to_plain
+from churn_model.decisions.policy import Policy
+from churn_model.evaluation.cost_curve import GRID, SearchedCutoff
+from churn_model.evaluation.metrics import Confusion, Estimate, Evaluation, Scores, evaluate
+from churn_model.evaluation.reliability import CalibrationBin
+from churn_model.models.reason_summary import ReasonSummary
+from churn_model.records import from_plain, to_plain
+from churn_model.spec.dataset import Costs
 
 HOSTILE = ["$\\frac{$", "<script>alert(1)</script>", "客户 😀 متجر", "=1+1", "\x07\n\t", "x" * 300, ""]
 
 
-def evaluation(**contacts: float | None) -> dict[str, Any]:
+NAN = float("nan")
+
+
+def estimate(value: float) -> Estimate:
+    return Estimate(value=value, median=value, low=value - 1, high=value + 1)
+
+
+def evaluation(**cutoffs: float) -> Evaluation:
+    """A real evaluation with a smooth cost curve and these cutoffs in use."""
+    rng = np.random.default_rng(0)
+    p = rng.random(200)
+    found = evaluate(
+        Scores(ids=np.arange(200), y=(rng.random(200) < p).astype(np.int8), p=p), Policy(Costs()), draws=20
+    )
     cost = 100 - 80 * GRID + 90 * GRID**2
-    cutoffs: dict[str, float | None] = {"cutoff": 0.2, "cutoff_lowest": 0.2, "cutoff_highest": 0.2}
-    return {
-        "curve": {
-            name: to_plain(values)
-            for name, values in {"cutoff": GRID, "cost": cost, "low": cost - 5, "high": cost + 5}.items()
-        },
-        "contacts": cutoffs | contacts,
-        "money": {"cost": {"value": 84.0}, "cost_everybody": 100.0, "cost_nobody": 110.0},
-    }
+    return replace(
+        found,
+        curve=replace(found.curve, cost=cost, low=cost - 5, high=cost + 5),
+        contacts=replace(found.contacts, **({"cutoff": 0.2, "cutoff_lowest": 0.2, "cutoff_highest": 0.2} | cutoffs)),  # type: ignore[arg-type]
+        money=replace(found.money, cost=estimate(84.0), cost_everybody=100.0, cost_nobody=110.0),
+    )
 
 
-SEARCHED: dict[str, Any] = {"cutoff": 0.24, "low": 0.15, "high": 0.36, "cost": 80.0}
-BINS: list[dict[str, Any]] = [
-    {"rows": 200, "predicted": 0.05, "observed": 0.06, "low": 0.04, "high": 0.09},
-    {"rows": 0, "predicted": None, "observed": None, "low": None, "high": None},
-    {"rows": 1, "predicted": 0.95, "observed": 1.0, "low": 0.27, "high": 1.0},
+SEARCHED = SearchedCutoff(cutoff=0.24, low=0.15, high=0.36, cost=80.0)
+BINS = [
+    CalibrationBin(rows=200, predicted=0.05, observed=0.06, low=0.04, high=0.09),
+    CalibrationBin(rows=0, predicted=NAN, observed=NAN, low=NAN, high=NAN),
+    CalibrationBin(rows=1, predicted=0.95, observed=1.0, low=0.27, high=1.0),
 ]
-CELLS: dict[str, Any] = {
-    "true_positives": 149,
-    "false_positives": 171,
-    "false_negatives": 25,
-    "true_negatives": 355,
-    "true_positives_cost": 14900.0,
-    "false_positives_cost": 17100.0,
-    "false_negatives_cost": None,
-    "true_negatives_cost": 0.0,
-}
+CELLS = Confusion(
+    true_positives=149,
+    false_positives=171,
+    false_negatives=25,
+    true_negatives=355,
+    true_positives_cost=14900.0,
+    false_positives_cost=17100.0,
+    false_negatives_cost=NAN,
+    true_negatives_cost=0.0,
+)
 
 
-def summary(names: list[str], rows: int = 300) -> dict[str, Any]:
+def summary(names: list[str], rows: int = 300) -> ReasonSummary:
+    """A summary as it comes back from a report: an empty table has lost its width."""
     rng = np.random.default_rng(0)
     moved = rng.normal(size=(rows, len(names))) / (1 + np.arange(len(names)))
     values = rng.random((rows, len(names)))
     values[:, ::3] = np.nan
     sizes = np.abs(moved).mean(axis=0) if rows else np.zeros(len(names))
-    return {"names": names, "mean_size": to_plain(sizes), "contributions": to_plain(moved), "values": to_plain(values)}
+    made = ReasonSummary(names=tuple(names), mean_size=sizes, contributions=moved, values=values)
+    return from_plain(ReasonSummary, to_plain(made))
 
 
 DRAWN: dict[str, Callable[[], bytes]] = {
@@ -60,15 +77,16 @@ DRAWN: dict[str, Callable[[], bytes]] = {
     "cost curve with a cutoff for each customer": lambda: plots.cost_curve(
         evaluation(cutoff_lowest=0.1, cutoff_highest=0.7), SEARCHED
     ),
-    "cost curve where some are never contacted": lambda: plots.cost_curve(evaluation(cutoff_highest=None), SEARCHED),
+    "cost curve where some are never contacted": lambda: plots.cost_curve(evaluation(cutoff_highest=NAN), SEARCHED),
     "cost curve where nobody is": lambda: plots.cost_curve(
-        evaluation(cutoff_lowest=None, cutoff_highest=None), dict.fromkeys(SEARCHED)
+        evaluation(cutoff_lowest=NAN, cutoff_highest=NAN), SearchedCutoff(cutoff=NAN, low=NAN, high=NAN, cost=NAN)
     ),
+    "cost curve without a searched cutoff": lambda: plots.cost_curve(evaluation(), None),
     "calibration": lambda: plots.calibration(BINS),
     "calibration of nobody": lambda: plots.calibration([]),
     "reasons": lambda: plots.reasons(summary(HOSTILE)),
     "contributions": lambda: plots.contributions(summary(HOSTILE * 3)),
-    "contributions all equal": lambda: plots.contributions({**summary(["a"], 2), "contributions": [[1.0], [1.0]]}),
+    "contributions all equal": lambda: plots.contributions(replace(summary(["a"], 2), contributions=np.ones((2, 1)))),
     "contributions of nobody": lambda: plots.contributions(summary(["a"], 0)),
     "reasons without a column": lambda: plots.reasons(summary([])),
     "contributions without a column": lambda: plots.contributions(summary([])),
@@ -97,8 +115,8 @@ def test_the_same_figures_give_the_same_bytes_whatever_the_users_own_settings() 
     ("change", "other"),
     [
         ("the cutoff in use", lambda: plots.cost_curve(evaluation(cutoff_lowest=0.3, cutoff_highest=0.3), SEARCHED)),
-        ("the searched one", lambda: plots.cost_curve(evaluation(), {**SEARCHED, "cutoff": 0.3})),
-        ("its range", lambda: plots.cost_curve(evaluation(), {**SEARCHED, "high": 0.5})),
+        ("the searched one", lambda: plots.cost_curve(evaluation(), replace(SEARCHED, cutoff=0.3))),
+        ("its range", lambda: plots.cost_curve(evaluation(), replace(SEARCHED, high=0.5))),
     ],
 )
 def test_the_cost_curve_shows(change: str, other: Callable[[], bytes]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from churn_model.column_types.category import CATEGORY, value_text
+from churn_model.column_types.category import CATEGORY
 
 
 def raw(*values: str) -> pa.Array:
@@ -34,8 +34,3 @@ def test_a_category_is_kept_as_landed_but_for_the_blanks_around_it() -> None:
 )
 def test_other_types_become_plain_text(array: pa.Array, expected: list[Any]) -> None:
     assert CATEGORY.parse(array).values.to_pylist() == expected
-
-
-def test_values_are_kept_on_one_short_line() -> None:
-    assert value_text(" a\n\tb  c ") == "a b c"
-    assert len(value_text("x" * 500)) == 60

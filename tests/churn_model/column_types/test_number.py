@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churn_model.column_types.landed import LandedValues, ParsedColumn
-from churn_model.column_types.number import NUMBER, NumberCount, number_text
+from churn_model.column_types.number import NUMBER, NumberCount
 
 
 def reasons(cells: ParsedColumn) -> dict[int, str]:
@@ -127,21 +127,3 @@ def test_numbers_are_counted_among_the_values_present(
     count = NumberCount()
     count.add(LandedValues(raw(*values)))
     assert (count.present, count.numbers, count.commas) == (present, numbers, commas)
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [
-        (4.0, "4"),
-        (35.234, "35.2"),
-        (0.1234, "0.123"),
-        (1840.4, "1840"),
-        (12_500.0, "12,500"),
-        (-3.0, "-3"),
-        (1e15, "1.00e+15"),
-        (0.0, "0"),
-        (1e-5, "1.00e-05"),
-    ],
-)
-def test_numbers_read_well(number: float, text: str) -> None:
-    assert number_text(number) == text

@@ -10,7 +10,7 @@ from sklearn.metrics import brier_score_loss, f1_score, log_loss, precision_scor
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluate, first_by_probability
-from churn_model.records import to_plain
+from churn_model.records import from_plain, to_plain
 from churn_model.spec.dataset import Contact, Costs, FloatArray, ValueColumn
 
 WORKSHOP = Policy(Costs())
@@ -150,10 +150,10 @@ def test_worth_by_customer_moves_cutoff_and_money() -> None:
 
 def test_a_table_of_one_class_is_judged_without_an_error_and_says_what_it_cannot_know() -> None:
     scores = sample(50)
-    found = evaluate(Scores(ids=scores.ids, y=np.zeros(50, dtype=np.int8), p=scores.p), WORKSHOP, draws=20).to_dict()
-    assert found["auc"]["value"] is None
-    assert found["contacts"]["recall"]["value"] is None
-    assert found["money"]["cost_nobody"] == 0
+    found = evaluate(Scores(ids=scores.ids, y=np.zeros(50, dtype=np.int8), p=scores.p), WORKSHOP, draws=20)
+    assert np.isnan(found.auc.value)
+    assert np.isnan(found.contacts.recall.value)
+    assert found.money.cost_nobody == 0
 
 
 def test_offers_that_never_pay_contact_nobody() -> None:
@@ -164,19 +164,19 @@ def test_offers_that_never_pay_contact_nobody() -> None:
     )
     assert nobody.contacts.contacted == 0
     assert nobody.money.saving_nobody.high == 0
-    assert nobody.to_dict()["contacts"]["calls_per_leaver"] is None
+    assert np.isnan(nobody.contacts.calls_per_leaver)
 
 
-def test_the_result_is_plain_json_with_unrounded_numbers() -> None:
-    found = evaluate(sample(200), WORKSHOP, draws=20)
-    back = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert back["auc"]["value"] == found.auc.value
-    assert len(back["curve"]["cost"]) == 101
-    assert to_plain((np.float64(np.inf), np.int64(3), np.array([1.5]))) == [None, 3, [1.5]]
+def test_an_evaluation_comes_back_from_json_with_unrounded_numbers() -> None:
+    plain = to_plain(evaluate(sample(200), WORKSHOP, draws=20))
+    back = from_plain(Evaluation, json.loads(json.dumps(plain, allow_nan=False)))
+    assert to_plain(back) == plain
+    assert back.curve.cost.shape == (101,)
 
 
 def test_the_same_rows_give_the_same_figures() -> None:
-    assert evaluate(sample(300), WORKSHOP, draws=50).to_dict() == evaluate(sample(300), WORKSHOP, draws=50).to_dict()
+    first, second = (to_plain(evaluate(sample(300), WORKSHOP, draws=50)) for _ in range(2))
+    assert first == second
 
 
 def test_all_that_is_wrong_with_scores_is_said_at_once() -> None:

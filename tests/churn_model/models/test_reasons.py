@@ -10,7 +10,6 @@ from churn_model.features.encoding import encode
 from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.models.families import Hyperparameters, Model, fit_model
 from churn_model.models.reasons import LEAST, Explainer, make_explainer, reasons, summarise
-from churn_model.records import to_plain
 from churn_model.spec.dataset import Dataset, Label
 
 TREES = Hyperparameters(family="boosted_trees", rounds=40, values={"eta": 0.3, "max_depth": 3})
@@ -150,4 +149,3 @@ def test_the_summary_of_many_rows_is_a_bounded_sample_with_places_from_zero_to_o
     assert np.nanmin(found.values) == 0
     assert np.nanmax(found.values) == 1
     assert np.isnan(found.values[:, found.names.index("plan")]).all()
-    assert to_plain(found)["names"] == list(found.names)

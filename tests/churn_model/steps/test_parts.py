@@ -11,9 +11,10 @@ import pytest
 
 from churn_assets.sample.generator import Generator
 from churn_model.models.bundle import read_bundle
+from churn_model.reports.step_report import Report
 from churn_model.spec.dataset import Dataset, Label, Search, Split
 from churn_model.steps import ingest, preprocess, score, train
-from churn_model.steps.contract import Layout, Report
+from churn_model.steps.contract import Layout
 from churn_model.tables import open_table
 
 DATASET = Dataset(

@@ -15,9 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from churn_model.reports.step_report import PublishedFile
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
 from resources.local.lake import LocalLake
-from resources.ports.lake import MANIFEST, Lake, Manifest, PublishedFile
+from resources.ports.lake import MANIFEST, Lake, Manifest
 
 LAKES: dict[str, Callable[[Path], Lake]] = {"local": lambda path: LocalLake(root=str(path / "lake"))}
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from churn_model.reports.step_report import StepReport
 from churn_model.spec.dataset import Dataset
 from resources.errors import StepFailed
 from resources.local.lake import LocalLake
 from resources.local.runner import LocalRunner
-from resources.ports.runner import Runner, StepReport, StepRequest
+from resources.ports.runner import Runner, StepRequest
 
 # Stands in for `churn_model.steps.score`: reads its input, counts its starts beside the lake, and does what the input says.
 STEP = """

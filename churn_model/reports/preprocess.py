@@ -1,0 +1,31 @@
+"""What step `preprocess` reports."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from churn_model.training.leaks import Leak
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitCounts:
+    """The rows of each split, and those in none."""
+
+    train: int
+    validation: int
+    test: int
+    unused: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreprocessReport:
+    """The three splits.
+
+    columns   their columns with their Arrow types
+    leaks     columns that certainly give the label away: they block the run
+    suspects  columns that may: they stop a promotion
+    """
+
+    counts: SplitCounts
+    columns: Mapping[str, str]
+    leaks: tuple[Leak, ...]
+    suspects: tuple[Leak, ...]
