@@ -28,11 +28,12 @@ import xgboost
 
 from benchmarks.tables import sample_rows, shared_rows, spec_of
 from benchmarks.workshop import fit_workshop, one_hot
+from churn_model.arrays import FloatArray
 from churn_model.decisions.costs import actual_cost, outcome_costs
 from churn_model.errors import InputError
 from churn_model.evaluation.cost_curve import cost_curve
 from churn_model.models.calibration import log_loss
-from churn_model.spec.dataset import Costs, Dataset, FloatArray
+from churn_model.spec.dataset import Costs, Dataset
 from churn_model.stats.bootstrap import Resamples, auc
 from churn_model.training.train import FOLDS, train
 

@@ -6,7 +6,7 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.measure import ROOT, Bench, Ratio, Usage, median_ratio, medians, result
-from churn_assets.cli.app import DONE, NOTHING_PROMOTED
+from churn_assets.cli.command import ExitCode
 
 STEPS = ("ingest", "preprocess", "train", "evaluate")
 
@@ -59,7 +59,9 @@ def _churn(bench: Bench, home: Path, *arguments: str) -> Usage:
         "CHURN_THREADS": str(bench.threads),
     }
     return bench.run(
-        [sys.executable, "-m", "churn_assets.cli", *arguments], environment, allowed=(DONE, NOTHING_PROMOTED)
+        [sys.executable, "-m", "churn_assets.cli", *arguments],
+        environment,
+        allowed=(ExitCode.DONE, ExitCode.NOTHING_PROMOTED),
     )
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import xgboost as xgb
 
+from churn_model.arrays import FloatArray
 from churn_model.column_types.category import CATEGORY
-from churn_model.spec.dataset import RESERVED, FloatArray
+from churn_model.spec.column_names import RESERVED
 
 PARAMETERS = {
     "objective": "binary:logistic",

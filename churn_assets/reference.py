@@ -18,12 +18,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from churn_assets.cli import app as cli
+from churn_assets.cli.app import EXIT_CODES, build_parser
 from churn_model import scoring
 from churn_model.decisions.retention_list import WHY_NOT
 from churn_model.ingest.files import ENDINGS
 from churn_model.reports import step_report
-from churn_model.spec import expression_parser, expressions
+from churn_model.spec import expressions
 from churn_model.spec.dataset import Contact, Costs, Dataset
 from churn_model.steps import compare, evaluate, ingest, preprocess, score, train
 from churn_model.steps import contract as layout
@@ -40,11 +40,6 @@ _DEFAULTS = {
     "CHURN_DATASETS": "`datasets` in the project's folder",
     "CHURN_STEP_PYTHON": "the interpreter that runs `churn`",
     "CHURN_THREADS": "2; 1 on a machine with one core",
-}
-_ARGUMENTS = {
-    "dataset": "the name of a spec",
-    "batch": "the name of a landed batch",
-    "port": "where on this machine the UI listens",
 }
 _PREDICTIONS = {
     "id": "The customer's id, exactly as landed.",
@@ -159,15 +154,11 @@ def _default(field: dataclasses.Field[Any]) -> str:
 def _expressions() -> Iterator[str]:
     yield "## Expressions"
     yield ""
-    yield from _wrapped(
-        "What `derived` may say. "
-        + _plain(inspect.getdoc(expressions) or "").replace(" The grammar is in `expression_parser.py`.", "")
-    )
+    yield from _wrapped("What `derived` may say. " + _plain(inspect.getdoc(expressions) or ""))
     yield ""
-    yield from _blocks(expression_parser)
     functions = (
         (f"`{name}`", str(least) if least == most else f"{least} or more")
-        for name, (least, most) in expression_parser.FUNCTIONS.items()
+        for name, (least, most) in expressions.FUNCTIONS.items()
     )
     yield from _table(("function", "arguments"), functions)
 
@@ -176,7 +167,7 @@ def _expressions() -> Iterator[str]:
 
 
 def _commands() -> Iterator[str]:
-    parser = cli._parser()
+    parser = build_parser()
     yield "## Commands"
     yield ""
     commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
@@ -188,8 +179,7 @@ def _commands() -> Iterator[str]:
         yield ""
         given = [action for action in command._actions if not isinstance(action, argparse._HelpAction)]
         yield from _table(("argument", "meaning"), ((f"`{_argument(action)}`", _meaning(action)) for action in given))
-    codes = next(line for line in (parser.epilog or "").splitlines() if line.startswith("Exit codes"))
-    yield from _wrapped(codes)
+    yield from _wrapped(EXIT_CODES)
     yield ""
 
 
@@ -201,7 +191,7 @@ def _argument(action: argparse.Action) -> str:
 
 
 def _meaning(action: argparse.Action) -> str:
-    told = action.help or _ARGUMENTS.get(action.dest, "")
+    told = action.help or ""
     given = action.default not in (None, argparse.SUPPRESS) and "default" not in told
     return f"{told} (default {action.default})" if given else told
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from churn_model.spec.dataset import Dataset, seconds
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.durations import seconds
 from resources.catalog.landing import BATCH_NAME, batch_of, is_data, listing_of
 from resources.catalog.names import batch_partitions, new_batches_sensor_name, retrain_job_name, score_prefix
 from resources.catalog.pointers import read_batch, read_champion

@@ -1,16 +1,108 @@
-"""What several tests share: a lake in a temporary folder, and small datasets."""
+"""What several tests share: a lake in a temporary folder, small datasets, and the command line in this process."""
 
-from collections.abc import Iterator
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
+import pyarrow as pa
 import pytest
+from pyarrow import csv
 
 from churn_model.spec.dataset import Dataset, Label
 from resources.local.lake import LocalLake
 from resources.local.run_locks import LocalRunLocks
 
+if TYPE_CHECKING:
+    from resources.catalog.pointers import Champion
+
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+@dataclass
+class Workspace:
+    """A working folder and its specs, driven by `churn` in this process.
+
+    `settings` are environment variables for the commands; `output` is what the last one printed, stdout and stderr in order.
+    """
+
+    root: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    output: str = ""
+
+    def __post_init__(self) -> None:
+        (self.root / "datasets").mkdir(exist_ok=True)
+        ours = {"CHURN_HOME": str(self.root / "home"), "CHURN_DATASETS": str(self.root / "datasets")}
+        self.settings = ours | self.settings
+
+    def churn(self, *arguments: str | Path) -> int:
+        """Run a command and return its exit code, as a shell would. The environment is as before when it ends."""
+        from churn_assets.cli.app import main
+
+        before, printed = dict(os.environ), io.StringIO()
+        os.environ.update(self.settings)
+        try:
+            with redirect_stdout(printed), redirect_stderr(printed):
+                code = main([str(argument) for argument in arguments])
+        except SystemExit as ended:  # argparse refused the arguments
+            code = int(ended.code or 0)
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+            self.output = printed.getvalue()
+            print(self.output)  # noqa: T201  # shown if the test fails
+        return code
+
+    def write_spec(self, name: str, text: str) -> None:
+        (self.root / "datasets" / f"{name}.yaml").write_text(text)
+
+    def land(
+        self, table: pa.Table, dataset: str = "shop", name: str = "customers.csv", batch: str | None = None
+    ) -> None:
+        csv.write_csv(table, self.root / name)
+        assert self.churn("land", dataset, self.root / name, *(["--batch", batch] if batch else [])) == 0
+
+    @property
+    def lake(self) -> LocalLake:
+        return LocalLake(root=str(self.root / "home" / "lake"))
+
+    def champion(self, dataset: str = "shop") -> "Champion | None":
+        from resources.catalog.pointers import read_champion
+
+        return read_champion(self.lake, dataset)
+
+    def runs(self) -> list[dg.DagsterRun]:
+        with dg.DagsterInstance.from_config(str(self.root / "home" / "dagster")) as instance:
+            return list(instance.get_runs())
+
+
+@pytest.fixture(scope="session")
+def new_workspace(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Workspace]:
+    """Return a function that makes a workspace in a folder. Dagster's databases take seconds to make: each gets a copy of one set."""
+    from churn_assets.cli.workspace import open_instance
+    from resources.settings import read_settings
+
+    prepared = tmp_path_factory.mktemp("prepared")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DAGSTER_HOME", "CHURN_HOME", "CHURN_DATASETS", "DAGSTER_DISABLE_TELEMETRY"):
+            patch.setenv(name, str(prepared))  # what opening it puts into the environment is undone with the patch
+        open_instance(read_settings()).dispose()
+
+    def make(root: Path) -> Workspace:
+        shutil.copytree(prepared, root / "home")
+        return Workspace(root)
+
+    return make
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, new_workspace: Callable[[Path], Workspace]) -> Workspace:
+    return new_workspace(tmp_path)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from churn_model.errors import ChurnError, problem
 from churn_model.evaluation.promotion import Fact
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.step_report import Check, StepReport
-from churn_model.spec.dataset import Dataset, seconds
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.durations import seconds
 from resources.catalog.decisions import Decision, list_champions, record_decision
 from resources.catalog.names import (
     CHAMPION_MODEL,

@@ -19,7 +19,8 @@ from churn_model.reports.ingest import IngestReport
 from churn_model.reports.preprocess import PreprocessReport
 from churn_model.reports.step_report import Report
 from churn_model.reports.train import TrainReport
-from churn_model.spec.dataset import Dataset, seconds
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.durations import seconds
 from resources.catalog.names import (
     EVALUATION_PAGE,
     EVALUATION_REPORT,

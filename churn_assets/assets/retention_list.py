@@ -27,7 +27,8 @@ from churn_model.decisions.retention_list import retention_list as choose
 from churn_model.errors import ChurnError, problem
 from churn_model.reports.retention_list import ListCounts, ListMoney, ListReport
 from churn_model.reports.step_report import Report
-from churn_model.spec.dataset import Dataset, seconds
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.durations import seconds
 from churn_model.tables import part_name
 from resources.catalog.names import (
     ASSIGNMENTS,

@@ -16,6 +16,7 @@ from churn_model.arrays import IntArray
 from churn_model.column_types.landed import quote_value
 from churn_model.errors import InputError, TooLittleData, problem
 from churn_model.ingest.values import DEFAULT_NEGATIVES, YES, normal_label
+from churn_model.spec.column_names import name_key
 from churn_model.spec.dataset import Dataset, Kind, Label
 from churn_model.training.leak_detection import MOST_ROWS, certain_leaks, suspected_leaks
 from resources.errors import CommandError
@@ -126,9 +127,7 @@ def _label(table: Table, wanted: str | None, id_column: str | None) -> LabelGues
             )
         return _label_values(look)
     two_valued = [
-        look
-        for look in table.columns
-        if look.distinct == 2 and look.name.strip().lower() != (id_column or "").strip().lower()
+        look for look in table.columns if look.distinct == 2 and name_key(look.name) != name_key(id_column or "")
     ]
     ranked = [(rank, look) for look in two_valued if (rank := _label_rank(look)) is not None]
     if not ranked:

@@ -13,14 +13,14 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from churn_model.arrays import IntArray
+from churn_model.arrays import FloatArray, IntArray
 from churn_model.column_types.landed import MISSING_WORDS
 from churn_model.column_types.number import is_decimal_comma
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import file_problems
 from churn_model.ingest.files import describe_endings, find_format, open_part
 from churn_model.ingest.formats.base import Fault, LandedFile, Part
-from churn_model.spec.dataset import FloatArray
+from churn_model.spec.column_names import name_key
 from resources.errors import CommandError
 
 MOST_ROWS = 200_000
@@ -119,7 +119,7 @@ class Table:
     def column(self, name: str) -> ColumnProfile:
         """The column of that name, whatever its case. Raises CommandError where there is none."""
         for look in self.columns:
-            if look.name.strip().lower() == name.strip().lower():
+            if name_key(look.name) == name_key(name):
                 return look
         names = ", ".join(look.name[:40] for look in self.columns[:20])
         raise CommandError(problem(expected=f"a column {name!r}", found=f"columns {names}", todo="name one of them"))

@@ -20,8 +20,6 @@ from churn_assets.sample.population import (
     BATCHES,
     TRAINING_MONTHS,
     YES_NO,
-    BoolArray,
-    IntArray,
     Snapshots,
     Switches,
     as_landed,
@@ -30,7 +28,7 @@ from churn_assets.sample.population import (
     snapshots,
 )
 from churn_assets.sample.truth import Truth, truth
-from churn_model.spec.dataset import FloatArray
+from churn_model.arrays import BoolArray, FloatArray, IntArray
 
 FIRST = date(2025, 3, 1)  # from here to the last snapshot of training, months are at least the horizon apart
 HORIZON = timedelta(days=30)

@@ -5,17 +5,13 @@ Belongs here: draws and rounding. Does not belong here: what makes a customer le
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from churn_model.arrays import FloatArray, IntArray
 from churn_model.errors import ChurnError, listed, problem
-from churn_model.spec.dataset import FloatArray
-
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
-BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
 TRAINING_MONTHS = 6
 BATCHES = 12

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from churn_assets.sample.population import BoolArray, Snapshots, Switches
-from churn_model.spec.dataset import FloatArray
+from churn_assets.sample.population import Snapshots, Switches
+from churn_model.arrays import BoolArray, FloatArray
 
 LEVEL = -2.27
 LATENT_SD = 0.65

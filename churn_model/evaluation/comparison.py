@@ -14,6 +14,7 @@ from churn_model.decisions.costs import actual_cost
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError, problem
 from churn_model.evaluation.metrics import Estimate, Scores, estimate, log_losses
+from churn_model.spec.column_names import name_key
 from churn_model.spec.dataset import Split
 from churn_model.stats.bootstrap import Resamples, auc
 
@@ -194,7 +195,7 @@ def unseen_by_champion(ids: Iterable[str], *, champion: Split, today: Split) -> 
 def _test_rule(split: Split) -> tuple[object, ...]:
     """What decides who is tested. By hash and by time the test customers are the same bucket."""
     if split.by == "column":
-        return ("column", (split.column or "").lower())
+        return ("column", name_key(split.column or ""))
     return ("bucket", split.seed, split.test)
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from churn_model.spec.dataset import FloatArray
-from churn_model.stats.bootstrap import IntArray
+from churn_model.arrays import FloatArray, IntArray
 
 BINS = 10
 CLIP = 1e-6

@@ -18,7 +18,7 @@ from churn_model.column_types.registry import type_of
 from churn_model.errors import InputError, problem
 from churn_model.evaluation.metrics import Scores, log_losses
 from churn_model.evaluation.reliability import CLIP
-from churn_model.spec.dataset import RESERVED, name_key
+from churn_model.spec.column_names import RESERVED, name_key
 
 LEAST_ROWS = 50
 LEVEL = 0.05

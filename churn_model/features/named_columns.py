@@ -9,7 +9,8 @@ from churn_model.column_types.landed import quote_value
 from churn_model.errors import InputError, listed, problem
 from churn_model.features.schema import refuse_in_expression
 from churn_model.ingest.columns import lacking
-from churn_model.spec.dataset import RESERVED, Dataset, name_key
+from churn_model.spec.column_names import RESERVED, name_key
+from churn_model.spec.dataset import Dataset
 from churn_model.spec.expressions import compile_expression
 
 

@@ -16,7 +16,8 @@ from churn_model.column_types.interface import Feature, FittedColumn, Layout
 from churn_model.column_types.number import NUMBER, as_numbers, fit_numbers
 from churn_model.column_types.registry import type_of
 from churn_model.errors import InputError, TooLittleData, listed, problem
-from churn_model.spec.dataset import RESERVED, Dataset, Family, Kind, name_key, same_name
+from churn_model.spec.column_names import RESERVED, name_key, same_name
+from churn_model.spec.dataset import Dataset, Family, Kind
 from churn_model.spec.expressions import Expression, compile_expression
 
 ONE_HOT_LIMIT = 16

@@ -27,7 +27,8 @@ from churn_model.ingest.files import describe_endings, open_part
 from churn_model.ingest.formats.base import Chunk, LandedFile, Part
 from churn_model.ingest.row_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
 from churn_model.ingest.values import parse_as_of, parse_ids, parse_labels, parse_opt_outs, parse_worths
-from churn_model.spec.dataset import Dataset, Kind, same_name
+from churn_model.spec.column_names import name_key, same_name
+from churn_model.spec.dataset import Dataset, Kind
 from churn_model.tables import TableWriter
 
 TOP_REASONS = 20
@@ -187,7 +188,7 @@ class _Reader:
         self._dataset = dataset
         self._columns = columns
         self._kinds = kinds
-        self._identity = sorted((name for name in kinds if name.lower() not in dataset.not_features), key=str.lower)
+        self._identity = sorted((name for name in kinds if name_key(name) not in dataset.not_features), key=str.lower)
         self.wanted = [*columns.keys, *kinds]
         fields = [("_id", pa.string()), ("_as_of", pa.date32()), ("_hash", pa.uint64()), ("_label", pa.int8())]
         absent = {"_as_of": columns.as_of is None, "_label": columns.label is None}

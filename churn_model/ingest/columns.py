@@ -16,7 +16,8 @@ from churn_model.column_types.number import NUMBER
 from churn_model.column_types.registry import column_type, type_that_accepts
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.formats.base import COLUMN_LIMIT, Part
-from churn_model.spec.dataset import RESERVED, Dataset, Kind, name_key
+from churn_model.spec.column_names import RESERVED, name_key
+from churn_model.spec.dataset import Dataset, Kind
 
 _NAMED_AT_MOST = 10
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from churn_model.arrays import IntArray
+from churn_model.arrays import ByteArray, IntArray
 from churn_model.column_types.landed import FIELD_LIMIT
 from churn_model.errors import InputError, problem
 from churn_model.ingest.formats.base import BLOCK_BYTES, BOM, RECORD_LIMIT, Fault, require_utf8
@@ -26,8 +26,6 @@ BROKEN_QUOTE = "a quoted value that is closed, with the quotes inside it doubled
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
-
-ByteArray = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from churn_model.arrays import BoolArray, HashArray, IntArray
+
 LIMIT_BYTES = 128 << 20
 BUCKET_COLUMNS = 1 << 16
 _PIECE_ROWS = 65_536
-
-HashArray = np.ndarray[Any, np.dtype[np.uint64]]
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
-BoolArray = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 def row_hashes(ids: pa.Array, seed: int) -> HashArray:

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import xgboost as xgb
 
+from churn_model.arrays import FloatArray
 from churn_model.column_types.number import NUMBER
 from churn_model.column_types.registry import column_type, type_of
 from churn_model.decisions.costs import outcome_costs
@@ -31,7 +32,8 @@ from churn_model.features.schema import FeatureSchema, column_named
 from churn_model.models.calibration import Calibration
 from churn_model.models.families import Model
 from churn_model.models.reasons import Explainer, make_explainer
-from churn_model.spec.dataset import Contact, Costs, Dataset, Family, FloatArray, Kind, ValueColumn, name_key
+from churn_model.spec.column_names import name_key
+from churn_model.spec.dataset import Contact, Costs, Dataset, Family, Kind, ValueColumn
 
 FORMAT = 1
 CANARIES = 32

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from churn_model.spec.dataset import FloatArray
+from churn_model.arrays import FloatArray
 
 CLIP = 1e-6
 MIN_POSITIVES = 50

@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import xgboost as xgb
 
+from churn_model.arrays import FloatArray
 from churn_model.errors import InputError, problem
 from churn_model.features.encoding import Encoded
 from churn_model.models.tree_shap import TreeShap
-from churn_model.spec.dataset import Family, FloatArray
+from churn_model.spec.dataset import Family
 
 Block = tuple[Encoded, npt.NDArray[np.int8]]
 """Encoded rows (n, width) and their outcomes (n,)."""

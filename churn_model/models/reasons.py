@@ -18,7 +18,8 @@ from churn_model.features.encoding import Encoded, feature_names_of
 from churn_model.features.schema import FeatureSchema, Rows, values_of
 from churn_model.models.families import Model
 from churn_model.models.reason_summary import ReasonSummary
-from churn_model.spec.dataset import Family, name_key, same_name
+from churn_model.spec.column_names import name_key, same_name
+from churn_model.spec.dataset import Family
 from churn_model.spec.expressions import compile_expression
 
 REASONS = 3

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import xgboost as xgb
 
-from churn_model.spec.dataset import FloatArray
+from churn_model.arrays import FloatArray
 
 DEEPEST = 6
 """Trees deeper than this have too many parts for tables to pay."""

@@ -9,26 +9,17 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypeAlias
 
-import numpy as np
-
 from churn_model.errors import SpecError
 from churn_model.records import from_plain, to_plain
+from churn_model.spec.column_names import name_key
+from churn_model.spec.durations import seconds
 
 _FORBID_UNKNOWN: dict[str, str] = {"extra": "forbid"}
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 Kind: TypeAlias = str
 """The type of a column as a spec writes it: the name of one of the column types."""
 Family = Literal["boosted_trees", "random_forest", "linear"]
 Metric = Literal["log_loss", "auc", "brier", "cost", "f1"]
-
-
-def seconds(duration: str) -> int:
-    """The seconds in a duration such as `60s`, `30m`, `12h`, `28d`."""
-    match = re.fullmatch(r"(\d+)([smhd])", duration)
-    if not match:
-        raise ValueError(f"expected a whole number and a unit (s, m, h, d) such as 30d; found {duration!r}")
-    return int(match[1]) * _UNITS[match[2]]
 
 
 def _about(description: str, **more: Any) -> dict[str, Any]:
@@ -316,7 +307,7 @@ class Dataset:
     def not_features(self) -> frozenset[str]:
         """Lower-case names of the columns that are never a feature: id, date, label, split, opt-out, and what the spec ignores."""
         named = (self.id, self.as_of, self.label.column, self.split.column, self.list.opt_out, *self.ignore)
-        return frozenset(name.lower() for name in named if name)
+        return frozenset(name_key(name) for name in named if name)
 
     def to_json(self) -> str:
         """The same text for the same dataset, whatever the order in its YAML."""
@@ -331,20 +322,3 @@ class Dataset:
             raise SpecError(
                 f"expected a resolved dataset as JSON; found something else ({error}); write it with Dataset.to_json"
             ) from error
-
-
-RESERVED = ("_id", "_as_of", "_hash", "_label")
-"""The columns of canonical rows that are not the user's own."""
-
-
-def name_key(name: str) -> str:
-    """Return what two column names have in common if `same_name` holds for them."""
-    return name.strip().lower()
-
-
-def same_name(a: str, b: str) -> bool:
-    """Whether two column names are the same to a catalogue that writes all names in lower case, as Glue does."""
-    return name_key(a) == name_key(b)
-
-
-FloatArray = np.ndarray[Any, np.dtype[np.float64]]

@@ -1,54 +1,59 @@
-"""Derived columns: a small expression language over numeric columns, parsed here and never given to Python's own evaluator.
+"""Derived columns: a small expression language over numeric columns.
 
-The grammar is in `expression_parser.py`. Functions: min, max (two or more), abs, sqrt, log1p, is_missing, if(condition, then, otherwise).
+The text is read by Python's own parser, and only a few of its nodes are let through; nothing is ever evaluated by Python. Columns are bare
+names (letters, digits, _) or any text between backquotes, a backquote inside one doubled. There are + - * /, one comparison (< > <= >= ==
+!=: 1 if it holds, else 0), and the functions min, max, abs, sqrt, log1p, is_missing and if(condition, then, otherwise).
 
-NaN is a missing value and makes whatever uses it missing; only `is_missing` and the branch that `if` does not take let it go. What is
-no finite number (x / 0, an overflow, the root of a negative) is missing too. A batch and a row give the same bits: both follow one tree
-in one order, by operations that IEEE 754 fixes (log1p, which it does not fix, is the C library's in both).
+NaN is a missing value and makes whatever uses it missing; only `is_missing` and the branch that `if` does not take are exempt. A result
+that is not finite (x / 0, an overflow, the root of a negative number) is missing too. A batch and a single row give the same bits: both run
+one list of operations in one order, and IEEE 754 fixes each of them (not log1p, which is the C library's in both).
 """
 
+import ast
 import math
 import operator
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from churn_model.arrays import FloatArray
 from churn_model.errors import SpecError, problem
-from churn_model.spec.expression_parser import (
-    LARGEST,
-    MAX_LENGTH,
-    Call,
-    Chain,
-    Column,
-    Comparison,
-    Negative,
-    Node,
-    Number,
-    Parser,
-    names_in,
-    short,
-)
+from churn_model.spec.column_names import name_key
 
-FloatArray = np.ndarray[Any, np.dtype[np.float64]]
-_Row = Callable[[Mapping[str, float]], float]
-_Operation = Callable[[Any, Any], Any]
-_Value = TypeVar("_Value")
-
-_NAN = math.nan
-_OPERATIONS: dict[str, _Operation] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-    ">=": operator.ge,
-    "<=": operator.le,
-    ">": operator.gt,
-    "<": operator.lt,
-    "==": operator.eq,
-    "!=": operator.ne,
+MAX_LENGTH = 1000
+MAX_DEPTH = 50
+LARGEST = 1.7976931348623157e308
+# The fewest and the most arguments of each function.
+FUNCTIONS = {
+    "min": (2, MAX_LENGTH),
+    "max": (2, MAX_LENGTH),
+    "abs": (1, 1),
+    "sqrt": (1, 1),
+    "log1p": (1, 1),
+    "is_missing": (1, 1),
+    "if": (3, 3),
 }
+
+_Value = TypeVar("_Value")
+_Operation = Callable[..., Any]
+
+
+class _Function(NamedTuple):
+    """What a function does to arrays, and to floats."""
+
+    of_batch: _Operation
+    of_row: _Operation
+
+
+class _Step(NamedTuple):
+    """One step of a stack machine: push a number or a column, or apply a function to the last `arity` values."""
+
+    kind: str  # number, column, function
+    operand: Any  # the number, the column's name, or the key in _OPERATIONS
+    arity: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,69 +61,284 @@ class Expression:
     """A compiled expression. `columns` are the names it reads, as first written, each once."""
 
     text: str
-    tree: Node = field(repr=False)  # frozen; its nodes are in expression_parser.py
     columns: tuple[str, ...]
-    _row: _Row = field(repr=False, compare=False)
+    _steps: tuple[_Step, ...] = field(repr=False, compare=False)
 
     def evaluate(self, columns: Mapping[str, FloatArray]) -> FloatArray:
-        """A value for each row, float64 (n,), from columns of float64 (n,). NaN is missing; nothing is infinite.
+        """Return a value for each row, float64 (n,), from columns of float64 (n,). NaN is missing; nothing is infinite.
 
-        Raises SpecError for a missing column.
+        Raise SpecError for a missing column.
         """
+
+        def column(name: str) -> Any:
+            return _finite(np.asarray(_find(columns, name), dtype=np.float64))
+
         with np.errstate(all="ignore"):
-            values = _batch(self.tree, columns)
-        size = np.shape(_found(columns, self.columns[0]))
+            values = self._run(np.float64, column, lambda function: function.of_batch)
+        size = np.shape(_find(columns, self.columns[0]))
         return np.array(np.broadcast_to(values, size), dtype=np.float64)
 
     def evaluate_row(self, row: Mapping[str, float]) -> float:
-        """The value for one row, equal to the bit to what `evaluate` gives for it. Raises SpecError for a missing column."""
-        return self._row(row)
+        """Return the value for one row, bit for bit what `evaluate` gives for it. Raise SpecError for a missing column."""
+
+        def column(name: str) -> float:
+            return _finite_float(float(row[name] if name in row else _find(row, name)))
+
+        return float(self._run(float, column, lambda function: function.of_row))
+
+    def _run(
+        self, number: Callable[[float], Any], column: Callable[[str], Any], pick: Callable[[_Function], _Operation]
+    ) -> Any:
+        stack: list[Any] = []
+        for kind, operand, arity in self._steps:
+            if kind == "function":
+                arguments = stack[-arity:]
+                del stack[-arity:]
+                stack.append(pick(_OPERATIONS[operand])(*arguments))
+            else:
+                stack.append(number(operand) if kind == "number" else column(operand))
+        return stack.pop()
 
 
 def compile_expression(text: str) -> Expression:
-    """The expression that `text` says. Raises SpecError with the position, what was expected, what was found and what to do."""
+    """Compile an expression. Raise SpecError with the position, what was expected, what was found and what to do."""
     if len(text) > MAX_LENGTH:
-        raise SpecError(
-            problem(
-                expected=f"at most {MAX_LENGTH} characters",
-                found=str(len(text)),
-                todo="split it into several derived columns",
-            )
-        )
-    tree = Parser(text).parsed()
-    seen: dict[str, str] = {}
-    for name in names_in(tree):
-        seen.setdefault(name.strip().lower(), name)
-    if not seen:
-        raise SpecError(
-            problem(
-                expected="at least one column",
-                found=f"only numbers in {short(text)}",
-                todo="name a column, in backquotes where it has blanks: `Day Charge`",
-            )
-        )
-    return Expression(text=text, tree=tree, columns=tuple(seen.values()), _row=_row(tree))
+        todo = "split it into several derived columns"
+        raise SpecError(problem(expected=f"at most {MAX_LENGTH} characters", found=str(len(text)), todo=todo))
+    tokens = _tokenize(text)
+    steps = _Translator(tokens).translate(_parse(tokens))
+    columns: dict[str, str] = {}
+    for step in steps:
+        if step.kind == "column":
+            columns.setdefault(name_key(step.operand), step.operand)
+    if not columns:
+        found = f"only numbers in {_short(text)}"
+        todo = "name a column, in backquotes if it has blanks: `Day Charge`"
+        raise SpecError(problem(expected="at least one column", found=found, todo=todo))
+    return Expression(text, tuple(columns.values()), tuple(steps))
 
 
-def _found(columns: Mapping[str, _Value], name: str) -> _Value:
-    """The column of this name; a name that differs only in case is the same, as it is to a catalogue."""
-    try:
+def _find(columns: Mapping[str, _Value], name: str) -> _Value:
+    """Return the column of this name; names that differ only in case are the same, as they are to a catalogue."""
+    if name in columns:
         return columns[name]
-    except KeyError:
-        wanted = name.strip().lower()
-        for other, value in columns.items():
-            if other.strip().lower() == wanted:
-                return value
-        raise SpecError(
-            problem(
-                expected=f"a column {short(name)}",
-                found="none of that name",
-                todo="correct the name in the expression, or land the column",
+    for other, value in columns.items():
+        if name_key(other) == name_key(name):
+            return value
+    todo = "correct the name in the expression, or land the column"
+    raise SpecError(problem(expected=f"a column {_short(name)}", found="none of that name", todo=todo))
+
+
+# --- from text to tokens
+
+
+class _Token(NamedTuple):
+    kind: str  # number, quoted, name, sign, end
+    text: str
+    at: int  # the character it starts at, from 1
+
+
+_TOKEN = re.compile(
+    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|`(?P<quoted>(?:[^`]|``)+)`|(?P<name>[^\W\d]\w*)|(?P<sign>\*\*|[><=!]=|[-+*/(),<>])"
+    r"|(?P<blank>\s+)"
+)
+_AND = "multiply conditions for `and`: (a > 1) * (b > 2)"
+_OR = "write max(a > 1, b > 2) for `or`"
+_TEXT = "put a column's name in backquotes: `Day Charge`; text cannot be compared"
+_ADVICE = {
+    "=": "write == to compare",
+    "and": _AND,
+    "&": _AND,
+    "or": _OR,
+    "|": _OR,
+    "not": "write (condition) == 0 for `not`",
+    "**": "there is no power; multiply",
+    "^": "there is no power; multiply",
+    "'": _TEXT,
+    '"': _TEXT,
+    "`": "close the name with a backquote; an empty name is none",
+}
+_PARTS = "a number, a column, a function or a sign"
+_EXAMPLE = "an expression such as `Day Charge` + 2 * (`Eve Charge` >= 10)"
+
+
+def _tokenize(text: str) -> list[_Token]:
+    """Return the tokens of a text, the end included. Raise SpecError for what is not in the language, or nested too deeply."""
+    tokens: list[_Token] = []
+    levels = _Levels()
+    at = 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        kind = match.lastgroup if match else None
+        token = _Token(kind or "", match[kind] if match and kind else text[at], at + 1)
+        if kind is None or (kind != "quoted" and token.text in _ADVICE):
+            expected = "a name between backquotes" if token.text == "`" else _PARTS
+            todo = _ADVICE.get(token.text, "put a column's name in backquotes: `Day Charge`")
+            raise _wrong(token.at, expected, token.text if kind else text[at:], todo)
+        if kind == "number" and not math.isfinite(float(token.text)):
+            raise _wrong(token.at, f"a number up to {LARGEST:.2g}", token.text, "write a smaller number")
+        if kind != "blank":
+            if levels.after(token) > MAX_DEPTH:
+                todo = "split it into several derived columns"
+                raise _wrong(token.at, f"at most {MAX_DEPTH} levels", token.text, todo)
+            tokens.append(token)
+        at += len(match[0]) if match else 1
+    return [*tokens, _Token("end", "", len(text) + 1)]
+
+
+class _Levels:
+    """How deeply brackets and minus signs before a value are nested: Python's parser and ours recurse no deeper."""
+
+    def __init__(self) -> None:
+        self._open: list[int] = []  # the levels that each open bracket added, with the signs before it
+        self._signs = 0
+        self._follows_value = False
+
+    def after(self, token: _Token) -> int:
+        """Return the depth after one more token."""
+        if token.kind == "sign":
+            if token.text == "(":
+                self._open.append(self._signs + 1)
+            elif token.text == ")" and self._open:
+                self._open.pop()
+            is_prefix = token.text == "-" and not self._follows_value
+            self._signs = self._signs + 1 if is_prefix else 0
+        self._follows_value = token.kind != "sign" or token.text == ")"
+        return sum(self._open) + self._signs
+
+
+def _wrong(at: int, expected: str, found: str, todo: str) -> SpecError:
+    return SpecError(
+        f"character {at}: " + problem(expected=expected, found=_short(found) if found else "the end", todo=todo)
+    )
+
+
+def _short(text: str) -> str:
+    """Return the text in quotes, cut to what a message can hold."""
+    return repr(text if len(text) <= 24 else text[:23] + "…")
+
+
+# --- from tokens to steps
+
+_OPERATORS: dict[type[ast.AST], str] = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.GtE: ">=",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.Lt: "<",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+}
+_WIDTH = 6  # of a token in the text that Python parses
+
+
+def _parse(tokens: Sequence[_Token]) -> ast.expr:
+    """Return Python's tree of the tokens, in which each name and number is `_<its token's index>`.
+
+    So no keyword, literal or string of Python's is ever in the text, and a node's offset gives its token.
+    """
+    words = (f"_{n}" if token.kind in ("number", "quoted", "name") else token.text for n, token in enumerate(tokens))
+    text = "".join(f"{word:<{_WIDTH}}" for word in words).rstrip()
+    try:
+        return ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        offset = (error.offset or 1) - 1
+        # An error at the end of the text has no offset, or one behind it.
+        token = tokens[offset // _WIDTH] if error.offset and offset < len(text) else tokens[-1]
+        raise _wrong(token.at, *_explain(token, error)) from None
+
+
+def _explain(token: _Token, error: SyntaxError) -> tuple[str, str, str]:
+    """Return what was expected, what was found and what to do for a syntax error at a token."""
+    if "never closed" in str(error.msg):
+        return "a bracket that is closed", token.text, "close the bracket"
+    if "comma" in str(error.msg):
+        return "a comma or a sign between two parts", token.text, "write one after it"
+    return _EXAMPLE, token.text, "complete it" if token.kind == "end" else "correct it here"
+
+
+class _Translator:
+    """From Python's tree to steps, in the order of evaluation. A long sum is no deep recursion."""
+
+    def __init__(self, tokens: Sequence[_Token]) -> None:
+        self._tokens = tokens
+        self._steps: list[_Step] = []
+
+    def translate(self, tree: ast.expr) -> list[_Step]:
+        """Return the steps of a tree. Raise SpecError for a node that is not in the language."""
+        self._add(tree)
+        return self._steps
+
+    def _add(self, node: ast.expr) -> None:
+        match node:
+            case ast.Name():
+                self._add_value(self._token(node))
+            case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div()):
+                self._add_chain(node)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                self._add(operand)
+                self._steps.append(_Step("function", "negative", 1))
+            case ast.Compare(ops=[sign], comparators=[right], left=left) if type(sign) in _OPERATORS:
+                self._add(left)
+                self._add(right)
+                self._steps.append(_Step("function", _OPERATORS[type(sign)], 2))
+            case ast.Compare(comparators=[_, second, *_]):
+                todo = "compare once, and multiply the two: (a < b) * (b < c)"
+                raise self._refuse(second, "one comparison", todo)
+            case ast.Call(func=ast.Name() as name, args=arguments, keywords=[]):
+                self._add_call(self._token(name), arguments)
+            case _:
+                raise self._refuse(node, _EXAMPLE, "correct it here")
+
+    def _add_value(self, token: _Token) -> None:
+        if token.kind == "number":
+            self._steps.append(_Step("number", float(token.text)))
+        else:
+            self._steps.append(_Step("column", token.text.replace("``", "`") if token.kind == "quoted" else token.text))
+
+    def _add_chain(self, node: ast.expr) -> None:
+        links: list[ast.BinOp] = []
+        while isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+            links.append(node)
+            node = node.left
+        self._add(node)
+        for link in reversed(links):
+            self._add(link.right)
+            self._steps.append(_Step("function", _OPERATORS[type(link.op)], 2))
+
+    def _add_call(self, name: _Token, arguments: Sequence[ast.expr]) -> None:
+        if name.kind != "name" or name.text not in FUNCTIONS:
+            todo = "put a column's name in backquotes, and a sign before ("
+            raise _wrong(name.at, "a function: " + ", ".join(FUNCTIONS), name.text, todo)
+        fewest, most = FUNCTIONS[name.text]
+        if not fewest <= len(arguments) <= most:
+            count = f"{fewest} argument{'s' if fewest > 1 else ''}"
+            more = " or more" if most > fewest else ""
+            if_todo, todo = "write if(condition, then, otherwise)", f"give {name.text} as many as it takes"
+            raise SpecError(
+                f"character {name.at}: "
+                + problem(
+                    expected=f"{count}{more} in {name.text}(...)",
+                    found=str(len(arguments)),
+                    todo=if_todo if name.text == "if" else todo,
+                )
             )
-        ) from None
+        for argument in arguments:
+            self._add(argument)
+        self._steps.append(_Step("function", name.text, len(arguments)))
+
+    def _token(self, node: ast.expr) -> _Token:
+        return self._tokens[node.col_offset // _WIDTH]
+
+    def _refuse(self, node: ast.expr, expected: str, todo: str) -> SpecError:
+        token = self._token(node)
+        return _wrong(token.at, expected, token.text, todo)
 
 
-# --- a batch
+# --- what the functions do: to arrays, and to floats without numpy
 
 
 def _finite(values: Any) -> Any:
@@ -126,34 +346,44 @@ def _finite(values: Any) -> Any:
     return values if finite.all() else np.where(finite, values, np.nan)
 
 
-def _batch(node: Node, columns: Mapping[str, FloatArray]) -> Any:
-    match node:
-        case Number(value):
-            return np.float64(value)
-        case Column(name):
-            return _finite(np.asarray(_found(columns, name), dtype=np.float64))
-        case Negative(operand):
-            return -_batch(operand, columns)
-        case Chain(first, rest):
-            total = _batch(first, columns)
-            for sign, operand in rest:
-                total = _finite(_OPERATIONS[sign](total, _batch(operand, columns)))
-            return total
-        case Comparison(sign, left, right):
-            a, b = _batch(left, columns), _batch(right, columns)
-            return np.where(np.isnan(a) | np.isnan(b), np.nan, _OPERATIONS[sign](a, b))
-        case Call(function, arguments):
-            return _BATCH_FUNCTIONS[function](*(_batch(argument, columns) for argument in arguments))
+def _finite_float(value: float) -> float:
+    return value if -LARGEST <= value <= LARGEST else math.nan
 
 
-def _batch_extreme(better: _Operation, *values: Any) -> Any:
-    best = values[0]
-    for value in values[1:]:
-        best = np.where(np.isnan(best) | np.isnan(value), np.nan, np.where(better(best, value), best, value))
-    return best
+def _arithmetic(operation: _Operation) -> _Function:
+    def of_row(a: float, b: float) -> float:
+        # Only a division meets a zero that matters, and Python raises where IEEE 754 has an infinity or NaN.
+        return math.nan if b == 0 and operation is operator.truediv else _finite_float(operation(a, b))
+
+    return _Function(lambda a, b: _finite(operation(a, b)), of_row)
 
 
-def _batch_log1p(values: Any) -> Any:
+def _comparison(operation: _Operation) -> _Function:
+    return _Function(
+        lambda a, b: np.where(np.isnan(a) | np.isnan(b), np.nan, operation(a, b)),
+        lambda a, b: math.nan if math.isnan(a) or math.isnan(b) else float(operation(a, b)),
+    )
+
+
+def _extreme(better: _Operation) -> _Function:
+    def of_batch(best: Any, *values: Any) -> Any:
+        for value in values:
+            best = np.where(np.isnan(best) | np.isnan(value), np.nan, np.where(better(best, value), best, value))
+        return best
+
+    def of_row(best: float, *values: float) -> float:
+        for value in values:
+            best = math.nan if math.isnan(best) or math.isnan(value) else best if better(best, value) else value
+        return best
+
+    return _Function(of_batch, of_row)
+
+
+def _unary(of_batch: _Operation, of_float: Callable[[float], float], above: float = -math.inf) -> _Function:
+    return _Function(of_batch, lambda x: of_float(x) if x > above else math.nan)
+
+
+def _log1p_batch(values: Any) -> Any:
     flat = np.atleast_1d(values)
     out = np.full(flat.shape, np.nan)
     defined = flat > -1
@@ -161,121 +391,33 @@ def _batch_log1p(values: Any) -> Any:
     return out if np.ndim(values) else out[0]
 
 
-def _batch_if(condition: Any, then: Any, otherwise: Any) -> Any:
+def _if_batch(condition: Any, then: Any, otherwise: Any) -> Any:
     return np.where(np.isnan(condition), np.nan, np.where(condition != 0, then, otherwise))
 
 
-_BATCH_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "min": lambda *values: _batch_extreme(operator.le, *values),
-    "max": lambda *values: _batch_extreme(operator.ge, *values),
-    "abs": np.abs,
-    "sqrt": np.sqrt,
-    "log1p": _batch_log1p,
-    "is_missing": lambda values: np.isnan(values).astype(np.float64),
-    "if": _batch_if,
-}
+def _if_row(condition: float, then: float, otherwise: float) -> float:
+    return math.nan if math.isnan(condition) else then if condition != 0 else otherwise
 
 
-# --- a row: closures made once, no numpy
-
-
-def _row(node: Node) -> _Row:
-    match node:
-        case Number(value):
-            return lambda row: value
-        case Column(name):
-            return _row_column(name)
-        case Negative(operand):
-            inner = _row(operand)
-            return lambda row: -inner(row)
-        case Chain(first, rest):
-            return _row_chain(_row(first), tuple((_OPERATIONS[sign], _row(operand)) for sign, operand in rest))
-        case Comparison(sign, left, right):
-            return _row_comparison(_OPERATIONS[sign], _row(left), _row(right))
-        case Call(function, arguments):
-            return _ROW_FUNCTIONS[function](*(_row(argument) for argument in arguments))
-
-
-def _row_column(name: str) -> _Row:
-    def value(row: Mapping[str, float]) -> float:
-        found = float(row[name] if name in row else _found(row, name))
-        return found if -LARGEST <= found <= LARGEST else _NAN
-
-    return value
-
-
-def _row_chain(first: _Row, rest: tuple[tuple[_Operation, _Row], ...]) -> _Row:
-    def value(row: Mapping[str, float]) -> float:
-        total = first(row)
-        for operation, operand in rest:
-            right = operand(row)
-            # Only a division meets a zero that matters, and Python raises where IEEE 754 has an infinity or NaN.
-            total = _NAN if right == 0 and operation is operator.truediv else operation(total, right)
-            if not -LARGEST <= total <= LARGEST:
-                total = _NAN
-        return total
-
-    return value
-
-
-def _row_comparison(operation: _Operation, left: _Row, right: _Row) -> _Row:
-    def value(row: Mapping[str, float]) -> float:
-        a, b = left(row), right(row)
-        return _NAN if math.isnan(a) or math.isnan(b) else float(operation(a, b))
-
-    return value
-
-
-def _row_extreme(better: _Operation, *parts: _Row) -> _Row:
-    def value(row: Mapping[str, float]) -> float:
-        best = parts[0](row)
-        for part in parts[1:]:
-            other = part(row)
-            if math.isnan(best) or math.isnan(other):
-                best = _NAN
-            elif not better(best, other):
-                best = other
-        return best
-
-    return value
-
-
-def _row_unary(function: Callable[[float], float], above: float) -> Callable[[_Row], _Row]:
-    def made(inner: _Row) -> _Row:
-        def value(row: Mapping[str, float]) -> float:
-            x = inner(row)
-            return function(x) if x > above else _NAN
-
-        return value
-
-    return made
-
-
-def _row_if(condition: _Row, then: _Row, otherwise: _Row) -> _Row:
-    def value(row: Mapping[str, float]) -> float:
-        holds = condition(row)
-        if math.isnan(holds):
-            return _NAN
-        return then(row) if holds != 0 else otherwise(row)
-
-    return value
-
-
-def _row_is_missing(inner: _Row) -> _Row:
-    def value(row: Mapping[str, float]) -> float:
-        x = inner(row)
-        return 1.0 if math.isnan(x) else 0.0
-
-    return value
-
-
-_ROW_FUNCTIONS: dict[str, Callable[..., _Row]] = {
-    "min": lambda *parts: _row_extreme(operator.le, *parts),
-    "max": lambda *parts: _row_extreme(operator.ge, *parts),
-    "abs": _row_unary(abs, -math.inf),
-    # The smallest float below 0: the root of 0 (and of -0) is defined.
-    "sqrt": _row_unary(math.sqrt, -5e-324),
-    "log1p": _row_unary(math.log1p, -1.0),
-    "is_missing": _row_is_missing,
-    "if": _row_if,
+_OPERATIONS: dict[str, _Function] = {
+    "min": _extreme(operator.le),
+    "max": _extreme(operator.ge),
+    "abs": _unary(np.abs, abs),
+    "sqrt": _unary(
+        np.sqrt, math.sqrt, above=-5e-324
+    ),  # the smallest float below 0: the root of 0 (and of -0) is defined
+    "log1p": _unary(_log1p_batch, math.log1p, above=-1.0),
+    "is_missing": _Function(lambda x: np.isnan(x).astype(np.float64), lambda x: 1.0 if math.isnan(x) else 0.0),
+    "if": _Function(_if_batch, _if_row),
+    "negative": _Function(operator.neg, operator.neg),
+    **{
+        sign: _arithmetic(by)
+        for sign, by in zip("+-*/", (operator.add, operator.sub, operator.mul, operator.truediv), strict=True)
+    },
+    ">=": _comparison(operator.ge),
+    "<=": _comparison(operator.le),
+    ">": _comparison(operator.gt),
+    "<": _comparison(operator.lt),
+    "==": _comparison(operator.eq),
+    "!=": _comparison(operator.ne),
 }

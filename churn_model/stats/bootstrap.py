@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from churn_model.arrays import FloatArray, IntArray
 from churn_model.errors import InputError, problem
-from churn_model.spec.dataset import FloatArray
-
-IntArray = np.ndarray[Any, np.dtype[np.int64]]
 
 SEED = 20_010_611
 MOST = 2_000

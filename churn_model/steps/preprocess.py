@@ -14,6 +14,7 @@ from churn_model.features.named_columns import require_described
 from churn_model.prefetch import prefetch
 from churn_model.reports.preprocess import PreprocessReport, SplitCounts
 from churn_model.reports.step_report import Check, Report
+from churn_model.spec.column_names import same_name
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import TableReader, TableWriter, open_table
@@ -48,9 +49,7 @@ def step(layout: Layout) -> Report:
 
 def _split(source: TableReader, dataset: Dataset, result: Path) -> SplitCheck:
     """Write each row to its split, and check what must hold of all of them."""
-    needed = [
-        name for name in source.schema.names if name == "_as_of" or name.lower() == (dataset.split.column or "").lower()
-    ]
+    needed = [name for name in source.schema.names if name == "_as_of" or same_name(name, dataset.split.column or "")]
     rule = make_split_rule(source.blocks(needed), dataset)
     checked = SplitCheck()
     with ExitStack() as stack:

@@ -17,7 +17,7 @@ from churn_model.prefetch import prefetch
 from churn_model.reports.score import ScoreCounts, ScoreReport
 from churn_model.reports.step_report import Check, Report
 from churn_model.scoring import prediction_schema, score
-from churn_model.spec.dataset import same_name
+from churn_model.spec.column_names import same_name
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import TableWriter, open_table
 

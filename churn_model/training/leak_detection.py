@@ -17,7 +17,8 @@ from churn_model.column_types.registry import type_of
 from churn_model.features.encoding import Encoded, encode, feature_names_of
 from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.models.families import Hyperparameters, fit_model
-from churn_model.spec.dataset import RESERVED, Dataset, name_key, same_name
+from churn_model.spec.column_names import RESERVED, name_key, same_name
+from churn_model.spec.dataset import Dataset
 from churn_model.spec.expressions import compile_expression
 from churn_model.stats.bootstrap import auc
 from churn_model.training.leaks import Leak, LeakKind

@@ -19,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import xgboost as xgb
 
+from churn_model.arrays import FloatArray
 from churn_model.decisions.costs import OutcomeCosts, actual_cost, outcome_costs
 from churn_model.decisions.policy import decide
 from churn_model.features.encoding import Encoded
 from churn_model.models.calibration import cross_fitted, log_loss
 from churn_model.models.families import Hyperparameters, booster_parameters, sigmoid, training_matrix
-from churn_model.spec.dataset import Costs, Family, FloatArray, Metric, Search
+from churn_model.spec.dataset import Costs, Family, Metric, Search
 from churn_model.stats.bootstrap import auc
 
 HIGHER_IS_BETTER: frozenset[Metric] = frozenset({"auc", "f1"})

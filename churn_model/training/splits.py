@@ -17,9 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from churn_model.arrays import FloatArray
 from churn_model.errors import InputError, Unmet, problem
 from churn_model.features.schema import Rows, column_named
-from churn_model.spec.dataset import Dataset, FloatArray, seconds
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.durations import seconds
 
 Assigned = npt.NDArray[np.int8]
 

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from churn_model.arrays import FloatArray
 from churn_model.column_types.number import as_numbers
 from churn_model.decisions.costs import OutcomeCosts, outcome_costs
 from churn_model.errors import InputError, TooLittleData, listed, problem
@@ -30,7 +31,7 @@ from churn_model.features.encoding import Encoded, encode
 from churn_model.features.schema import FeatureSchema, Rows, column_named, fit_schema
 from churn_model.models.calibration import Calibration, fit_calibration
 from churn_model.models.families import Block, Hyperparameters, Model, fit_model, fit_model_on_disk
-from churn_model.spec.dataset import Dataset, Family, FloatArray
+from churn_model.spec.dataset import Dataset, Family
 from churn_model.training.search import Material, Part, Trial, search
 
 FOLDS = 5

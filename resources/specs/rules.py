@@ -9,7 +9,9 @@ from itertools import combinations
 
 from churn_model.errors import SpecError, problem
 from churn_model.ingest.values import DEFAULT_NEGATIVES, normal_label
-from churn_model.spec.dataset import Dataset, same_name, seconds
+from churn_model.spec.column_names import name_key, same_name
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.durations import seconds
 from churn_model.spec.expressions import compile_expression
 from resources.specs.yaml_lines import Document, Steps
 
@@ -288,12 +290,12 @@ def _groups(dataset: Dataset) -> Iterator[Finding]:
     for group, columns in dataset.groups.items():
         for n, column in enumerate(columns):
             steps: Steps = ("groups", group, n)
-            other = seen.setdefault(column.strip().lower(), group)
+            other = seen.setdefault(name_key(column), group)
             if other != group:
                 yield wrong(
                     steps, "each column in one group", f"{column!r} in {other!r} too", "keep it in one of the two"
                 )
-            if column.strip().lower() in dataset.not_features:
+            if name_key(column) in dataset.not_features:
                 yield wrong(
                     steps, "a column that is a feature", f"{column!r}, which is none", "take it out of the group"
                 )
@@ -302,7 +304,7 @@ def _groups(dataset: Dataset) -> Iterator[Finding]:
 def _words(dataset: Dataset) -> Iterator[Finding]:
     for name, text in dataset.words.items():
         steps: Steps = ("words", name)
-        if name.strip().lower() in dataset.not_features:
+        if name_key(name) in dataset.not_features:
             yield wrong(
                 steps,
                 "a column that is a feature",

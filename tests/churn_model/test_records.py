@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from churn_model.arrays import FloatArray
 from churn_model.records import RecordError, finite, from_plain, to_plain
-from churn_model.spec.dataset import Contact, Costs, Dataset, FloatArray, Label, ValueColumn
+from churn_model.spec.dataset import Contact, Costs, Dataset, Label, ValueColumn
 
 
 @dataclass(frozen=True, kw_only=True)

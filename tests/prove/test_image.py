@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from pyarrow import csv
 
-from churn_assets.cli import app as cli
 from churn_assets.sample.generator import Generator
-from resources.catalog.pointers import read_champion, read_current
+from resources.catalog.pointers import read_current
 from resources.catalog.published_tables import open_published_table
 from resources.ports.lake import Lake
-from resources.settings import PROJECT, read_settings
-from resources.wiring import wire
+from resources.settings import PROJECT
+from tests.conftest import Workspace
 
 pytestmark = pytest.mark.prove
 
@@ -53,9 +51,9 @@ def test_every_step_is_imported_there(travelling_code: Path, step: str) -> None:
     subprocess.check_call([IMAGE, "-W", "error", "-c", f"import churn_model.steps.{step}"], cwd=travelling_code)
 
 
-def test_the_whole_path_gives_the_same_numbers_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = _run(tmp_path / "ours", monkeypatch, None)
-    theirs = _run(tmp_path / "theirs", monkeypatch, IMAGE)
+def test_the_whole_path_gives_the_same_numbers_there(tmp_path: Path) -> None:
+    ours = _run(tmp_path / "ours", None)
+    theirs = _run(tmp_path / "theirs", IMAGE)
     for name in ("train", "validation", "test"):
         mine, other = (_current_table(lake, "preprocessed_splits", f"{name}/") for lake in (ours, theirs))
         assert mine.equals(other), name
@@ -70,24 +68,17 @@ def test_the_whole_path_gives_the_same_numbers_there(tmp_path: Path, monkeypatch
     assert predictions[0]["reason_1"].equals(predictions[1]["reason_1"])
 
 
-def _run(folder: Path, monkeypatch: pytest.MonkeyPatch, python: Path | None) -> Lake:
+def _run(folder: Path, python: Path | None) -> Lake:
     """Retrain and score in a working folder of its own, with the steps in that interpreter."""
-    (folder / "datasets").mkdir(parents=True)
-    (folder / "datasets" / "shop.yaml").write_text(SPEC)
-    monkeypatch.setenv("CHURN_HOME", str(folder / "home"))
-    monkeypatch.setenv("CHURN_DATASETS", str(folder / "datasets"))
-    if python:
-        monkeypatch.setenv("CHURN_STEP_PYTHON", str(python))
-    tables = {"train.csv": Generator().training(4000), "monday.csv": Generator().batch(1, 500)}
-    for name, pieces in tables.items():
-        csv.write_csv(pa.concat_tables(piece.landed for piece in pieces), folder / name)
-    assert cli.main(["land", "shop", str(folder / "train.csv")]) == cli.DONE
-    assert cli.main(["retrain", "shop"]) == cli.DONE
-    assert cli.main(["land", "shop", str(folder / "monday.csv"), "--batch", "monday"]) == cli.DONE
-    assert cli.main(["score", "shop", "monday"]) == cli.DONE
-    lake = wire(read_settings()).lake
-    assert read_champion(lake, "shop") is not None
-    return lake
+    folder.mkdir()
+    workspace = Workspace(folder, {"CHURN_STEP_PYTHON": str(python)} if python else {})
+    workspace.write_spec("shop", SPEC)
+    workspace.land(pa.concat_tables(piece.landed for piece in Generator().training(4000)))
+    assert workspace.churn("retrain", "shop") == 0
+    workspace.land(pa.concat_tables(piece.landed for piece in Generator().batch(1, 500)), batch="monday")
+    assert workspace.churn("score", "shop", "monday") == 0
+    assert workspace.champion() is not None
+    return workspace.lake
 
 
 def _current_table(lake: Lake, asset: str, name: str) -> pa.Table:

@@ -13,6 +13,7 @@ from pyarrow import csv
 
 from churn_assets.assets.evaluation_report import _count_looks
 from churn_assets.cli import app as cli
+from churn_assets.cli.command import ExitCode
 from churn_assets.cli.summaries import compare_summary
 from churn_assets.sample.generator import Generator
 from churn_model.decisions.policy import Policy
@@ -119,10 +120,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         customers = pa.concat_tables(piece.landed for piece in Generator().training(3000))
         csv.write_csv(customers, made.root / "customers.csv")
         made.describe(SPEC)
-        assert cli.main(["land", "shop", str(made.root / "customers.csv")]) == cli.DONE
-        assert cli.main(["retrain", "shop"]) == cli.DONE
+        assert cli.main(["land", "shop", str(made.root / "customers.csv")]) == ExitCode.DONE
+        assert cli.main(["retrain", "shop"]) == ExitCode.DONE
         made.describe(OTHER)
-        assert cli.main(["retrain", "shop"]) == cli.DONE
+        assert cli.main(["retrain", "shop"]) == ExitCode.DONE
         yield made
 
 
@@ -145,7 +146,7 @@ def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(
     assert champion != candidate
     pointer = read_pointer(home.lake, champion_key("shop"))
     code, said = churn("compare", "shop")
-    assert code == cli.DONE
+    assert code == ExitCode.DONE
     for told in (
         f"A: {champion} (champion)",
         f"B: {candidate} (candidate)",
@@ -182,7 +183,7 @@ def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(
     assert current is not None
     files = Manifest.from_json(home.lake.read(current.prefix + MANIFEST)).files
     assert set(files) == {"report.json"}
-    assert churn("compare", "shop", champion, candidate)[0] == cli.DONE
+    assert churn("compare", "shop", champion, candidate)[0] == ExitCode.DONE
     assert read_current(home.lake, "shop", "model_comparison") == current
 
 
@@ -202,7 +203,7 @@ def test_models_that_are_not_there_are_named(home: Home, churn: Churn, arguments
     names = {"champion": home.champion(), "candidate": home.candidate()}
     before = runs(home)
     code, told = churn("compare", "shop", *(each.format(**names) for each in arguments))
-    assert code == cli.FAILED
+    assert code == ExitCode.FAILED
     assert said.format(**names) in told
     assert "Traceback" not in told
     assert runs(home) == before, "a run that fails paints the healthy asset red"
@@ -217,7 +218,7 @@ def runs(home: Home) -> int:
 def test_a_rollback_that_cannot_be_is_refused_before_a_run_starts(home: Home, churn: Churn, version: str) -> None:
     before = runs(home)
     code, told = churn("rollback", "shop", version.format(champion=home.champion(), candidate=home.candidate()))
-    assert code == cli.FAILED
+    assert code == ExitCode.FAILED
     assert "expected a model that was champion before; found" in told
     assert runs(home) == before
 
@@ -268,12 +269,12 @@ def test_a_model_that_needs_a_column_which_today_lacks_is_named(home: Home, tmp_
 
 def test_the_report_says_where_the_exploration_is_or_how_to_make_it(churn: Churn) -> None:
     code, said = churn("report", "shop")
-    assert code == cli.DONE
+    assert code == ExitCode.DONE
     assert "Exploration: `churn explore shop` makes it" in said
 
 
 def test_a_comparison_counts_as_a_look_at_the_test_rows(home: Home, churn: Churn) -> None:
-    assert churn("compare", "shop")[0] == cli.DONE
+    assert churn("compare", "shop")[0] == ExitCode.DONE
     dataset = load_specs(home.root / "datasets").datasets["shop"]
     splits = read_current(home.lake, "shop", "preprocessed_splits")
     assert splits is not None

@@ -13,6 +13,7 @@ import pytest
 from pyarrow import csv
 
 from churn_assets.cli import app as cli
+from churn_assets.cli.command import ExitCode
 from churn_assets.reporting.exploration import MOST_COLUMNS, ByClass, Exploration, explore
 from churn_assets.reporting.exploration_page import page
 from churn_assets.reporting.skrub_table import script_digests
@@ -249,7 +250,7 @@ def test_churn_explore_ingests_shows_the_page_and_finds_it_again(
 
     def churn(*arguments: str) -> str:
         capsys.readouterr()
-        assert cli.main(list(arguments)) == cli.DONE
+        assert cli.main(list(arguments)) == ExitCode.DONE
         return capsys.readouterr().out
 
     churn("land", "shop", str(tmp_path / "customers.csv"))

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from churn_model.arrays import FloatArray
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import LEAST_GAIN, compare, unseen_by_champion
 from churn_model.evaluation.metrics import Scores
-from churn_model.spec.dataset import Costs, FloatArray, Split
+from churn_model.spec.dataset import Costs, Split
 
 POLICY = Policy(Costs())
 

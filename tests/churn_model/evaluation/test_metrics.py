@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, f1_score, log_loss, precision_score, recall_score, roc_auc_score
 
+from churn_model.arrays import FloatArray
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluate, first_by_probability
 from churn_model.records import from_plain, to_plain
-from churn_model.spec.dataset import Contact, Costs, FloatArray, ValueColumn
+from churn_model.spec.dataset import Contact, Costs, ValueColumn
 
 WORKSHOP = Policy(Costs())
 

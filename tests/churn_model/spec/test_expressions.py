@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churn_model.errors import SpecError
-from churn_model.spec.expression_parser import MAX_DEPTH, MAX_LENGTH
-from churn_model.spec.expressions import compile_expression
+from churn_model.spec.expressions import MAX_DEPTH, MAX_LENGTH, compile_expression
 
 NAN = math.nan
 
@@ -106,44 +105,64 @@ def test_a_batch_keeps_its_length_and_its_input() -> None:
     assert compile_expression("a + 1").evaluate({"a": np.array([])}).shape == (0,)
 
 
-EXAMPLE = "`Day Charge` \\+ 2 \\* \\(`Eve Charge` >= 10\\)"
-
-
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "fragments"),
     [
-        ("", r"character 1: expected a number, a column, a function or \(; found the end; complete it"),
-        ("a +", r"character 4: expected a number, a column, a function or \(; found the end; complete it"),
-        ("a b", rf"character 3: expected the end, or one of .*; found 'b'; see the example {EXAMPLE}"),
-        ("a + * b", r"character 5: expected a number, .*; found '\*'"),
-        ("(a + b", r"character 7: expected a sign or \); found the end; close the bracket"),
-        ("a)", r"character 2: expected the end.*; found '\)'"),
-        ("`a", "character 1: expected a name between backquotes; found '`a'"),
-        ("`` + a", "character 1: expected a name between backquotes"),
-        ("a = 1", "character 3: .* found '= 1'; write == to compare"),
-        ("a < b < c", r"character 7: .* found '<'; compare once, and multiply the two"),
-        ("a and b", r"character 3: .* found 'and'; multiply conditions"),
-        ("not a", r"character 1: .* found 'not'; write \(condition\) == 0"),
-        ("a ** 2", r"character 3: .* found '\*\*'; there is no power; multiply"),
-        ("a == 'x'", "character 6: .*; put a column's name in backquotes: `Day Charge`; text cannot be compared"),
-        ("a.b", "character 2: expected a number, a column, a function or a sign; found '.b'"),
         (
-            "__import__(a)",
-            "character 1: expected a function: min, max, abs, sqrt, log1p, is_missing, if; found '__import__'",
+            "",
+            ["character 1:", "an expression such as `Day Charge` + 2 * (`Eve Charge` >= 10)", "the end", "complete it"],
         ),
-        ("min(a)", r"character 1: expected 2 arguments or more in min\(...\); found 1"),
-        ("abs(a, b)", r"character 1: expected 1 argument in abs\(...\); found 2"),
-        ("if(a, b)", r"expected 3 arguments in if\(...\); found 2; write if\(condition, then, otherwise\)"),
-        ("1 + 1", "expected at least one column; found only numbers in '1 \\+ 1'; name a column"),
-        ("1e999 + a", r"character 1: expected a number up to 1.8e\+308; found '1e999'"),
-        ("a" * (MAX_LENGTH + 1), f"expected at most {MAX_LENGTH} characters; found {MAX_LENGTH + 1}"),
-        ("(" * 400 + "a" + ")" * 400, f"character {MAX_DEPTH + 2}: expected at most {MAX_DEPTH} levels"),
-        ("-" * 900 + "a", f"expected at most {MAX_DEPTH} levels"),
+        ("a +", ["character 4:", "the end", "complete it"]),
+        ("a b", ["character 3:", "an expression such as", "'b'", "correct it here"]),
+        ("a + * b", ["character 5:", "an expression such as", "'*'"]),
+        ("(a + b", ["character 1:", "a bracket that is closed", "'('", "close the bracket"]),
+        ("a)", ["character 2:", "an expression such as", "')'"]),
+        ("min(a b)", ["character 5:", "a comma or a sign between two parts", "'a'"]),
+        ("`a", ["character 1:", "a name between backquotes", "'`a'"]),
+        ("`` + a", ["character 1:", "a name between backquotes"]),
+        ("a = 1", ["character 3:", "'= 1'", "write == to compare"]),
+        ("a < b < c", ["character 9:", "one comparison", "'c'", "compare once, and multiply the two"]),
+        ("a and b", ["character 3:", "'and'", "multiply conditions"]),
+        ("a or b", ["character 3:", "'or'", "write max("]),
+        ("not a", ["character 1:", "'not'", "write (condition) == 0"]),
+        ("a ** 2", ["character 3:", "'**'", "there is no power; multiply"]),
+        ("a == 'x'", ["character 6:", "put a column's name in backquotes: `Day Charge`; text cannot be compared"]),
+        ("a.b", ["character 2:", "a number, a column, a function or a sign", "'.b'"]),
+        ("a[b]", ["character 2:", "'[b]'"]),
+        ("x := a", ["character 3:", "':= a'"]),
+        ("+a", ["character 1:", "an expression such as", "'+'"]),
+        ("a // b", ["character 4:", "an expression such as", "'/'"]),
+        ("a, b", ["character 1:", "an expression such as"]),
+        ("()", ["character 1:", "an expression such as"]),
+        ("min(*a, b)", ["character 5:", "an expression such as", "'*'"]),
+        ("a if b else c", ["character 3:", "'if'"]),
+        ("2(a)", ["character 1:", "a function: min, max", "'2'"]),
+        ("`min`(a, b)", ["character 1:", "a function: min, max", "'min'"]),
+        ("min(a, b)(c)", ["character 1:", "an expression such as"]),
+        ("__import__(a)", ["character 1:", "a function: min, max, abs, sqrt, log1p, is_missing, if", "'__import__'"]),
+        ("negative(a)", ["character 1:", "a function: min, max, abs, sqrt, log1p, is_missing, if", "'negative'"]),
+        ("min(a)", ["character 1:", "2 arguments or more in min(...)", "found 1"]),
+        ("abs(a, b)", ["character 1:", "1 argument in abs(...)", "found 2"]),
+        ("if(a, b)", ["character 1:", "3 arguments in if(...)", "found 2", "write if(condition, then, otherwise)"]),
+        ("1 + 1", ["at least one column", "only numbers in '1 + 1'", "name a column"]),
+        ("1e999 + a", ["character 1:", "a number up to 1.8e+308", "'1e999'"]),
+        ("a" * (MAX_LENGTH + 1), [f"at most {MAX_LENGTH} characters", f"found {MAX_LENGTH + 1}"]),
+        ("(" * 400 + "a" + ")" * 400, [f"character {MAX_DEPTH + 1}:", f"at most {MAX_DEPTH} levels"]),
+        ("- " * 400 + "a", [f"character {2 * MAX_DEPTH + 1}:", f"at most {MAX_DEPTH} levels"]),
+        ("abs(-" * 30 + "a" + ")" * 30, [f"at most {MAX_DEPTH} levels"]),
     ],
 )
-def test_a_wrong_expression_is_told_by_position(text: str, message: str) -> None:
-    with pytest.raises(SpecError, match=message):
+def test_a_wrong_expression_is_refused_by_position(text: str, fragments: list[str]) -> None:
+    with pytest.raises(SpecError) as raised:
         compile_expression(text)
+    assert [part for part in fragments if part.lower() not in str(raised.value).lower()] == []
+
+
+@pytest.mark.parametrize("name", ["lambda", "None", "if", "for", "ﬁ", "größe", "__class__", "print"])
+def test_a_word_of_pythons_or_another_alphabets_is_a_column_name(name: str) -> None:
+    expression = compile_expression(f"{name} * 2")
+    assert expression.columns == (name,)
+    assert expression.evaluate_row({name: 3.0}) == 6.0
 
 
 def test_a_long_sum_is_not_deep() -> None:
@@ -153,9 +172,9 @@ def test_a_long_sum_is_not_deep() -> None:
 
 def test_a_missing_column_is_named() -> None:
     expression = compile_expression("a + absent")
-    with pytest.raises(SpecError, match="expected a column 'absent'; found none of that name; correct the name"):
+    with pytest.raises(SpecError, match=r"a column 'absent'.*found none of that name.*orrect the name"):
         expression.evaluate_row({"a": 1.0})
-    with pytest.raises(SpecError, match="expected a column 'absent'"):
+    with pytest.raises(SpecError, match="a column 'absent'"):
         expression.evaluate({"a": np.array([1.0])})
 
 

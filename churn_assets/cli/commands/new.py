@@ -1,0 +1,58 @@
+"""`churn new`: write a first spec."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from churn_assets.cli.command import Command, ExitCode
+from churn_assets.console.safe_text import say
+from churn_model.errors import ChurnError, SpecError, problem
+from churn_model.steps.os_errors import explain_os_error
+from resources.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    name_help = "a name for the table: a letter, then letters and digits, 2 to 12 in all"
+    parser.add_argument("dataset", metavar="NAME", help=name_help)
+    parser.add_argument("file", type=Path, metavar="FILE", help="csv, csv.gz or parquet")
+    parser.add_argument("--label", metavar="COLUMN", help="the column that says who left, if it cannot be guessed")
+    parser.add_argument("--id", metavar="COLUMN", help="the column that names a customer, if it cannot be guessed")
+
+
+def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
+    """Guess a spec from a file, write it and print it."""
+    from churn_assets.onboarding.spec_text import propose
+
+    path = settings.datasets / f"{arguments.dataset}.yaml"
+    if path.exists():
+        raise SpecError(
+            problem(expected="a new dataset", found=str(path), todo="choose another name, or move that file away")
+        )
+    text = propose(arguments.dataset, arguments.file, label=arguments.label, id=arguments.id, folder=settings.datasets)
+    _write_spec(path, text)
+    say(console, text)
+    say(console, f"Written to {path}. Read it, correct it, then: churn land {arguments.dataset} {arguments.file}")
+    return ExitCode.DONE
+
+
+def _write_spec(path: Path, text: str) -> None:
+    """Write a spec. Raise ChurnError, naming the setting of the folder of specs, if that is not possible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        other = problem(
+            expected=f"to write {path}", found=error.strerror or str(error), todo="set CHURN_DATASETS to another folder"
+        )
+        raise ChurnError(explain_os_error(error, setting="CHURN_DATASETS") or other) from error
+
+
+COMMAND = Command(
+    name="new",
+    summary="Look at a file and write a first spec, with a comment for each guess.",
+    example="churn new telco telco_churn.csv",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,42 @@
+"""`churn score`: score a landed batch and list whom to contact."""
+
+import argparse
+
+from rich.console import Console
+
+from churn_assets.cli.command import Command, ExitCode, add_dataset_argument, find_dataset
+from churn_assets.cli.run_job import run_job
+from churn_assets.console.safe_text import say
+from resources.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_dataset_argument(parser)
+    parser.add_argument("batch", metavar="BATCH", help="the name of a landed batch")
+
+
+def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
+    """Run the job for one batch and print the list's figures."""
+    from churn_assets.cli.summaries import score_summary
+    from resources.catalog.landing import list_batch
+    from resources.catalog.names import partitions_name, score_job_name
+    from resources.wiring import wire
+
+    dataset = find_dataset(settings, arguments.dataset)
+    ports = wire(settings)
+    list_batch(ports.lake, dataset.name, arguments.batch)  # refuses a wrong name before a run starts
+    partition = (partitions_name(dataset.name), arguments.batch)
+    if run_job(settings, console, score_job_name(dataset.name), partition=partition) is None:
+        return ExitCode.FAILED
+    say(console, score_summary(ports, dataset, arguments.batch))
+    return ExitCode.DONE
+
+
+COMMAND = Command(
+    name="score",
+    summary="Run <dataset>_score_batch: predictions, reasons and the list of whom to contact.",
+    example="churn score telco today",
+    add_arguments=add_arguments,
+    run=run,
+)

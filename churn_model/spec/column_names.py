@@ -1,0 +1,17 @@
+"""Names of columns: which two are the same, and which are taken.
+
+Names that differ only in case or in blanks around them are one column: a catalogue such as Glue writes all names lower case.
+"""
+
+# The columns that ingest adds to each row.
+RESERVED = ("_id", "_as_of", "_hash", "_label")
+
+
+def name_key(name: str) -> str:
+    """Return what equal names have in common: the text by which to look a column up."""
+    return name.strip().lower()
+
+
+def same_name(a: str, b: str) -> bool:
+    """Return whether two names are the same column."""
+    return name_key(a) == name_key(b)
