@@ -42,8 +42,8 @@ class Bar:
 class ByClass:
     """A column's histogram by class.
 
-    apart      half the sum of the bars' differences: 0 where both classes look the same, 1 where they have no value in common
-    by_chance  what `apart` would be on average for a column that says nothing, with as many rows
+    apart      half the sum of the bars' differences: 0 if both classes look the same, 1 if they have no value in common
+    by_chance  the mean of `apart` for a column without information, with as many rows
     """
 
     column: str
@@ -77,8 +77,8 @@ class Exploration:
 
     columns   most telling first, at most MOST_COLUMNS; `not_drawn` are the others
     odd       columns that look like ids, hold one value, or none
-    repeated  columns that say what an earlier one says
-    private   columns whose values may name a customer: the library's table leaves them out; so it does with `too_large`
+    repeated  columns that repeat an earlier one
+    private   columns whose values may name a customer; the library's table leaves them out, and those in `too_large`
     """
 
     rows: int
@@ -121,23 +121,23 @@ class ExplorationReport:
 
 
 def explore(rows: pa.Table, dataset: Dataset) -> Exploration:
-    """Look at canonical rows: at least one of each class."""
+    """Explore canonical rows, which hold at least one of each class."""
     left = rows["_label"].to_numpy() == 1
     ignored = {name.lower() for name in dataset.ignore}
     landed = rows.select([name for name in rows.column_names if not name.startswith("_")])
-    looks = tuple(look(name, landed[name]) for name in landed.column_names)
-    odd = {guess.column: guess.why for guess in useless(looks)}
-    for each in looks:
+    profiles = tuple(look(name, landed[name]) for name in landed.column_names)
+    odd = {guess.column: guess.why for guess in useless(profiles)}
+    for each in profiles:
         if each.name not in odd and each.whole_numbers and each.own_share >= OWN_SHARE and each.distinct > 20:
             odd[each.name] = "a whole number of its own in nearly every row: a serial number, or a fine measure"
-    said = repeats(tuple(each for each in looks if each.name not in odd))
+    repeated = repeats(tuple(each for each in profiles if each.name not in odd))
     drawn = [
         _by_class(name, landed[name], left, name.lower() in ignored) for name in landed.column_names if name not in odd
     ]
     drawn.sort(key=lambda each: -(each.apart - each.by_chance))
     private = {
         each.name
-        for each in looks
+        for each in profiles
         if each.own_share >= OWN_SHARE and each.distinct > 20 and (each.name in odd or each.holds == "text")
     }
     return Exploration(
@@ -148,7 +148,7 @@ def explore(rows: pa.Table, dataset: Dataset) -> Exploration:
         not_drawn=tuple(each.column for each in drawn[MOST_COLUMNS:]),
         odd=tuple(Remark(column=column, why=why) for column, why in odd.items()),
         repeated=tuple(
-            Remark(column=later.name, why=f"says what {earlier.name} says ({how})") for later, earlier, how in said
+            Remark(column=later.name, why=f"repeats {earlier.name} ({how})") for later, earlier, how in repeated
         ),
         private=tuple(name for name in landed.column_names if name in private),
         too_large=tuple(name for name in landed.column_names if _is_too_large(landed[name])),
@@ -173,9 +173,9 @@ def _by_class(name: str, column: Any, left: BoolArray, is_ignored: bool) -> ByCl
 
 
 def _number_bins(values: FloatArray) -> tuple[Any, list[str]]:
-    """Which bar each value is in (n,), and the bars' names: one for each value where there are few, otherwise ranges of equal width.
+    """Return the bar of each value (n,), and the bars' names: one bar per value if there are few values, otherwise ranges of equal width.
 
-    The outermost ranges take what lies beyond the middle 98 % of the values.
+    The outermost ranges take what lies beyond the middle 98% of the values.
     """
     known = values[~np.isnan(values)]
     distinct = np.unique(known)
@@ -188,8 +188,8 @@ def _number_bins(values: FloatArray) -> tuple[Any, list[str]]:
         low, high = distinct[0] / 2, distinct[-1] / 2
     edges = 2 * (low + (high - low) * (np.arange(1, _BINS) / _BINS))
     codes = np.searchsorted(edges, values, side="right")
-    told = [f"{edge:.4g}" for edge in edges]
-    names = [f"below {told[0]}", *(f"{a} to {b}" for a, b in itertools.pairwise(told)), f"from {told[-1]}"]
+    texts = [f"{edge:.4g}" for edge in edges]
+    names = [f"below {texts[0]}", *(f"{a} to {b}" for a, b in itertools.pairwise(texts)), f"from {texts[-1]}"]
     return _with_missing(codes, names, values)
 
 
@@ -199,7 +199,7 @@ def _with_missing(codes: Any, names: list[str], values: FloatArray) -> tuple[Any
 
 
 def _levels(column: Any) -> tuple[Any, list[str]]:
-    """Which bar each value is in (n,), and the bars' names: the commonest values, the others together, the missing."""
+    """Return the bar of each value (n,), and the bars' names: the most frequent values, the others together, the missing."""
     texts = column.combine_chunks().cast(pa.string())
     encoded = texts.dictionary_encode()
     raw = np.asarray(encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False), dtype=np.int64)
@@ -218,15 +218,15 @@ def _levels(column: Any) -> tuple[Any, list[str]]:
 
 
 def _dates(rows: pa.Table, left: BoolArray) -> tuple[DateBalance, ...]:
-    """The latest snapshot dates."""
+    """Return the rows and leavers of the latest snapshot dates."""
     if "_as_of" not in rows.column_names:
         return ()
     encoded = rows["_as_of"].combine_chunks().dictionary_encode()
     codes = encoded.indices.to_numpy()
     seen, gone = np.bincount(codes), np.bincount(codes, weights=left)
-    told = [str(date) for date in encoded.dictionary.to_pylist()]
-    latest = sorted(range(len(told)), key=lambda place: told[place])[-_MOST_DATES:]
-    return tuple(DateBalance(date=told[place], rows=int(seen[place]), leavers=int(gone[place])) for place in latest)
+    dates = [str(date) for date in encoded.dictionary.to_pylist()]
+    latest = sorted(range(len(dates)), key=lambda place: dates[place])[-_MOST_DATES:]
+    return tuple(DateBalance(date=dates[place], rows=int(seen[place]), leavers=int(gone[place])) for place in latest)
 
 
 def _is_too_large(column: Any) -> bool:

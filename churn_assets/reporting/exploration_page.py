@@ -22,11 +22,11 @@ _LABELS = ("stayed", "left")
 def page(
     dataset: Dataset, found: Exploration, rows: pa.Table, *, rows_in_all: int, leavers_in_all: int, version: str
 ) -> str:
-    """The page as HTML; the same rows give the same text. `version`: that of the table."""
+    """Return the page as HTML: the same text for the same rows. `version`: that of the table."""
     left_out = {*found.private, *found.too_large}
     wanted = [each.column for each in found.columns if each.column not in left_out]
     wanted += [each.column for each in found.odd if each.column not in left_out]
-    table = _for_library(rows, dataset, wanted[: MOST_COLUMNS - 1])
+    table = _make_library_table(rows, dataset, wanted[: MOST_COLUMNS - 1])
     return template("exploration.html.j2").render(
         dataset=dataset,
         found=found,
@@ -40,13 +40,13 @@ def page(
     )
 
 
-def _for_library(rows: pa.Table, dataset: Dataset, columns: Sequence[str]) -> LibraryTable:
-    """The label in words, then the columns; long values are cut."""
+def _make_library_table(rows: pa.Table, dataset: Dataset, columns: Sequence[str]) -> LibraryTable:
+    """Return the library's table of the label in words and these columns; long values are cut."""
     label = pa.array(np.array(_LABELS, dtype=object)[rows["_label"].to_numpy()], pa.string())
-    return library_table(pa.table({dataset.label.column: label} | {name: _shortened(rows[name]) for name in columns}))
+    return library_table(pa.table({dataset.label.column: label} | {name: _shorten(rows[name]) for name in columns}))
 
 
-def _shortened(column: Any) -> Any:
+def _shorten(column: Any) -> Any:
     if pa.types.is_floating(column.type):
         return column
     return pc.utf8_slice_codeunits(column.cast(pa.string()), 0, _LONGEST_VALUE)

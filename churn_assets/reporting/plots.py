@@ -121,7 +121,7 @@ def _draw_ends(axes: "Axes", money: Money) -> None:
 
 
 def calibration(bins: Sequence[CalibrationBin]) -> bytes:
-    """What was predicted against what came, bin by bin, with 90% intervals, and how many customers are in each bin."""
+    """Observed against predicted shares, bin by bin, with 90% intervals, and the number of customers in each bin."""
     shown = [each for each in bins if each.rows and is_known(each.predicted) and is_known(each.observed)]
 
     def draw(figure: "Figure") -> None:
@@ -147,7 +147,7 @@ def _draw_reliability(axes: "Axes", bins: Sequence[CalibrationBin]) -> None:
         ecolor=_BLUE,
         elinewidth=1.2,
         markersize=5,
-        label="what came (90% interval)",
+        label="observed (90% interval)",
     )
     axes.set_ylim(-0.03, 1.03)
     axes.set_ylabel("share that left")

@@ -1,7 +1,7 @@
 """The table of an exploration page: skrub's TableReport as a part of a page that loads nothing and is the same for the same rows.
 
-Belongs here: all that we rely on in that library's HTML. It has two scripts of its own and escapes names and values; should a value ever bring
-a third along, this refuses, and the page's policy lets no other script run than the two whose digests are given here.
+Everything that we rely on in that library's HTML is here. It has two scripts of its own and escapes names and values. If a value ever brought
+a third script along, the table would be refused, and the page's policy lets only the two scripts run whose digests are given here.
 """
 
 import base64
@@ -30,16 +30,16 @@ class LibraryTable:
 
 
 def library_table(rows: pa.Table) -> LibraryTable:
-    """Frequencies, histograms, statistics and associations of columns of numbers and texts, at most some thousand rows and some dozen columns.
+    """Return frequencies, histograms, statistics and associations of columns of numbers and texts: a few thousand rows, a few dozen columns.
 
-    Raises ChurnError where the library's HTML is not as we know it.
+    Raise ChurnError if the library's HTML is not as we know it.
     """
     import matplotlib
     from skrub import TableReport
 
-    look: dict[Any, Any] = {**matplotlib.rcParamsDefault, "backend": "agg", "svg.hashsalt": "exploration"}
-    # It warns of letters that the font lacks, though the browser draws them, and of columns without spread.
-    with matplotlib.rc_context(look), warnings.catch_warnings():
+    settings: dict[Any, Any] = {**matplotlib.rcParamsDefault, "backend": "agg", "svg.hashsalt": "exploration"}
+    # It warns about letters that the font lacks, though the browser draws them, and about columns without spread.
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         report = TableReport(
             rows.to_pandas(),
@@ -49,19 +49,19 @@ def library_table(rows: pa.Table) -> LibraryTable:
             compute_associations=True,
             open_tab="stats",
         )
-        html = _settled(report.html_snippet())
+        html = _make_reproducible(report.html_snippet())
     return LibraryTable(html, script_digests(html))
 
 
 def script_digests(html: str) -> tuple[str, ...]:
-    """The digests of the library's scripts. Raises ChurnError where there are others among them."""
+    """Return the digests of the library's scripts. Raise ChurnError if there are others among them."""
     scripts = re.findall(r"<script[^>]*>(.*?)</script", html, re.DOTALL | re.IGNORECASE)
-    begun = len(re.findall("<script", html, re.IGNORECASE))
-    if len(scripts) != _SCRIPTS or begun != _SCRIPTS:
+    opened = len(re.findall("<script", html, re.IGNORECASE))
+    if len(scripts) != _SCRIPTS or opened != _SCRIPTS:
         raise ChurnError(
             problem(
                 expected=f"{_SCRIPTS} scripts in the library's table",
-                found=str(begun),
+                found=str(opened),
                 todo="report this: a name or a value in the table is not escaped, or the library has changed",
             )
         )
@@ -72,13 +72,13 @@ def _digest(script: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
-def _settled(html: str) -> str:
-    """The library's HTML without what differs from run to run: drawn ids, and when a plot was made."""
+def _make_reproducible(html: str) -> str:
+    """Return the library's HTML without what differs from run to run: random ids, and when a plot was made."""
     drawn = re.search(r'<template id="(report_[0-9a-f]{8})-template">', html)
     if drawn:
         html = html.replace(drawn[1], _ID)
     number = itertools.count()
     html = re.sub(r'id="[0-9a-f]{8}"(?=\s+class="table-cell)', lambda _: f'id="cell-{next(number)}"', html)
-    # A plot's own head is for files; within a page it says nothing.
+    # A plot's own header is for files; a page does not need it.
     html = re.sub(r"<\?xml[^>]*\?>\s*<!DOCTYPE svg[^>]*>", "", html)
     return re.sub(r"<metadata>.*?</metadata>", "", html, flags=re.DOTALL)

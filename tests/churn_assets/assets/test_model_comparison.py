@@ -150,7 +150,7 @@ def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(
     for told in (
         f"A: {champion} (champion)",
         f"B: {candidate} (candidate)",
-        "B - A (90 % range)",
+        "B - A (90% range)",
         "This promotes nothing",
         "contacted by B alone",
     ):

@@ -299,7 +299,7 @@ def test_every_figure_is_the_steps_own(
             {"cutoff": 0.37, "low": 0.31, "high": 0.43, "cost": 12.34},
             "Searched: 37% (range 31% to 43%)",
         ),
-        ("searched_cutoff", {"cutoff": 0.37, "low": 0.31, "high": 0.43, "cost": 12.34}, "lies outside that range"),
+        ("searched_cutoff", {"cutoff": 0.37, "low": 0.31, "high": 0.43, "cost": 12.34}, "is outside that range"),
         ("searched_cutoff", {"cutoff": 0.37, "low": 0.11, "high": 0.43, "cost": 12.34}, "the searched one $12.34"),
         ("leaderboard.0.log_loss", 0.98765, "0.9877"),
         ("left_out", {SCRIPT: "one value only"}, "one value only"),
@@ -416,7 +416,7 @@ def test_weak_groups_are_named(facts: PageFacts, pictures: dict[str, bytes]) -> 
         "observed": 0.4321,
     }
     text = _Parsed(page(replace(facts, evaluation=changed(facts.evaluation, "segments", [segment])), pictures)).text
-    assert "In this group what came differs" in text
+    assert "In this group the outcome differs" in text
     assert f"{SCRIPT}: {IMAGE} 4,321" in text
     assert "In no group of at least 50 rows" not in text
 

@@ -1,0 +1,111 @@
+"""The summary of `churn compare`."""
+
+from collections.abc import Callable
+
+from churn_assets.cli.summaries._lake import read_report, require_made
+from churn_model.evaluation.comparison import Agreement
+from churn_model.evaluation.metrics import Estimate
+from churn_model.reports.compare import CompareReport, ModelFigures
+from churn_model.reports.step_report import REPORT
+from churn_model.spec.dataset import Dataset
+from churn_model.wording import NOT_EVALUATED, assumption, decimal, decimal_range, describe_rows, usd, usd_range
+from resources.catalog.names import MODEL_COMPARISON, TUNED_MODEL
+from resources.catalog.pointers import read_champion, read_current
+from resources.wiring import Ports
+
+
+def compare_summary(ports: Ports, dataset: Dataset) -> str:
+    """Return two models side by side, the difference with its range, and whom they treat differently."""
+    current = require_made(ports, dataset, MODEL_COMPARISON, "a comparison", f"churn compare {dataset.name}")
+    report = read_report(ports, current, CompareReport)
+    lines = [
+        "",
+        *_model_lines(ports, dataset, report),
+        *_result_lines(report),
+        *(["Both give every row the same probability."] if report.same_probabilities else []),
+        "This promotes nothing: the gate of `churn retrain` does, by its own rule. "
+        "Each look at the test rows makes a lucky winner likelier.",
+        f"  Report: {ports.lake.uri(current.prefix + REPORT)}",
+    ]
+    return "\n".join(lines)
+
+
+def _model_lines(ports: Ports, dataset: Dataset, report: CompareReport) -> list[str]:
+    champion, candidate = read_champion(ports.lake, dataset.name), read_current(ports.lake, dataset.name, TUNED_MODEL)
+    roles = {candidate.version: " (candidate)"} if candidate else {}
+    roles |= {champion.version: " (champion)"} if champion else {}
+    versions = (("A", report.first_version), ("B", report.second_version))
+    return [f"  {letter}: {version}{roles.get(version, '')}" for letter, version in versions]
+
+
+def _result_lines(report: CompareReport) -> list[str]:
+    counts = report.counts
+    left_out = (
+        f" {counts.left_out:,} rows are left out: A or B may have been trained on them." if counts.left_out else ""
+    )
+    if not counts.rows:
+        return [f"No row is left to compare them on.{left_out} Compare versions that were trained with today's split."]
+    if report.first is None or report.second is None:
+        return [f"The figures of the two models: {NOT_EVALUATED}."]
+    success = "" if report.assumed_success is None else f", {assumption(report.assumed_success)}"
+    return [
+        f"Both on {describe_rows(counts.rows, report.customers)}{success}.{left_out}",
+        "",
+        *_figure_lines(report, report.first, report.second),
+        "",
+        _decision_line(report.decisions) if report.decisions else f"The decisions of the two models: {NOT_EVALUATED}.",
+    ]
+
+
+def _figure_lines(report: CompareReport, first: ModelFigures, second: ModelFigures) -> list[str]:
+    """Return a line for each figure: A, B, and B minus A with its 90% range."""
+    better = report.better_without_model or "the better of nobody and everybody"
+
+    def line(label: str, one: str, other: str, difference: str = "") -> str:
+        return f"  {label:<36}{one:>10}{other:>10}{f'   {difference}' if difference else ''}"
+
+    def of(figure: Callable[[ModelFigures], Estimate], show: Callable[[float], str]) -> tuple[str, str]:
+        return show(figure(first).value), show(figure(second).value)
+
+    log_loss, auc, cost = report.log_loss_difference, report.auc_difference, report.cost_difference
+    return [
+        line("", "A", "B", "B - A (90% range)"),
+        line("log loss (lower is better)", *of(lambda model: model.log_loss, _four), _difference(log_loss)),
+        line("AUC", *of(lambda model: model.auc, _four), _difference(auc) if auc else NOT_EVALUATED),
+        line("cost per customer", *of(lambda model: model.cost, usd), _money_difference(cost)),
+        line(
+            f"saved against contacting {better}",
+            *of(lambda model: model.saving, usd),
+            _money_difference(_negative(cost)),
+        ),
+        line("calibration slope (1 is right)", *of(lambda model: model.calibration_slope, _four)),
+        line("contacted", f"{first.contacted:,}", f"{second.contacted:,}"),
+    ]
+
+
+def _four(number: float) -> str:
+    return decimal(number, 4)
+
+
+def _difference(estimate: Estimate) -> str:
+    return f"{_four(estimate.value)} ({decimal_range(estimate, 4)})"
+
+
+def _money_difference(estimate: Estimate) -> str:
+    return f"{usd(estimate.value)} ({usd_range(estimate)})"
+
+
+def _negative(estimate: Estimate) -> Estimate:
+    return Estimate(value=-estimate.value, median=-estimate.median, low=-estimate.high, high=-estimate.low)
+
+
+def _decision_line(decisions: Agreement) -> str:
+    """Return how many are treated differently, and how many of them left."""
+    alone = (("A", decisions.only_first), ("B", decisions.only_second))
+    different = sum(group.rows for _, group in alone)
+    rows = different + decisions.both.rows + decisions.neither.rows
+    groups = "; ".join(
+        f"{group.rows:,} contacted by {letter} alone ({group.leavers:,} of them left)" for letter, group in alone
+    )
+    same = f"{decisions.both.rows:,} are contacted by both, {decisions.neither.rows:,} by neither"
+    return f"Another decision for {different:,} of {rows:,}: {groups}. {same}."

@@ -1,0 +1,45 @@
+"""The summary of `churn retrain`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from churn_assets.cli.summaries._lake import quarantine_lines
+from churn_assets.cli.summaries.report import report_summary
+from churn_model.spec.dataset import Dataset
+from resources.catalog.names import (
+    CHAMPION_MODEL,
+    EVALUATION_REPORT,
+    PREPROCESSED_SPLITS,
+    RAW_CUSTOMERS,
+    TUNED_MODEL,
+    op_name,
+)
+from resources.catalog.pointers import read_champion, read_current
+from resources.wiring import Ports
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The lines, and whether there is a champion to score with."""
+
+    text: str
+    has_champion: bool
+
+
+def retrain_summary(ports: Ports, dataset: Dataset, result: Any) -> Summary:
+    """Return the gate's decision and what it rests on. `result`: that of the run."""
+    metadata = result.asset_materializations_for_node(op_name(dataset.name, CHAMPION_MODEL))[0].metadata
+    reused = all(
+        event.metadata["reused"].value
+        for name in (RAW_CUSTOMERS, PREPROCESSED_SPLITS, TUNED_MODEL, EVALUATION_REPORT)
+        for event in result.asset_materializations_for_node(op_name(dataset.name, name))
+    )
+    lines = ["", "Nothing has changed since the last retrain: no step was started.", ""] if reused else [""]
+    table = read_current(ports.lake, dataset.name, RAW_CUSTOMERS)
+    lines += [
+        str(metadata["reason"].value),
+        "",
+        report_summary(ports, dataset),
+        *(quarantine_lines(ports, table, "trained on") if table else []),
+    ]
+    return Summary("\n".join(lines), read_champion(ports.lake, dataset.name) is not None)

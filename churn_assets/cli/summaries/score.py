@@ -1,0 +1,92 @@
+"""The summary of `churn score`."""
+
+from churn_assets.assets.batch_predictions import KNOWN_VALUES
+from churn_assets.cli.summaries._lake import (
+    find_report,
+    ignored_column_lines,
+    page_lines,
+    quarantine_lines,
+    read_report,
+)
+from churn_assets.console.safe_text import on_one_line
+from churn_assets.reporting.csv_export import read_back
+from churn_model.decisions.policy import Policy
+from churn_model.errors import ChurnError
+from churn_model.reports.evaluate import EvaluateReport
+from churn_model.reports.retention_list import ListReport
+from churn_model.spec.dataset import Dataset
+from churn_model.wording import assumption, is_known, percent, usd
+from resources.catalog.names import BATCH_PREDICTIONS, EVALUATION_REPORT, LIST, RETENTION_LIST
+from resources.catalog.pointers import read_batch, read_current
+from resources.catalog.publish import read_published
+from resources.wiring import Ports
+
+_MOST_CONTACTS = 5
+
+
+def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
+    """Return whom to contact in a batch, what that is expected to save, and where the list is."""
+    record = read_batch(ports.lake, dataset.name, batch)
+    current = read_current(ports.lake, dataset.name, RETENTION_LIST, batch)
+    if record is None or current is None:
+        raise ChurnError(f"Batch {batch} has not been scored yet. Run `churn score {dataset.name} {batch}`.")
+    report = read_report(ports, current, ListReport)
+    counts = report.counts
+    excluded = ", ".join(f"{count:,} {reason}" for reason, count in counts.excluded.items())
+    lines = [
+        "",
+        f"Batch {batch} of {dataset.name}: contact {counts.to_contact:,} of {counts.rows:,} customers.",
+        f"  {_contacts_line(ports, dataset, report)}",
+        *([f"  Not on the list: {excluded}."] if excluded else []),
+        *quarantine_lines(ports, record.rows, "scored"),
+        *ignored_column_lines(ports, record.rows),
+        *_unknown_value_lines(ports, dataset, batch),
+        "",
+        *([*_first_contacts(ports, current.prefix), ""] if counts.to_contact else []),
+        f"  List:        {ports.lake.uri(current.prefix + LIST)}",
+        *page_lines(ports, dataset),
+        "  In the UI:   churn ui   (assets, checks and lineage at http://127.0.0.1:3000)",
+    ]
+    return "\n".join(lines)
+
+
+def _contacts_line(ports: Ports, dataset: Dataset, report: ListReport) -> str:
+    """Return what the list costs and is expected to save; for an empty one, why it is empty."""
+    counts, money = report.counts, report.metrics
+    if counts.to_contact:
+        saving = _expected_saving(ports, dataset, money.expected_saving)
+        return f"The contacts cost {usd(money.contact_cost)}; after that they are expected to save {saving}."
+    if counts.excluded:
+        return "Nobody to contact: everyone worth contacting was excluded (see below)."
+    return "Nobody is worth contacting: for each customer a contact is expected to cost more than it saves."
+
+
+def _expected_saving(ports: Ports, dataset: Dataset, expected: float) -> str:
+    """Return a list's expected saving, with the relative spread that the test rows showed for the model's savings."""
+    evaluation = find_report(ports, dataset, EVALUATION_REPORT, EvaluateReport)
+    condition = assumption(Policy(dataset.costs).assumed_success)
+    saving = evaluation.evaluation.money.saving_nobody if evaluation else None
+    if saving is None or not is_known(saving.value) or saving.value <= 0:
+        return f"{usd(expected)}, {condition}"
+    low, high = (expected * end / saving.value for end in (saving.low, saving.high))
+    return f"{usd(low)} to {usd(high)} against contacting nobody, {condition} (as wide as on the rows it was judged on)"
+
+
+def _unknown_value_lines(ports: Ports, dataset: Dataset, batch: str) -> list[str]:
+    """Return the categories in which many rows of a batch hold values that the model never saw."""
+    predictions = read_current(ports.lake, dataset.name, BATCH_PREDICTIONS, batch)
+    report = read_published(ports.lake, predictions.prefix) if predictions else None
+    failed = [check for check in (report.checks if report else ()) if check.name == KNOWN_VALUES and not check.passed]
+    return [f"  Be careful:  {on_one_line(check.found)}; {check.todo}." for check in failed]
+
+
+def _first_contacts(ports: Ports, prefix: str) -> list[str]:
+    """Return the top of the list."""
+    lines = []
+    for row in read_back(ports.lake.read(prefix + LIST)).slice(0, _MOST_CONTACTS).to_pylist():
+        reasons = "; ".join(str(row[name]) for name in ("reason_1", "reason_2") if row.get(name))
+        lines.append(
+            f"  {row['rank']:>3}. {on_one_line(row['id'])}  {percent(row['churn_probability'])}  "
+            f"saves {usd(row['expected_saving'])}  {reasons}"
+        )
+    return lines
