@@ -20,20 +20,20 @@ import pyarrow as pa
 
 from churn_assets.cli.app import EXIT_CODES, build_parser
 from churn_model import scoring
-from churn_model.decisions.retention_list import WHY_NOT
+from churn_model.decisions.retention_list import REASONS
 from churn_model.ingest.files import ENDINGS
 from churn_model.reports import step_report
 from churn_model.spec import expressions
 from churn_model.spec.dataset import Contact, Costs, Dataset
-from churn_model.steps import compare, evaluate, ingest, preprocess, score, train
+from churn_model.steps import compare, evaluate, ingest, preprocess, retention_list, score, train
 from churn_model.steps import contract as layout
 from resources import settings
-from resources.catalog import landing, names, pointers
+from resources.catalog import landing, pointers
 from resources.ports import lake as lake_port
 
 PAGE = settings.PROJECT / "docs" / "reference.md"
 _WIDTH = 140
-_STEPS = (ingest, preprocess, train, evaluate, compare, score)
+_STEPS = (ingest, preprocess, train, evaluate, compare, score, retention_list)
 
 _DEFAULTS = {
     "CHURN_HOME": "`churn_home` in the project's folder",
@@ -56,7 +56,7 @@ _ASSIGNMENTS = {
     "held_out": "On the list, and not contacted, so that the effect can be measured.",
     "contacted": "To be contacted.",
     "propensity": "The chance with which the row was to be contacted.",
-    "left_out": f"Why it is not on the list: {', '.join(WHY_NOT[1:])}.",
+    "left_out": f"Why it is not on the list: {', '.join(REASONS[1:])}.",
 }
 
 
@@ -225,9 +225,7 @@ def _lake() -> Iterator[str]:
         "Versions lie below `<dataset>/<asset>/<version>/`, those of a batch below `<dataset>/<asset>/<batch>/<version>/`:"
     )
     yield ""
-    yield from _table(
-        ("step", "files"), [*((f"`{_name(step)}`", _result(step)) for step in _STEPS), ("list", _lists())]
-    )
+    yield from _table(("step", "files"), [(f"`{_name(step)}`", _result(step)) for step in _STEPS])
     yield from _wrapped(
         "Each version holds `report.json` and `_manifest.json`. " + _plain(inspect.getdoc(lake_port.Manifest) or "")
     )
@@ -242,10 +240,6 @@ def _name(module: types.ModuleType) -> str:
 def _result(step: types.ModuleType) -> str:
     found = re.search(r"Result: (.+)", _plain(inspect.getdoc(step) or ""))
     return found[1] if found else ""
-
-
-def _lists() -> str:
-    return f"`{names.LIST}` (whom to contact), `{names.ASSIGNMENTS}` (every scored row, with what was done with it)."
 
 
 def _reports() -> Iterator[str]:

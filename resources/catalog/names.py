@@ -2,6 +2,7 @@
 
 landing/<dataset>/train/**  score/<batch>/**      what users drop
 <dataset>/<asset>/[<batch>/]<version>/**          published versions; `current.json` beside them points at the one shown
+<dataset>/retention_list/ledger.json              every list that was ever published
 <dataset>/champion.json  batches/<batch>.json     pointers of a whole dataset
 <dataset>/decisions/<number>.json                 every decision about its models
 """
@@ -26,6 +27,7 @@ ROWS = "rows/"
 QUARANTINE = "quarantine/"
 PREDICTIONS = "predictions/"
 ASSIGNMENTS = "assignments/"
+CONTACTS = "contacts/"
 LIST = "list/list.csv"
 REPORT_HTML = "report.html"
 EXPLORATION_HTML = "exploration.html"
@@ -122,6 +124,11 @@ def unload_prefix(dataset: str, name: str) -> str:
 def current_key(dataset: str, asset: str, batch: str | None = None) -> str:
     """Return the key of the pointer at the version that is shown."""
     return f"{versions_prefix(dataset, asset, batch)}current.json"
+
+
+def ledger_key(dataset: str) -> str:
+    """Return the key of the ledger of a dataset's retention lists."""
+    return f"{versions_prefix(dataset, RETENTION_LIST)}ledger.json"
 
 
 def champion_key(dataset: str) -> str:

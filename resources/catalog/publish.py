@@ -51,12 +51,22 @@ def publish_step(
     folder: str,
     inputs: Mapping[str, Sequence[str]],
     upstream: Mapping[str, str],
+    parameters: Mapping[str, str] | None = None,
 ) -> Publication:
-    """Find the version of a step's result that these inputs give, or run the step and publish it. `folder` ends with `/` and holds the versions."""
+    """Find the version of a step's result that these inputs give, or run the step and publish it.
+
+    `folder` ends with `/` and holds the versions. `parameters` are written into the step's request; `upstream` names them as well.
+    """
 
     def run(version: str, prefix: str) -> dict[str, PublishedFile]:
         request = StepRequest(
-            step=maker.name, version=version, dataset=dataset, inputs=inputs, output=prefix, threads=runner.threads
+            step=maker.name,
+            version=version,
+            dataset=dataset,
+            inputs=inputs,
+            output=prefix,
+            threads=runner.threads,
+            parameters=parameters or {},
         )
         return dict(runner.run(request).files)
 

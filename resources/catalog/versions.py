@@ -59,7 +59,7 @@ READS: dict[str, _Reduced] = {
     "evaluation_page": {**_ALWAYS, "label": _whole, "known": _whole, "costs": _whole, "search": _whole},
     "compare": {**_ALWAYS, "label": _names_of_label, "split": _whole, "costs": _whole},
     "score": {**_ALWAYS, "label": _names_of_label, "costs": _whole},
-    "list": {**_ALWAYS, "label": _whole, "costs": _whole, "list": _whole},
+    "retention_list": {**_ALWAYS, "costs": _whole, "list": _whole},
 }
 
 

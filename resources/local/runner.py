@@ -74,7 +74,7 @@ class LocalRunner(Runner):
         config.mkdir(parents=True)
         (config / "dataset.json").write_text(restrict_dataset(request.dataset, request.step).to_json(), "utf-8")
         (config / "request.json").write_text(
-            json.dumps({"version": request.version, "threads": request.threads}), "utf-8"
+            json.dumps({**request.parameters, "version": request.version, "threads": request.threads}), "utf-8"
         )
         for name, keys in request.inputs.items():
             self._link(inputs / name, keys)

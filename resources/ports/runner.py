@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dagster as dg
 
@@ -20,6 +20,7 @@ class StepRequest:
     inputs: Mapping[str, Sequence[str]]  # name of the input: keys, or prefixes that end with `/`
     output: str  # prefix that ends with `/`
     threads: int
+    parameters: Mapping[str, str] = field(default_factory=dict)  # what the step reads of its request beside these
 
 
 class Runner(dg.ConfigurableResource, ABC):

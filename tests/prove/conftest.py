@@ -39,7 +39,7 @@ list: {opt_out: do_not_call, capacity: 20}
 search: {trials: 1}
 watch: {settle: 1s}
 """
-_CLOCKS = {"made_at", "since", "landed_at", "decided_at"}
+_CLOCKS = {"made_at", "since", "landed_at", "listed_at", "decided_at"}
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from churn_assets.cli.summaries._lake import (
     read_report,
 )
 from churn_assets.console.safe_text import on_one_line
-from churn_assets.reporting.csv_export import read_back
 from churn_model.decisions.policy import Policy
 from churn_model.errors import ChurnError
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.retention_list import ListReport
 from churn_model.spec.dataset import Dataset
 from churn_model.wording import assumption, is_known, percent, usd
-from resources.catalog.names import BATCH_PREDICTIONS, EVALUATION_REPORT, LIST, RETENTION_LIST
+from resources.catalog.names import BATCH_PREDICTIONS, CONTACTS, EVALUATION_REPORT, LIST, RETENTION_LIST
 from resources.catalog.pointers import read_batch, read_current
 from resources.catalog.publish import read_published
+from resources.catalog.published_tables import open_published_table
 from resources.wiring import Ports
 
 _MOST_CONTACTS = 5
@@ -83,7 +83,7 @@ def _unknown_value_lines(ports: Ports, dataset: Dataset, batch: str) -> list[str
 def _first_contacts(ports: Ports, prefix: str) -> list[str]:
     """Return the top of the list."""
     lines = []
-    for row in read_back(ports.lake.read(prefix + LIST)).slice(0, _MOST_CONTACTS).to_pylist():
+    for row in open_published_table(ports.lake, prefix + CONTACTS).first(_MOST_CONTACTS).to_pylist():
         reasons = "; ".join(str(row[name]) for name in ("reason_1", "reason_2") if row.get(name))
         lines.append(
             f"  {row['rank']:>3}. {on_one_line(row['id'])}  {percent(row['churn_probability'])}  "

@@ -1,5 +1,6 @@
 """What `churn` prints at the end of a command, also of reports that an older version of the code wrote."""
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ import pyarrow as pa
 import pytest
 
 from churn_assets.cli.summaries import compare_summary, explore_summary, report_summary, score_summary
-from churn_assets.reporting.csv_export import csv_bytes
 from churn_assets.reporting.exploration import ExplorationCounts, ExplorationReport, Remark, Telling
 from churn_model.decisions.policy import Policy
 from churn_model.errors import ChurnError
@@ -22,10 +22,11 @@ from churn_model.reports.ingest import IngestCounts, IngestReport
 from churn_model.reports.retention_list import ListCounts, ListMoney, ListReport
 from churn_model.reports.step_report import OLDEST_SCHEMA, REPORT, Report, StepReport
 from churn_model.spec.dataset import Costs, Dataset
+from churn_model.tables import part_name, write_table
 from resources.catalog.names import (
+    CONTACTS,
     EVALUATION_REPORT,
     EXPLORATION_REPORT,
-    LIST,
     MODEL_COMPARISON,
     RAW_BATCH,
     RETENTION_LIST,
@@ -145,7 +146,9 @@ def publish_batch(ports: Ports, contacted: int, *, without: str = "", opted_out:
     contacts = pa.table(
         {"rank": [1], "id": ["007"], "churn_probability": [0.75], "expected_saving": [250.0], "reason_1": ["a call"]}
     )
-    ports.lake.put(shown.prefix + LIST, csv_bytes(contacts))
+    with tempfile.TemporaryDirectory() as folder:
+        write_table(Path(folder), contacts)
+        ports.lake.put(shown.prefix + CONTACTS + part_name(0), Path(folder) / part_name(0))
     record = BatchRecord("may", "f", "l", "2026-05-01T00:00:00+00:00", rows, Current("v1", "m/"), shown)
     point_to(ports.lake, batch_key("telco", "may"), record)
 

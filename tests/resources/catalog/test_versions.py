@@ -23,16 +23,16 @@ CHANGES: dict[str, Callable[[Dataset], Dataset]] = {
     "ignore": lambda d: replace(d, ignore=("phone",)),
 }
 TOUCHED: dict[str, set[str]] = {
-    "costs": {"train", "evaluate", "evaluation_page", "score", "compare", "list"},
-    "worth": {"ingest", "train", "evaluate", "evaluation_page", "compare", "score", "list"},
+    "costs": {"train", "evaluate", "evaluation_page", "score", "compare", "retention_list"},
+    "worth": {"ingest", "train", "evaluate", "evaluation_page", "compare", "score", "retention_list"},
     "schedule": set(),
     "search": {"train", "evaluation_page"},
     "seed": {"ingest", "preprocess", "train", "evaluate", "compare"},
     "test share": {"preprocess", "train", "evaluate", "compare"},
     "gate": {"evaluate"},
-    "budget": {"list"},
+    "budget": {"retention_list"},
     "opt-out": set(READS),
-    "label's words": {"explore", "evaluate", "evaluation_page", "list"},
+    "label's words": {"explore", "evaluate", "evaluation_page"},
     "label's values": set(READS),
     "ignore": {"explore", "preprocess", "train", "evaluate"},
 }

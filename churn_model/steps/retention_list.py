@@ -1,0 +1,194 @@
+"""Step `retention_list`: whom to contact, and what was decided for every scored row.
+
+Inputs: `predictions`, `rows` (only if the spec has an opt-out column), `recent` (assignments of the lists within the cooldown) and `settled`
+(of the lists whose outcome is still open), each absent if there is none. Of the request: `period`, for which a hold-out is drawn.
+Result: tables `assignments` (every row, in the order of the predictions) and `contacts` (best first), `list/list.csv` (the same for people).
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn_model.arrays import BoolArray, FloatArray, IntArray
+from churn_model.decisions.list_csv import select_list_columns, write_csv
+from churn_model.decisions.policy import Policy
+from churn_model.decisions.retention_list import (
+    LISTED,
+    REASONS,
+    History,
+    HoldoutDraw,
+    StatusArray,
+    row_status,
+    select_customers,
+)
+from churn_model.errors import InputError, problem
+from churn_model.ingest.values import parse_opt_outs
+from churn_model.prefetch import prefetch
+from churn_model.reports.retention_list import ListCounts, ListMoney, ListReport
+from churn_model.reports.step_report import Report
+from churn_model.spec.column_names import same_name
+from churn_model.spec.dataset import Dataset
+from churn_model.steps.contract import Layout, run_step
+from churn_model.tables import BLOCK_ROWS, TableReader, TableWriter, open_table, write_table
+
+_IDS = pa.large_string()  # 2 GB of ids are no limit then
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Decided:
+    """What is decided for the n rows of a batch; `best_first`: the rows of those to contact."""
+
+    status: StatusArray
+    held_out: BoolArray
+    best_first: IntArray
+
+
+def step(layout: Layout) -> Report:
+    """Select the customers to contact, and write what was decided for every row."""
+    dataset = layout.dataset
+    predictions = open_table(layout.required("predictions") / "predictions")
+    contact_cost = Policy(dataset.costs).contact_cost
+    decided = _decide(layout, predictions, dataset, contact_cost)
+    contacts = _write_assignments(layout.result / "assignments", predictions, decided, dataset.list.holdout)
+    write_table(layout.result / "contacts", contacts)
+    (layout.result / "list").mkdir()
+    write_csv(select_list_columns(contacts), layout.result / "list" / "list.csv")
+    by_status = np.bincount(decided.status, minlength=len(REASONS)).tolist()
+    counts = ListCounts(
+        rows=len(decided.status),
+        held_out=int(decided.held_out.sum()),
+        to_contact=contacts.num_rows,
+        **{reason.replace(" ", "_"): count for reason, count in zip(REASONS, by_status, strict=True)},
+    )
+    saving = float(pc.sum(contacts["expected_saving"]).as_py() or 0.0)
+    money = ListMoney(contact_cost=float(contact_cost * contacts.num_rows), expected_saving=saving)
+    return Report(content=ListReport(counts=counts, metrics=money))
+
+
+def _decide(layout: Layout, predictions: TableReader, dataset: Dataset, contact_cost: float) -> _Decided:
+    status = row_status(*_read_flags(predictions), _read_opt_outs(layout, dataset.list.opt_out))
+    worth_contacting = np.flatnonzero(status == LISTED)
+    ids, saving = _read_customers(predictions, status == LISTED)
+    recent, settled = (_find_tables(layout.input(name)) for name in ("recent", "settled"))
+    selection = select_customers(
+        ids,
+        saving,
+        dataset.list,
+        contact_cost=contact_cost,
+        draw=HoldoutDraw(programme=dataset.name, period=str(layout.request["period"])),
+        history=History(
+            listed=_read_listed(recent),
+            held_out=_read_listed(settled, held_out=True),
+            not_held_out=_read_listed(settled, held_out=False),
+        ),
+    )
+    status[worth_contacting] = selection.status
+    held_out = np.zeros(len(status), dtype=bool)
+    listed = worth_contacting[selection.order]
+    held_out[listed[selection.held_out]] = True
+    return _Decided(status=status, held_out=held_out, best_first=listed[~selection.held_out])
+
+
+def _read_flags(predictions: TableReader) -> tuple[BoolArray, BoolArray]:
+    """Return whether contacting each row pays (n,), and whether it is the first of its customer (n,)."""
+    will_churn, first_row = [np.zeros(0, dtype=bool)], [np.zeros(0, dtype=bool)]
+    before: pa.Scalar | None = None
+    for block in prefetch(predictions.blocks(["id", "will_churn"])):
+        ids = block.column("id")
+        changes = pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1)).to_numpy(zero_copy_only=False)
+        starts = before is None or before.as_py() != ids[0].as_py()
+        first_row.append(np.insert(changes, 0, starts))
+        will_churn.append(block.column("will_churn").to_numpy(zero_copy_only=False))
+        before = ids[-1]
+    return np.concatenate(will_churn), np.concatenate(first_row)
+
+
+def _read_opt_outs(layout: Layout, column: str | None) -> BoolArray | None:
+    """Return whether each row of the batch (n,) opts out. Raise InputError if the rows lack the column or a value is neither yes nor no."""
+    if column is None:
+        return None
+    rows = open_table(layout.required("rows") / "rows")
+    names = [name for name in rows.schema.names if same_name(name, column)]
+    if not names:
+        raise InputError(
+            problem(expected=f"the opt-out column {column}", found="none", todo="land it, or remove list.opt_out")
+        )
+    blocks = (parse_opt_outs(block.column(0), column, "the batch") for block in prefetch(rows.blocks(names)))
+    opted_out: BoolArray = np.concatenate([np.zeros(0, dtype=bool), *blocks])
+    return opted_out
+
+
+def _read_customers(predictions: TableReader, wanted: BoolArray) -> tuple[pa.Array, FloatArray]:
+    """Return the ids and the expected savings of the wanted rows."""
+    ids, savings = [pa.array([], _IDS)], [np.zeros(0)]
+    start = 0
+    for block in prefetch(predictions.blocks(["id", "expected_saving"])):
+        mask = pa.array(wanted[start : start + block.num_rows])
+        ids.append(block.column("id").filter(mask).cast(_IDS))
+        savings.append(block.column("expected_saving").filter(mask).to_numpy())
+        start += block.num_rows
+    return pa.concat_arrays(ids), np.concatenate(savings)
+
+
+def _find_tables(folder: Path | None) -> list[Path]:
+    """Return the folders of tables below an input, in the order of their names; links are followed."""
+    if folder is None:
+        return []
+    return sorted(Path(at) for at, _, files in os.walk(folder, followlinks=True) if any(map(_is_part, files)))
+
+
+def _is_part(name: str) -> bool:
+    return name.endswith(".parquet")
+
+
+def _read_listed(tables: list[Path], *, held_out: bool | None = None) -> Iterator[pa.Array]:
+    """Yield the ids of the listed rows of earlier assignments, all or only those held out or not."""
+    for table in tables:
+        for block in open_table(table).blocks(["id", "listed", "held_out"], rows=8 * BLOCK_ROWS):
+            mask = block.column("listed")
+            if held_out is not None:
+                mask = pc.and_(mask, pc.equal(block.column("held_out"), held_out))
+            yield block.column("id").filter(mask)
+
+
+def _write_assignments(folder: Path, predictions: TableReader, decided: _Decided, share: float) -> pa.Table:
+    """Write what was decided for every row, and return the rows to contact, best first, with their ranks."""
+    words = pa.array([None, *REASONS[1:]], pa.string())
+    added = [("listed", pa.bool_()), ("held_out", pa.bool_()), ("contacted", pa.bool_()), ("propensity", pa.float64())]
+    schema = pa.schema([*predictions.schema, *(pa.field(*column) for column in (*added, ("left_out", pa.string())))])
+    contacts = []
+    with TableWriter(folder, schema, key="id") as writer:
+        start = 0
+        for block in prefetch(predictions.blocks()):
+            rows = slice(start, start + block.num_rows)
+            listed, held_out = decided.status[rows] == LISTED, decided.held_out[rows]
+            columns = [
+                *block.columns,
+                pa.array(listed),
+                pa.array(held_out),
+                pa.array(listed & ~held_out),
+                pa.array(np.where(listed, 1.0 - share, 0.0)),
+                words.take(pa.array(decided.status[rows])),
+            ]
+            assignments = pa.RecordBatch.from_arrays(columns, schema=schema)
+            writer.write(assignments)
+            contacts.append(assignments.filter(assignments.column("contacted")))
+            start += block.num_rows
+    return _rank(pa.Table.from_batches(contacts, schema=schema), decided.best_first)
+
+
+def _rank(contacts: pa.Table, best_first: IntArray) -> pa.Table:
+    """Return the contacts, which come in the order of the rows, best first. `best_first`: their rows in that order."""
+    places = np.empty(len(best_first), dtype=np.int64)
+    places[np.argsort(best_first)] = np.arange(len(best_first))
+    ranked = contacts.take(pa.array(places)).drop_columns(["listed", "held_out", "contacted", "left_out"])
+    return ranked.add_column(0, "rank", pa.array(np.arange(1, len(best_first) + 1)))
+
+
+if __name__ == "__main__":
+    run_step("retention_list", step)

@@ -1,0 +1,141 @@
+"""The ledger of a dataset's retention lists: what was ever published as a list, and so which customers have been contacted.
+
+A list is made against one state of the ledger and enters it by compare-and-swap. If another list entered first, it is made again against the
+new state: two scores at once, wherever they run, never list a customer twice within the cooldown. A list stays in the ledger if its batch is
+replaced or scored again: its contacts have been made. The ledger's time never goes back, whatever the clock does.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.durations import seconds
+from resources.catalog.names import RETENTION_LIST, ledger_key
+from resources.catalog.pointers import Current, read_current, read_pointer
+from resources.catalog.publish import Publication, read_manifest, require_published
+from resources.errors import SwapConflict
+from resources.ports.lake import Lake
+
+OUTCOME_DAYS = 90
+"""How long an outcome takes to show: a customer stays held out, or not, for so long."""
+INPUTS = "inputs"
+"""Under this name the manifest of a list records what it was made of, apart from earlier lists."""
+_SCHEMA = 1
+_OUTCOME = timedelta(days=OUTCOME_DAYS)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A published list."""
+
+    batch: str
+    version: str
+    prefix: str
+    inputs: str  # what it was made of, apart from earlier lists
+    listed_at: str  # ISO time in UTC
+
+    @property
+    def current(self) -> Current:
+        """The pointer at it."""
+        return Current(self.version, self.prefix)
+
+    @property
+    def time(self) -> datetime:
+        """When it entered the ledger."""
+        return datetime.fromisoformat(self.listed_at)
+
+
+@dataclass(frozen=True)
+class History:
+    """What a new list has to respect: the lists within the cooldown, and those whose outcome is still open, oldest first."""
+
+    listed_at: datetime  # the time of the new list
+    recent: Sequence[Entry]
+    settled: Sequence[Entry]
+
+    @property
+    def period(self) -> str:
+        """The period for which hold-outs are drawn."""
+        return str((self.listed_at - datetime(1970, 1, 1, tzinfo=UTC)).days // OUTCOME_DAYS)
+
+    @property
+    def upstream(self) -> dict[str, str]:
+        """The lists and the period as a version names them."""
+        recent = {entry.prefix for entry in self.recent}
+        lists = {
+            f"list {entry.prefix}": "within the cooldown" if entry.prefix in recent else "outcome still open"
+            for entry in (*self.recent, *self.settled)
+        }
+        return {"period": self.period, **dict(sorted(lists.items()))}
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """One state of the ledger: its entries, oldest first."""
+
+    entries: tuple[Entry, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: bytes | None) -> "Ledger":
+        """Return the ledger that `to_json` wrote; an empty one before the first list."""
+        raw = json.loads(data) if data else {"entries": []}
+        return cls(tuple(Entry(**entry) for entry in raw["entries"]))
+
+    def to_json(self) -> bytes:
+        """Return the ledger as the lake holds it."""
+        values = {"schema": _SCHEMA, "entries": [asdict(entry) for entry in self.entries]}
+        return json.dumps(values, ensure_ascii=False, indent=1).encode()
+
+    def latest(self, batch: str) -> Entry | None:
+        """Return the list that entered last for a batch."""
+        return next((entry for entry in reversed(self.entries) if entry.batch == batch), None)
+
+    def history(self, now: datetime, cooldown: timedelta) -> History:
+        """Return what a list made now has to respect."""
+        listed_at = max([now, *(entry.time for entry in self.entries)])
+        recent = [entry for entry in self.entries if cooldown and listed_at - entry.time <= cooldown]
+        settled = [entry for entry in self.entries if listed_at - entry.time <= _OUTCOME]
+        return History(listed_at, recent, settled)
+
+    def add(self, entry: Entry, cooldown: timedelta) -> "Ledger":
+        """Return the ledger with one more entry, and without those that no later list has to respect."""
+        kept = max(cooldown, _OUTCOME)
+        return Ledger((*(each for each in self.entries if entry.time - each.time <= kept), entry))
+
+
+def enter_list(
+    lake: Lake, dataset: Dataset, batch: str, inputs: str, now: datetime, make: Callable[[History], Publication]
+) -> Publication:
+    """Return the batch's list, entered in the ledger.
+
+    The list that the batch has already is found again if it was made of the same `inputs`: a repeat contacts nobody a second time, and does
+    not see itself as an earlier list. Otherwise `make` publishes one; it is called again if another list entered the ledger meanwhile.
+    """
+    key, cooldown = ledger_key(dataset.name), timedelta(seconds=seconds(dataset.list.cooldown))
+    while True:
+        data = read_pointer(lake, key)
+        ledger = Ledger.from_json(data)
+        known = _find_list(lake, dataset, batch, ledger)
+        if known and known[0] == inputs:
+            current = known[1]
+            return Publication(current.version, current.prefix, require_published(lake, current.prefix), reused=True)
+        history = ledger.history(now, cooldown)
+        made = make(history)
+        time = history.listed_at.isoformat(timespec="microseconds")
+        entry = Entry(batch, made.version, made.prefix, inputs, time)
+        try:
+            lake.swap(key, data, ledger.add(entry, cooldown).to_json())
+            return made
+        except SwapConflict:
+            continue
+
+
+def _find_list(lake: Lake, dataset: Dataset, batch: str, ledger: Ledger) -> tuple[str, Current] | None:
+    """Return the inputs and the pointer of the batch's last list. One that has left the ledger is still shown."""
+    entry = ledger.latest(batch)
+    if entry:
+        return entry.inputs, entry.current
+    shown = read_current(lake, dataset.name, RETENTION_LIST, batch)
+    return (read_manifest(lake, shown.prefix).upstream.get(INPUTS, ""), shown) if shown else None
