@@ -4,7 +4,6 @@ Belongs here: the model that is scored with (depth 3, 150 trees, fitted without 
 """
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,10 +104,9 @@ def fitted_bundle(bench: Bench, rows: int = 100_000) -> Path:
     schema = fit_schema(table, dataset())
     encoded = encode(table, schema, HYPER.family)
     model = fit_model(encoded, np.asarray(table["_label"]), HYPER, seed=0, threads=bench.threads)
-    spec = replace(dataset(), costs=NOBODY)
     path = bench.folder / "bundle" / "model.tar.gz"
     path.parent.mkdir(exist_ok=True)
-    write_bundle(make_bundle(model, schema, Calibration(), spec, about={"version": VERSION}, rows=table), path)
+    write_bundle(make_bundle(model, schema, Calibration(), about={"version": VERSION}, rows=table), path)
     return path
 
 

@@ -18,7 +18,7 @@ from churn_model.features.encoding import Encoded, encode
 from churn_model.features.schema import Rows
 from churn_model.models.bundle import Bundle
 from churn_model.models.families import Model
-from churn_model.models.reasons import REASONS, reasons
+from churn_model.models.reasons import REASONS, Explainer, reasons
 from churn_model.tables import BLOCK_ROWS
 
 
@@ -41,7 +41,7 @@ def prediction_schema(rows: pa.Schema) -> pa.Schema:
     )
 
 
-def score(batch: Rows, bundle: Bundle, policy: Policy, *, threads: int) -> pa.Table:
+def score(batch: Rows, bundle: Bundle, policy: Policy, explainer: Explainer, *, threads: int) -> pa.Table:
     """A prediction for each canonical row, in the same order; `prediction_schema` names the columns.
 
     `churn_probability` is calibrated; `will_churn` says that contacting is expected to pay, `expected_saving` how much money it is expected
@@ -51,8 +51,10 @@ def score(batch: Rows, bundle: Bundle, policy: Policy, *, threads: int) -> pa.Ta
     schema = prediction_schema(batch.schema)
     if "_id" not in batch.schema.names:
         raise InputError(problem(expected="canonical rows with _id", found="none", todo="ingest the batch first"))
-    model = bundle.model if bundle.model.threads == threads else replace(bundle.model, threads=threads)
-    blocks = [_scored(block, bundle, policy, model, schema) for block in _blocks(batch)]
+    bundle = (
+        replace(bundle, model=replace(bundle.model, threads=threads)) if bundle.model.threads != threads else bundle
+    )
+    blocks = [_score_block(block, bundle, policy, explainer, schema) for block in _blocks(batch)]
     return pa.Table.from_batches(blocks, schema=schema).combine_chunks()
 
 
@@ -65,11 +67,14 @@ def _blocks(batch: Rows) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in batch.schema], schema=batch.schema)
 
 
-def _scored(block: pa.RecordBatch, bundle: Bundle, policy: Policy, model: Model, schema: pa.Schema) -> pa.RecordBatch:
+def _score_block(
+    block: pa.RecordBatch, bundle: Bundle, policy: Policy, explainer: Explainer, schema: pa.Schema
+) -> pa.RecordBatch:
+    model = bundle.model
     encoded = encode(block, bundle.schema, model.family, threads=model.threads)
     p = bundle.calibration.apply(model.probabilities(encoded))
     decisions = policy.decide(p, policy.worth(block))
-    words, sizes = _reasons(block, encoded, decisions.contact, bundle, model)
+    words, sizes = _explain(block, encoded, decisions.contact, explainer, model)
     columns = {
         "id": block.column("_id").cast(pa.string()),
         "churn_probability": pa.array(p),
@@ -84,14 +89,14 @@ def _scored(block: pa.RecordBatch, bundle: Bundle, policy: Policy, model: Model,
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _reasons(
-    block: pa.RecordBatch, encoded: Encoded, chosen: BoolArray, bundle: Bundle, model: Model
+def _explain(
+    block: pa.RecordBatch, encoded: Encoded, chosen: BoolArray, explainer: Explainer, model: Model
 ) -> tuple[list[Any], list[Any]]:
     """Words and sizes of the reasons of the chosen rows, null for the others."""
     rows = np.flatnonzero(chosen)
     if not len(rows):
         return [pa.nulls(block.num_rows, pa.string())] * REASONS, [pa.nulls(block.num_rows, pa.float64())] * REASONS
-    found = reasons(block.take(pa.array(rows)), np.ascontiguousarray(encoded[rows]), model, bundle.explainer)
+    found = reasons(block.take(pa.array(rows)), np.ascontiguousarray(encoded[rows]), model, explainer)
     places = np.full(block.num_rows, -1, dtype=np.int64)
     places[rows] = np.arange(len(rows))
     where = pa.array(places, mask=places < 0)

@@ -10,7 +10,7 @@ from churn_assets.assets._checks import Claim, check_results
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import MODEL_TEAM, retrain_freshness
 from churn_model.errors import ChurnError, problem
-from churn_model.evaluation.promotion import Fact
+from churn_model.evaluation.promotion import Fact, describe_saving
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.step_report import Check, StepReport
 from churn_model.spec.dataset import Dataset
@@ -24,7 +24,15 @@ from resources.catalog.names import (
     champion_key,
     version_prefix,
 )
-from resources.catalog.pointers import Champion, read_champion, read_pointer, require_current, to_bytes, utc_now
+from resources.catalog.pointers import (
+    Champion,
+    Current,
+    read_champion,
+    read_pointer,
+    require_current,
+    to_bytes,
+    utc_now,
+)
 from resources.catalog.publish import read_manifest, read_published, require_published
 from resources.errors import RollbackError
 from resources.ports.lake import Lake
@@ -89,6 +97,14 @@ def champion_model(dataset: Dataset) -> dg.AssetsDefinition:
     return asset
 
 
+def _unchanged_reason(champion: Champion, evaluation: Current, report: StepReport) -> str:
+    """Return why the champion stays if the candidate is the champion: with its figures of today if it was evaluated again."""
+    if evaluation.prefix == champion.evaluation:
+        return f"The champion is made from this very data: {champion.reason}"
+    saving = describe_saving(report.read(EvaluateReport).evaluation)
+    return f"The champion is made from this very data, and is evaluated at today's costs: {saving}."
+
+
 def _apply_decision(lake: Lake, dataset: Dataset) -> dg.MaterializeResult:
     """Carry out what the gate says of the candidate, against the champion that it was compared with."""
     model = require_current(lake, dataset.name, TUNED_MODEL)
@@ -108,7 +124,7 @@ def _apply_decision(lake: Lake, dataset: Dataset) -> dg.MaterializeResult:
     _complete_record(lake, dataset, champion)
     if champion and champion.version == model.version:
         return _materialize_result(
-            champion, report, _Verdict("unchanged", f"The champion is made of just this data: {champion.reason}")
+            champion, report, _Verdict("unchanged", _unchanged_reason(champion, evaluation, report))
         )
     if report.read(EvaluateReport).champion_version != (champion.version if champion else None):
         raise ChurnError(

@@ -57,6 +57,7 @@ PAGE_MAKER = Maker(
         "churn_assets/reporting/templates/report.css.j2",
     ),
 )
+NO_CHAMPION = "none"
 _PLOTS_SHOWN = ("cost_curve", "calibration", "reasons")
 _SEGMENTS = {
     "column": "string",
@@ -85,10 +86,9 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
         with user_errors_as_failures():
             model = require_current(lake, dataset.name, TUNED_MODEL)
             champion = read_champion(lake, dataset.name)
-            evaluation = _find_promoting_evaluation(lake, model, champion)
-            if evaluation is None:
+            if champion is None or champion.version != model.version:
                 Thread(target=load_libraries).start()  # while the step runs
-                evaluation = _evaluate(lake, runner, dataset, model, champion)
+            evaluation = _evaluate(lake, runner, dataset, model, _opponent(lake, dataset, model, champion))
             html = _publish_page(lake, dataset, evaluation, champion)
             point_to(lake, current_key(dataset.name, EVALUATION_PAGE), html.current)
             point_to(lake, current_key(dataset.name, EVALUATION_REPORT), evaluation.current)
@@ -97,16 +97,20 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
     return asset
 
 
-def _find_promoting_evaluation(lake: Lake, model: Current, champion: Champion | None) -> Publication | None:
-    """Return the evaluation that promoted the candidate, if the candidate is the champion: a comparison with itself would show nothing."""
+def _opponent(lake: Lake, dataset: Dataset, model: Current, champion: Champion | None) -> Current | None:
+    """Return the model that the candidate is compared with: the champion, or the one before it if the candidate is the champion.
+
+    So the champion is evaluated again at a new price, and the evaluation that promoted it is found again if nothing has changed.
+    """
     if champion is None or champion.version != model.version:
+        return Current(champion.version, champion.prefix) if champion else None
+    if read_published(lake, champion.evaluation) is None:
         return None
-    report = read_published(lake, champion.evaluation)
-    version = champion.evaluation.rstrip("/").rpartition("/")[2]
-    return Publication(version, champion.evaluation, report, reused=True) if report else None
+    before = read_manifest(lake, champion.evaluation).upstream["champion"]
+    return None if before == NO_CHAMPION else Current(before, version_prefix(dataset.name, TUNED_MODEL, before))
 
 
-def _evaluate(lake: Lake, runner: Runner, dataset: Dataset, model: Current, champion: Champion | None) -> Publication:
+def _evaluate(lake: Lake, runner: Runner, dataset: Dataset, model: Current, opponent: Current | None) -> Publication:
     """Publish the evaluation on the splits that the candidate was made from: on later splits, test rows may be its training rows."""
     splits = read_manifest(lake, model.prefix).upstream[PREPROCESSED_SPLITS]
     inputs = {
@@ -119,11 +123,11 @@ def _evaluate(lake: Lake, runner: Runner, dataset: Dataset, model: Current, cham
         dataset,
         maker=step_maker("evaluate"),
         folder=versions_prefix(dataset.name, EVALUATION_REPORT),
-        inputs=inputs | ({"champion": [champion.prefix]} if champion else {}),
+        inputs=inputs | ({"champion": [opponent.prefix]} if opponent else {}),
         upstream={
             PREPROCESSED_SPLITS: splits,
             TUNED_MODEL: model.version,
-            "champion": champion.version if champion else "none",
+            "champion": opponent.version if opponent else NO_CHAMPION,
         },
     )
 

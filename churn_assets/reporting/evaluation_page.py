@@ -121,7 +121,7 @@ def plots(facts: PageFacts) -> dict[str, bytes]:
     """Return the report's plots as PNGs, each below 60 kB: cost_curve, calibration, confusion, and reasons and contributions if reported."""
     evaluation, summary = facts.evaluation.evaluation, facts.evaluation.reasons
     drawn = {
-        "cost_curve": drawing.cost_curve(evaluation, facts.training.searched_cutoff),
+        "cost_curve": drawing.cost_curve(evaluation, facts.evaluation.searched_cutoff),
         "calibration": drawing.calibration(evaluation.calibration),
         "confusion": drawing.confusion(evaluation.contacts.confusion),
     }
@@ -185,7 +185,8 @@ def _decision(facts: PageFacts) -> dict[str, Any]:
 
 def _money(facts: PageFacts) -> dict[str, Any]:
     """Money, contacts and the cutoff."""
-    evaluation, training, costs = facts.evaluation.evaluation, facts.training, facts.dataset.costs
+    report, costs = facts.evaluation, facts.dataset.costs
+    evaluation = report.evaluation
     return {
         "noun": "customers" if evaluation.rows == evaluation.customers else "rows",
         "money": evaluation.money,
@@ -194,8 +195,8 @@ def _money(facts: PageFacts) -> dict[str, Any]:
         "cutoff_in_words": _cutoff_in_words(evaluation.contacts),
         "cutoff_formula": _cutoff_formula(costs),
         "successes": _successes(evaluation.money),
-        "searched": training.searched_cutoff,
-        "in_use": _in_use(evaluation.contacts, training.searched_cutoff, training.cost_curve),
+        "searched": report.searched_cutoff,
+        "in_use": _in_use(evaluation.contacts, report.searched_cutoff, report.out_of_fold_curve),
     }
 
 

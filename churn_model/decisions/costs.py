@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from churn_model.arrays import BoolArray, FloatArray
+from churn_model.arrays import BoolArray, FloatArray, IntArray
 from churn_model.errors import InputError, problem
 from churn_model.spec.dataset import Costs
 
@@ -42,6 +42,19 @@ class OutcomeCosts:
                     todo="correct `costs` in the spec",
                 )
             )
+
+    def take(self, rows: IntArray) -> "OutcomeCosts":
+        """Return the costs of some rows; scalars stay as they are."""
+
+        def some(cost: FloatArray) -> FloatArray:
+            return cost if cost.ndim == 0 else cost[rows]
+
+        return OutcomeCosts(
+            false_negative=some(self.false_negative),
+            false_positive=some(self.false_positive),
+            true_positive=some(self.true_positive),
+            true_negative=some(self.true_negative),
+        )
 
     @property
     def contact_cost(self) -> FloatArray:

@@ -7,8 +7,6 @@ Belongs here: the rules, the facts that they weigh, and the sentence that a mana
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from churn_model.evaluation.comparison import LEAST_GAIN, Comparison
 from churn_model.evaluation.metrics import Evaluation
 from churn_model.spec.dataset import Gate
@@ -28,11 +26,10 @@ Outcome = Literal["first", "promoted", "kept", "refused"]
 
 @dataclass(frozen=True, kw_only=True)
 class Champion:
-    """What the gate knows of the present champion. `is_old`: older than `gate.max_age`. `same_costs`: it was promoted at today's costs."""
+    """What the gate knows of the present champion. `is_old`: older than `gate.max_age`."""
 
     comparison: Comparison
     is_old: bool
-    same_costs: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +79,8 @@ def decide(evidence: Evidence) -> Decision:
     if not leaks.holds:
         return Decision(outcome="refused", reason=f"Nothing is promoted: {leaks.found}. {leaks.todo}.", facts=facts)
     if champion and champion.comparison.same_probabilities:
-        return _same_model(champion, facts)
+        reason = "The champion stays: the candidate gives every customer the same probability."
+        return Decision(outcome="kept", reason=reason, facts=facts)
     why_not = _not_usable(evidence.candidate, *facts[1:])
     if why_not and champion:
         return Decision(outcome="kept", reason=f"The champion stays: {why_not}", facts=facts)
@@ -164,27 +162,21 @@ def _no_money(candidate: Evaluation) -> str:
     return f"{sure} (AUC {candidate.auc.value:.2f}; {assumption(money.assumed_success)})."
 
 
-def _first(candidate: Evaluation) -> str:
+def describe_saving(candidate: Evaluation) -> str:
+    """Return what the model saves, with its range and what it takes for granted, as a clause."""
     money = candidate.money
     saving = money.saving_better
     return (
-        f"First champion: judged on {describe_rows(candidate.rows, candidate.customers)} it never saw, it saves "
-        f"{usd(saving.low)} to {usd(saving.high)} a customer "
-        f"against {WITHOUT_MODEL}, {assumption(money.assumed_success)}. "
-        f"It ranks leavers clearly better than chance (AUC {candidate.auc.value:.2f}, at least {candidate.auc_lower_99:.2f})."
+        f"judged on {describe_rows(candidate.rows, candidate.customers)} it never saw, it saves {usd(saving.low)} to {usd(saving.high)} "
+        f"a customer against {WITHOUT_MODEL}, {assumption(money.assumed_success)}"
     )
 
 
-def _same_model(champion: Champion, facts: tuple[Fact, ...]) -> Decision:
-    if champion.same_costs:
-        return Decision(
-            outcome="kept",
-            reason="The champion stays: the candidate gives every customer the same probability.",
-            facts=facts,
-        )
-    cost = champion.comparison.cost.candidate
-    money = f" On the judged customers it costs {usd(cost)} a customer." if np.isfinite(cost) else ""
-    return Decision(outcome="promoted", reason=f"Promoted: the same model, today's costs.{money}", facts=facts)
+def _first(candidate: Evaluation) -> str:
+    return (
+        f"First champion: {describe_saving(candidate)}. "
+        f"It ranks leavers clearly better than chance (AUC {candidate.auc.value:.2f}, at least {candidate.auc_lower_99:.2f})."
+    )
 
 
 def _against(champion: Champion, gate: Gate, facts: tuple[Fact, ...]) -> Decision:

@@ -10,7 +10,6 @@ from churn_model.arrays import BoolArray
 from churn_model.decisions.policy import Policy
 from churn_model.evaluation.comparison import unseen_by_champion
 from churn_model.evaluation.metrics import Scores
-from churn_model.features.encoding import encode
 from churn_model.models.bundle import Bundle
 from churn_model.spec.dataset import Split
 
@@ -20,8 +19,12 @@ def score_rows(rows: pa.Table, bundle: Bundle, policy: Policy) -> Scores:
 
     Raises InputError where the rows lack a column that the model or the costs need.
     """
-    p = bundle.calibration.apply(bundle.model.probabilities(encode(rows, bundle.schema, bundle.model.family)))
-    return Scores(ids=rows["_hash"].to_numpy(), y=rows["_label"].to_numpy(), p=p, worth=policy.worth(rows))
+    return Scores(
+        ids=rows["_hash"].to_numpy(),
+        y=rows["_label"].to_numpy(),
+        p=bundle.probabilities(rows),
+        worth=policy.worth(rows),
+    )
 
 
 def rows_unseen_by(rows: pa.Table, bundle: Bundle, today: Split) -> BoolArray:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from churn_model.evaluation.comparison import Comparison
+from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff
 from churn_model.evaluation.metrics import Evaluation
 from churn_model.evaluation.promotion import Decision
 from churn_model.evaluation.segments import Segment
@@ -29,6 +30,8 @@ class EvaluateReport:
     champion_version   None without a champion
     champion_problem   why the champion could not score the test rows; None if it could
     comparison         None without a champion that could score them
+    out_of_fold_curve  cost per customer over one cutoff for all, on held-out rows of training
+    searched_cutoff    the cutoff at which that curve is lowest
     segments           None: not evaluated by the version that wrote it; so with `reasons`
     """
 
@@ -38,6 +41,8 @@ class EvaluateReport:
     champion_version: str | None
     champion_problem: str | None = None
     evaluation: Evaluation
+    out_of_fold_curve: CostCurve | None = None
+    searched_cutoff: SearchedCutoff | None = None
     decision: Decision
     decision_when_old: Decision
     comparison: Comparison | None = None

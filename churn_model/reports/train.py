@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff
 from churn_model.models.calibration import Calibration
 from churn_model.spec.dataset import Family
 
@@ -50,8 +49,6 @@ class TrainReport:
     searched_on      which rows were held out in the search
     validation       the classes in the validation split
     left_out         columns that are no feature, and why
-    cost_curve       cost per customer over one cutoff for all, on held-out rows of training
-    searched_cutoff  where that curve is lowest
     """
 
     counts: TrainCounts
@@ -61,5 +58,3 @@ class TrainReport:
     calibration: Calibration
     validation: ClassCounts
     left_out: Mapping[str, str] | None = None
-    cost_curve: CostCurve | None = None
-    searched_cutoff: SearchedCutoff | None = None

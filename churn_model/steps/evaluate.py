@@ -12,13 +12,14 @@ from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import Comparison, compare
 from churn_model.evaluation.metrics import Evaluation, Scores, evaluate
+from churn_model.evaluation.out_of_fold import out_of_fold_curve
 from churn_model.evaluation.promotion import Champion, Decision, Evidence, decide
 from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
 from churn_model.evaluation.segments import weak_segments
 from churn_model.features.encoding import encode
 from churn_model.models.bundle import Bundle, read_bundle
 from churn_model.models.reason_summary import ReasonSummary
-from churn_model.models.reasons import summarise
+from churn_model.models.reasons import make_explainer, summarise
 from churn_model.reports.evaluate import EvaluateCounts, EvaluateReport
 from churn_model.reports.preprocess import PreprocessReport
 from churn_model.reports.step_report import Report
@@ -26,6 +27,8 @@ from churn_model.reports.train import TrainReport
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import open_table, write_table
+from churn_model.training.out_of_fold import OUT_OF_FOLD
+from churn_model.training.splits import NAMES, TRAIN, VALIDATION
 
 _SUMMARY_ROWS = 2000
 
@@ -37,7 +40,6 @@ class _Judged:
     version: str
     scores: Scores | None = None
     comparison: Comparison | None = None
-    same_costs: bool = False
     problem: str | None = None
 
 
@@ -47,6 +49,11 @@ def step(layout: Layout) -> Report:
     test = open_table(layout.required("splits") / "test").read()
     candidate = read_bundle(layout.required("candidate") / "model.tar.gz", threads=threads)
     policy = Policy(dataset.costs)
+    curve, searched = out_of_fold_curve(
+        layout.required("candidate") / OUT_OF_FOLD,
+        {split: layout.required("splits") / NAMES[split] for split in (TRAIN, VALIDATION)},
+        policy,
+    )
     scores = score_rows(test, candidate, policy)
     evaluation = evaluate(scores, policy)
     champion = _champion(layout.input("champion"), test, scores, dataset, threads)
@@ -65,11 +72,13 @@ def step(layout: Layout) -> Report:
             champion_version=champion.version if champion else None,
             champion_problem=champion.problem if champion else None,
             evaluation=evaluation,
+            out_of_fold_curve=curve,
+            searched_cutoff=searched,
             decision=decision,
             decision_when_old=decision_when_old,
             comparison=champion.comparison if champion else None,
             segments=weak_segments(test, scores, without=dataset.ignore),
-            reasons=_summarise_reasons(test, candidate),
+            reasons=_summarise_reasons(test, candidate, dataset),
         )
     )
 
@@ -85,7 +94,7 @@ def _champion(folder: Path | None, test: pa.Table, candidate: Scores, dataset: D
     except InputError as error:
         return _Judged(bundle.version, problem=str(error))
     comparison = compare(candidate, scores, policy, unseen=rows_unseen_by(test, bundle, dataset.split))
-    return _Judged(bundle.version, scores, comparison, same_costs=bundle.costs == dataset.costs)
+    return _Judged(bundle.version, scores, comparison)
 
 
 def _decide(
@@ -98,7 +107,7 @@ def _decide(
     def decide_at(*, is_old: bool) -> Decision:
         known = None
         if champion and champion.comparison:
-            known = Champion(comparison=champion.comparison, is_old=is_old, same_costs=champion.same_costs)
+            known = Champion(comparison=champion.comparison, is_old=is_old)
         evidence = Evidence(
             candidate=evaluation,
             validation_leavers=validation.leavers,
@@ -151,10 +160,11 @@ def _metrics(evaluation: Evaluation, champion: _Judged | None) -> dict[str, floa
     return metrics
 
 
-def _summarise_reasons(test: pa.Table, bundle: Bundle) -> ReasonSummary:
+def _summarise_reasons(test: pa.Table, bundle: Bundle, dataset: Dataset) -> ReasonSummary:
     rows = test.slice(0, _SUMMARY_ROWS)
     encoded = encode(rows, bundle.schema, bundle.model.family)
-    return summarise(rows, encoded, bundle.model, bundle.explainer, most_rows=500)
+    explainer = make_explainer(bundle.schema, bundle.model.family, words=dataset.words, groups=dataset.groups)
+    return summarise(rows, encoded, bundle.model, explainer, most_rows=500)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Result: tables `rows` and `quarantine`.
 
 from churn_model.ingest.canonical_rows import REPEATS, Ingested, ingest
 from churn_model.ingest.formats.base import LandedFile
-from churn_model.models.bundle import read_bundle
+from churn_model.models.bundle_file import read_required_columns
 from churn_model.reports.ingest import IngestCounts, IngestReport
 from churn_model.reports.step_report import Check, Report
 from churn_model.steps.contract import Layout, run_step
@@ -24,7 +24,7 @@ def step(layout: Layout) -> Report:
     """Ingest what landed."""
     files = [LandedFile(key=name, path=path) for name, path in layout.files("landed")]
     bundle = layout.input("bundle")
-    expected = read_bundle(bundle / "model.tar.gz").required if bundle else None
+    expected = read_required_columns(bundle / "model.tar.gz") if bundle else None
     made = ingest(files, layout.dataset, layout.result, expected=expected)
     checks = [_accounted(made), _contract(made)]
     if made.positives is not None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from churn_model.decisions.policy import Policy
 from churn_model.features.encoding import unknown_levels
 from churn_model.models.bundle import Bundle, read_bundle
-from churn_model.models.reasons import REASONS
+from churn_model.models.reasons import REASONS, Explainer, make_explainer
 from churn_model.prefetch import prefetch
 from churn_model.reports.score import ScoreCounts, ScoreReport
 from churn_model.reports.step_report import Check, Report
@@ -30,6 +30,9 @@ def step(layout: Layout) -> Report:
     threads = int(layout.request["threads"])
     bundle = read_bundle(layout.required("bundle") / "model.tar.gz", threads=threads)
     policy = Policy(layout.dataset.costs)
+    explainer = make_explainer(
+        bundle.schema, bundle.model.family, words=layout.dataset.words, groups=layout.dataset.groups
+    )
     source = open_table(layout.required("rows") / "rows")
     contacted, same_ids, probability, saving = 0, True, 0.0, 0.0
     unknown: Counter[str] = Counter()
@@ -37,7 +40,7 @@ def step(layout: Layout) -> Report:
     with TableWriter(layout.result / "predictions", schema, key="id", dictionaries=_repeated(schema)) as writer:
         # One thread reads, one scores, this one writes.
         for predictions, has_same_ids, of_block in prefetch(
-            _scored(prefetch(source.blocks(), 1), bundle, policy, threads), 1
+            _scored(prefetch(source.blocks(), 1), bundle, policy, explainer, threads), 1
         ):
             writer.write(predictions)
             same_ids = same_ids and has_same_ids
@@ -84,11 +87,11 @@ def _levels_are_known(unknown: Mapping[str, int], rows: int) -> Check:
 
 
 def _scored(
-    batches: Iterator[pa.RecordBatch], bundle: Bundle, policy: Policy, threads: int
+    batches: Iterator[pa.RecordBatch], bundle: Bundle, policy: Policy, explainer: Explainer, threads: int
 ) -> Iterator[tuple[pa.Table, bool, Counter[str]]]:
     """The predictions of each batch, whether they have its ids in its order, and its values that training did not know."""
     for batch in batches:
-        predictions = score(batch, bundle, policy, threads=threads)
+        predictions = score(batch, bundle, policy, explainer, threads=threads)
         same_ids = predictions["id"].combine_chunks().equals(batch.column("_id").cast("string"))
         yield predictions, same_ids, unknown_levels(batch, bundle.schema)
 

@@ -1,6 +1,7 @@
 """Step `train`: train and validation to a bundle. The test split is not among its inputs' files that it opens.
 
-Input: `splits` (published `preprocessed_splits`). Result: `model.tar.gz`.
+Input: `splits` (published `preprocessed_splits`). Result: `model.tar.gz`, and `out_of_fold/`:
+held-out rows with their probabilities, from which the evaluation computes what follows from costs.
 """
 
 from dataclasses import asdict
@@ -13,15 +14,14 @@ import sklearn
 import xgboost
 
 import churn_model
-from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff, cost_curve
 from churn_model.models.bundle import make_bundle, write_bundle
 from churn_model.records import to_plain
 from churn_model.reports.step_report import Report
 from churn_model.reports.train import ClassCounts, TrainCounts, TrainReport, TrialSummary
 from churn_model.spec.dataset import Dataset
-from churn_model.stats.bootstrap import Resamples, number_customers
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import open_table
+from churn_model.training.out_of_fold import OUT_OF_FOLD, write_out_of_fold
 from churn_model.training.search import Trial
 from churn_model.training.train import SAMPLE, SAMPLED_ABOVE, AllRows, Candidate, train
 
@@ -39,13 +39,11 @@ def step(layout: Layout) -> Report:
     )
     candidate = train(train_rows, validation_rows, dataset, threads=int(request["threads"]), all_rows=all_rows)
     about = _about(candidate, dataset, str(request["version"]))
-    bundle = make_bundle(
-        candidate.model, candidate.schema, candidate.calibration, dataset, about=about, rows=train_rows
-    )
-    write_bundle(bundle, layout.result / "model.tar.gz", code=Path(churn_model.__file__).parent)
+    bundle = make_bundle(candidate.model, candidate.schema, candidate.calibration, about=about, rows=train_rows)
+    write_bundle(bundle, layout.result / "model.tar.gz", package=Path(churn_model.__file__).parent)
+    write_out_of_fold(candidate.out_of_fold, layout.result / OUT_OF_FOLD)
     best = candidate.leaderboard[0].metrics
     labels = tables[1].read(["_label"])["_label"].to_numpy()
-    curve, searched = _cost_curve(candidate, dataset)
     return Report(
         content=TrainReport(
             counts=TrainCounts(
@@ -64,8 +62,6 @@ def step(layout: Layout) -> Report:
             calibration=candidate.calibration,
             validation=ClassCounts(leavers=int(labels.sum()), stayers=int(len(labels) - labels.sum())),
             left_out=candidate.schema.left_out,
-            cost_curve=curve,
-            searched_cutoff=searched,
         )
     )
 
@@ -99,12 +95,6 @@ def _summarise(trial: Trial) -> TrialSummary:
         values=hyper.values,
         **{name: float(value) for name, value in trial.metrics.items()},
     )
-
-
-def _cost_curve(candidate: Candidate, dataset: Dataset) -> tuple[CostCurve, SearchedCutoff]:
-    """Return the cost curve and the cutoff that a search would choose, from rows that the model had not seen; never from test."""
-    known = candidate.out_of_fold
-    return cost_curve(known.y, known.p, known.cells(dataset), Resamples(number_customers(known.customers)))
 
 
 if __name__ == "__main__":

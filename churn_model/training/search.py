@@ -20,12 +20,12 @@ import numpy.typing as npt
 import xgboost as xgb
 
 from churn_model.arrays import FloatArray
-from churn_model.decisions.costs import OutcomeCosts, actual_cost, outcome_costs
+from churn_model.decisions.costs import OutcomeCosts, actual_cost
 from churn_model.decisions.policy import decide
 from churn_model.features.encoding import Encoded
 from churn_model.models.calibration import cross_fitted, log_loss
 from churn_model.models.families import Hyperparameters, booster_parameters, sigmoid, training_matrix
-from churn_model.spec.dataset import Costs, Family, Metric, Search
+from churn_model.spec.dataset import Family, Metric, Search
 from churn_model.stats.bootstrap import auc
 
 HIGHER_IS_BETTER: frozenset[Metric] = frozenset({"auc", "f1"})
@@ -97,8 +97,8 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What trials are judged on: rows (n, width) encoded for each family, outcomes (n,), calibration folds (n,), parts,
-    costs, and worth (n,) where the spec names a column.
+    """What trials are judged on: rows (n, width) encoded for each family, outcomes (n,), calibration folds (n,), parts, and the costs of
+    the outcomes if trials are ordered by cost.
 
     No row is held out twice; rows that are never held out (train, where a validation split is) are not judged.
     """
@@ -106,8 +106,7 @@ class Material:
     encoded: Mapping[Family, Encoded]
     y: npt.NDArray[np.int8]
     folds: npt.NDArray[np.int64]
-    costs: Costs
-    worth: FloatArray | None
+    outcome_costs: OutcomeCosts | None
     parts: tuple[Part, ...]
 
     @property
@@ -157,18 +156,25 @@ def leaderboard(trials: Sequence[Trial], metric: Metric) -> tuple[Trial, ...]:
     return tuple(sorted(trials, key=lambda trial: (sign * trial.metrics[metric], trial.number)))
 
 
-def judged(y: npt.NDArray[np.int8], p: FloatArray, cells: OutcomeCosts) -> dict[Metric, float]:
-    """Every metric of probabilities p (n,) against outcomes y (n,); cost in money a customer, cost and f1 at the Bayes cutoff."""
-    chosen = decide(p, cells).contact
-    hits = int((chosen & (y > 0)).sum())
-    called = int(chosen.sum()) + int((y > 0).sum())
-    return {
+def held_out_metrics(y: npt.NDArray[np.int8], p: FloatArray, costs: OutcomeCosts | None = None) -> dict[Metric, float]:
+    """Return every metric of probabilities p (n,) and outcomes y (n,); the mean cost per customer only if `costs` are given."""
+    metrics: dict[Metric, float] = {
         "log_loss": log_loss(y, p),
         "auc": auc(y, p),
         "brier": float(np.mean((p - y) ** 2)),
-        "cost": float(np.mean(actual_cost(y, chosen, cells))),
-        "f1": 2 * hits / called if called else 0.0,
+        "f1": best_f1(y, p),
     }
+    if costs is not None:
+        metrics["cost"] = float(np.mean(actual_cost(y, decide(p, costs).contact, costs)))
+    return metrics
+
+
+def best_f1(y: npt.NDArray[np.int8], p: FloatArray) -> float:
+    """Return the highest F1 over all cutoffs; 0 without a leaver. A cutoff that follows from costs would let them choose the model."""
+    order = np.argsort(-p, kind="stable")
+    last_of_ties = np.r_[np.diff(p[order]) < 0, True]
+    hits, contacted = np.cumsum(y[order] > 0)[last_of_ties], np.arange(1, len(p) + 1)[last_of_ties]
+    return float((2 * hits / (contacted + hits[-1])).max()) if len(p) else 0.0
 
 
 def _study(family: Family, metric: Metric, seed: int) -> Any:
@@ -210,11 +216,11 @@ class _Bench:
         )
         y = material.y[self._held]
         p = cross_fitted(sigmoid(margins), y, material.folds[self._held])
-        cells = outcome_costs(material.costs, None if material.worth is None else material.worth[self._held])
+        costs = None if material.outcome_costs is None else material.outcome_costs.take(self._held)
         return Trial(
             number=number,
             hyperparameters=Hyperparameters(family=family, rounds=rounds, values=values),
-            metrics=judged(y, p, cells),
+            metrics=held_out_metrics(y, p, costs),
         )
 
     def _boosted(self, hyper: Hyperparameters, patience: int) -> tuple[int, FloatArray]:

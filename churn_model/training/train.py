@@ -24,14 +24,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from churn_model.arrays import FloatArray
-from churn_model.column_types.number import as_numbers
-from churn_model.decisions.costs import OutcomeCosts, outcome_costs
+from churn_model.decisions.costs import OutcomeCosts
+from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError, TooLittleData, listed, problem
 from churn_model.features.encoding import Encoded, encode
 from churn_model.features.schema import FeatureSchema, Rows, column_named, fit_schema
 from churn_model.models.calibration import Calibration, fit_calibration
 from churn_model.models.families import Block, Hyperparameters, Model, fit_model, fit_model_on_disk
 from churn_model.spec.dataset import Dataset, Family
+from churn_model.training.out_of_fold import OutOfFold
 from churn_model.training.search import Material, Part, Trial, search
 
 FOLDS = 5
@@ -45,23 +46,6 @@ SAMPLE = 300_000
 
 Searched = Literal["folds", "validation", "half of validation"]
 Indices = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class OutOfFold:
-    """Rows that calibration was fitted on, each judged by a model that had not seen its customer. All (n,).
-
-    p is calibrated; customers is the hash of each row's id; worth is the spec's value column, where it has one.
-    """
-
-    p: FloatArray
-    y: npt.NDArray[np.int8]
-    customers: npt.NDArray[np.uint64]
-    worth: FloatArray | None
-
-    def cells(self, dataset: Dataset) -> OutcomeCosts:
-        """What each outcome costs for these rows."""
-        return outcome_costs(dataset.costs, self.worth)
 
 
 @dataclass(frozen=True)
@@ -112,14 +96,12 @@ def train(
     y = labels(rows)
     hashes = column_named(rows, "_hash").to_numpy()
     folds = _folds(hashes, FOLDS)
-    worth = _worth(rows, dataset)
     parts, calibrated_on, searched_on = _plan(train_rows.num_rows, folds, hashes)
     material = Material(
         encoded=_encoded(rows, schema, dataset.search.families, threads=threads),
         y=y,
         folds=folds,
-        costs=dataset.costs,
-        worth=worth,
+        outcome_costs=_outcome_costs(rows, dataset),
         parts=parts,
     )
     seed = dataset.split.seed
@@ -138,10 +120,11 @@ def train(
         leaderboard=trials,
         searched_on=searched_on,
         out_of_fold=OutOfFold(
-            p=fitted.calibration.apply(raw),
-            y=y[held],
+            splits=(held >= train_rows.num_rows).astype(np.int8),
+            rows=np.where(held < train_rows.num_rows, held, held - train_rows.num_rows),
             customers=hashes[held],
-            worth=None if worth is None else worth[held],
+            y=y[held],
+            p=fitted.calibration.apply(raw),
         ),
         log_loss_uncalibrated=fitted.log_loss_before,
         log_loss_calibrated=fitted.log_loss_after,
@@ -246,10 +229,12 @@ def _encoded(
     return found
 
 
-def _worth(rows: pa.Table, dataset: Dataset) -> FloatArray | None:
-    name = dataset.costs.value_column
-    column = column_named(rows, name) if name else None
-    return as_numbers(column, name or "") if column is not None else None
+def _outcome_costs(rows: pa.Table, dataset: Dataset) -> OutcomeCosts | None:
+    """Return the costs of the rows' outcomes if the search is by cost: the only way that costs reach a model."""
+    if dataset.search.metric != "cost":
+        return None
+    policy = Policy(dataset.costs)
+    return policy.outcome_costs(policy.worth(rows))
 
 
 def _require_enough(train_rows: pa.Table, validation_rows: pa.Table) -> None:

@@ -49,24 +49,28 @@ _INGEST: _Reduced = {
     "split": _seed_and_column,
     "costs": _worth_column,
 }
-_MODEL: _Reduced = {**_FEATURES, "types": _whole, "groups": _whole, "words": _whole, "split": _whole, "costs": _whole}
+_MODEL: _Reduced = {**_FEATURES, "types": _whole, "split": _whole}
+_REASONS: _Reduced = {"groups": _whole, "words": _whole}
 READS: dict[str, _Reduced] = {
     "ingest": _INGEST,
     "explore": {**_ALWAYS, "label": _whole, "ignore": _whole},
     "preprocess": {**_FEATURES, "horizon": _whole, "split": _whole},
     "train": {**_MODEL, "search": _whole},
-    "evaluate": {**_MODEL, "label": _whole, "gate": _whole},
+    "evaluate": {**_MODEL, **_REASONS, "label": _whole, "costs": _whole, "gate": _whole},
     "evaluation_page": {**_ALWAYS, "label": _whole, "known": _whole, "costs": _whole, "search": _whole},
     "compare": {**_ALWAYS, "label": _names_of_label, "split": _whole, "costs": _whole},
-    "score": {**_ALWAYS, "label": _names_of_label, "costs": _whole},
+    "score": {**_ALWAYS, **_REASONS, "label": _names_of_label, "costs": _whole},
     "retention_list": {**_ALWAYS, "costs": _whole, "list": _whole},
 }
 
 
 def restrict_dataset(dataset: Dataset, maker: str) -> Dataset:
     """Return the dataset as the maker of this name may see it: what it reads, and defaults."""
+    reads = READS[maker]
+    if maker == "train" and dataset.search.metric == "cost":
+        reads = {**reads, "costs": _whole}  # the only way that costs reach a model
     seen = {"label": _names_of_label(dataset.label)} | {
-        name: part(getattr(dataset, name)) for name, part in READS[maker].items()
+        name: part(getattr(dataset, name)) for name, part in reads.items()
     }
     return Dataset(**seen)
 

@@ -157,9 +157,9 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Champion:
     schema = fit_schema(train, SHOP)
     hyper = Hyperparameters(family="boosted_trees", rounds=10, values={"eta": 0.3, "max_depth": 3})
     model = fit_model(encode(train, schema, "boosted_trees"), np.asarray(train["_label"]), hyper, seed=0, threads=1)
-    bundle = make_bundle(model, schema, Calibration(kind="identity"), SHOP, about={"version": "v1"}, rows=train)
+    bundle = make_bundle(model, schema, Calibration(kind="identity"), about={"version": "v1"}, rows=train)
     (folder / "bundle").mkdir()
-    write_bundle(bundle, folder / "bundle" / "model.tar.gz", code=Path(churn_model.__file__).parent / "steps")
+    write_bundle(bundle, folder / "bundle" / "model.tar.gz", package=Path(churn_model.__file__).parent)
     return Champion(folder / "bundle")
 
 

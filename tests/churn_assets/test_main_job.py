@@ -33,6 +33,7 @@ costs: {contact: {cost: 40, success: 0.6, value: {column: annual_value}}}
 list: {opt_out: do_not_call, capacity: 20}
 search: {trials: 2}
 """
+BLIND = SPEC + "ignore: [contract, tenure_months]\n"  # what it ignores makes a better model later
 
 
 def steps_started(workspace: Workspace) -> int:
@@ -65,6 +66,7 @@ def column(table: pa.Table, name: str, values: Sequence[object]) -> pa.Table:
 
 
 def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project: Workspace) -> None:
+    project.write_spec("shop", BLIND)
     project.land(sample(4000))
     assert project.churn("retrain", "shop") == ExitCode.DONE
     first = project.champion()
@@ -111,7 +113,7 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     assert not contacted & set(tuesday.filter(tuesday["contacted"])["id"].to_pylist())
 
     # Dearer contacts: the very next score reads them, and with fewer worth it.
-    project.write_spec("shop", SPEC.replace("cost: 40", "cost: 60"))
+    project.write_spec("shop", BLIND.replace("cost: 40", "cost: 60"))
     assert project.churn("score", "shop", "tuesday") == ExitCode.DONE
     dearer = assignments(project, "tuesday")
     assert set(dearer.filter(dearer["will_churn"])["id"].to_pylist()) < set(
@@ -119,7 +121,7 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     )
 
     # So dear that none is: no sum of nothing is told, and then the costs of before stand again.
-    project.write_spec("shop", SPEC.replace("cost: 40", "cost: 1000000"))
+    project.write_spec("shop", BLIND.replace("cost: 40", "cost: 1000000"))
     assert project.churn("score", "shop", "tuesday") == ExitCode.DONE
     assert "contact 0 of 300 customers" in project.output
     assert (
@@ -127,14 +129,28 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
         in project.output
     )
     assert "The contacts cost" not in project.output
-    project.write_spec("shop", SPEC.replace("cost: 40", "cost: 60"))
+    project.write_spec("shop", BLIND.replace("cost: 40", "cost: 60"))
 
-    # Retrained: the same model is promoted with today's costs, and the way back is one command.
+    # Retrained: no model is fitted; the champion is evaluated at today's costs, once.
+    started = steps_started(project)
+    assert project.churn("retrain", "shop") == ExitCode.DONE
+    assert project.champion() == first
+    assert "is evaluated at today's costs: judged on" in project.output
+    assert steps_started(project) == started + 1
+    assert project.churn("retrain", "shop") == ExitCode.DONE
+    assert steps_started(project) == started + 1
+    words = BLIND.replace("cost: 40", "cost: 60") + 'words: {service_calls: "{value} calls for help"}\n'
+    project.write_spec("shop", words)
+    assert project.churn("score", "shop", "tuesday") == ExitCode.DONE
+    assert any("calls for help" in str(reason) for reason in assignments(project, "tuesday")["reason_1"].to_pylist())
+
+    # A better model is promoted, and the way back is one command.
+    project.write_spec("shop", SPEC.replace("cost: 40", "cost: 60"))
     assert project.churn("retrain", "shop") == ExitCode.DONE
     second = project.champion()
     assert second is not None
-    assert second.version != first.version
-    assert "the same model, today's costs" in second.reason
+    assert second.outcome == "promoted"
+    assert "predicts better than the champion" in second.reason
     assert project.churn("rollback", "shop") == ExitCode.DONE
     back = project.champion()
     assert back is not None

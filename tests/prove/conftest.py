@@ -39,6 +39,9 @@ list: {opt_out: do_not_call, capacity: 20}
 search: {trials: 1}
 watch: {settle: 1s}
 """
+BLIND = "ignore: [contract, tenure_months]\n"
+"""What makes a first champion that a retrain without it beats."""
+SPEC += BLIND
 _CLOCKS = {"made_at", "since", "landed_at", "listed_at", "decided_at"}
 
 
@@ -85,6 +88,11 @@ class Home:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         return {**os.environ, **ours}
+
+    def stop_ignoring(self) -> None:
+        """Let the next retrain make a better model: it sees what the first champion did not."""
+        spec = self.root / "datasets" / "shop.yaml"
+        spec.write_text(spec.read_text().replace(BLIND, ""))
 
     def describe(self, spec: str = SPEC, dataset: str = "shop") -> None:
         (self.root / "datasets").mkdir(parents=True, exist_ok=True)

@@ -281,6 +281,13 @@ def test_the_words_are_the_houses(text: str) -> None:
         ("evaluation.calibration_slope", {"value": 1.5, "median": 1.5, "low": 1.4, "high": 1.6}, "too timid here"),
         ("evaluation.auc", {"value": 0.7654, "median": 0.7, "low": 0.7321, "high": 0.7987}, "0.765 0.732 to 0.799"),
         ("reasons.mean_size.0", 3.21, "3.21"),
+        (
+            "searched_cutoff",
+            {"cutoff": 0.37, "low": 0.31, "high": 0.43, "cost": 12.34},
+            "Searched: 37% (range 31% to 43%)",
+        ),
+        ("searched_cutoff", {"cutoff": 0.37, "low": 0.31, "high": 0.43, "cost": 12.34}, "is outside that range"),
+        ("searched_cutoff", {"cutoff": 0.37, "low": 0.11, "high": 0.43, "cost": 12.34}, "the searched one $12.34"),
     ],
 )
 def test_every_figure_is_the_steps_own(
@@ -294,13 +301,6 @@ def test_every_figure_is_the_steps_own(
 @pytest.mark.parametrize(
     ("path", "value", "shown"),
     [
-        (
-            "searched_cutoff",
-            {"cutoff": 0.37, "low": 0.31, "high": 0.43, "cost": 12.34},
-            "Searched: 37% (range 31% to 43%)",
-        ),
-        ("searched_cutoff", {"cutoff": 0.37, "low": 0.31, "high": 0.43, "cost": 12.34}, "is outside that range"),
-        ("searched_cutoff", {"cutoff": 0.37, "low": 0.11, "high": 0.43, "cost": 12.34}, "the searched one $12.34"),
         ("leaderboard.0.log_loss", 0.98765, "0.9877"),
         ("left_out", {SCRIPT: "one value only"}, "one value only"),
         ("searched_on", "validation", "on the validation rows"),
@@ -478,5 +478,5 @@ def test_a_section_that_an_older_report_does_not_have_is_not_evaluated_and_no_er
     if section == "comparison":
         older = replace(older, evaluation=replace(older.evaluation, champion_version="old"))
     text = _Parsed(page(older)).text
-    shown_on_the_page = section not in ("kinds", "ignored_columns", "cost_curve")
+    shown_on_the_page = section not in ("kinds", "ignored_columns", "out_of_fold_curve")
     assert ("Not evaluated by the version that made this evaluation" in text) == shown_on_the_page

@@ -83,8 +83,8 @@ def comparison(
     )
 
 
-def champion(found: Comparison, *, is_old: bool = False, same_costs: bool = True) -> Champion:
-    return Champion(comparison=found, is_old=is_old, same_costs=same_costs)
+def champion(found: Comparison, *, is_old: bool = False) -> Champion:
+    return Champion(comparison=found, is_old=is_old)
 
 
 def fact(decision: Decision, name: str) -> Fact:
@@ -107,7 +107,7 @@ def test_the_first_good_model_is_the_first_champion_and_the_reason_names_money_a
 
 
 def test_a_suspected_leak_refuses_whatever_the_rest_says() -> None:
-    for present in (None, champion(comparison()), champion(comparison(same=True), same_costs=False)):
+    for present in (None, champion(comparison()), champion(comparison(same=True))):
         found = decide(evidence(leaks=(LEAK,), champion=present))
         assert found.outcome == "refused"
         assert "Tags may be known only after a customer has left" in found.reason
@@ -226,9 +226,7 @@ def test_an_old_champion_yields_to_a_candidate_that_is_not_worse(
         assert "the champion is older than 28d, and the candidate is not worse" in found.reason
 
 
-def test_the_same_model_with_new_costs_is_promoted_and_with_the_same_costs_is_kept() -> None:
-    found = decide(evidence(champion=champion(comparison(same=True), same_costs=False)))
-    assert (found.outcome, found.reason[:45]) == ("promoted", "Promoted: the same model, today's costs. On t")
+def test_the_same_model_is_kept() -> None:
     kept = decide(evidence(champion=champion(comparison(same=True))))
     assert kept.outcome == "kept"
     assert "the same probability" in kept.reason

@@ -5,12 +5,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from churn_model.decisions.costs import outcome_costs
 from churn_model.models.calibration import log_loss
 from churn_model.models.families import Hyperparameters, fit_model
 from churn_model.spec.dataset import Contact, Costs, Family, Metric, Search, ValueColumn
-from churn_model.training.search import HIGHER_IS_BETTER, Material, Part, Trial, judged, leaderboard, search
+from churn_model.training.search import (
+    HIGHER_IS_BETTER,
+    Material,
+    Part,
+    Trial,
+    best_f1,
+    held_out_metrics,
+    leaderboard,
+    search,
+)
 
 ALL: tuple[Family, ...] = ("boosted_trees", "random_forest", "linear")
 
@@ -21,7 +31,7 @@ def material(n: int = 300, families: tuple[Family, ...] = ALL) -> Material:
     y = (x[:, 0] * x[:, 1] + x[:, 2] + random.normal(size=n) > 0.7).astype(np.int8)
     folds = np.arange(n) % 5
     parts = tuple(Part(fit=np.flatnonzero(folds % 2 != k), held=np.flatnonzero(folds % 2 == k)) for k in (0, 1))
-    return Material(encoded=dict.fromkeys(families, x), y=y, folds=folds, costs=Costs(), worth=None, parts=parts)
+    return Material(encoded=dict.fromkeys(families, x), y=y, folds=folds, outcome_costs=None, parts=parts)
 
 
 def test_the_leaderboard_is_the_same_for_any_number_of_workers() -> None:
@@ -52,7 +62,8 @@ def test_families_take_turns_and_each_begins_with_its_default() -> None:
 
 @pytest.mark.parametrize("metric", ["log_loss", "auc", "brier", "cost", "f1"])
 def test_the_best_by_the_chosen_metric_comes_first_and_all_metrics_are_kept(metric: Metric) -> None:
-    board = search(material(300, ("boosted_trees",)), Search(metric=metric, trials=4), seed=1, threads=2)
+    data = dataclasses.replace(material(300, ("boosted_trees",)), outcome_costs=outcome_costs(Costs()))
+    board = search(data, Search(metric=metric, trials=4), seed=1, threads=2)
     values = [trial.metrics[metric] for trial in board]
     assert values == sorted(values, reverse=metric in HIGHER_IS_BETTER)
     assert all(set(trial.metrics) == {"log_loss", "auc", "brier", "cost", "f1"} for trial in board)
@@ -97,22 +108,38 @@ def test_rows_that_no_part_names_change_nothing() -> None:
     ("p", "expected"),
     [
         ([0.9, 0.1, 0.9, 0.1], {"cost": 50.0, "auc": 1.0, "f1": 1.0, "brier": 0.01}),
-        ([0.1, 0.9, 0.1, 0.9], {"cost": 300.0, "auc": 0.0, "f1": 0.0, "brier": 0.81}),
-        ([0.1, 0.1, 0.1, 0.1], {"cost": 250.0, "auc": 0.5, "f1": 0.0, "brier": 0.41}),
+        ([0.1, 0.9, 0.1, 0.9], {"cost": 300.0, "auc": 0.0, "f1": 2 / 3, "brier": 0.81}),
+        ([0.1, 0.1, 0.1, 0.1], {"cost": 250.0, "auc": 0.5, "f1": 2 / 3, "brier": 0.41}),
     ],
 )
 def test_metrics_are_those_of_the_textbook(p: list[float], expected: dict[Any, float]) -> None:
-    found = judged(np.array([1, 0, 1, 0], dtype=np.int8), np.array(p), outcome_costs(Costs()))
+    found = held_out_metrics(np.array([1, 0, 1, 0], dtype=np.int8), np.array(p), outcome_costs(Costs()))
     assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_the_best_f1_is_that_of_the_best_cutoff() -> None:
+    random = np.random.default_rng(3)
+    p = np.round(random.random(200), 1)
+    y = (random.random(200) < p).astype(np.int8)
+    assert best_f1(y, p) == pytest.approx(max(f1_score(y, p >= cutoff) for cutoff in np.unique(p)))
+    assert best_f1(np.zeros(3, dtype=np.int8), np.array([0.1, 0.2, 0.2])) == 0.0
+
+
+def test_without_costs_there_is_no_cost() -> None:
+    best, *_ = search(material(), Search(trials=1), seed=1, threads=1)
+    assert set(best.metrics) == {"log_loss", "auc", "brier", "f1"}
 
 
 def test_money_follows_each_customers_worth() -> None:
     data = material(300, ("boosted_trees",))
     costs = Costs(contact=Contact(cost=10, value=ValueColumn(column="worth")))
     cheap, dear = (
-        search(dataclasses.replace(data, costs=costs, worth=np.full(300, worth)), Search(trials=1), seed=1, threads=1)[
-            0
-        ]
+        search(
+            dataclasses.replace(data, outcome_costs=outcome_costs(costs, np.full(300, worth))),
+            Search(trials=1, metric="cost"),
+            seed=1,
+            threads=1,
+        )[0]
         for worth in (20.0, 2000.0)
     )
     assert cheap.metrics["log_loss"] == dear.metrics["log_loss"]

@@ -10,8 +10,10 @@ import pytest
 
 from churn_model.errors import InputError, TooLittleData
 from churn_model.models.calibration import log_loss
-from churn_model.spec.dataset import Contact, Costs, Dataset, Label, Search, ValueColumn
+from churn_model.spec.dataset import Costs, Dataset, Label, Metric, Search
 from churn_model.training import train as training
+from churn_model.training.out_of_fold import OUT_OF_FOLD, read_out_of_fold, write_out_of_fold
+from churn_model.training.splits import TRAIN, VALIDATION
 from churn_model.training.train import AllRows, Candidate, labels, train
 
 DATASET = Dataset(
@@ -68,7 +70,6 @@ def test_out_of_fold_rows_are_all_rows_each_once_with_their_outcome(candidate: C
     assert candidate.positives == int(found.y.sum())
     assert log_loss(found.y, found.p) == pytest.approx(candidate.log_loss_calibrated, rel=0.02)
     assert candidate.log_loss_calibrated <= candidate.log_loss_uncalibrated
-    assert found.cells(DATASET).false_negative == 500
 
 
 def test_out_of_fold_probabilities_come_from_models_without_the_row() -> None:
@@ -110,18 +111,29 @@ def test_more_rows_are_searched_on_validation(
         assert len(found.out_of_fold.p) == judged
 
 
-def test_a_customers_worth_is_kept_with_the_out_of_fold_rows() -> None:
-    by_worth = dataclasses.replace(DATASET, costs=Costs(contact=Contact(cost=50, value=ValueColumn(column="Worth"))))
-    found = train(rows(200), rows(100, seed=2), by_worth).out_of_fold
-    worth = dict(
-        zip(
-            *(pa.concat_tables([rows(200), rows(100, seed=2)])[name].to_pylist() for name in ("_hash", "worth")),
-            strict=True,
-        )
-    )
-    assert found.worth is not None
-    assert [worth[customer] for customer in found.customers.tolist()] == found.worth.tolist()
-    assert found.cells(by_worth).false_negative.tolist() == found.worth.tolist()
+def test_out_of_fold_rows_say_where_they_lie_and_survive_their_file(tmp_path: Path) -> None:
+    splits = {TRAIN: rows(200), VALIDATION: rows(100, seed=2)}
+    found = train(splits[TRAIN], splits[VALIDATION], DATASET).out_of_fold
+    for split, hash_of_row, row in zip(found.splits, found.customers, found.rows, strict=True):
+        assert splits[split]["_hash"][row].as_py() == hash_of_row
+    assert set(found.splits.tolist()) == {TRAIN, VALIDATION}
+    write_out_of_fold(found, tmp_path / OUT_OF_FOLD)
+    again = read_out_of_fold(tmp_path / OUT_OF_FOLD)
+    for name, values in vars(found).items():
+        assert (getattr(again, name) == values).all()
+
+
+def test_costs_reach_a_model_by_a_search_by_cost_alone() -> None:
+    def fit(metric: Metric, costs: Costs) -> Candidate:
+        by_metric = dataclasses.replace(DATASET, costs=costs, search=Search(trials=6, metric=metric))
+        return train(rows(600), rows(200, seed=2), by_metric)
+
+    cheap, dear = Costs(), Costs(false_negative=120, false_positive=110, true_positive=0)
+    one, other = fit("log_loss", cheap), fit("log_loss", dear)
+    assert one.model.to_json() == other.model.to_json()
+    assert one.leaderboard == other.leaderboard
+    one, other = fit("cost", cheap), fit("cost", dear)
+    assert [trial.number for trial in one.leaderboard] != [trial.number for trial in other.leaderboard]
 
 
 def with_labels(table: pa.Table, values: list[Any]) -> pa.Table:

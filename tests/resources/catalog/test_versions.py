@@ -20,11 +20,13 @@ CHANGES: dict[str, Callable[[Dataset], Dataset]] = {
     "opt-out": lambda d: replace(d, list=RetentionList(opt_out="no")),
     "label's words": lambda d: replace(d, label=replace(d.label, means="gone")),
     "label's values": lambda d: replace(d, label=replace(d.label, positive=("1",))),
+    "words": lambda d: replace(d, words={"plan": "the {value} plan"}),
+    "groups": lambda d: replace(d, groups={"the bill": ("day", "night")}),
     "ignore": lambda d: replace(d, ignore=("phone",)),
 }
 TOUCHED: dict[str, set[str]] = {
-    "costs": {"train", "evaluate", "evaluation_page", "score", "compare", "retention_list"},
-    "worth": {"ingest", "train", "evaluate", "evaluation_page", "compare", "score", "retention_list"},
+    "costs": {"evaluate", "evaluation_page", "score", "compare", "retention_list"},
+    "worth": {"ingest", "evaluate", "evaluation_page", "compare", "score", "retention_list"},
     "schedule": set(),
     "search": {"train", "evaluation_page"},
     "seed": {"ingest", "preprocess", "train", "evaluate", "compare"},
@@ -34,6 +36,8 @@ TOUCHED: dict[str, set[str]] = {
     "opt-out": set(READS),
     "label's words": {"explore", "evaluate", "evaluation_page"},
     "label's values": set(READS),
+    "words": {"evaluate", "score"},
+    "groups": {"evaluate", "score"},
     "ignore": {"explore", "preprocess", "train", "evaluate"},
 }
 
@@ -57,6 +61,12 @@ def test_a_step_sees_no_more_than_its_version_counts(dataset: Dataset, step: str
         changed = change(dataset)
         same_view = restrict_dataset(dataset, step) == restrict_dataset(changed, step)
         assert same_view == (version(step, dataset) == version(step, changed))
+
+
+def test_a_new_price_refits_a_model_only_if_the_search_is_by_cost(dataset: Dataset) -> None:
+    by_cost = replace(dataset, search=Search(metric="cost"))
+    assert version("train", dataset) == version("train", CHANGES["costs"](dataset))
+    assert version("train", by_cost) != version("train", CHANGES["costs"](by_cost))
 
 
 def test_what_is_upstream_is_part_of_a_version_in_its_order(dataset: Dataset) -> None:
