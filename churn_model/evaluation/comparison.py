@@ -13,10 +13,11 @@ from churn_model.arrays import BoolArray, FloatArray
 from churn_model.decisions.costs import actual_cost
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError, problem
-from churn_model.evaluation.metrics import Estimate, Scores, estimate, log_losses
+from churn_model.evaluation.metrics import Estimate, Scores, estimate
 from churn_model.spec.column_names import name_key
 from churn_model.spec.dataset import Split
 from churn_model.stats.bootstrap import Resamples, auc
+from churn_model.stats.logistic import log_losses
 
 SAME = 1e-9
 LEAST_GAIN = 0.01

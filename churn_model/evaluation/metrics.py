@@ -17,13 +17,13 @@ from churn_model.errors import InputError, listed, problem
 from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff, cost_curve
 from churn_model.evaluation.reliability import (
     BINS,
-    CLIP,
     CalibrationBin,
     calibration_bin,
     calibration_bins,
     slope_columns,
 )
 from churn_model.stats.bootstrap import Resamples, auc, number_customers
+from churn_model.stats.logistic import log_losses
 
 SUCCESSES = (1.0, 0.5, 0.3)
 TOP_SHARES = (0.05, 0.10, 0.20)
@@ -179,12 +179,6 @@ class Evaluation:
     def base_rate(self) -> float:
         """The share of rows that left."""
         return self.leavers / self.rows
-
-
-def log_losses(y: Any, p: FloatArray) -> FloatArray:
-    """Each row's log loss, probabilities clipped at 1e-6: (n,)."""
-    clipped = np.clip(p, CLIP, 1 - CLIP)
-    return np.asarray(-np.where(np.asarray(y) == 1, np.log(clipped), np.log1p(-clipped)))
 
 
 def evaluate(scores: Scores, policy: Policy, *, draws: int | None = None) -> Evaluation:

@@ -9,9 +9,13 @@ from typing import Any
 import numpy as np
 
 from churn_model.arrays import FloatArray, IntArray
+from churn_model.stats.logistic import fit_logistic, logit, sigmoid
+from churn_model.stats.wilson import wilson_interval
 
 BINS = 10
-CLIP = 1e-6
+_LEAST_SPREAD = 1e-6
+_MOST_CONDITION = 1e12
+_Z_90 = 1.6449  # of a 90% interval
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +38,7 @@ def slope_columns(y: FloatArray, p: FloatArray) -> dict[str, FloatArray]:
     """Gradient and curvature of the calibration line at its fit, so that each draw's slope is one Newton step away."""
     z = logit(p)
     start, slope = _calibration_line(y, z)
-    q = 1 / (1 + np.exp(-np.clip(start + slope * z, -30, 30)))
+    q = sigmoid(start + slope * z)
     spread = q * (1 - q)
     return {
         "slope": np.full(len(y), slope / len(y)),
@@ -46,43 +50,32 @@ def slope_columns(y: FloatArray, p: FloatArray) -> dict[str, FloatArray]:
     }
 
 
-def logit(p: FloatArray) -> FloatArray:
-    """Log odds of probabilities clipped at 1e-6: (n,)."""
-    clipped = np.clip(p, CLIP, 1 - CLIP)
-    return np.asarray(np.log(clipped) - np.log1p(-clipped))
-
-
 def _calibration_line(y: FloatArray, z: FloatArray) -> tuple[float, float]:
-    """Intercept and slope of y on z = logit p by logistic regression; NaN where there is no line to fit. Cox, 1958."""
-    line = np.array([0.0, 1.0])
-    design = np.column_stack([np.ones(len(z)), z])
-    for _ in range(50):
-        q = 1 / (1 + np.exp(-np.clip(design @ line, -30, 30)))
-        hessian = design.T @ (design * (q * (1 - q))[:, None])
-        if np.linalg.cond(hessian) > 1e12:
-            break
-        step = np.linalg.solve(hessian, design.T @ (y - q))
-        line = line + np.clip(step, -2.0, 2.0)
-        if np.abs(step).max() < 1e-10:
-            return float(line[0]), float(line[1])
-    return float("nan"), float("nan")
+    """Return intercept and slope of the logistic regression of y on z = logit p; NaN if no line can be fitted. Cox, 1958."""
+    (slope,), intercept = fit_logistic(z[:, None], y)
+    q = sigmoid(intercept + slope * z)
+    spread, design = q * (1 - q), np.column_stack([np.ones(len(z)), z])
+    # Classes that z separates, or a single class, have a line at infinity; a single z has many.
+    if spread.mean() < _LEAST_SPREAD or np.linalg.cond(design.T @ (design * spread[:, None])) > _MOST_CONDITION:
+        return float("nan"), float("nan")
+    return intercept, float(slope)
 
 
 def calibration_bins(y: Any, p: FloatArray) -> tuple[CalibrationBin, ...]:
     """Ten bins of equal width, the empty ones left out; the points of a calibration curve."""
-    bins, z = calibration_bin(p), 1.6449
+    bins = calibration_bin(p)
     rows = np.bincount(bins, minlength=BINS)
     result = []
     for k in np.flatnonzero(rows):
         n, rate = float(rows[k]), float(np.mean(y[bins == k]))
-        centre, spread = rate + z * z / (2 * n), z * np.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+        low, high = wilson_interval(rate, int(n), z=_Z_90)
         result.append(
             CalibrationBin(
                 rows=int(n),
                 predicted=float(p[bins == k].mean()),
                 observed=rate,
-                low=float(max(0.0, (centre - spread) / (1 + z * z / n))),
-                high=float(min(1.0, (centre + spread) / (1 + z * z / n))),
+                low=max(0.0, low),
+                high=min(1.0, high),
             )
         )
     return tuple(result)

@@ -16,9 +16,9 @@ from churn_model.arrays import FloatArray, IntArray
 from churn_model.column_types.category import encode_levels
 from churn_model.column_types.registry import type_of
 from churn_model.errors import InputError, problem
-from churn_model.evaluation.metrics import Scores, log_losses
-from churn_model.evaluation.reliability import CLIP
+from churn_model.evaluation.metrics import Scores
 from churn_model.spec.column_names import RESERVED, name_key
+from churn_model.stats.logistic import clip_probabilities, log_losses, logit
 
 LEAST_ROWS = 50
 LEVEL = 0.05
@@ -60,13 +60,13 @@ def weak_segments(
         raise InputError(
             problem(expected=f"{len(scores.y)} rows", found=str(rows.num_rows), todo="pass the rows that were scored")
         )
-    p = np.clip(scores.p, CLIP, 1 - CLIP)
+    p = clip_probabilities(scores.p)
     y = np.asarray(scores.y, dtype=np.float64)
     losses = log_losses(y, p)
-    logit = np.log(p) - np.log1p(-p)
+    log_odds = logit(p)
     # ln of the odds times (p - y) is the log loss less its expectation; both sums have variance p (1 - p) in each row.
-    parts = (y - p, (p - y) * logit)
-    variances = (p * (1 - p), p * (1 - p) * logit**2)
+    parts = (y - p, (p - y) * log_odds)
+    variances = (p * (1 - p), p * (1 - p) * log_odds**2)
     overall = float(losses.mean())
     found: list[Segment] = []
     skipped = {name_key(name) for name in (*RESERVED, *without)}

@@ -10,11 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from churn_model.arrays import FloatArray
+from churn_model.stats.logistic import clip_probabilities, fit_logistic, log_loss, sigmoid
 
-CLIP = 1e-6
 MIN_POSITIVES = 50
-_MAX_STEPS = 50
-_CONVERGED = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +35,8 @@ class Calibration:
         p = np.asarray(p, dtype=np.float64)
         if self.kind == "identity":
             return p
-        clipped = np.clip(p, CLIP, 1 - CLIP)
-        return _sigmoid(self.a * np.log(clipped) - self.b * np.log1p(-clipped) + self.c)
+        clipped = clip_probabilities(p)
+        return sigmoid(self.a * np.log(clipped) - self.b * np.log1p(-clipped) + self.c)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +46,6 @@ class FittedCalibration:
     calibration: Calibration
     log_loss_before: float
     log_loss_after: float
-
-
-def log_loss(y: npt.ArrayLike, p: npt.ArrayLike) -> float:
-    """Mean negative log likelihood of 0/1 outcomes, p clipped to [1e-6, 1 - 1e-6]."""
-    clipped = np.clip(np.asarray(p, dtype=np.float64), CLIP, 1 - CLIP)
-    return float(-np.mean(np.where(np.asarray(y) > 0, np.log(clipped), np.log1p(-clipped))))
 
 
 def fit_calibration(p: FloatArray, y: npt.NDArray[np.int8], folds: npt.NDArray[np.int64]) -> FittedCalibration:
@@ -82,42 +74,13 @@ def cross_fitted(p: FloatArray, y: npt.NDArray[np.int8], folds: npt.NDArray[np.i
 
 def _fit_beta(p: FloatArray, y: npt.NDArray[np.int8]) -> Calibration:
     """Unpenalised; a coefficient that comes out negative is fixed at 0 and the others are fitted again."""
-    clipped = np.clip(np.asarray(p, dtype=np.float64), CLIP, 1 - CLIP)
+    clipped = clip_probabilities(p)
     inputs = np.stack([np.log(clipped), -np.log1p(-clipped)], axis=1)
-    (a, b), c = _fit_logistic(inputs, y)
+    (a, b), c = fit_logistic(inputs, y)
     if a < 0 <= b:
-        a, ((b,), c) = 0.0, _fit_logistic(inputs[:, 1:], y)
+        a, ((b,), c) = 0.0, fit_logistic(inputs[:, 1:], y)
     elif b < 0 <= a:
-        b, ((a,), c) = 0.0, _fit_logistic(inputs[:, :1], y)
+        b, ((a,), c) = 0.0, fit_logistic(inputs[:, :1], y)
     if a < 0 or b < 0 or a + b == 0 or not np.isfinite([a, b, c]).all():
         return Calibration()
     return Calibration(kind="beta", a=float(a), b=float(b), c=c)
-
-
-def _fit_logistic(inputs: FloatArray, y: npt.NDArray[np.int8]) -> tuple[FloatArray, float]:
-    """Maximum likelihood by Newton's method with step halving: (slopes, intercept)."""
-    design = np.column_stack([inputs, np.ones(len(inputs))])
-    target = (np.asarray(y) > 0).astype(np.float64)
-    weights = np.zeros(design.shape[1])
-    loss = _loss(design @ weights, target)
-    for _ in range(_MAX_STEPS):
-        fitted = _sigmoid(design @ weights)
-        hessian = (design * (fitted * (1 - fitted))[:, None]).T @ design
-        step = np.linalg.lstsq(hessian, design.T @ (target - fitted), rcond=None)[0]
-        size = 1.0
-        while (tried := _loss(design @ (weights + size * step), target)) > loss and size > 1e-6:
-            size /= 2
-        gained, loss = loss - tried, tried
-        weights = weights + size * step
-        if gained < _CONVERGED * max(loss, 1.0):
-            break
-    return weights[:-1], float(weights[-1])
-
-
-def _loss(margins: FloatArray, target: FloatArray) -> float:
-    return float(np.mean(np.logaddexp(0, margins) - target * margins))
-
-
-def _sigmoid(margins: FloatArray) -> FloatArray:
-    ends: FloatArray = 0.5 * (1 + np.tanh(0.5 * margins))
-    return ends

@@ -24,6 +24,7 @@ from churn_model.errors import InputError, problem
 from churn_model.features.encoding import Encoded
 from churn_model.models.tree_shap import TreeShap
 from churn_model.spec.dataset import Family
+from churn_model.stats.logistic import sigmoid
 
 Block = tuple[Encoded, npt.NDArray[np.int8]]
 """Encoded rows (n, width) and their outcomes (n,)."""
@@ -147,12 +148,6 @@ class Model:
                     todo="encode with the model's own schema",
                 )
             )
-
-
-def sigmoid(margins: FloatArray) -> FloatArray:
-    """Probabilities of log odds."""
-    ends: FloatArray = 0.5 * (1 + np.tanh(0.5 * margins))
-    return ends
 
 
 def booster_parameters(hyper: Hyperparameters, *, seed: int, threads: int) -> dict[str, Any]:

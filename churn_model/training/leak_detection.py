@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn_model.arrays import FloatArray, IntArray
+from churn_model.arrays import IntArray
 from churn_model.column_types.category import CATEGORY, encode_levels
 from churn_model.column_types.registry import type_of
 from churn_model.features.encoding import Encoded, encode, feature_names_of
@@ -21,6 +21,7 @@ from churn_model.spec.column_names import RESERVED, name_key, same_name
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.expressions import compile_expression
 from churn_model.stats.bootstrap import auc
+from churn_model.stats.logistic import log_loss
 from churn_model.training.leaks import Leak, LeakKind
 
 CERTAIN_AUC = 0.98
@@ -218,7 +219,7 @@ def _explained_shares(
     """For each column, the share of explained log loss that is lost without it, and without what is derived from it; cross-validated."""
     schema = fit_schema(sample, dataset)
     encoded, owners = encode(sample, schema, "boosted_trees"), np.array(feature_names_of(schema, "boosted_trees"))
-    nothing = float(_loss(y, np.full(len(y), np.mean(y))))
+    nothing = float(log_loss(y, np.full(len(y), np.mean(y))))
     fold = assign_folds(sample)
     full = _cross_validated(encoded, y, fold, threads)
     if not full < nothing:
@@ -245,9 +246,4 @@ def _cross_validated(encoded: Encoded, y: Any, fold: IntArray, threads: int) -> 
     for k in np.unique(fold):
         model = fit_model(np.ascontiguousarray(encoded[fold != k]), y[fold != k], SMALL_MODEL, seed=0, threads=threads)
         p[fold == k] = model.probabilities(np.ascontiguousarray(encoded[fold == k]))
-    return _loss(y, p)
-
-
-def _loss(y: Any, p: FloatArray) -> float:
-    clipped = np.clip(p, 1e-6, 1 - 1e-6)
-    return float(-np.where(np.asarray(y) == 1, np.log(clipped), np.log1p(-clipped)).mean())
+    return log_loss(y, p)

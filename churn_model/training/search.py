@@ -23,10 +23,11 @@ from churn_model.arrays import FloatArray
 from churn_model.decisions.costs import OutcomeCosts, actual_cost
 from churn_model.decisions.policy import decide
 from churn_model.features.encoding import Encoded
-from churn_model.models.calibration import cross_fitted, log_loss
-from churn_model.models.families import Hyperparameters, booster_parameters, sigmoid, training_matrix
+from churn_model.models.calibration import cross_fitted
+from churn_model.models.families import Hyperparameters, booster_parameters, training_matrix
 from churn_model.spec.dataset import Family, Metric, Search
 from churn_model.stats.bootstrap import auc
+from churn_model.stats.logistic import log_loss, sigmoid
 
 HIGHER_IS_BETTER: frozenset[Metric] = frozenset({"auc", "f1"})
 

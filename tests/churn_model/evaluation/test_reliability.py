@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from churn_model.evaluation.reliability import calibration_bin, calibration_bins, logit, slope_columns
+from churn_model.evaluation.reliability import calibration_bin, calibration_bins, slope_columns
+from churn_model.stats.logistic import logit
 
 
 def test_bins_are_ten_of_equal_width_and_hold_both_ends() -> None:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churn_model.models.calibration import Calibration, cross_fitted, fit_calibration, log_loss
+from churn_model.models.calibration import Calibration, cross_fitted, fit_calibration
+from churn_model.stats.logistic import log_loss
 
 
 def outcomes(n: int = 4000, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

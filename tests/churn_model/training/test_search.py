@@ -8,9 +8,9 @@ import pytest
 from sklearn.metrics import f1_score
 
 from churn_model.decisions.costs import outcome_costs
-from churn_model.models.calibration import log_loss
 from churn_model.models.families import Hyperparameters, fit_model
 from churn_model.spec.dataset import Contact, Costs, Family, Metric, Search, ValueColumn
+from churn_model.stats.logistic import log_loss
 from churn_model.training.search import (
     HIGHER_IS_BETTER,
     Material,

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from churn_model.errors import InputError, TooLittleData
-from churn_model.models.calibration import log_loss
 from churn_model.spec.dataset import Costs, Dataset, Label, Metric, Search
+from churn_model.stats.logistic import log_loss
 from churn_model.training import train as training
 from churn_model.training.out_of_fold import OUT_OF_FOLD, read_out_of_fold, write_out_of_fold
 from churn_model.training.splits import TRAIN, VALIDATION
