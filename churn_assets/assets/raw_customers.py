@@ -1,6 +1,6 @@
 """The training table: every record that landed, as a typed row or in quarantine."""
 
-import uuid
+from collections.abc import Sequence
 
 import dagster as dg
 
@@ -18,11 +18,11 @@ from resources.catalog.names import (
     asset_key,
     current_key,
     train_prefix,
-    unload_prefix,
     versions_prefix,
 )
 from resources.catalog.pointers import point_to
 from resources.catalog.publish import publish_step
+from resources.catalog.source_tables import copy_table
 from resources.catalog.versions import step_maker
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
@@ -73,13 +73,12 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
     return asset
 
 
-def _training_files(lake: Lake, tables: Tables, dataset: Dataset) -> tuple[list[str], dict[str, str]]:
-    """Return the keys of the files to ingest, and their contents: what landed, or what the user's own table was unloaded to."""
-    prefix = train_prefix(dataset.name)
+def _training_files(lake: Lake, tables: Tables, dataset: Dataset) -> tuple[Sequence[str], dict[str, str]]:
+    """Return the keys of the files to ingest, and their contents: what landed, or a copy of the user's own table."""
     if dataset.source.table:
-        database, _, table = dataset.source.table.partition(".")
-        prefix = unload_prefix(dataset.name, uuid.uuid4().hex)  # never over what an ingest may be reading
-        tables.unload(f'select * from "{database}"."{table}"', prefix)  # noqa: S608  # the spec forbids quotes in both names
+        copy = copy_table(lake, tables, dataset.name, dataset.source.table)
+        return copy.keys, {dataset.source.table: copy.version}
+    prefix = train_prefix(dataset.name)
     entries = list_landed(lake, prefix)
     if not entries:
         raise InputError(
@@ -89,7 +88,4 @@ def _training_files(lake: Lake, tables: Tables, dataset: Dataset) -> tuple[list[
                 todo=f"land one: `churn land {dataset.name} FILE`",
             )
         )
-    contents = fingerprints(lake, entries)
-    if dataset.source.table:
-        contents = {key.removeprefix(prefix): content for key, content in contents.items()}
-    return [entry.key for entry in entries], contents
+    return [entry.key for entry in entries], fingerprints(lake, entries)

@@ -116,9 +116,9 @@ def version_prefix(dataset: str, asset: str, version: str, batch: str | None = N
     return f"{versions_prefix(dataset, asset, batch)}{version}/"
 
 
-def unload_prefix(dataset: str, name: str) -> str:
-    """Return the prefix to which the rows of a user's own table are unloaded."""
-    return f"{dataset}/unloaded/{name}/"
+def unload_prefix(dataset: str, version: str) -> str:
+    """Return the prefix of the copy of a user's own table as it was in one version."""
+    return f"{dataset}/unloaded/{version}/"
 
 
 def current_key(dataset: str, asset: str, batch: str | None = None) -> str:

@@ -1,11 +1,14 @@
 """Published versions as views in a DuckDB file, so that a reader in SQL sees what the assets show."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import duckdb
 
+from churn_model.errors import problem
+from resources.catalog.digests import digest_of
 from resources.errors import TablesError
 from resources.local.lake import LocalLake
 from resources.ports.tables import Tables
@@ -50,18 +53,40 @@ class LocalTables(Tables):
             row = connection.execute(f"select count(*) from {quoted(dataset)}.{quoted(kind)}").fetchone()
         return int(row[0]) if row else 0
 
-    def unload(self, query: str, prefix: str) -> None:
-        self.lake.put(prefix + ".unload", b"")  # makes the folder, and fails with the lake's own words where it cannot
-        target = self.lake.uri(prefix + "part-0.parquet")
-        with self._connected() as connection:
-            try:
-                connection.execute(f"copy ({query}) to {_literal(target)} (format parquet, compression zstd)")
-            except duckdb.CatalogException as error:
-                found = str(error).partition("\n")[0].removeprefix("Catalog Error: ")
-                raise TablesError(
-                    f"expected the table in {self.database}; found: {found}; make it there, correct `source` in the spec, "
-                    "or remove `source` and land files: `churn land`"
-                ) from error
+    def version(self, table: str) -> str:
+        name = _table_name(table)
+        with self._connected() as connection, self._missing_table_explained():
+            columns = [(column, kind) for column, kind, *_ in connection.execute(f"describe {name}").fetchall()]
+            names = ", ".join(quoted(column) for column, _ in columns)
+            # Independent of the rows' order. DuckDB combines the hashes of a row's values by exclusive or, so that values which change places
+            # would cancel each other: hence the hash of the hash. The sum counts repeated rows, which cancel each other in `bit_xor`.
+            content = connection.execute(
+                f"select count(*), sum(row), bit_xor(row) from (select hash(hash({names})) as row from {name})"
+            ).fetchone()
+        return digest_of(repr((columns, content)).encode())
+
+    def unload(self, table: str, prefix: str) -> Sequence[str]:
+        key = prefix + "part-0.parquet"
+        target = Path(self.lake.uri(key))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self._connected() as connection, self._missing_table_explained():
+            connection.execute(
+                f"copy (from {_table_name(table)}) to {_literal(str(target))} (format parquet, compression zstd)"
+            )
+        return [key]
+
+    @contextmanager
+    def _missing_table_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.CatalogException as error:
+            raise TablesError(
+                problem(
+                    expected=f"the table in {self.database}",
+                    found=str(error).partition("\n")[0].removeprefix("Catalog Error: "),
+                    todo="create it there, correct `source` in the spec, or remove `source` and land files: `churn land`",
+                )
+            ) from error
 
     @contextmanager
     def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -89,6 +114,11 @@ class LocalTables(Tables):
             raise TablesError(f"expected DuckDB to take the statement; found: {error}; {todo}") from error
         finally:
             connection.close()
+
+
+def _table_name(table: str) -> str:
+    """Return the name `<database>.<table>` as SQL."""
+    return ".".join(quoted(part) for part in table.split(".", 1))
 
 
 def quoted(name: str) -> str:

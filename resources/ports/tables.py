@@ -1,24 +1,32 @@
-"""Published versions as tables for readers in SQL."""
+"""Published versions as tables for readers in SQL, and the tables that users already have."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import dagster as dg
 
 
 class Tables(dg.ConfigurableResource, ABC):
-    """Published versions as tables for readers in SQL."""
+    """Shows published versions as `<dataset>.<kind>`, and reads a user's own tables, named `<database>.<table>`."""
 
     @abstractmethod
     def publish(self, dataset: str, kind: str, version: str, prefix: str, batch: str | None = None) -> None:
-        """Let the table `<dataset>.<kind>` show the Parquet files below `prefix`; with `batch`, only that batch's part of it moves.
+        """Let the table `<dataset>.<kind>` show the Parquet files below `prefix`; with `batch`, move only that batch's part of it.
 
-        Repeating it changes nothing. Raises TablesError.
+        Repeating a call changes nothing. Raise TablesError.
         """
 
     @abstractmethod
     def count(self, dataset: str, kind: str) -> int:
-        """The rows that a reader in SQL sees. Raises TablesError."""
+        """Return the number of rows that a reader in SQL sees. Raise TablesError."""
 
     @abstractmethod
-    def unload(self, query: str, prefix: str) -> None:
-        """Write the query's rows below `prefix` as Parquet. Raises TablesError."""
+    def version(self, table: str) -> str:
+        """Return a name for the content of a user's table, of letters and digits. Raise TablesError if there is no such table.
+
+        It differs if columns or rows differ, and is the same as long as nobody writes to the table.
+        """
+
+    @abstractmethod
+    def unload(self, table: str, prefix: str) -> Sequence[str]:
+        """Write all rows of a user's table below `prefix` as Parquet files, and return their keys. Raise TablesError."""

@@ -54,10 +54,49 @@ def test_batches_are_parts_of_one_table_and_move_by_themselves(tables: Tables, l
 def test_what_is_unloaded_can_be_read_back(tables: Tables, lake: LocalLake) -> None:
     put(lake, "telco/raw_customers/v1/rows/", _id=["a", "b"], x=[1, 2])
     tables.publish("telco", "raw_customers", "v1", "telco/raw_customers/v1/rows/")
-    tables.unload('select x from "telco"."raw_customers" where x > 1', "telco/unloaded/")
-    found = [entry.key for entry in lake.entries("telco/unloaded/") if entry.key.endswith(".parquet")]
-    with lake.open(found[0]) as stream:
-        assert pq.read_table(stream).to_pydict() == {"x": [2]}
+    (key,) = tables.unload("telco.raw_customers", "telco/unloaded/")
+    assert [entry.key for entry in lake.entries("telco/unloaded/")] == [key]
+    with lake.open(key) as stream:
+        assert pq.read_table(stream).to_pydict() == {"_id": ["a", "b"], "x": [1, 2]}
+
+
+ROWS: dict[str, list[Any]] = {"x": [1, 2, 2], "y": ["a", "b", None]}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({**ROWS, "x": [1, 2, 3]}, id="a value"),
+        pytest.param({**ROWS, "y": ["a", "b", ""]}, id="a missing value that becomes an empty one"),
+        pytest.param({**ROWS, "x": [2, 1, 2]}, id="two values that change places"),
+        pytest.param({"x": [1, 2], "y": ["a", "b"]}, id="a row less"),
+        pytest.param({"x": [1, 2, 2, 2, 2], "y": ["a", "b", None, "b", "b"]}, id="a row twice more"),
+        pytest.param({"z": ROWS["x"], "y": ROWS["y"]}, id="a column's name"),
+        pytest.param({"x": [1.0, 2.0, 2.0], "y": ROWS["y"]}, id="a column's type"),
+        pytest.param({**ROWS, "new": [None, None, None]}, id="a column more"),
+        pytest.param({"y": ROWS["y"], "x": ROWS["x"]}, id="the order of the columns"),
+    ],
+)
+def test_a_table_has_another_version_exactly_if_its_content_changes(
+    tables: Tables, lake: LocalLake, changed: dict[str, list[Any]]
+) -> None:
+    versions = []
+    for number, columns in enumerate((ROWS, ROWS, changed)):
+        put(lake, f"telco/own/v{number}/", **columns)
+        tables.publish("telco", "own", f"v{number}", f"telco/own/v{number}/")
+        versions += [tables.version("telco.own"), tables.version("telco.own")]
+    assert len(set(versions[:4])) == 1
+    assert len(set(versions[4:])) == 1
+    assert versions[0] != versions[5]
+    assert versions[0].isalnum()
+
+
+@pytest.mark.parametrize(
+    "act", [lambda tables: tables.version("no.such"), lambda tables: tables.unload("no.such", "x/")]
+)
+def test_a_table_that_is_missing_is_reported_with_what_to_do(tables: Tables, act: Callable[[Tables], object]) -> None:
+    with pytest.raises(TablesError, match=r"(?i)the table in .*no.*such.*`churn land`"):
+        act(tables)
 
 
 @pytest.mark.parametrize("name", ['odd "name"', "semi;colon", "O'Brien"])

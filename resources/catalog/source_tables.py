@@ -1,0 +1,53 @@
+"""Copies of tables that users already have: one copy for each version of a table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from churn_model.errors import InputError, problem
+from churn_model.reports.step_report import PublishedFile
+from resources.catalog.names import unload_prefix
+from resources.catalog.pointers import utc_now
+from resources.catalog.publish import read_manifest
+from resources.errors import NotInLake
+from resources.ports.lake import Lake, Manifest
+from resources.ports.tables import Tables
+
+
+@dataclass(frozen=True)
+class TableCopy:
+    """A version of a user's table, and the keys of its copy in the lake."""
+
+    version: str
+    keys: Sequence[str]
+
+
+def copy_table(lake: Lake, tables: Tables, dataset: str, table: str) -> TableCopy:
+    """Return the copy of a table as it is now, which is made only if the table has changed since the last one.
+
+    Raise InputError if the table changes while it is being copied.
+    """
+    version = tables.version(table)
+    prefix = unload_prefix(dataset, version)
+    try:
+        files = read_manifest(lake, prefix).files
+    except NotInLake:
+        files = _copy(lake, tables, table, version, prefix)
+    return TableCopy(version, [prefix + name for name in files])
+
+
+def _copy(lake: Lake, tables: Tables, table: str, version: str, prefix: str) -> dict[str, PublishedFile]:
+    written = set(tables.unload(table, prefix))
+    if tables.version(table) != version:
+        raise InputError(
+            problem(
+                expected=f"table {table} to stay as it is while it is copied",
+                found="that its content changed",
+                todo="run the job again once it is complete",
+            )
+        )
+    # What an attempt that died has left below the prefix is no part of the copy.
+    entries = [entry for entry in lake.entries(prefix) if entry.key in written]
+    digests = lake.digests(entries)
+    files = {entry.key.removeprefix(prefix): PublishedFile(entry.size, digests[entry.key]) for entry in entries}
+    lake.publish(prefix, Manifest(version, files, made_at=utc_now()))
+    return files
