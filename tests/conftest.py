@@ -1,5 +1,6 @@
 """What several tests share: a lake in a temporary folder, small datasets, and the command line in this process."""
 
+import gc
 import io
 import os
 import shutil
@@ -131,3 +132,8 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("needs the real files in ../shared/data")
     return SHARED_DATA
+
+
+def pytest_unconfigure() -> None:
+    """Take Hypothesis's callback out of the garbage collector: it keeps modules alive to the interpreter's end, which DuckDB reports as leaks."""
+    gc.callbacks[:] = [each for each in gc.callbacks if not each.__module__.startswith("hypothesis.")]
