@@ -1,4 +1,4 @@
-"""The only reader of the environment."""
+"""The settings of an installation, read from environment variables."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Where things are and how much of the machine to use."""
+    """Where files are kept, and how much of the machine to use."""
 
     home: Path  # CHURN_HOME: lake, tables, Dagster's home, runs
     datasets: Path  # CHURN_DATASETS: the folder of specs
@@ -22,17 +22,17 @@ class Settings:
 
     @property
     def lake(self) -> Path:
-        """The lake's folder."""
+        """Return the folder of the lake."""
         return self.home / "lake"
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's own folder: runs, events, schedules."""
+        """Return Dagster's own folder: runs, events and schedules."""
         return self.home / "dagster"
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings that the environment gives, all problems at once. Raises SettingsError."""
+    """Return the settings. Raise SettingsError with all problems at once."""
     env = os.environ if environment is None else environment
     problems = []
     threads = env.get("CHURN_THREADS", str(min(2, os.cpu_count() or 1)))
@@ -54,5 +54,5 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def _file_in_the_way(folder: Path) -> Path | None:
-    """What exists where a folder is to be, or above it, and is no folder. `os.path` tells no error where a folder cannot be looked into."""
+    """Return the file that is in the place of a folder or of one of its parents, if any. `os.path` raises nothing for unreadable folders."""
     return next((path for path in (folder, *folder.parents) if os.path.lexists(path) and not os.path.isdir(path)), None)  # noqa: PTH112

@@ -1,4 +1,4 @@
-"""The only chooser of adapters: which ports the assets get. Local today; the AWS wiring has the same names and joins here."""
+"""The choice of adapters: which implementation of each port the assets, jobs and commands get."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from resources.settings import Settings
 
 @dataclass(frozen=True)
 class Ports:
-    """One adapter for each port. The fields' names are the resource keys that assets ask for."""
+    """One adapter for each port. The names of the fields are the resource keys that assets require."""
 
     lake: Lake
     tables: Tables
@@ -24,7 +24,7 @@ class Ports:
 
 
 def wire(settings: Settings) -> Ports:
-    """The adapters for these settings."""
+    """Return the adapters for these settings."""
     lake = LocalLake(root=str(settings.lake))
     runner = LocalRunner(
         lake=lake, runs=str(settings.home / "runs"), python=str(settings.step_python), threads=settings.threads

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees of a run: an asset a line, with what it holds and how long it took."""
+"""Show the progress of a run in a terminal: one line per asset, with its counts and its duration."""
 
 import logging
 import time
@@ -18,9 +18,9 @@ _COUNTS = ("rows", "quarantined", "records", "train", "validation", "test", "tri
 
 
 class Progress(logging.Handler):
-    """Follows a run through Dagster's own log. With a terminal a line moves while an asset is worked at; without one, plain lines.
+    """Follow a run through Dagster's own log. A terminal shows a spinner while an asset is being made; other outputs get plain lines.
 
-    `alone`: nobody else says which run this is and why it failed, as where the daemon starts it.
+    `alone`: nothing else reports which run this is and why it failed, as if the daemon started it.
     """
 
     def __init__(self, console: Console, *, alone: bool) -> None:
@@ -32,7 +32,7 @@ class Progress(logging.Handler):
         self._said: dict[str, Any] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Show what an event of the run changes on the screen."""
+        """Print the line, if any, that belongs to an event of the run."""
         event = _event(record)
         if event is None:
             if record.levelno == logging.WARNING and (said := _own_words(record)):
@@ -72,14 +72,14 @@ class Progress(logging.Handler):
 
 
 def failure_words(event: dg.DagsterEvent) -> str:
-    """Why a step failed: the failure's own words, or what Dagster says of an error that nobody expected."""
+    """Return why a step failed: the failure's own message, or Dagster's report of an unexpected error."""
     failure = event.step_failure_data
     said = failure.user_failure_data.description if failure.user_failure_data else refused(failure.error)
     return said or f"An error that we did not expect:\n{failure.error_display_string}"
 
 
 def refused(error: "SerializableErrorInfo | None") -> str | None:
-    """What the machine refused, where that is what an error of a run came of."""
+    """Explain the operating system's error that caused a run's error, or return None if there is none."""
     if error is None:
         return None
     return explain_os_error_text(error.message) or refused(error.cause) or refused(error.context)
@@ -102,10 +102,10 @@ def _name(event: dg.DagsterEvent) -> str:
 
 @dg.logger(
     {"alone": dg.Field(bool, default_value=False)},
-    description="An asset a line, for the command line and the daemon's terminal.",
+    description="One line per asset, for the command line and the daemon's terminal.",
 )
 def progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
-    """The logger that our jobs ask for in place of Dagster's console logger."""
+    """Return the logger that our jobs use instead of Dagster's console logger."""
     logger = logging.Logger("churn", logging.DEBUG)
     logger.addHandler(Progress(Console(soft_wrap=True), alone=context.logger_config["alone"]))
     return logger

@@ -1,4 +1,4 @@
-"""What is said at a terminal: text from data moves no cursor, sets no colour and hides nothing."""
+"""Print text from data to a terminal without letting it move the cursor, set colours or hide anything."""
 
 import re
 
@@ -9,15 +9,15 @@ _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u20
 
 
 def printable(text: str) -> str:
-    """The text with a visible sign in place of each character that a terminal would obey."""
+    """Replace each character that a terminal would obey by a visible one."""
     return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def on_one_line(text: str) -> str:
-    """A value from data as it stands within a line."""
+    """Return a value from data as part of one line: blanks and line ends become single spaces."""
     return printable(re.sub(r"\s+", " ", text).strip())
 
 
 def say(console: Console, text: str) -> None:
-    """Print text as it stands: nothing in it is markup."""
+    """Print text literally: nothing in it is read as markup."""
     console.print(printable(text), highlight=False, markup=False)
