@@ -38,6 +38,7 @@ from resources.catalog.publish import Publication, publish_step, read_manifest
 from resources.catalog.published_tables import open_published_table
 from resources.catalog.versions import step_maker, version_of
 from resources.ports.lake import Lake
+from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
@@ -59,7 +60,9 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         description="Whom to contact, best expected saving first, after opt-outs and recent contacts, within budget and capacity. "
         "Every scored row keeps whether it was listed, held out and contacted, and with what chance.",
     )
-    def asset(context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables) -> dg.MaterializeResult:
+    def asset(
+        context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks
+    ) -> dg.MaterializeResult:
         batch = context.partition_key
         with user_errors_as_failures():
             record = require_batch_record(lake, dataset, batch)
