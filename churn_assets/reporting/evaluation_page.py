@@ -9,13 +9,10 @@ import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from churn_assets.reporting import plots as drawing
+from churn_assets.reporting.page_templates import template
 from churn_assets.reporting.plots import MOST_REASONS
 from churn_model import wording
 from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff
@@ -30,7 +27,6 @@ from churn_model.reports.train import TrainReport, TrialSummary
 from churn_model.spec.dataset import Costs, Dataset, ValueColumn
 from churn_model.wording import counted, is_known, one_line, percent, usd
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _MOST_TRIALS = 10
 _MOST_SEGMENTS = 12
 _MOST_BY_CHANCE = 5
@@ -38,20 +34,6 @@ _MOST_LISTED = 20
 _ON_PAGE = ("cost_curve", "calibration", "contributions")
 """The other two plots are tables on the page: sharper, and read aloud by a screen reader."""
 
-_FILTERS = (
-    "assumption",
-    "count",
-    "counted",
-    "cutoff",
-    "decimal",
-    "decimal_range",
-    "one_line",
-    "percent",
-    "percent_range",
-    "sentence",
-    "usd",
-    "usd_range",
-)
 _VERDICTS: Mapping[Outcome, tuple[str, str, str]] = {
     "first": ("good", "First champion", "This model scores from now on."),
     "promoted": ("good", "Promoted", "This model replaces the champion and scores from now on."),
@@ -143,21 +125,6 @@ def page(facts: PageFacts, pictures: Mapping[str, bytes] | None = None) -> str:
         **_model(facts),
         **_data(facts),
     )
-
-
-@cache
-def template(name: str) -> jinja2.Template:
-    """Return a page of `templates/`: everything put into it is escaped, and nothing may be missing."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {name: getattr(wording, name) for name in _FILTERS}
-    environment.tests["known"] = is_known
-    return environment.get_template(name)
 
 
 def _data_uri(png: bytes) -> str:

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn_assets.reporting.evaluation_page import template
 from churn_assets.reporting.exploration import MOST_COLUMNS, Exploration
+from churn_assets.reporting.page_templates import template
 from churn_assets.reporting.skrub_table import LibraryTable, library_table
 from churn_model.spec.dataset import Dataset
 

@@ -76,11 +76,12 @@ def _require_file(module: str, project: Path) -> Path:
     return path
 
 
-def _files_of(module: str, project: Path) -> list[Path]:
+@functools.cache
+def _files_of(module: str, project: Path) -> tuple[Path, ...]:
     """Return the files that importing `module` runs: its own and its packages'. The last part may be a name inside a module."""
     parts = module.split(".")
     paths = [project.joinpath(*parts[:depth]) for depth in range(1, len(parts) + 1)]
-    return [file for path in paths for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()]
+    return tuple(file for path in paths for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file())
 
 
 @functools.cache  # makers share most modules, and parsing takes the time
@@ -100,6 +101,8 @@ def _imports(node: ast.AST) -> Iterator[str]:
         yield from (f"{node.module}.{alias.name}" for alias in node.names)
     elif isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.Call) and _last_name(node.func) == "import_module":
+        yield from (str(name.value) for name in node.args[:1] if isinstance(name, ast.Constant))
     for child in ast.iter_child_nodes(node):
         yield from _imports(child)
 
