@@ -24,6 +24,7 @@ from jobs.rollback import rollback_job
 from jobs.schedules import retrain_schedule
 from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
+from resources.catalog.layout import require_layout
 from resources.catalog.names import SPEC, asset_key
 from resources.settings import Settings, read_settings
 from resources.specs.loader import Specs, load_specs
@@ -91,4 +92,5 @@ def _as_key_part(name: str) -> str:
 def defs() -> dg.Definitions:
     """Return what `workspace.yaml` loads."""
     settings = read_settings()
+    require_layout(wire(settings).lake)
     return build_definitions(load_specs(settings.datasets), settings)

@@ -7,6 +7,7 @@ import dagster as dg
 
 from churn_model.errors import problem
 from churn_model.steps.os_errors import explain_os_error
+from resources.catalog.layout import require_layout
 from resources.errors import SettingsError
 from resources.file_locks import hold
 from resources.settings import Settings
@@ -40,6 +41,7 @@ def prepare(settings: Settings) -> None:
     """Make the folders and Dagster's own settings where they are missing. Raises SettingsError where there can be no such folder."""
     try:
         _make(settings)
+        require_layout(wire(settings).lake)
     except OSError as error:
         if explain_os_error(error):
             raise  # a full disk and the like: the settings are right

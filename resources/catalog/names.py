@@ -20,6 +20,7 @@ RETENTION_LIST = "retention_list"
 EXPLORATION_REPORT = "exploration_report"
 MODEL_COMPARISON = "model_comparison"
 EVALUATION_PAGE = "evaluation_page"  # no asset of its own: `evaluation_report` publishes it beside the evaluation
+LAYOUT_KEY = "lake.json"
 SPEC = "spec"  # the asset in the place of a graph whose spec cannot be used
 
 # Folders and files of a published version.
