@@ -1,18 +1,19 @@
 """What a dataset is: the values that a spec (`datasets/<name>.yaml`) resolves to, and that travel to every step as JSON.
 
 Belongs here: the shape of a spec, its defaults, and the rules that one section can check by itself. Does not belong here: reading YAML,
-line numbers, rules between sections (`resources/specs/loader.py`).
+line numbers, rules between sections (`resources/specs`).
 """
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, NamedTuple, TypeAlias
 
-from churn_model.errors import SpecError
+from churn_model.errors import SpecError, listed, problem
 from churn_model.records import from_plain, to_plain
 from churn_model.spec.column_names import name_key
-from churn_model.spec.durations import seconds
+from churn_model.spec.durations import DURATION, PATTERN, seconds
 
 _FORBID_UNKNOWN: dict[str, str] = {"extra": "forbid"}
 
@@ -22,14 +23,48 @@ Family = Literal["boosted_trees", "random_forest", "linear"]
 Metric = Literal["log_loss", "auc", "brier", "cost", "f1"]
 
 
+# Additions to the JSON Schema of a field, as pydantic reads them: a duration, and values that YAML may take for numbers or booleans.
+_DURATION_SCHEMA = {"json_schema_extra": {"pattern": PATTERN}}
+_AS_WRITTEN = {"json_schema_extra": {"items": {"type": ["string", "number", "boolean"]}}}
+
+
 def _about(description: str, **more: Any) -> dict[str, Any]:
     return {"description": description, **more}
 
 
-def _require(*rules: tuple[bool, str]) -> None:
-    broken = [message for holds, message in rules if not holds]
+class BrokenRule(NamedTuple):
+    """A rule that a section breaks: the key it is about, or "" if it is about several, and the parts of its message."""
+
+    key: str
+    expected: str
+    found: str
+    todo: str
+
+
+class BrokenRules(ValueError):
+    """All the rules that a section breaks."""
+
+    def __init__(self, rules: Sequence[BrokenRule]) -> None:
+        self.rules = tuple(rules)
+        super().__init__(listed([problem(expected=rule.expected, found=rule.found, todo=rule.todo) for rule in rules]))
+
+
+def _require(*rules: tuple[bool, str, str, str, str]) -> None:
+    """Raise BrokenRules if a rule does not hold. A rule: whether it holds, then the parts of a BrokenRule."""
+    broken = [BrokenRule(*parts) for holds, *parts in rules if not holds]
     if broken:
-        raise ValueError("; ".join(broken))
+        raise BrokenRules(broken)
+
+
+def _require_durations(**durations: str) -> None:
+    broken = []
+    for key, text in durations.items():
+        try:
+            seconds(text)
+        except ValueError:
+            broken.append(BrokenRule(key, DURATION, repr(text), "write it like 30d, 12h or 60s"))
+    if broken:
+        raise BrokenRules(broken)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,17 +74,21 @@ class Label:
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
     column: str = field(metadata=_about("The column that says who left, in training data only."))
     positive: tuple[str, ...] = field(
-        metadata=_about("The values that mean: left. Case, blanks around it and a final dot do not matter.")
+        metadata=_about(
+            "The values that mean: left. Case, blanks around it and a final dot do not matter.", **_AS_WRITTEN
+        )
     )
     negative: tuple[str, ...] = field(
-        default=(), metadata=_about("The values that mean: stayed. Without it: no, false, 0, n, f.")
+        default=(), metadata=_about("The values that mean: stayed. Without it: no, false, 0, n, f.", **_AS_WRITTEN)
     )
     means: str = field(
         default="left", metadata=_about("What the label means, in words a manager reads: 'cancelled within 30 days'.")
     )
 
     def __post_init__(self) -> None:
-        _require((bool(self.positive), "expected at least one value under positive"))
+        _require(
+            (bool(self.positive), "positive", "at least one value", "none", 'write for example positive: ["Yes"]'),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,15 +108,26 @@ class Split:
     seed: int = field(default=1729, metadata=_about("Another seed is another split."))
 
     def __post_init__(self) -> None:
+        shares = "write shares such as validation: 0.2 and test: 0.1"
+        total = self.validation + self.test
         _require(
-            (0 < self.validation < 1, f"validation: expected a share between 0 and 1, found {self.validation}"),
-            (0 < self.test < 1, f"test: expected a share between 0 and 1, found {self.test}"),
+            (0 < self.validation < 1, "validation", "a share between 0 and 1", f"{self.validation:g}", shares),
+            (0 < self.test < 1, "test", "a share between 0 and 1", f"{self.test:g}", shares),
+            (total < 1, "", "validation and test to add up to less than 1", f"{total:g}", shares),
             (
-                self.validation + self.test < 1,
-                f"validation + test: expected less than 1, found {self.validation + self.test:g}",
+                self.by != "column" or bool(self.column),
+                "",
+                "a column beside by: column",
+                "none",
+                "write `column: <name>`, the column that holds train, validation or test",
             ),
-            (self.by != "column" or bool(self.column), "by: column needs `column: <name>`"),
-            (self.by == "column" or not self.column, f"column is read only with `by: column`, found by: {self.by}"),
+            (
+                self.by == "column" or not self.column,
+                "",
+                "a column only beside by: column",
+                f"one beside by: {self.by}",
+                "write by: column, or remove the column",
+            ),
         )
 
 
@@ -107,12 +157,22 @@ class Contact:
 
     def __post_init__(self) -> None:
         fixed = self.value if isinstance(self.value, float | int) else None
+        worth = "correct the cost of a contact, how often it works, or what a customer is worth"
         _require(
-            (self.cost > 0, f"cost: expected more than 0, found {self.cost:g}"),
-            (0 < self.success <= 1, f"success: expected a share above 0, up to 1, found {self.success:g}"),
+            (self.cost > 0, "cost", "more than 0", f"{self.cost:g}", "write what one contact costs, such as 40"),
+            (
+                0 < self.success <= 1,
+                "success",
+                "a share above 0, up to 1",
+                f"{self.success:g}",
+                "write for example 0.3",
+            ),
             (
                 fixed is None or fixed * self.success > self.cost,
-                f"expected value x success above cost, found {fixed} x {self.success:g} against {self.cost:g}: contacting never pays",
+                "",
+                "value x success above cost",
+                f"{fixed} x {self.success:g} against {self.cost:g}: contacting never pays",
+                worth,
             ),
         )
 
@@ -137,11 +197,17 @@ class Costs:
         _require(
             (
                 self.false_positive > self.true_negative,
-                f"expected false_positive above true_negative, found {self.false_positive:g} and {self.true_negative:g}",
+                "",
+                "false_positive above true_negative",
+                f"{self.false_positive:g} and {self.true_negative:g}",
+                "correct one of them: a contact must cost something",
             ),
             (
                 self.false_negative > self.true_positive,
-                f"expected false_negative above true_positive, found {self.false_negative:g} and {self.true_positive:g}",
+                "",
+                "false_negative above true_positive",
+                f"{self.false_negative:g} and {self.true_positive:g}",
+                "correct one of them: a customer lost must cost more than one contacted",
             ),
         )
 
@@ -166,18 +232,26 @@ class RetentionList:
         ),
     )
     cooldown: str = field(
-        default="30d", metadata=_about("A customer listed within this time before is not listed again.")
+        default="30d",
+        metadata=_about("A customer listed within this time before is not listed again.", **_DURATION_SCHEMA),
     )
     holdout: float = field(
         default=0.0, metadata=_about("Share of the list that is not contacted, so that the effect can be measured.")
     )
 
     def __post_init__(self) -> None:
-        seconds(self.cooldown)
+        limit = "correct it, or remove the line: without it there is no such limit"
+        _require_durations(cooldown=self.cooldown)
         _require(
-            (self.budget is None or self.budget > 0, f"budget: expected more than 0, found {self.budget}"),
-            (self.capacity is None or self.capacity > 0, f"capacity: expected more than 0, found {self.capacity}"),
-            (0 <= self.holdout < 1, f"holdout: expected a share from 0 to below 1, found {self.holdout:g}"),
+            (self.budget is None or self.budget > 0, "budget", "more than 0", f"{self.budget}", limit),
+            (self.capacity is None or self.capacity > 0, "capacity", "more than 0", f"{self.capacity}", limit),
+            (
+                0 <= self.holdout < 1,
+                "holdout",
+                "a share from 0 to below 1",
+                f"{self.holdout:g}",
+                "write for example 0.1",
+            ),
         )
 
 
@@ -192,16 +266,16 @@ class Search:
     parallel: int = field(
         default=2, metadata=_about("Trials asked for at once. Part of what makes a search repeatable.")
     )
-    engine: Literal["job", "tuner"] = field(
-        default="job", metadata=_about("job: one job searches. tuner: SageMaker's own tuning, on AWS.")
-    )
+    engine: Literal["job"] = field(default="job", metadata=_about("job: one job runs all trials."))
 
     def __post_init__(self) -> None:
+        families = "write for example families: [boosted_trees]"
+        repeated = next((name for name in self.families if self.families.count(name) > 1), "")
         _require(
-            (bool(self.families), "expected at least one family"),
-            (len(set(self.families)) == len(self.families), "expected each family once"),
-            (1 <= self.trials <= 1000, f"trials: expected 1 to 1000, found {self.trials}"),
-            (1 <= self.parallel <= 64, f"parallel: expected 1 to 64, found {self.parallel}"),
+            (bool(self.families), "families", "at least one family", "none", families),
+            (not repeated, "families", "each family once", f"{repeated} twice", families),
+            (1 <= self.trials <= 1000, "trials", "1 to 1000", str(self.trials), "write for example 20"),
+            (1 <= self.parallel <= 64, "parallel", "1 to 64", str(self.parallel), "write for example 2"),
         )
 
 
@@ -216,10 +290,10 @@ class Gate:
             "better: it must prove so. not_worse: once the champion is older than max_age, enough not to be worse."
         ),
     )
-    max_age: str = field(default="28d", metadata=_about("With `promotion: not_worse`."))
+    max_age: str = field(default="28d", metadata=_about("With `promotion: not_worse`.", **_DURATION_SCHEMA))
 
     def __post_init__(self) -> None:
-        seconds(self.max_age)
+        _require_durations(max_age=self.max_age)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,13 +311,15 @@ class Watch:
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
     settle: str = field(
-        default="60s", metadata=_about("A batch is scored once nothing in it has changed for this long.")
+        default="60s",
+        metadata=_about("A batch is scored once nothing in it has changed for this long.", **_DURATION_SCHEMA),
     )
-    recent: str = field(default="30d", metadata=_about("Batches older than this are looked at less often."))
+    recent: str = field(
+        default="30d", metadata=_about("Batches older than this are looked at less often.", **_DURATION_SCHEMA)
+    )
 
     def __post_init__(self) -> None:
-        seconds(self.settle)
-        seconds(self.recent)
+        _require_durations(settle=self.settle, recent=self.recent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,12 +331,11 @@ class Source:
     table: str | None = field(default=None, metadata=_about("Instead: a table you already have, `database.table`."))
 
     def __post_init__(self) -> None:
+        named = self.table is None or re.fullmatch(r"[^.`\"]+\.[^.`\"]+", self.table) is not None
+        todo = "write table: database.table, or remove the section"
         _require(
-            (
-                self.table is None or re.fullmatch(r"[^.`\"]+\.[^.`\"]+", self.table) is not None,
-                f"table: expected database.table, found {self.table!r}",
-            ),
-            (self.landing or self.table is not None, "expected landing: true or table: database.table"),
+            (named, "table", "database.table", repr(self.table), todo),
+            (self.landing or self.table is not None, "", "landing: true or table: database.table", "neither", todo),
         )
 
 
@@ -279,7 +354,7 @@ class Dataset:
         default=None,
         metadata=_about("The snapshot's date, where a customer has several rows. The row key is then (id, as_of)."),
     )
-    horizon: str = field(default="30d", metadata=_about("How far after as_of the label looks."))
+    horizon: str = field(default="30d", metadata=_about("How far after as_of the label looks.", **_DURATION_SCHEMA))
     ignore: tuple[str, ...] = field(default=(), metadata=_about("Columns that are never a feature."))
     known: tuple[str, ...] = field(default=(), metadata=_about("Suspected leaks that you vouch for."))
     types: dict[str, Kind] = field(

@@ -22,8 +22,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from churn_model.errors import SpecError, problem
-from churn_model.spec.dataset import Dataset, Label
-from resources.specs.rules import DURATIONS, Finding, duration_finding, findings, wrong
+from churn_model.spec.dataset import BrokenRules, Dataset, Label
+from resources.specs.rules import Finding, findings, wrong
 from resources.specs.yaml_lines import Document, Problem, Steps, place_of, read_document
 
 SCHEMA_FILE = Path("docs") / "dataset.schema.json"
@@ -51,16 +51,6 @@ _TODO = {
     "text": "write it, in quotes where it has : # ? or brackets",
     "a list": "write [one, two], or a line with - for each",
     "a mapping": "write `key: value` lines, indented below",
-}
-# What to do where a section breaks a rule of its own.
-_REMEDIES = {
-    "label": 'write at least one value, such as positive: ["Yes"]',
-    "split": "write shares such as validation: 0.2 and test: 0.1, and `column` only with `by: column`",
-    "costs": "a contact must cost something, and a customer lost more than one contacted",
-    "contact": "correct what a contact costs, how often it works, or what a customer is worth",
-    "list": "correct it, or remove the line: without it there is no such limit",
-    "search": "write for example families: [boosted_trees], trials: 20, parallel: 2",
-    "source": "write table: database.table, or remove the section",
 }
 
 
@@ -134,12 +124,6 @@ def schema_json() -> str:
     schema = TypeAdapter(Dataset).json_schema()
     del schema["properties"]["name"]
     schema["required"].remove("name")
-    written = {"type": ["string", "number", "boolean"]}
-    for key in ("positive", "negative"):
-        schema["$defs"]["Label"]["properties"][key]["items"] = written
-    for steps in DURATIONS:
-        owner = schema["$defs"][_kind_at(steps[:-1]).__name__] if len(steps) > 1 else schema
-        owner["properties"][str(steps[-1])]["pattern"] = "^[0-9]+[smhd]$"
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A dataset's spec"}
     return (
         json.dumps(
@@ -220,22 +204,11 @@ def _checked(name: str, document: Document) -> tuple[Dataset, list[Finding]]:
 
 
 def _section(key: str, raw: Any) -> tuple[Any, list[Finding]]:
-    found: list[Finding] = []
-    for steps in DURATIONS:
-        if steps[0] != key:
-            continue
-        # A bad duration is told here and then left out, so that it hides nothing else in its section.
-        if len(steps) == 1:
-            bad = duration_finding(steps, raw)
-            return (raw, [bad] if bad else [])
-        if isinstance(raw, dict) and steps[1] in raw and (bad := duration_finding(steps, raw[steps[1]])):
-            found.append(bad)
-            raw = {name: value for name, value in raw.items() if name != steps[1]}
     try:
         value = _adapter(key).validate_python(raw)
     except ValidationError as error:
-        return None, found + list(_type_findings(key, error)) + list(_broken_beside(key, raw, error))
-    return value, found + list(_infinite(value, (key,)))
+        return None, [*_type_findings(key, error), *_broken_beside(key, raw, error)]
+    return value, list(_infinite(value, (key,)))
 
 
 def _broken_beside(section: str, raw: Any, error: ValidationError) -> Iterator[Finding]:
@@ -250,9 +223,8 @@ def _broken_beside(section: str, raw: Any, error: ValidationError) -> Iterator[F
         for one in second.errors(include_url=False):
             if one["type"] == "value_error":
                 steps = (section, *_written(one["loc"]))
-                told = _broken_rules(steps, one["msg"].removeprefix("Value error, "))
                 # A rule between several keys may be broken only because one of them was left out.
-                yield from (finding for finding in told if len(finding.steps) > len(steps))
+                yield from (finding for finding in _broken_rules(steps, one) if len(finding.steps) > len(steps))
 
 
 def _written(loc: Steps) -> Steps:
@@ -292,7 +264,7 @@ def _type_findings(section: str, error: ValidationError) -> Iterator[Finding]:
         elif branch == "float" or (branch == "ValueColumn" and one["type"] == "dataclass_type"):
             continue
         elif one["type"] == "value_error":
-            yield from _broken_rules(steps, one["msg"].removeprefix("Value error, "))
+            yield from _broken_rules(steps, one)
         else:
             yield _type_finding(steps, one["type"], raw, one.get("ctx", {}))
 
@@ -308,18 +280,18 @@ def _type_finding(steps: Steps, kind: str, raw: Any, context: Mapping[str, Any])
     return wrong(steps, expected, _found(raw), _TODO.get(expected, f"see {SCHEMA_FILE.as_posix()}"))
 
 
-def _broken_rules(steps: Steps, message: str) -> Iterator[Finding]:
-    """What a section says of itself, each rule at its own key where it names one."""
-    for part in message.split("; "):
-        key, colon, rest = part.partition(": ")
-        named = bool(colon) and key in _keys(steps) and rest.startswith("expected")
-        text = (rest if named else part).replace(", found ", "; found ")
-        yield Finding((*steps, key) if named else steps, f"{text}; {_REMEDIES[str(steps[-1])]}")
+def _broken_rules(steps: Steps, error: Mapping[str, Any]) -> Iterator[Finding]:
+    """Return the rules of its own that a section breaks, each at its key if it is about one."""
+    broken: BrokenRules = error["ctx"]["error"]
+    for key, expected, found, todo in broken.rules:
+        yield wrong((*steps, key) if key else steps, expected, found, todo)
 
 
 def _not_one_of(steps: Steps, quoted: str, raw: Any) -> Finding:
     choices = re.findall(r"'([^']*)'", quoted)
     near = get_close_matches(raw.strip().lower(), choices, n=1, cutoff=0.5) if isinstance(raw, str) else []
+    if len(choices) == 1:
+        return wrong(steps, f"only {choices[0]}", _found(raw), f"write {choices[0]}, or remove the line")
     todo = f"did you mean {near[0]}?" if near else "write one of them"
     return wrong(steps, f"one of {', '.join(choices)}", _found(raw), todo)
 

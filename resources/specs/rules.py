@@ -1,38 +1,27 @@
-"""What the sections of a spec owe each other: rules that no section can check by itself. Lines and wording of places are `specs.py`'s."""
+"""Validation rules that span several sections of a spec."""
 
 import re
+import warnings
 import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from itertools import combinations
+
+from cronsim import CronSim, CronSimError
 
 from churn_model.errors import SpecError, problem
 from churn_model.ingest.values import DEFAULT_NEGATIVES, normal_label
 from churn_model.spec.column_names import name_key, same_name
 from churn_model.spec.dataset import Dataset
-from churn_model.spec.durations import seconds
+from churn_model.spec.durations import DURATION, seconds
 from churn_model.spec.expressions import compile_expression
 from resources.specs.yaml_lines import Document, Steps
 
-DURATIONS: tuple[Steps, ...] = (
-    ("horizon",),
-    ("list", "cooldown"),
-    ("gate", "max_age"),
-    ("watch", "settle"),
-    ("watch", "recent"),
-)
 _CELLS = ("false_negative", "false_positive", "true_positive", "true_negative")
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-# Name, lowest, highest, and the words that stand for numbers from the lowest on.
-_CRON: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day", 1, 31, ()),
-    ("month", 1, 12, _MONTHS),
-    ("weekday", 0, 7, _WEEKDAYS),
-)
+_LONGEST_CRON_FIELD = 100
+_CRON_FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
 
 
 @dataclass(frozen=True)
@@ -64,47 +53,50 @@ def findings(dataset: Dataset, document: Document) -> Iterator[Finding]:
     yield from _time(dataset)
 
 
-def duration_finding(steps: Steps, text: object) -> Finding | None:
-    """What is wrong with a duration."""
-    try:
-        if isinstance(text, str) and seconds(text) > 0:
-            return None
-    except ValueError:
-        pass
-    found = repr(text) if isinstance(text, str) else "no text"
-    return wrong(steps, "a whole number above 0 and a unit (s, m, h, d)", found, "write it like 30d, 12h or 60s")
-
-
 def cron_problem(text: str) -> str | None:
-    """What is wrong with a cron line of five fields; None where nothing is."""
+    """Return what is wrong with a cron line of five fields; None if it is one that fires, and that Dagster takes."""
     fields = text.split()
-    if len(fields) != len(_CRON):
-        return f"{len(fields)} fields"
-    for value, (name, low, high, words) in zip(fields, _CRON, strict=True):
-        for part in value.split(","):
-            if not _cron_part(part, low, high, words):
-                return f"{part!r} as the {name}"
-    return None
+    if len(fields) != len(_CRON_FIELDS):
+        return f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
+    long = next((value for value in fields if len(value) > _LONGEST_CRON_FIELD), None)
+    if long:
+        return f"a field of {len(long)} characters"
+    try:
+        _first_run(text)
+    except CronSimError as error:
+        name = str(error).removeprefix("Bad ")
+        value = fields[_CRON_FIELDS.index(name)] if name in _CRON_FIELDS else text
+        return f"{value!r} as the {name}" if not _names_a_day(fields) else f"{text!r}, which never fires"
+    return None if _is_taken_by_dagster(text) else f"{text!r}, which Dagster does not take"
 
 
-def _cron_part(part: str, low: int, high: int, words: tuple[str, ...]) -> bool:
-    match = re.fullmatch(r"(?:\*|(\w+)(?:-(\w+))?)(?:/(\d{1,4}))?", part)
-    if not match:
+def _first_run(text: str) -> None:
+    """Compute the first run, which raises CronSimError for a wrong line or one that never fires."""
+    next(CronSim(text, datetime(2026, 1, 1, tzinfo=UTC)))
+
+
+def _names_a_day(fields: list[str]) -> bool:
+    """Return whether a refused line is right but for a day that its months do not have."""
+    try:
+        _first_run(" ".join((*fields[:3], "*", fields[4])))
+        _first_run(" ".join((*fields[:2], "*", *fields[3:])))
+    except CronSimError:
         return False
-    first, last, step = (match[1], match[2], match[3])
-    numbers = [_cron_number(text, low, words) for text in (first, last) if text]
-    inside = all(number is not None and low <= number <= high for number in numbers)
-    ordered = len(numbers) < 2 or (inside and (numbers[0] or 0) <= (numbers[1] or 0))
-    # A step needs something to step through, */15 or 8-18/2, and one beyond the range would fire more often than it says.
-    return (
-        inside and ordered and (step is None or (0 < int(step) <= high - low and (first is None or last is not None)))
-    )
+    return True
 
 
-def _cron_number(text: str, low: int, words: tuple[str, ...]) -> int | None:
-    if text.lower() in words:
-        return words.index(text.lower()) + low
-    return int(text) if text.isdecimal() else None
+def _is_taken_by_dagster(text: str) -> bool:
+    import dagster as dg  # noqa: PLC0415  # takes a second, which a command that reads no schedule need not wait
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "error", UserWarning
+            )  # a step wider than its field would fire more often than it says
+            dg.ScheduleDefinition(job_name="retrain", cron_schedule=text)
+    except (dg.DagsterInvalidDefinitionError, UserWarning):
+        return False
+    return True
 
 
 def _roles(dataset: Dataset) -> list[tuple[Steps, str, str]]:
@@ -335,6 +327,10 @@ def _money(dataset: Dataset, document: Document) -> Iterator[Finding]:
 
 
 def _time(dataset: Dataset) -> Iterator[Finding]:
+    try:
+        seconds(dataset.horizon)
+    except ValueError:
+        yield wrong(("horizon",), DURATION, repr(dataset.horizon), "write it like 30d, 12h or 60s")
     if dataset.split.by == "time" and dataset.as_of is None:
         todo = "name the snapshot's date, as_of: <column>, or split by: hash"
         yield wrong(("split", "by"), "as_of beside by: time", "no as_of", todo)

@@ -171,6 +171,9 @@ class _Reader:
             return self._mapping(events, steps)
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(events, steps)
+        if not _is_text(event.value):
+            self.add(_line(event), place_of(steps), "text", "half a character", "write the character, not its code")
+            return None
         return None if event.style is None and event.value in _NOTHING else event.value
 
     def _sequence(self, events: Iterator[Any], steps: Steps) -> list[Any]:
@@ -185,15 +188,16 @@ class _Reader:
         values: dict[str, Any] = {}
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             line = _line(event)
-            if not isinstance(event, yaml.ScalarEvent):
+            if not isinstance(event, yaml.ScalarEvent) or not _is_text(event.value):
                 self.add(
                     line,
                     place_of(steps),
                     "a name before the colon",
-                    "a list, a mapping or an alias",
+                    "half a character" if isinstance(event, yaml.ScalarEvent) else "a list, a mapping or an alias",
                     "put the name in quotes",
                 )
-                self._value(event, events, (*steps, "?"))
+                if not isinstance(event, yaml.ScalarEvent):
+                    self._value(event, events, (*steps, "?"))
                 self._value(next(events), events, (*steps, "?"))
                 continue
             key, here = event.value, (*steps, event.value)
@@ -204,6 +208,11 @@ class _Reader:
             self.lines[here] = line
             values[key] = self._value(next(events), events, here)
         return values
+
+
+def _is_text(value: str) -> bool:
+    """Return whether a value can be written: `"\\ud800"` is half of a character, which no file can hold."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in value)
 
 
 def _line(event: Any) -> int:

@@ -100,8 +100,8 @@ schedule: {retrain: "0 25 * * 1"}
         "telco.yaml:5: label.postive: expected one of column, positive, negative, means; found 'postive'; did you mean positive?",
         "telco.yaml:7: types.SeniorCitizen: expected one of number, category; found 'categorical'; did you mean category?",
         "telco.yaml:9: costs.false_negative: expected a number; found 'a lot'; write digits, such as 500 or 0.2",
-        "telco.yaml:11: derived.total: character 15: expected a number, a column, a function or (; found '+'; "
-        "see the example `Day Charge` + 2 * (`Eve Charge` >= 10)",
+        "telco.yaml:11: derived.total: character 15: expected an expression such as `Day Charge` + 2 * (`Eve Charge` >= 10); "
+        "found '+'; correct it here",
         "telco.yaml:12: schedule.retrain: expected a cron line of five fields; found '25' as the hour; "
         'write minute, hour, day, month, weekday: "0 6 * * 1" is Mondays at six',
     ]
@@ -118,7 +118,7 @@ schedule: {retrain: "0 25 * * 1"}
         ),
         (
             "label: {column: Churn, positive: []}",
-            r":1: label: expected at least one value under positive; write at least one value",
+            r":1: label.positive: expected at least one value; found none; write for example",
         ),
         (
             "label: {column: Churn, positive: Yes}",
@@ -143,9 +143,12 @@ schedule: {retrain: "0 25 * * 1"}
         ),
         (
             LABEL + "split: {validation: 0.6, test: 0.4}",
-            r":2: split: validation \+ test: expected less than 1; found 1; write shares",
+            r":2: split: expected validation and test to add up to less than 1; found 1; write shares",
         ),
-        (LABEL + "split: {by: column}", r":2: split: by: column needs `column: <name>`; write shares"),
+        (
+            LABEL + "split: {by: column}",
+            r":2: split: expected a column beside by: column; found none; write `column: <name>`",
+        ),
         (
             LABEL + "split: {by: colum}",
             r":2: split.by: expected one of hash, column, time; found 'colum'; did you mean column\?",
@@ -156,7 +159,7 @@ schedule: {retrain: "0 25 * * 1"}
         ),
         (
             LABEL + "costs: {false_positive: -1}",
-            r":2: costs: expected false_positive above true_negative; found -1 and 0; a contact must",
+            r":2: costs: expected false_positive above true_negative; found -1 and 0; correct one of them: a contact must",
         ),
         (LABEL + "costs: {false_negative: .inf}", r":2: costs.false_negative: expected a number; found '.inf'"),
         (LABEL + "costs: {false_negative: inf}", r":2: costs.false_negative: expected a finite number; found inf"),
@@ -186,11 +189,22 @@ schedule: {retrain: "0 25 * * 1"}
             r":2: list.budget: expected more than 0; found 0.0; correct it, or remove the line",
         ),
         (LABEL + "horizon: 0d", r":2: horizon: expected a whole number above 0 and a unit"),
-        (LABEL + "horizon: [30d]", r":2: horizon: expected .*; found no text"),
+        (LABEL + "horizon: [30d]", r":2: horizon: expected text; found a list"),
         (
             LABEL + "search: {families: [boosted_tree]}",
             r"search.families\[0\]: expected one of boosted_trees, .*; did you mean boosted_trees\?",
         ),
+        (
+            LABEL + "search: {engine: tuner}",
+            r":2: search.engine: expected only job; found 'tuner'; write job, or remove",
+        ),
+        (
+            LABEL + "search: {families: [linear, linear]}",
+            r":2: search.families: expected each family once; found linear",
+        ),
+        (LABEL + "schedule: {retrain: 0 0 31 2 *}", r":2: schedule.retrain: .*found '0 0 31 2 \*', which never fires"),
+        (LABEL + 'words: {a: "a\\ud800b"}', r":2: words.a: expected text; found half a character; write the character"),
+        (LABEL + 'words: {"a\\ud800b": b}', r":2: words: expected a name before the colon; found half a character"),
         (LABEL + "search: {trials: 0}", r":2: search.trials: expected 1 to 1000; found 0; write for example"),
         (
             LABEL + "source: {landing: perhaps}",
