@@ -89,7 +89,7 @@ SCORES = (
     Point("score: while the step writes predictions", _WRITER, step="score", moment="after", then="wait"),
     Point("score: before the table of batch_predictions", f"{_TABLES}.publish", "batch_predictions"),
     Point("score: before the pointer of batch_predictions", f"{_LAKE}.swap", "batch_predictions/monday/current"),
-    Point("score: the list's step, while it writes assignments", _WRITER, step="retention_list", moment="after"),
+    Point("score: the list step, while it writes assignments", _WRITER, step="retention_list", moment="after"),
     Point("score: while the step writes assignments", _WRITER, step="retention_list", moment="after", then="wait"),
     Point("score: before the manifest of retention_list", f"{_LAKE}.publish", "shop/retention_list/"),
     Point("score: before the list enters the ledger", f"{_LAKE}.swap", "retention_list/ledger.json"),
