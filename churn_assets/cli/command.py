@@ -11,6 +11,9 @@ from churn_model.errors import SpecError, problem
 from churn_model.spec.dataset import Dataset
 from resources.settings import Settings
 
+# The registry of formats names them too; importing it would take longer than all else that help needs.
+FORMATS_HELP = "CSV, Parquet, JSON Lines or Excel"
+
 
 class ExitCode(IntEnum):
     """How a command ended."""

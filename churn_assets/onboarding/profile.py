@@ -115,6 +115,8 @@ class Table:
     whole: bool  # no row was left out
     columns: tuple[ColumnProfile, ...]
     faults: tuple[Fault, ...] = ()  # the records that cannot be read
+    sheet: str | None = None  # the one that was read, if it was chosen among several or named
+    sheets: tuple[str, ...] = ()
 
     def column(self, name: str) -> ColumnProfile:
         """The column of that name, whatever its case. Raises CommandError where there is none."""
@@ -125,17 +127,22 @@ class Table:
         raise CommandError(problem(expected=f"a column {name!r}", found=f"columns {names}", todo="name one of them"))
 
 
-def profile_file(file: Path) -> Table:
-    """Profile the first 200,000 rows of a file that could be landed.
+def profile_file(file: Path, sheet: str | None = None) -> Table:
+    """Profile the first 200,000 rows of a file that could be landed; `sheet` names that of a workbook (None: the fullest).
 
     Raise CommandError if it does not exist or its name has no ending of a known format; InputError, in the words of landing, if it cannot
     be used as a whole.
     """
     if not file.is_file():
         raise CommandError(problem(expected=f"a file {file.name}", found="none", todo="correct the path"))
-    if find_format(file.name) is None:
+    format_ = find_format(file.name)
+    if format_ is None:
         raise CommandError(problem(expected=describe_endings(), found=file.name[-40:], todo="convert the file"))
-    part = open_part(LandedFile(file.name, file))
+    landed = LandedFile(file.name, file)
+    sheets = format_.list_sheets(landed) if format_.list_sheets else ()
+    if sheet is None and len(sheets) > 1:
+        sheet = _fullest_sheet(landed, sheets)
+    part = open_part(landed, sheet=sheet)
     problems = file_problems(part) + [f"{file.name}: {text}" for text in _long_names(part.names)]
     if problems:
         raise InputError(listed(problems))
@@ -146,7 +153,21 @@ def profile_file(file: Path) -> Table:
         fault = first.faults[0]
         found = f"{fault.found} on line {fault.line}"
         raise InputError(f"{file.name}: {problem(expected=fault.expected, found=found, todo='export it again')}")
-    return Table(rows, first.whole, columns, first.faults)
+    return Table(rows, first.whole, columns, first.faults, sheet, sheets)
+
+
+def _fullest_sheet(file: LandedFile, sheets: tuple[str, ...]) -> str:
+    """Return the sheet with the most values among those that can be read as a table: a data dictionary has fewer than the data."""
+    sizes: dict[str, int] = {}
+    for sheet in sheets:
+        try:
+            part = open_part(file, sheet=sheet)
+        except InputError:
+            continue
+        if not file_problems(part):
+            rows = next((len(chunk.lines) for chunk in part.chunks([0])), 0)
+            sizes[sheet] = rows * len(part.names)
+    return max(sizes, key=lambda sheet: sizes[sheet], default=sheets[0])
 
 
 @dataclass(frozen=True)

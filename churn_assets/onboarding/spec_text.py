@@ -28,29 +28,31 @@ def propose(
     *,
     label: str | None = None,
     id: str | None = None,  # noqa: A002 - the word that the spec uses
+    sheet: str | None = None,
     folder: Path | None = None,
 ) -> str:
     """The text of datasets/<name>.yaml for a file of customers; it loads as it is.
 
-    `label` and `id` name columns where the guess is wrong; `folder` is where the text will lie. Raises CommandError: a name that no dataset
+    `label`, `id` and `sheet` name what is guessed wrongly; `folder` is where the text will lie. Raises CommandError: a name that no dataset
     can have, a file or a column that is not there. Raises InputError: a file that cannot be read, no column that can be the label.
     """
     wrong = name_problem(name)
     if wrong:
         raise CommandError(wrong)
-    table = profile_file(file)
+    table = profile_file(file, sheet)
     guesses = guess(name, table, label=label, id_column=id)
     return (
         "\n".join(
             [
                 *_schema(folder),
                 *_head(name, file, table),
+                *_source(table),
                 *_key(guesses),
                 *_columns(guesses),
                 *_money(),
                 "",
                 MORE,
-                *_more(guesses),
+                *_more(guesses, table),
             ]
         )
         + "\n"
@@ -78,7 +80,21 @@ def _schema(folder: Path | None) -> Iterator[str]:
 def _head(name: str, file: Path, table: Table) -> Iterator[str]:
     of_which = f"{table.rows:,} rows" if table.whole else f"the first {MOST_ROWS:,} rows"
     yield f"# {name}: a first description, guessed from {of_which} of {_in_comment(file.name[-60:])}. Correct what is wrong."
+    if table.faults:
+        first = table.faults[0]
+        why = _in_comment(f"line {first.line}: expected {first.expected}, found {first.found}")
+        yield f"# {len(table.faults):,} more records cannot be read and would go to quarantine, such as {why}."
     yield ""
+
+
+def _source(table: Table) -> Iterator[str]:
+    """Name the sheet that was read, if there was a choice."""
+    if table.sheet:
+        others = ", ".join(repr(sheet) for sheet in table.sheets if sheet != table.sheet)
+        if others:
+            yield f"# The workbook has other sheets: {_in_comment(others)}. For one of them, run churn new again with --sheet."
+        yield f"source: {{sheet: {scalar(table.sheet)}}}"
+        yield ""
 
 
 def _in_comment(text: str) -> str:
@@ -142,7 +158,7 @@ def _money() -> Iterator[str]:
         yield f"  {cell}: {getattr(Costs(), cell):g} # {described[cell]}"
 
 
-def _more(guesses: Guesses) -> Iterator[str]:
+def _more(guesses: Guesses, table: Table) -> Iterator[str]:
     yield ""
     yield "# known: [] # suspected leaks that you vouch for: known before anybody leaves"
     numbers = _summed(guesses)
@@ -157,7 +173,7 @@ def _more(guesses: Guesses) -> Iterator[str]:
         yield ""
         yield "# words: # how a column reads as a reason on the list of whom to contact"
         yield f"#   {scalar(first)}: {_quoted(first.replace('{', '(').replace('}', ')') + ': {value}')}"
-    given = {"split": guesses.split, "list": guesses.opt_out}
+    given = {"split": guesses.split, "list": guesses.opt_out, "source": table.sheet}
     for section in _SECTIONS:
         if given.get(section) is None:
             yield ""

@@ -75,7 +75,7 @@ def ingest(
     Of several records with one key, the first by file key and line stays. `limit_bytes`: rows held in memory while they are ordered.
     Raises InputError, with the problems of all files at once; at the first value of the opt-out column that is neither yes nor no.
     """
-    parts = _open_parts(files)
+    parts = _open_parts(files, dataset.source.sheet)
     columns = resolve_columns(parts, dataset, expected)
     kinds = _infer_kinds(parts, columns)
     reader = _Reader(dataset, columns, kinds)
@@ -116,7 +116,7 @@ def ingest(
     )
 
 
-def _open_parts(files: Sequence[LandedFile]) -> list[Part]:
+def _open_parts(files: Sequence[LandedFile], sheet: str | None) -> list[Part]:
     """The files in key order. Raises InputError for all that cannot be used."""
     if not files:
         raise InputError(
@@ -125,7 +125,7 @@ def _open_parts(files: Sequence[LandedFile]) -> list[Part]:
     parts, problems = [], []
     for file in sorted(files, key=lambda file: file.key):
         try:
-            parts.append(open_part(file))
+            parts.append(open_part(file, sheet=sheet))
         except InputError as error:
             problems.append(str(error))
     if problems:

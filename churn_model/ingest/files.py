@@ -6,10 +6,11 @@ A new format is a module in `churn_model/ingest/formats` and its name in `FORMAT
 from churn_model.errors import InputError, problem
 from churn_model.ingest.formats.base import LAND_AGAIN, Format, LandedFile, Part, file_errors, open_bytes
 from churn_model.ingest.formats.csv import CSV
+from churn_model.ingest.formats.excel import EXCEL
 from churn_model.ingest.formats.json_lines import JSON_LINES
 from churn_model.ingest.formats.parquet import PARQUET
 
-FORMATS: tuple[Format, ...] = (CSV, PARQUET, JSON_LINES)
+FORMATS: tuple[Format, ...] = (CSV, PARQUET, JSON_LINES, EXCEL)
 ENDINGS = tuple(ending for format_ in FORMATS for ending in format_.endings)
 _HEAD_BYTES = 4096
 _OTHERS = {

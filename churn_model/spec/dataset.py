@@ -329,6 +329,10 @@ class Source:
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
     landing: bool = field(default=True, metadata=_about("Files dropped into landing/<dataset>/train."))
     table: str | None = field(default=None, metadata=_about("Instead: a table you already have, `database.table`."))
+    sheet: str | None = field(
+        default=None,
+        metadata=_about("The sheet of landed Excel workbooks that holds the customers. None: the first visible one."),
+    )
 
     def __post_init__(self) -> None:
         named = self.table is None or re.fullmatch(r"[^.`\"]+\.[^.`\"]+", self.table) is not None

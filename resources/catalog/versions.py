@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, Split, ValueColumn
+from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, Source, Split, ValueColumn
 from resources.catalog.digests import digest_of_parts
 from resources.catalog.source_code import SourceCode, digest_files, trace_source
 from resources.settings import PROJECT
@@ -27,6 +27,10 @@ def _worth_column(costs: Costs) -> Costs:
     return (
         Costs(contact=Contact(cost=1, value=ValueColumn(column=costs.value_column))) if costs.value_column else Costs()
     )
+
+
+def _sheet(source: Source) -> Source:
+    return Source(sheet=source.sheet)
 
 
 def _opt_out(targets: RetentionList) -> RetentionList:
@@ -47,6 +51,7 @@ _INGEST: _Reduced = {
     "label": _names_of_label,
     "types": _whole,
     "split": _seed_and_column,
+    "source": _sheet,
     "costs": _worth_column,
 }
 _MODEL: _Reduced = {**_FEATURES, "types": _whole, "split": _whole}

@@ -7,6 +7,7 @@ import pytest
 
 from churn_assets.definitions import build_definitions
 from churn_assets.reference import PAGE, main, reference
+from churn_model.ingest.files import FORMATS
 from resources.settings import PROJECT, read_settings
 from resources.specs.loader import load_specs
 
@@ -53,3 +54,9 @@ def test_the_page_of_checks_names_every_check_and_every_fact_of_the_gate(tmp_pat
     assert len(checks) >= 10
     assert len(facts) >= 9
     assert [name for name in sorted({*checks, *facts, "spec_is_valid"}) if name not in told] == []
+
+
+def test_the_commands_that_take_files_name_every_format() -> None:
+    rows = re.findall(r"^\| `FILE(?: \.\.\.)?` \| (.*) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert len(rows) == 2
+    assert all(each.name in row for row in rows for each in FORMATS)

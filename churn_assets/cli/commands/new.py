@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from churn_assets.cli.command import Command, ExitCode
+from churn_assets.cli.command import FORMATS_HELP, Command, ExitCode
 from churn_assets.console.safe_text import say
 from churn_model.errors import ChurnError, SpecError, problem
 from churn_model.steps.os_errors import explain_os_error
@@ -16,9 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     name_help = "a name for the table: a letter, then letters and digits, 2 to 12 in all"
     parser.add_argument("dataset", metavar="NAME", help=name_help)
-    parser.add_argument("file", type=Path, metavar="FILE", help="csv, csv.gz or parquet")
+    parser.add_argument("file", type=Path, metavar="FILE", help=FORMATS_HELP)
     parser.add_argument("--label", metavar="COLUMN", help="the column that says who left, if it cannot be guessed")
     parser.add_argument("--id", metavar="COLUMN", help="the column that names a customer, if it cannot be guessed")
+    parser.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook, if the fullest is not the one")
 
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
@@ -30,7 +31,14 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         raise SpecError(
             problem(expected="a new dataset", found=str(path), todo="choose another name, or move that file away")
         )
-    text = propose(arguments.dataset, arguments.file, label=arguments.label, id=arguments.id, folder=settings.datasets)
+    text = propose(
+        arguments.dataset,
+        arguments.file,
+        label=arguments.label,
+        id=arguments.id,
+        sheet=arguments.sheet,
+        folder=settings.datasets,
+    )
     _write_spec(path, text)
     say(console, text)
     say(console, f"Written to {path}. Read it, correct it, then: churn land {arguments.dataset} {arguments.file}")

@@ -86,13 +86,15 @@ class Format:
     """A file format.
 
     `recognizes` takes the first bytes of a file, unzipped, and says whether they can only be of this format. `open` reads as much as it
-    takes to know that the file as a whole can be used; its second argument names the sheet of a workbook (None: the first).
+    takes to know that the file as a whole can be used; its second argument names the sheet of a workbook (None: the first). `list_sheets`
+    names the sheets of a file, if the format has sheets.
     """
 
     name: str
     endings: tuple[str, ...]
     recognizes: Callable[[bytes], bool]
     open: Callable[[LandedFile, str | None], Part]
+    list_sheets: Callable[[LandedFile], tuple[str, ...]] | None = None
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 import gzip
+import json
 import re
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from openpyxl import Workbook
 
 from churn_assets.onboarding.spec_text import MORE, propose, scalar
 from churn_model.errors import InputError
@@ -375,13 +377,59 @@ def test_a_file_of_another_kind_is_told(tmp_path: Path) -> None:
         propose("telco", tmp_path / "t.txt")
 
 
-def test_csv_gzip_and_parquet_give_the_same_spec(tmp_path: Path) -> None:
-    table = customers(senior=RNG.integers(0, 2, ROWS), share=RNG.random(ROWS))
+def workbook(folder: Path, **sheets: pa.Table) -> Path:
+    book = Workbook()
+    book.remove(book.worksheets[0])
+    for name, table in sheets.items():
+        sheet = book.create_sheet(name)
+        sheet.append(table.column_names)
+        for row in table.to_pylist():
+            sheet.append(list(row.values()))
+    book.save(folder / "table.xlsx")
+    return folder / "table.xlsx"
+
+
+def test_every_format_gives_the_same_spec(tmp_path: Path) -> None:
+    table = customers(senior=RNG.integers(0, 2, ROWS), share=RNG.random(ROWS).round(6))
     plain, packed, typed = written(tmp_path, table), tmp_path / "table.csv.gz", tmp_path / "table.parquet"
+    lines, sheet = tmp_path / "table.jsonl", workbook(tmp_path, Sheet1=table)
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     pq.write_table(table, typed)
-    texts = {propose("telco", path).split("\n", 2)[2] for path in (plain, packed, typed)}
+    lines.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()), "utf-8")
+    texts = {propose("telco", path).split("\n", 2)[2] for path in (plain, packed, typed, lines, sheet)}
     assert len(texts) == 1
+
+
+def test_of_several_sheets_the_fullest_is_read_and_named(tmp_path: Path) -> None:
+    words = pa.table({"Feature": ["calls", "plan"], "Meaning": ["calls to us", "an answer"]})
+    path = workbook(tmp_path, Words=words, Customers=customers())
+    text = propose("telco", path)
+    assert loaded(tmp_path, text).source.sheet == "Customers"
+    assert "# The workbook has other sheets: 'Words'." in text
+    with pytest.raises(InputError, match="a column that says who left"):
+        propose("telco", path, sheet="Words")
+    with pytest.raises(InputError, match=r"^table\.xlsx: .*a sheet 'Other'.*'Words', 'Customers'"):
+        propose("telco", path, sheet="Other")
+
+
+def test_records_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
+    path = written(tmp_path, customers())
+    with path.open("a") as stream:
+        stream.write("C1,2\nC2,3\n")
+    text = propose("telco", path)
+    assert "# 2 more records cannot be read and would go to quarantine, such as line 302: expected 3 values" in text
+
+
+def test_a_file_without_any_readable_record_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n1\n")
+    with pytest.raises(InputError, match=r"^t\.csv: .*2 values, as in the header.*1 value on line 2"):
+        propose("telco", tmp_path / "t.csv")
+
+
+def test_a_nested_column_is_refused_as_landing_refuses_it(tmp_path: Path) -> None:
+    pq.write_table(customers(address=[[n] for n in range(ROWS)]), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match=r"^t\.parquet: .*plain values in 'address'"):
+        propose("telco", tmp_path / "t.parquet")
 
 
 HAZARDS = [

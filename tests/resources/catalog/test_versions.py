@@ -4,7 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from churn_model.spec.dataset import Contact, Costs, Dataset, Gate, RetentionList, Schedule, Search, Split, ValueColumn
+from churn_model.spec.dataset import (
+    Contact,
+    Costs,
+    Dataset,
+    Gate,
+    RetentionList,
+    Schedule,
+    Search,
+    Source,
+    Split,
+    ValueColumn,
+)
 from resources.catalog.source_code import trace_source
 from resources.catalog.versions import READS, Maker, restrict_dataset, version_of
 
@@ -23,6 +34,8 @@ CHANGES: dict[str, Callable[[Dataset], Dataset]] = {
     "words": lambda d: replace(d, words={"plan": "the {value} plan"}),
     "groups": lambda d: replace(d, groups={"the bill": ("day", "night")}),
     "ignore": lambda d: replace(d, ignore=("phone",)),
+    "sheet": lambda d: replace(d, source=Source(sheet="Customers")),
+    "source table": lambda d: replace(d, source=Source(table="crm.customers")),
 }
 TOUCHED: dict[str, set[str]] = {
     "costs": {"evaluate", "evaluation_page", "score", "compare", "retention_list"},
@@ -39,6 +52,8 @@ TOUCHED: dict[str, set[str]] = {
     "words": {"evaluate", "score"},
     "groups": {"evaluate", "score"},
     "ignore": {"explore", "preprocess", "train", "evaluate"},
+    "sheet": {"ingest"},
+    "source table": set(),
 }
 
 

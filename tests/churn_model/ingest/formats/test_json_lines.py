@@ -176,5 +176,5 @@ def test_every_line_that_is_not_blank_becomes_a_row_or_a_quarantined_record(
     counts = ingest([LandedFile("t.jsonl", path)], SHOP, folder / "out", expected={"x": "category"})
     physical = [line for line in path.read_bytes().split(b"\n") if line.strip()]
     assert counts.records == len(physical) == counts.rows + counts.quarantined
-    quarantined = parquet.read_table(folder / "out" / "quarantine.parquet")
+    quarantined = parquet.read_table(folder / "out" / "quarantine")
     assert quarantined.num_rows == counts.quarantined
