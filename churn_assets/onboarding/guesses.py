@@ -1,7 +1,6 @@
-"""What the columns of an undescribed table are probably for, each guess with its reason.
+"""Guess what the columns of an undescribed table are for, each guess with its reason.
 
-Belongs here: guessing. Does not belong here: reading the file (`first_look.py`), the words of a spec (`new_dataset.py`), and what a leak is
-(`churn_model.training.leak_detection`, which the checks of a run use too: what is set aside here is what would be found there).
+Leaks are guessed by the code that checks a run (`churn_model.training.leak_detection`), so what is set aside here would be found there.
 """
 
 import re
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from churn_assets.onboarding.profile import ColumnProfile, Table, canonical, repeats
+from churn_assets.onboarding.profile import ColumnProfile, Table, find_duplicate_columns, to_canonical
 from churn_model.arrays import IntArray
 from churn_model.column_types.landed import quote_value
 from churn_model.errors import InputError, TooLittleData, problem
@@ -60,7 +59,7 @@ _PARTS = frozenset({"train", "validation", "test"})
 
 @dataclass(frozen=True)
 class Guess:
-    """A column, what the spec should say of it, and why."""
+    """A column, what the spec should say about it, and why."""
 
     column: str
     why: str
@@ -69,7 +68,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class LabelGuess:
-    """The label: its column, the values that mean left, those that mean stayed where they must be said, a remark, and a loud one."""
+    """The label: its column, the values that mean left, those that mean stayed if the spec must list them, a remark, and a doubt that must be read."""
 
     column: str
     positive: tuple[str, ...]
@@ -94,20 +93,20 @@ class Guesses:
 
 
 def guess(name: str, table: Table, *, label: str | None, id_column: str | None) -> Guesses:
-    """What the columns are for. Raises InputError where no column can be the label; CommandError where the one named cannot."""
+    """Return what the columns are for. Raise InputError if no column can be the label; CommandError if the named one cannot."""
     named = _label(table, label, id_column)
     key, as_of = _key(table, named.column, id_column)
     split, opt_out = _split(table), _opt_out(table, named.column)
     roles = {guessed.column for guessed in (named, key, as_of, split, opt_out) if guessed}
-    others = tuple(look for look in table.columns if look.name not in roles)
+    others = tuple(column for column in table.columns if column.name not in roles)
     aside = {guessed.column: guessed for guessed in useless(others)}
-    kept = tuple(look for look in others if look.name not in aside)
+    kept = tuple(column for column in others if column.name not in aside)
     aside |= {guessed.column: guessed for guessed in _leaks(name, table, kept, named, as_of)}
-    for later, earlier, how in repeats(tuple(look for look in kept if look.name not in aside)):
+    for later, earlier, how in find_duplicate_columns(tuple(column for column in kept if column.name not in aside)):
         aside[later.name] = Guess(later.name, f"repeats {earlier.name} ({how})")
-    features = tuple(look for look in kept if look.name not in aside)
-    ignore = tuple(aside[look.name] for look in others if look.name in aside)
-    commas = tuple(Guess(look.name, look.values[0]) for look in others if look.decimal_commas)
+    features = tuple(column for column in kept if column.name not in aside)
+    ignore = tuple(aside[column.name] for column in others if column.name in aside)
+    commas = tuple(Guess(column.name, column.values[0]) for column in others if column.decimal_commas)
     return Guesses(named, key, as_of, split, opt_out, ignore, tuple(_types(features)), commas, features)
 
 
@@ -116,25 +115,27 @@ def guess(name: str, table: Table, *, label: str | None, id_column: str | None) 
 
 def _label(table: Table, wanted: str | None, id_column: str | None) -> LabelGuess:
     if wanted is not None:
-        look = table.column(wanted)
-        _require_who_stayed(look)
-        if not 2 <= look.distinct <= MOST_LABEL_VALUES:
-            found = f"{look.distinct} in {wanted!r}"
+        column = table.column(wanted)
+        _require_who_stayed(column)
+        if not 2 <= column.distinct <= MOST_LABEL_VALUES:
+            found = f"{column.distinct} in {wanted!r}"
             raise CommandError(
                 problem(
                     expected="a label of two values, or a few", found=found, todo="name another column with --label"
                 )
             )
-        return _label_values(look)
+        return _label_values(column)
     two_valued = [
-        look for look in table.columns if look.distinct == 2 and name_key(look.name) != name_key(id_column or "")
+        column
+        for column in table.columns
+        if column.distinct == 2 and name_key(column.name) != name_key(id_column or "")
     ]
-    ranked = [(rank, look) for look in two_valued if (rank := _label_rank(look)) is not None]
+    ranked = [(rank, column) for column in two_valued if (rank := _label_rank(column)) is not None]
     if not ranked:
-        for look in table.columns:
-            if _label_rank(look) is not None:
-                _require_who_stayed(look)
-        candidates = ", ".join(repr(look.name[:40]) for look in two_valued[:20])
+        for column in table.columns:
+            if _label_rank(column) is not None:
+                _require_who_stayed(column)
+        candidates = ", ".join(repr(column.name[:40]) for column in two_valued[:20])
         found = f"columns of two values: {candidates}" if two_valued else "no column of two values"
         raise InputError(
             problem(
@@ -144,57 +145,59 @@ def _label(table: Table, wanted: str | None, id_column: str | None) -> LabelGues
     return _label_values(min(ranked, key=lambda one: one[0])[1])
 
 
-def _require_who_stayed(look: ColumnProfile) -> None:
-    """Raise InputError where a column says who left, by one value or a date, and has a blank for who stayed."""
-    dates = look.holds == "date" or look.other_dates
-    if 0 < look.known < look.rows and (look.distinct == 1 or dates):
-        value = "a date" if dates else quote_value(look.values[0])
+def _require_who_stayed(column: ColumnProfile) -> None:
+    """Raise InputError if a column says who left, by one value or a date, and has a blank for who stayed."""
+    dates = column.holds == "date" or column.other_dates
+    if 0 < column.known < column.rows and (column.distinct == 1 or dates):
+        value = "a date" if dates else quote_value(column.values[0])
         raise InputError(
             problem(
                 expected="a label that says who left and who stayed",
-                found=f"{value} or a blank in {look.name[:40]!r}",
-                todo=f"write the blanks as a value of their own, such as 0 or no{', and the dates as 1 or yes' * dates}, and look again",
+                found=f"{value} or a blank in {column.name[:40]!r}",
+                todo=f"write the blanks as a value of their own, such as 0 or no{', and the dates as 1 or yes' * dates}, and run churn new again",
             )
         )
 
 
-def _label_rank(look: ColumnProfile) -> int | None:
+def _label_rank(column: ColumnProfile) -> int | None:
     for rank, pattern in enumerate(_LEFT_NAMES):
-        if pattern.search(look.words):
+        if pattern.search(column.words):
             return rank
-    return len(_LEFT_NAMES) if any(_LEFT_VALUE.search(value.lower()) for value in look.values) else None
+    return len(_LEFT_NAMES) if any(_LEFT_VALUE.search(value.lower()) for value in column.values) else None
 
 
-def _label_values(look: ColumnProfile) -> LabelGuess:
-    yes = tuple(value for value in look.values if normal_label(value) in _YES)
-    left = tuple(value for value in look.values if _LEFT_VALUE.search(value.lower()))
-    rarer = (look.values[int(np.argmin(look.counts))],)
-    positive = yes if len(yes) == 1 else left if 0 < len(left) < look.distinct else rarer
-    positive, doubt = _doubted(look, positive, rarer) if positive is not rarer else (rarer, "")
-    negative = tuple(value for value in look.values if value not in positive)
-    why = f"{_share(look, positive):.1%} of the rows" + (
+def _label_values(column: ColumnProfile) -> LabelGuess:
+    yes = tuple(value for value in column.values if normal_label(value) in _YES)
+    left = tuple(value for value in column.values if _LEFT_VALUE.search(value.lower()))
+    rarer = (column.values[int(np.argmin(column.counts))],)
+    positive = yes if len(yes) == 1 else left if 0 < len(left) < column.distinct else rarer
+    positive, doubt = _reconsider(column, positive, rarer) if positive is not rarer else (rarer, "")
+    negative = tuple(value for value in column.values if value not in positive)
+    why = f"{_share(column, positive):.1%} of the rows" + (
         "; a guess, the rarer value: check it" if positive is rarer and not doubt else ""
     )
     return LabelGuess(
-        look.name, positive, () if all(normal_label(value) in _NO for value in negative) else negative, why, doubt
+        column.name, positive, () if all(normal_label(value) in _NO for value in negative) else negative, why, doubt
     )
 
 
-def _doubted(look: ColumnProfile, positive: tuple[str, ...], rarer: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
-    """The values that mean left after a second thought, and what a reader must know of it: a model of the loyal looks as good as any."""
-    share = _share(look, positive)
+def _reconsider(
+    column: ColumnProfile, positive: tuple[str, ...], rarer: tuple[str, ...]
+) -> tuple[tuple[str, ...], str]:
+    """Return the values that mean left after a second thought, and a doubt to show: a model of who stays looks as good as one of who leaves."""
+    share = _share(column, positive)
     is_yes = normal_label(positive[0]) in _YES
-    says_left = not is_yes or any(pattern.search(look.words) for pattern in _LEFT_NAMES[:-1])
-    named, written = repr(look.name[:40]), repr(positive[0][:40])
-    if not says_left and _STAYED_NAME.search(look.words):
-        no = tuple(value for value in look.values if normal_label(value) in _NO)
+    says_left = not is_yes or any(pattern.search(column.words) for pattern in _LEFT_NAMES[:-1])
+    named, written = repr(column.name[:40]), repr(positive[0][:40])
+    if not says_left and _STAYED_NAME.search(column.words):
+        no = tuple(value for value in column.values if normal_label(value) in _NO)
         return no or rarer, f"{named} sounds like customers who stayed, so {written} is taken to mean stayed"
     if share <= 0.5:
         return positive, ""
     if not says_left:
         return (
             rarer,
-            f"{written} stands in {share:.1%} of the rows, and most customers stay, so the rarer value is taken to mean left",
+            f"{written} is in {share:.1%} of the rows, and most customers stay, so the rarer value is taken to mean left",
         )
     return (
         positive,
@@ -202,53 +205,59 @@ def _doubted(look: ColumnProfile, positive: tuple[str, ...], rarer: tuple[str, .
     )
 
 
-def _share(look: ColumnProfile, values: tuple[str, ...]) -> float:
-    return sum(int(look.counts[look.values.index(value)]) for value in values) / look.known
+def _share(column: ColumnProfile, values: tuple[str, ...]) -> float:
+    return sum(int(column.counts[column.values.index(value)]) for value in values) / column.known
 
 
 # --- what names a row
 
 
 def _key(table: Table, label: str, wanted: str | None) -> tuple[Guess | None, Guess | None]:
-    """The id, and the snapshot's date where ids repeat and a date tells their rows apart."""
-    columns = [look for look in table.columns if look.name != label]
-    dates = [look for look in columns if look.holds == "date"]
+    """Return the id, and the date of the snapshot if ids repeat and a date tells their rows apart."""
+    columns = [column for column in table.columns if column.name != label]
+    dates = [column for column in columns if column.holds == "date"]
     named = table.column(wanted) if wanted is not None else None
     candidates = [
-        look
-        for look in columns
-        if look.distinct > 2 and look.known >= ID_SHARE * look.rows and not _ROW.search(look.words)
+        column
+        for column in columns
+        if column.distinct > 2 and column.known >= ID_SHARE * column.rows and not _ROW.search(column.words)
     ]
-    scored = [(score, look) for look in candidates if look.own_share >= ID_SHARE and (score := _id_score(look)) >= 2]
+    scored = [
+        (score, column) for column in candidates if column.own_share >= ID_SHARE and (score := _id_score(column)) >= 2
+    ]
     best = max(scored, key=lambda one: one[0], default=None)
     repeated = (
-        [named] if named else [look for look in candidates if look.own_share < ID_SHARE and _ID.search(look.words)]
+        [named]
+        if named
+        else [column for column in candidates if column.own_share < ID_SHARE and _ID.search(column.words)]
     )
     if named or best is None or not _ID.search(best[1].words):
-        for look in repeated:
+        for column in repeated:
             for date in dates:
-                if look.own_share < ID_SHARE and _pairs(look, date) >= ID_SHARE * look.rows:
-                    return Guess(look.name, "one row for each customer and date"), Guess(
+                if column.own_share < ID_SHARE and _pairs(column, date) >= ID_SHARE * column.rows:
+                    return Guess(column.name, "one row for each customer and date"), Guess(
                         date.name, f"{date.distinct} dates"
                     )
     chosen = named or (best[1] if best else None)
     return (Guess(chosen.name, _id_remark(chosen)) if chosen else None), None
 
 
-def _id_score(look: ColumnProfile) -> int:
-    """How much a column with a value of its own in each row looks like an id."""
-    text = look.holds == "text" and sum(map(len, look.values[:1000])) <= 40 * len(look.values[:1000])
-    if not text and not look.whole_numbers:
+def _id_score(column: ColumnProfile) -> int:
+    """Return how much a column with a different value in each row looks like an id."""
+    text = column.holds == "text" and sum(map(len, column.values[:1000])) <= 40 * len(column.values[:1000])
+    if not text and not column.whole_numbers:
         return 0
-    hint = 4 if _ID.search(look.words) else 2 if _ID_TOO.search(look.words) else 0
-    return hint + (1 if text else 0) + (1 if look.own_share == 1 else 0)
+    hint = 4 if _ID.search(column.words) else 2 if _ID_TOO.search(column.words) else 0
+    return hint + (1 if text else 0) + (1 if column.own_share == 1 else 0)
 
 
-def _id_remark(look: ColumnProfile) -> str:
-    more = look.known - look.distinct
+def _id_remark(column: ColumnProfile) -> str:
+    more = column.known - column.distinct
     if not more:
-        return f"each of {look.rows:,} rows has its own"
-    return f"{more:,} of {look.rows:,} rows have one that is taken: quarantine, unless a date (as_of) tells them apart"
+        return f"each of the {column.rows:,} rows has its own"
+    return (
+        f"{more:,} of {column.rows:,} rows repeat an id: they go to quarantine unless a date (as_of) tells them apart"
+    )
 
 
 def _pairs(a: ColumnProfile, b: ColumnProfile) -> int:
@@ -259,17 +268,17 @@ def _pairs(a: ColumnProfile, b: ColumnProfile) -> int:
 
 
 def _split(table: Table) -> Guess | None:
-    for look in table.columns:
-        if {value.lower() for value in look.values} == _PARTS:
-            return Guess(look.name, "says train, validation or test for each row")
+    for column in table.columns:
+        if {value.lower() for value in column.values} == _PARTS:
+            return Guess(column.name, "says train, validation or test for each row")
     return None
 
 
 def _opt_out(table: Table, label: str) -> Guess | None:
-    for look in table.columns:
-        plain = {normal_label(value) for value in look.values}
-        if look.name != label and _OPT_OUT.search(look.words) and plain and plain <= _YES | _NO:
-            return Guess(look.name, "who says yes here is never listed")
+    for column in table.columns:
+        plain = {normal_label(value) for value in column.values}
+        if column.name != label and _OPT_OUT.search(column.words) and plain and plain <= _YES | _NO:
+            return Guess(column.name, "customers with a yes here are never listed")
     return None
 
 
@@ -277,54 +286,56 @@ def _opt_out(table: Table, label: str) -> Guess | None:
 
 
 def useless(columns: tuple[ColumnProfile, ...]) -> Iterator[Guess]:
-    """The columns that cannot be features, by their looks and names alone."""
-    for look in columns:
-        if look.known == 0:
-            yield Guess(look.name, "has no value")
-        elif look.distinct == 1 and look.known == look.rows:
-            yield Guess(look.name, "has one value only")
-        elif _ROW.search(look.words) or look.counts_rows:
-            yield Guess(look.name, "numbers the rows")
-        elif look.holds == "date":
-            yield Guess(look.name, "a date: no number and no category. The days since then would be a feature")
-        elif look.other_dates:
+    """Yield the columns that cannot be features, judged by their values and names alone."""
+    for column in columns:
+        if column.known == 0:
+            yield Guess(column.name, "has no values")
+        elif column.distinct == 1 and column.known == column.rows:
+            yield Guess(column.name, "has only one value")
+        elif _ROW.search(column.words) or column.counts_rows:
+            yield Guess(column.name, "numbers the rows")
+        elif column.holds == "date":
             yield Guess(
-                look.name,
-                f"a date such as {look.values[0]}: only one such as 2022-11-24 is read. The days since then would be a feature",
+                column.name, "a date, which is neither a number nor a category. The days since then would be a feature"
             )
-        elif look.decimal_commas:
+        elif column.other_dates:
+            yield Guess(
+                column.name,
+                f"a date such as {column.values[0]}; dates are read if written like 2022-11-24. The days since then would be a feature",
+            )
+        elif column.decimal_commas:
             continue
         elif (
-            look.own_share >= OWN_SHARE
-            and look.distinct > 20
-            and (look.holds == "text" or (look.whole_numbers and _is_id(look)))
+            column.own_share >= OWN_SHARE
+            and column.distinct > 20
+            and (column.holds == "text" or (column.whole_numbers and _is_id(column)))
         ):
-            yield Guess(look.name, "differs in nearly every row, as an id does")
+            yield Guess(column.name, "differs in nearly every row, as an id does")
 
 
-def _is_id(look: ColumnProfile) -> bool:
-    return bool(_ID.search(look.words) or _ID_TOO.search(look.words))
+def _is_id(column: ColumnProfile) -> bool:
+    return bool(_ID.search(column.words) or _ID_TOO.search(column.words))
 
 
 def _leaks(
     name: str, table: Table, columns: tuple[ColumnProfile, ...], label: LabelGuess, as_of: Guess | None
 ) -> Iterator[Guess]:
-    """What the checks of a run would call a leak, on a sample of the rows."""
-    look = table.column(label.column)
-    codes = [code for code, value in enumerate(look.values) if value in label.positive]
-    rows = np.random.default_rng(0).permutation(np.flatnonzero(look.codes >= 0))[:MOST_ROWS]
-    y = np.isin(look.codes[rows], codes)
+    """Yield what the checks of a run would call a leak, on a sample of the rows."""
+    column = table.column(label.column)
+    codes = [code for code, value in enumerate(column.values) if value in label.positive]
+    rows = np.random.default_rng(0).permutation(np.flatnonzero(column.codes >= 0))[:MOST_ROWS]
+    y = np.isin(column.codes[rows], codes)
     found: dict[str, str] = {}
     if min(y.sum(), (~y).sum()) >= FEWEST_OF_A_CLASS and columns:
         sample, spec = _as_canonical(table, columns, rows, y, as_of), _spec(name, label, as_of, columns)
         certain = certain_leaks(sample, spec)
-        found = {leak.column: f"surely a leak: {leak.why}" for leak in certain}
+        found = {leak.column: f"certainly a leak: {leak.why}" for leak in certain}
         try:
             suspected = suspected_leaks(sample.drop_columns(list(found)), spec, threads=1)
         except TooLittleData:
             suspected = ()
         found |= {
-            leak.column: f"perhaps a leak: {leak.why}. If it is known before anybody leaves, move it to known"
+            leak.column: f"possibly a leak: {leak.why}. If it is known before a customer leaves, move it to known"
             for leak in suspected
         }
     for column in columns:
@@ -333,7 +344,7 @@ def _leaks(
         elif _LAST.search(column.words):
             yield Guess(
                 column.name,
-                "perhaps a leak: the last thing noted may be from after the outcome. If not, move it to known",
+                "possibly a leak: the last event may come after the outcome. If not, move it to known",
             )
 
 
@@ -359,22 +370,22 @@ def _as_canonical(
         date = table.column(as_of.column)
         days = [date.values[code][:10] if code >= 0 else None for code in date.codes[rows]]
         made["_as_of"] = pa.array(days, pa.string()).cast(pa.date32())
-    return pa.table(made | {look.name: canonical(look, rows) for look in columns})
+    return pa.table(made | {column.name: to_canonical(column, rows) for column in columns})
 
 
 def _types(columns: tuple[ColumnProfile, ...]) -> Iterator[Guess]:
-    for look in columns:
-        if look.holds != "number":
+    for column in columns:
+        if column.holds != "number":
             continue
-        if look.distinct == 2 and set(look.values) <= {"0", "1", "0.0", "1.0"}:
-            yield Guess(look.name, "written 0 and 1, but means no and yes", "category")
-        elif any(re.match(r"[+-]?0\d", value) for value in look.values):
-            yield Guess(look.name, "begins with 0: a code, not a quantity", "category")
-        elif look.whole_numbers and _CODE.search(look.words) and look.distinct <= MOST_CODES:
-            yield Guess(look.name, f"{look.distinct} codes, not a quantity", "category")
-        elif look.not_numbers:
+        if column.distinct == 2 and set(column.values) <= {"0", "1", "0.0", "1.0"}:
+            yield Guess(column.name, "0 and 1 mean no and yes", "category")
+        elif any(re.match(r"[+-]?0\d", value) for value in column.values):
+            yield Guess(column.name, "values begin with 0: codes, not quantities", "category")
+        elif column.whole_numbers and _CODE.search(column.words) and column.distinct <= MOST_CODES:
+            yield Guess(column.name, f"{column.distinct} codes, not a quantity", "category")
+        elif column.not_numbers:
             yield Guess(
-                look.name,
-                f"{look.not_numbers:,} of {look.rows:,} values are no numbers: those rows land in quarantine",
+                column.name,
+                f"{column.not_numbers:,} of {column.rows:,} values are not numbers: those rows go to quarantine",
                 "number",
             )

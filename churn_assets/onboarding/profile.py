@@ -1,7 +1,6 @@
-"""A first look at a table nobody has described yet: its columns, what they hold, which of them say the same.
+"""Profile a table that nobody has described yet: what its columns hold, and which of them repeat others.
 
-Belongs here: reading the first rows of one file and counting. Does not belong here: what a column is for (`guesses.py`), the words of a
-spec (`new_dataset.py`), and typing rows for training (`churn_model.ingest.canonical_rows`, which looks at every row).
+Only the first rows are read, by the code that reads what landed; ingest looks at every row (`churn_model.ingest.canonical_rows`).
 """
 
 import re
@@ -42,7 +41,7 @@ _DATE = re.compile(r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:[T ][\d:.
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """One column. `codes` (n,) tell equal values apart, -1 is missing; `numbers` (n,) float64, NaN where the value is none."""
+    """A column. `codes` (n,) number its distinct values, -1 is missing; `numbers` (n,) are float64, NaN if the value is no number."""
 
     name: str
     holds: Holds
@@ -54,39 +53,39 @@ class ColumnProfile:
 
     @property
     def known(self) -> int:
-        """How many rows have a value."""
+        """Return the number of rows with a value."""
         return int(self.counts.sum())
 
     @property
     def distinct(self) -> int:
-        """How many different values there are."""
+        """Return the number of distinct values."""
         return len(self.values)
 
     @property
     def not_numbers(self) -> int:
-        """How many rows have a value that is no number."""
+        """Return the number of rows with a value that is no number."""
         return int(((self.codes >= 0) & np.isnan(self.numbers)).sum())
 
     @property
     def own_share(self) -> float:
-        """Of the rows with a value, how many different ones there are: 1 where each row has its own."""
+        """Return the distinct values as a share of the known ones: 1 if each row has its own."""
         return self.distinct / self.known if self.known else 0.0
 
     @property
     def whole_numbers(self) -> bool:
-        """Whether all values are written as whole numbers."""
+        """Return whether all values are written as whole numbers."""
         return bool(self.values) and all(re.fullmatch(r"[+-]?\d+(?:\.0)?", value) for value in self.values)
 
     @property
     def decimal_commas(self) -> bool:
-        """Whether the values would be numbers, were their commas points."""
+        """Return whether the values would be numbers if their commas were points."""
         return self.holds == "text" and self._mostly(
             lambda value: is_decimal_comma(value) or _NUMBER.fullmatch(value) is not None
         )
 
     @property
     def other_dates(self) -> bool:
-        """Whether the values are dates as people write them, such as 24.11.2022, which nothing reads as dates."""
+        """Return whether the values are dates in a form that is not read, such as 24.11.2022."""
         return self.holds == "text" and self._mostly(lambda value: _OTHER_DATE.fullmatch(value) is not None)
 
     def _mostly(self, holds: Callable[[str], bool]) -> bool:
@@ -95,12 +94,12 @@ class ColumnProfile:
 
     @property
     def words(self) -> str:
-        """`CustomerID`, `customer_id` and `customer-id` as `customer id`."""
+        """Return the name in words: `CustomerID`, `customer_id` and `customer-id` as `customer id`."""
         return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", self.name)).strip().lower()
 
     @property
     def counts_rows(self) -> bool:
-        """Whether the values go up, or down, by row as a serial number does."""
+        """Return whether the values rise, or fall, with every row as serial numbers do."""
         if self.holds != "number" or not self.whole_numbers or self.known < self.rows or self.own_share < 1:
             return False
         steps = np.diff(self.numbers)
@@ -119,11 +118,11 @@ class Table:
     sheets: tuple[str, ...] = ()
 
     def column(self, name: str) -> ColumnProfile:
-        """The column of that name, whatever its case. Raises CommandError where there is none."""
-        for look in self.columns:
-            if name_key(look.name) == name_key(name):
-                return look
-        names = ", ".join(look.name[:40] for look in self.columns[:20])
+        """Return the column of that name, whatever its case. Raise CommandError if there is none."""
+        for column in self.columns:
+            if name_key(column.name) == name_key(name):
+                return column
+        names = ", ".join(column.name[:40] for column in self.columns[:20])
         raise CommandError(problem(expected=f"a column {name!r}", found=f"columns {names}", todo="name one of them"))
 
 
@@ -147,7 +146,7 @@ def profile_file(file: Path, sheet: str | None = None) -> Table:
     if problems:
         raise InputError(listed(problems))
     first = _first_rows(part)
-    columns = tuple(look(name, column) for name, column in zip(part.names, first.columns, strict=True))
+    columns = tuple(profile_column(name, column) for name, column in zip(part.names, first.columns, strict=True))
     rows = columns[0].rows
     if rows == 0:
         fault = first.faults[0]
@@ -207,8 +206,8 @@ def _long_names(names: tuple[str, ...]) -> list[str]:
     ]
 
 
-def _encoded(column: Any) -> tuple[list[str], Any]:
-    """The distinct texts of a column, and for each row which one it is."""
+def _encode(column: Any) -> tuple[list[str], Any]:
+    """Return the distinct texts of a column, and for each row the index of its own."""
     array = column.combine_chunks()
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
@@ -216,20 +215,20 @@ def _encoded(column: Any) -> tuple[list[str], Any]:
         array = array.cast(pa.string())
     encoded = array.dictionary_encode()
     texts = encoded.dictionary.to_pylist()
-    # Bytes that are no UTF-8 are looked at as far as they can be read; ingest puts their rows into quarantine.
+    # Bytes that are not UTF-8 are replaced; ingest quarantines their rows.
     return [text.decode(errors="replace") if isinstance(text, bytes) else text for text in texts], encoded.indices
 
 
-def look(name: str, column: Any) -> ColumnProfile:
-    """What an Arrow column of values as they landed holds."""
-    texts, indices = _encoded(column)
+def profile_column(name: str, column: Any) -> ColumnProfile:
+    """Return what an Arrow column of landed values holds."""
+    texts, indices = _encode(column)
     trimmed = [(text or "").strip() for text in texts]
     read = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in trimmed])
     read[~np.isfinite(read)] = np.nan
     raw = np.asarray(indices.fill_null(len(texts)).to_numpy(zero_copy_only=False), dtype=np.int64)
     rows = np.bincount(raw, minlength=len(texts) + 1)[: len(texts)]
-    holds = _holds(trimmed, rows, read)
-    # As ingest has it: among numbers `NA` and the like are missing, among texts only a blank is.
+    holds = _infer_holds(trimmed, rows, read)
+    # As in ingest, `NA` and the like are missing among numbers; among texts only a blank is.
     missing = MISSING_WORDS if holds == "number" else ("",)
     places: dict[str, int] = {}
     to_code = np.full(len(texts) + 1, -1, dtype=np.int64)
@@ -242,8 +241,8 @@ def look(name: str, column: Any) -> ColumnProfile:
     return ColumnProfile(name, holds, len(codes), tuple(places), counts, codes, numbers)
 
 
-def _holds(texts: list[str], rows: IntArray, read: FloatArray) -> Holds:
-    """Numbers or dates where nearly all rows that have a value hold one; `rows` counts them for each text."""
+def _infer_holds(texts: list[str], rows: IntArray, read: FloatArray) -> Holds:
+    """Return number or date if nearly all known values are of that kind; `rows` counts the rows of each text."""
     present = np.array([text.lower() not in MISSING_WORDS for text in texts], dtype=bool)
     total = rows[present].sum()
     if not total:
@@ -254,20 +253,22 @@ def _holds(texts: list[str], rows: IntArray, read: FloatArray) -> Holds:
     return "date" if rows[dates].sum() >= MOSTLY * total else "text"
 
 
-def repeats(columns: tuple[ColumnProfile, ...]) -> Iterator[tuple[ColumnProfile, ColumnProfile, str]]:
-    """Each column that says what an earlier one says, that one, and how: equal up to renaming, or numbers that go in step."""
+def find_duplicate_columns(columns: tuple[ColumnProfile, ...]) -> Iterator[tuple[ColumnProfile, ColumnProfile, str]]:
+    """Yield each column that repeats an earlier one, that one, and how: the same up to renaming, or numbers that are correlated."""
     taken: set[str] = set()
     for at, later in enumerate(columns):
         for earlier in columns[:at]:
             if earlier.name not in taken and later.distinct > 1 and earlier.distinct > 1:
-                how = _in_step(earlier, later) or ("the same up to renaming" if _renamed(earlier, later) else "")
+                how = _describe_correlation(earlier, later) or (
+                    "the same up to renaming" if _are_renamed(earlier, later) else ""
+                )
                 if how:
                     taken.add(later.name)
                     yield later, earlier, how
                     break
 
 
-def _renamed(a: ColumnProfile, b: ColumnProfile) -> bool:
+def _are_renamed(a: ColumnProfile, b: ColumnProfile) -> bool:
     first, second = a.codes[:COMPARED_ROWS], b.codes[:COMPARED_ROWS]
     # With nearly as many values as rows, any two columns would be equal up to renaming.
     if a.distinct != b.distinct or a.own_share > 0.5:
@@ -276,7 +277,7 @@ def _renamed(a: ColumnProfile, b: ColumnProfile) -> bool:
     return pairs == len(np.unique(first)) == len(np.unique(second))
 
 
-def _in_step(a: ColumnProfile, b: ColumnProfile) -> str:
+def _describe_correlation(a: ColumnProfile, b: ColumnProfile) -> str:
     if a.holds != "number" or b.holds != "number":
         return ""
     x, y = a.numbers[:COMPARED_ROWS], b.numbers[:COMPARED_ROWS]
@@ -292,9 +293,9 @@ def _in_step(a: ColumnProfile, b: ColumnProfile) -> str:
     return f"correlation {r:.4f}" if abs(r) > CORRELATION else ""
 
 
-def canonical(look: ColumnProfile, rows: IntArray) -> Any:
-    """The column's values at `rows` as canonical rows hold them: numbers, or a dictionary of texts."""
-    if look.holds == "number":
-        return pa.array(look.numbers[rows], pa.float64(), from_pandas=True)
-    codes = pa.array(look.codes[rows], pa.int32(), mask=look.codes[rows] < 0)
-    return pa.DictionaryArray.from_arrays(codes, pa.array(look.values, pa.string()))
+def to_canonical(column: ColumnProfile, rows: IntArray) -> Any:
+    """Return the values of a column at `rows` as canonical rows hold them: numbers, or a dictionary of texts."""
+    if column.holds == "number":
+        return pa.array(column.numbers[rows], pa.float64(), from_pandas=True)
+    codes = pa.array(column.codes[rows], pa.int32(), mask=column.codes[rows] < 0)
+    return pa.DictionaryArray.from_arrays(codes, pa.array(column.values, pa.string()))

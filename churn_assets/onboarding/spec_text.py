@@ -1,7 +1,4 @@
-"""The first spec of a dataset, written from a look at one file: what `churn new NAME FILE` prints. Every guess stands with its reason.
-
-Belongs here: the text of a spec. Does not belong here: the look (`first_look.py`), the guesses (`guesses.py`), saving the text.
-"""
+"""Write the first spec of a dataset from the profile of one file, each guess with its reason: what `churn new NAME FILE` prints."""
 
 import dataclasses
 import re
@@ -17,7 +14,7 @@ from churn_model.spec.dataset import Costs, Dataset
 from resources.errors import CommandError
 from resources.specs.loader import name_problem
 
-MORE = "# --- What else a spec can say, with what holds without it: take the `# ` away from a section to change it."
+MORE = "# --- Further sections with their defaults. Uncomment a section to change it."
 LONGEST_LINE = 120
 _SECTIONS = ("split", "list", "search", "gate", "schedule", "watch", "source")
 
@@ -31,10 +28,10 @@ def propose(
     sheet: str | None = None,
     folder: Path | None = None,
 ) -> str:
-    """The text of datasets/<name>.yaml for a file of customers; it loads as it is.
+    """Return the text of datasets/<name>.yaml for a file of customers; it loads as it is.
 
-    `label`, `id` and `sheet` name what is guessed wrongly; `folder` is where the text will lie. Raises CommandError: a name that no dataset
-    can have, a file or a column that is not there. Raises InputError: a file that cannot be read, no column that can be the label.
+    `label`, `id` and `sheet` override what is guessed; `folder` is where the text will be saved. Raise CommandError for a name that no dataset
+    can have and for a file or column that does not exist; InputError for a file that cannot be read or has no column for the label.
     """
     wrong = name_problem(name)
     if wrong:
@@ -60,7 +57,7 @@ def propose(
 
 
 def scalar(text: str) -> str:
-    """A text as YAML holds it anywhere, in quotes where it needs them."""
+    """Return a text as a YAML scalar that is valid anywhere, quoted if it must be."""
     written = yaml.safe_dump([text], default_flow_style=True, allow_unicode=True, width=100_000).strip()
     return written.removeprefix("[").removesuffix("]")
 
@@ -72,14 +69,14 @@ def _quoted(text: str) -> str:
 
 
 def _schema(folder: Path | None) -> Iterator[str]:
-    """What an editor reads the spec by, where its file lies as it does in the project; elsewhere the path would lead nowhere."""
+    """Yield the line that tells editors the schema, if the file exists there as it does in the project."""
     if folder is None or (folder.parent / "docs" / "dataset.schema.json").is_file():
         yield "# yaml-language-server: $schema=../docs/dataset.schema.json"
 
 
 def _head(name: str, file: Path, table: Table) -> Iterator[str]:
     of_which = f"{table.rows:,} rows" if table.whole else f"the first {MOST_ROWS:,} rows"
-    yield f"# {name}: a first description, guessed from {of_which} of {_in_comment(file.name[-60:])}. Correct what is wrong."
+    yield f"# {name}: a first spec, guessed from {of_which} of {_in_comment(file.name[-60:])}. Correct what is wrong."
     if table.faults:
         first = table.faults[0]
         why = _in_comment(f"line {first.line}: expected {first.expected}, found {first.found}")
@@ -98,7 +95,7 @@ def _source(table: Table) -> Iterator[str]:
 
 
 def _in_comment(text: str) -> str:
-    """A text that ends no comment and that a terminal may show."""
+    """Return a text that stays within one comment and that a terminal can show."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
@@ -106,22 +103,22 @@ def _key(guesses: Guesses) -> Iterator[str]:
     if guesses.id:
         yield f"id: {scalar(guesses.id.column)} # {_in_comment(guesses.id.why)}"
     else:
-        yield "# id: no column has a value of its own in each row. Without one, a row is named by a hash of its values."
+        yield "# id: no column was recognized as one. Without an id, a row is identified by a hash of its values."
     if guesses.as_of:
-        yield f"as_of: {scalar(guesses.as_of.column)} # the day at which a row was true: {guesses.as_of.why}"
-        yield "horizon: 30d # how far after that day the label looks: check it"
+        yield f"as_of: {scalar(guesses.as_of.column)} # the day a row describes: {guesses.as_of.why}"
+        yield "horizon: 30d # how far beyond that day the label looks; check it"
     label = guesses.label
     yield ""
     yield "label:"
     yield f"  column: {scalar(label.column)}"
     if label.doubt:
         yield f"  # A GUESS: READ IT. {_in_comment(label.doubt)}."
-        yield "  # If it is the other way round, exchange positive and negative: else the list will name the customers who stay."
+        yield "  # If it is the other way round, swap positive and negative, or the list will name the customers who stay."
     yield f"  positive: [{', '.join(_quoted(value) for value in label.positive)}] # {label.why}"
     if label.negative:
-        yield f"  negative: [{', '.join(_quoted(value) for value in label.negative)}] # everything else is neither: quarantine"
+        yield f"  negative: [{', '.join(_quoted(value) for value in label.negative)}] # rows with any other value go to quarantine"
     means = "converted" if "conver" in label.column.lower() else "left"
-    yield f"  means: {means} # in words that a manager reads: cancelled within 30 days"
+    yield f"  means: {means} # in words for the report, such as: cancelled within 30 days"
 
 
 def _columns(guesses: Guesses) -> Iterator[str]:
@@ -134,12 +131,12 @@ def _columns(guesses: Guesses) -> Iterator[str]:
             yield from [line] if len(line) <= LONGEST_LINE else [f"  # {why}", f"  - {scalar(one.column)}"]
     if guesses.types:
         yield ""
-        yield "types: # only where the look of the values deceives"
+        yield "types: # only where the values are misleading"
         yield from (f"  {scalar(one.column)}: {one.says} # {one.why}" for one in guesses.types)
     if guesses.commas:
         yield ""
-        yield "# Commas in numbers are not read: export these with decimal points (26.08 for 26,08) and no thousands"
-        yield "# separators, and land that. If one holds no numbers, write it under types as a category."
+        yield "# Numbers with commas are not read: export these columns with decimal points (26.08, not 26,08) and no"
+        yield "# thousands separators. If one of them does not hold numbers, list it under types as a category."
         yield from (f"#   {scalar(one.column)}: {_in_comment(one.why)}" for one in guesses.commas)
     if guesses.split:
         yield ""
@@ -152,7 +149,7 @@ def _columns(guesses: Guesses) -> Iterator[str]:
 
 def _money() -> Iterator[str]:
     yield ""
-    yield "costs: # money a customer, for each way it can end: put in your own"
+    yield "costs: # per customer, for each outcome; replace them with your own"
     described = {field.name: str(field.metadata["description"]) for field in dataclasses.fields(Costs)}
     for cell in ("false_negative", "false_positive", "true_positive", "true_negative"):
         yield f"  {cell}: {getattr(Costs(), cell):g} # {described[cell]}"
@@ -160,18 +157,18 @@ def _money() -> Iterator[str]:
 
 def _more(guesses: Guesses, table: Table) -> Iterator[str]:
     yield ""
-    yield "# known: [] # suspected leaks that you vouch for: known before anybody leaves"
-    numbers = _summed(guesses)
+    yield "# known: [] # suspected leaks that are in fact known before a customer leaves"
+    numbers = _find_summands(guesses)
     if numbers:
         total = "total " + re.split(r"[\W_]+", numbers[0].lower())[-1]
         expression = " + ".join(f"`{name.replace('`', '``')}`" for name in numbers)
         yield ""
-        yield "# derived: # new columns, as expressions over numbers: a total often tells more than its parts"
+        yield "# derived: # new columns computed from numbers: a total often says more than its parts"
         yield f"#   {scalar(total)}: {_quoted(expression)}"
     if guesses.features:
         first = guesses.features[0].name
         yield ""
-        yield "# words: # how a column reads as a reason on the list of whom to contact"
+        yield "# words: # how a column reads as a reason on the retention list"
         yield f"#   {scalar(first)}: {_quoted(first.replace('{', '(').replace('}', ')') + ': {value}')}"
     given = {"split": guesses.split, "list": guesses.opt_out, "source": table.sheet}
     for section in _SECTIONS:
@@ -180,13 +177,13 @@ def _more(guesses: Guesses, table: Table) -> Iterator[str]:
             yield from _section(section)
 
 
-def _summed(guesses: Guesses) -> list[str]:
-    """Three numbers or more whose names end with the same word: `Day Charge`, `Eve Charge` ..."""
+def _find_summands(guesses: Guesses) -> list[str]:
+    """Return three or more number columns whose names end with the same word, such as `Day Charge` and `Eve Charge`."""
     groups: dict[str, list[str]] = {}
-    wanted = {one.column for one in guesses.types if one.says == "category"}
-    for look in guesses.features:
-        if look.holds == "number" and look.name not in wanted and " " in look.words:
-            groups.setdefault(look.words.split()[-1], []).append(look.name)
+    categories = {one.column for one in guesses.types if one.says == "category"}
+    for column in guesses.features:
+        if column.holds == "number" and column.name not in categories and " " in column.words:
+            groups.setdefault(column.words.split()[-1], []).append(column.name)
     return next((names for names in groups.values() if len(names) >= 3), [])
 
 

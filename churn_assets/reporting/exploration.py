@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_assets.onboarding.guesses import OWN_SHARE, useless
-from churn_assets.onboarding.profile import look, repeats
+from churn_assets.onboarding.profile import find_duplicate_columns, profile_column
 from churn_model.arrays import BoolArray, FloatArray
 from churn_model.spec.dataset import Dataset
 from churn_model.wording import one_line
@@ -125,12 +125,12 @@ def explore(rows: pa.Table, dataset: Dataset) -> Exploration:
     left = rows["_label"].to_numpy() == 1
     ignored = {name.lower() for name in dataset.ignore}
     landed = rows.select([name for name in rows.column_names if not name.startswith("_")])
-    profiles = tuple(look(name, landed[name]) for name in landed.column_names)
+    profiles = tuple(profile_column(name, landed[name]) for name in landed.column_names)
     odd = {guess.column: guess.why for guess in useless(profiles)}
     for each in profiles:
         if each.name not in odd and each.whole_numbers and each.own_share >= OWN_SHARE and each.distinct > 20:
             odd[each.name] = "a whole number of its own in nearly every row: a serial number, or a fine measure"
-    repeated = repeats(tuple(each for each in profiles if each.name not in odd))
+    repeated = find_duplicate_columns(tuple(each for each in profiles if each.name not in odd))
     drawn = [
         _by_class(name, landed[name], left, name.lower() in ignored) for name in landed.column_names if name not in odd
     ]

@@ -62,7 +62,7 @@ def test_the_first_spec_loads_and_names_id_and_label(tmp_path: Path) -> None:
         ("yes",),
     )
     assert (found.ignore, found.types) == ((), {})
-    assert "id: customer_id # each of 300 rows has its own" in text
+    assert "id: customer_id # each of the 300 rows has its own" in text
     assert text.startswith("# yaml-language-server: $schema=../docs/dataset.schema.json\n")
 
 
@@ -103,10 +103,10 @@ def test_useless_columns_are_ignored_each_with_its_reason(tmp_path: Path) -> Non
     for line in (
         "- row # numbers the rows",
         "- serial # numbers the rows",
-        "- empty # has no value",
-        "- currency # has one value only",
+        "- empty # has no values",
+        "- currency # has only one value",
         "- ticket # differs in nearly every row, as an id does",
-        "- joined # a date: no number and no category",
+        "- joined # a date, which is neither a number nor a category",
         "- charge # repeats minutes (correlation 1.0000)",
         "- plan name # repeats plan (the same up to renaming)",
     ):
@@ -121,8 +121,8 @@ def test_leaks_are_ignored_as_the_checks_of_a_run_would_have_it(tmp_path: Path) 
     }
     found, text = proposed(tmp_path, customers(**more))
     assert found.ignore == ("status", "cancel_reason", "Last Activity")
-    assert "surely a leak: it is the label under another name" in text
-    assert "perhaps a leak: its name speaks of leaving" in text
+    assert "certainly a leak: it is the label under another name" in text
+    assert "possibly a leak: its name speaks of leaving" in text
     assert "move it to known" in text
 
 
@@ -135,8 +135,8 @@ def test_types_are_given_where_the_values_deceive(tmp_path: Path) -> None:
     }
     found, text = proposed(tmp_path, customers(**more))
     assert found.types == {"senior": "category", "zip": "category", "area_code": "category", "total": "number"}
-    assert "senior: category # written 0 and 1, but means no and yes" in text
-    assert "total: number # 1 of 300 values are no numbers: those rows land in quarantine" in text
+    assert "senior: category # 0 and 1 mean no and yes" in text
+    assert "total: number # 1 of 300 values are not numbers: those rows go to quarantine" in text
 
 
 def test_decimal_commas_and_dates_that_are_not_read_are_remarked_upon(tmp_path: Path) -> None:
@@ -148,14 +148,14 @@ def test_decimal_commas_and_dates_that_are_not_read_are_remarked_upon(tmp_path: 
     }
     found, text = proposed(tmp_path, customers(**more))
     assert found.ignore == ("since", "seen")
-    assert "# a date such as 1.01.2022: only one such as 2022-11-24 is read." in text
-    commas = "# Commas in numbers are not read: export these with decimal points (26.08 for 26,08) and no thousands\n"
+    assert "# a date such as 1.01.2022; dates are read if written like 2022-11-24." in text
+    commas = "# Numbers with commas are not read: export these columns with decimal points (26.08, not 26,08) and no\n"
     assert (
         commas
-        + "# separators, and land that. If one holds no numbers, write it under types as a category.\n#   fee: 0,00\n\n"
+        + "# thousands separators. If one of them does not hold numbers, list it under types as a category.\n#   fee: 0,00\n\n"
         in text
     )
-    assert "Commas in numbers" not in proposed(tmp_path, customers())[1]
+    assert "Numbers with commas" not in proposed(tmp_path, customers())[1]
 
 
 def test_repeated_ids_with_dates_are_snapshots(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_of_several_columns_without_repeats_the_id_is_the_one_that_is_named_so(t
 def test_no_id_is_said(tmp_path: Path) -> None:
     found, text = proposed(tmp_path, customers().drop_columns(["customer_id"]))
     assert found.id is None
-    assert "# id: no column has a value of its own in each row" in text
+    assert "# id: no column was recognized as one" in text
 
 
 def test_other_roles_are_noticed(tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_the_value_that_means_left_is_guessed(
         ("active", "0", "1", "'active' sounds like customers who stayed, so '1' is taken to mean stayed"),
         ("is_customer", "false", "true", "'is_customer' sounds like customers who stayed"),
         ("IsSubscribed", "n", "y", "'IsSubscribed' sounds like customers who stayed"),
-        ("flag", "No", "Yes", "'Yes' stands in 7"),
+        ("flag", "No", "Yes", "'Yes' is in 7"),
         ("target", "0", "1", "and most customers stay, so the rarer value is taken to mean left"),
     ],
 )
@@ -239,7 +239,7 @@ def test_a_label_that_says_who_stayed_is_turned_round_and_that_is_said_loudly(
     assert (found.label.positive, found.label.negative) == ((left,), (stayed,))
     assert "  # A GUESS: READ IT. '" in text
     assert doubt in text
-    assert "exchange positive and negative" in text
+    assert "swap positive and negative" in text
 
 
 def test_a_name_that_says_stayed_outweighs_that_most_left(tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_blanks_for_who_stayed_have_to_be_written(
     table = customers(plan=RNG.choice(["a", "b"], ROWS)).set_column(3, "churned", [values])
     message = (
         f"expected a label that says who left and who stayed; found {found} in 'churned'; "
-        f"write the blanks as a value of their own, such as 0 or no{dates}, and look again"
+        f"write the blanks as a value of their own, such as 0 or no{dates}, and run churn new again"
     )
     with pytest.raises(InputError, match=re.escape(message)):
         propose("telco", written(tmp_path, table), **named)

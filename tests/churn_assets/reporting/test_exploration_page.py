@@ -78,7 +78,7 @@ def of(found: Exploration, column: str) -> ByClass:
 def test_odd_and_repeated_columns_are_named_with_the_reason(found: Exploration) -> None:
     odd = {each.column: each.why for each in found.odd}
     assert odd["email"] == "differs in nearly every row, as an id does"
-    assert odd["constant"] == "has one value only"
+    assert odd["constant"] == "has only one value"
     assert "a whole number of its own" in odd["ticket"]
     assert set(odd) == {"email", "constant", "ticket"}
     assert [(each.column, each.why) for each in found.repeated] == [("charge", "repeats minutes (correlation 1.0000)")]
