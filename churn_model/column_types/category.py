@@ -24,6 +24,7 @@ class Category(ColumnType):
 
     name = "category"
     noun = "text"
+    pattern = "category"
     arrow_type = pa.string()
     stored_type = pa.dictionary(pa.int32(), pa.string())
 
@@ -40,15 +41,11 @@ class Category(ColumnType):
         text = read_text(array)
         return ParsedColumn(trim(text.values), text.wrong)
 
-    def store(self, array: pa.Array) -> pa.Array:
-        """Return the text dictionary-encoded."""
-        return array.dictionary_encode()
-
     def holds(self, kind: pa.DataType) -> bool:
         """Whether the type is text, or a dictionary of it."""
         return bool(pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
-    def fit(self, name: str, column: Any) -> FittedColumn:
+    def fit(self, name: str, column: Any, as_of: Any) -> FittedColumn:
         """Return the feature with the levels that at least `MIN_LEVEL_ROWS` rows hold; none if the column is constant or like an id."""
         counts = _count_levels(column)
         known, rows = sum(count for _, count in counts), len(column)
@@ -74,7 +71,7 @@ class Category(ColumnType):
         """One column per level and one for missing values if training had any; one of codes for trees if there are many levels."""
         return len(feature.levels) + int(feature.missing > 0) if _is_one_hot(feature, layout) else 1
 
-    def encode(self, column: Any, feature: Feature, layout: Layout) -> EncodedPart:
+    def encode(self, column: Any, feature: Feature, layout: Layout, as_of: Any) -> EncodedPart:
         """Return a lookup by the column's dictionary. An unknown level is all zeros, or NaN among codes."""
         column = _as_dictionary(column)
         places = (
@@ -111,7 +108,7 @@ class Category(ColumnType):
         """Return dictionary-encoded text."""
         return pa.array(values, pa.string()).dictionary_encode()
 
-    def describe(self, column: Any, feature: Feature) -> Readable:
+    def describe(self, column: Any, feature: Feature, as_of: Any) -> Readable:
         """Return each value's place among the distinct ones."""
         codes, words = encode_levels(column)
         numbers = np.where(codes < len(words), codes.astype(np.float64), np.nan)

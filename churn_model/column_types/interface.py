@@ -27,6 +27,9 @@ class Feature:
     scale     standard deviation, 1 if all values are equal
     missing   share of rows without a value
     expression  what a derived feature is computed from
+    column    the column that the feature is computed from, if that has another name
+    part      which of several features of one column it is
+    reference the day from which ages are counted; None if each row has a day of its own
     """
 
     name: str
@@ -40,6 +43,14 @@ class Feature:
     high: float = 0.0
     missing: float = 0.0
     expression: str | None = None
+    column: str | None = None
+    part: str | None = None
+    reference: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The name of the column that the feature is computed from; its own if it is derived."""
+        return self.column or self.name
 
     @property
     def most_common(self) -> str | None:
@@ -104,10 +115,26 @@ class ColumnType(ABC):
     name: ClassVar[str]
     noun: ClassVar[str]
     """What a column of this type holds, in messages."""
+    pattern: ClassVar[str]
+    """What a spec may write for this type, as a regular expression."""
     arrow_type: ClassVar[pa.DataType]
     """The type of parsed values."""
     stored_type: ClassVar[pa.DataType]
     """The type of the column in canonical rows."""
+
+    @property
+    def kind(self) -> Kind:
+        """The type as a spec writes it."""
+        return self.name
+
+    @property
+    def is_open(self) -> bool:
+        """Whether values must be counted before text can be parsed, although the type is known."""
+        return False
+
+    def configure(self, text: str) -> "ColumnType":
+        """Return the type with what a spec writes after its name. Raises ValueError with what was expected instead."""
+        raise ValueError(f"{self.name} and nothing after it")
 
     # From landed values to canonical rows
 
@@ -123,10 +150,6 @@ class ColumnType(ABC):
     def parse(self, array: pa.Array) -> ParsedColumn:
         """Return the landed values as `arrow_type`, and a reason for each that is wrong."""
 
-    def store(self, array: pa.Array) -> pa.Array:
-        """Return parsed values as `stored_type`."""
-        return array
-
     @abstractmethod
     def holds(self, kind: pa.DataType) -> bool:
         """Whether a column of canonical rows with this Arrow type is of this type."""
@@ -134,15 +157,15 @@ class ColumnType(ABC):
     # From canonical rows to a matrix
 
     @abstractmethod
-    def fit(self, name: str, column: Any) -> FittedColumn:
-        """Return the features of a column of the train split."""
+    def fit(self, name: str, column: Any, as_of: Any) -> FittedColumn:
+        """Return the features of a column of the train split. `as_of`: the day of each row, None if rows have none."""
 
     @abstractmethod
     def width(self, feature: Feature, layout: Layout) -> int:
         """Return the number of encoded columns of a feature."""
 
     @abstractmethod
-    def encode(self, column: Any, feature: Feature, layout: Layout) -> EncodedPart:
+    def encode(self, column: Any, feature: Feature, layout: Layout, as_of: Any) -> EncodedPart:
         """Return what writes the encoded columns of a feature. Missing values and unknown ones never raise."""
 
     def count_unknown(self, column: Any, feature: Feature) -> int | None:
@@ -160,7 +183,7 @@ class ColumnType(ABC):
     # In words
 
     @abstractmethod
-    def describe(self, column: Any, feature: Feature) -> Readable:
+    def describe(self, column: Any, feature: Feature, as_of: Any) -> Readable:
         """Return the values of a feature for these rows, to be put into words."""
 
     @abstractmethod

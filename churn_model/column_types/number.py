@@ -91,6 +91,7 @@ class Number(ColumnType):
 
     name = "number"
     noun = "numbers"
+    pattern = "number"
     arrow_type = pa.float64()
     stored_type = pa.float64()
 
@@ -129,7 +130,7 @@ class Number(ColumnType):
             or pa.types.is_null(kind)
         )
 
-    def fit(self, name: str, column: Any) -> FittedColumn:
+    def fit(self, name: str, column: Any, as_of: Any) -> FittedColumn:
         """Return the feature of a column; none if it has no value or only one."""
         return fit_numbers(name, as_numbers(column, name))
 
@@ -137,7 +138,7 @@ class Number(ColumnType):
         """One column; in a linear model, one more for missing values if training had any."""
         return 1 + int(feature.missing > 0) if layout.family == "linear" else 1
 
-    def encode(self, column: Any, feature: Feature, layout: Layout) -> EncodedPart:
+    def encode(self, column: Any, feature: Feature, layout: Layout, as_of: Any) -> EncodedPart:
         """Return the values themselves, NaN if missing; standardised for a linear model, with the median if missing."""
         return encode_numbers(as_numbers(column, feature.name), feature, layout, self.width(feature, layout))
 
@@ -152,7 +153,7 @@ class Number(ColumnType):
         """Return float64."""
         return pa.array(values, pa.float64())
 
-    def describe(self, column: Any, feature: Feature) -> Readable:
+    def describe(self, column: Any, feature: Feature, as_of: Any) -> Readable:
         """Return the values as they are."""
         return Readable(numbers=as_numbers(column, feature.name), text=number_text, ordered=True)
 

@@ -15,6 +15,7 @@ from churn_model.column_types.parts import Encoded, EncodedPart, LookupPart
 from churn_model.column_types.registry import column_type, type_of
 from churn_model.errors import InputError, listed, problem
 from churn_model.features.schema import FeatureSchema, Rows, column_named, values_of
+from churn_model.spec.column_names import AS_OF
 from churn_model.spec.dataset import Family
 
 __all__ = ["Encoded", "encode", "feature_names_of", "unknown_levels"]
@@ -39,8 +40,9 @@ def encode(rows: Rows, schema: FeatureSchema, family: Family, *, threads: int = 
     out: Encoded = np.empty((rows.num_rows, width), dtype=np.float32)
 
     def fill(piece: pa.RecordBatch, end: int) -> None:
+        as_of = column_named(piece, AS_OF)
         parts = [
-            one.encode(values_of(piece, feature), feature, layout)
+            one.encode(values_of(piece, feature), feature, layout, as_of)
             for one, feature in zip(types, schema.features, strict=True)
         ]
         _fill(out[end - piece.num_rows : end], _join(parts))
@@ -92,7 +94,7 @@ def _join(parts: Iterable[EncodedPart]) -> list[EncodedPart]:
 def unknown_levels(rows: pa.RecordBatch, schema: FeatureSchema) -> Counter[str]:
     """Return, by feature, how many rows hold a value that training did not know; the model takes them for missing."""
     counts = {
-        feature.name: column_type(feature.kind).count_unknown(column_named(rows, feature.name), feature)
+        feature.name: column_type(feature.kind).count_unknown(column_named(rows, feature.source), feature)
         for feature in schema.features
         if feature.expression is None
     }
@@ -119,7 +121,7 @@ def _require_columns(rows: Rows, schema: FeatureSchema) -> None:
                     todo="land it: the model was trained with it",
                 )
             )
-        elif not pa.types.is_null(column.type) and type_of(column.type) is not column_type(kind):
+        elif not pa.types.is_null(column.type) and type_of(column.type).name != column_type(kind).name:
             found = type_of(column.type).noun
             problems.append(
                 problem(expected=f"a {kind} in {name}, as in training", found=found, todo="correct the file or retrain")

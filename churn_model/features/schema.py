@@ -14,9 +14,9 @@ import pyarrow as pa
 from churn_model.arrays import FloatArray
 from churn_model.column_types.interface import Feature, FittedColumn, Layout
 from churn_model.column_types.number import NUMBER, as_numbers, fit_numbers
-from churn_model.column_types.registry import type_of
+from churn_model.column_types.registry import column_type, kind_of, type_of
 from churn_model.errors import InputError, TooLittleData, listed, problem
-from churn_model.spec.column_names import RESERVED, name_key, same_name
+from churn_model.spec.column_names import AS_OF, RESERVED, name_key, same_name
 from churn_model.spec.dataset import Dataset, Family, Kind
 from churn_model.spec.expressions import Expression, compile_expression
 
@@ -45,7 +45,7 @@ class FeatureSchema:
     def required(self) -> dict[str, Kind]:
         """The landed columns that scoring needs, with their types: plain features and what derived ones are computed from."""
         needed: dict[str, Kind] = {
-            feature.name: feature.kind for feature in self.features if feature.expression is None
+            feature.source: feature.kind for feature in self.features if feature.expression is None
         }
         present = {name_key(name) for name in needed}
         for feature in self.features:
@@ -102,8 +102,9 @@ def fit_schema(train: pa.Table, dataset: Dataset) -> FeatureSchema:
     if train.num_rows == 0:
         raise TooLittleData(problem(expected="rows to train on", found="none", todo="land training data"))
     derived = {name_key(name) for name in dataset.derived}
+    as_of = column_named(train, AS_OF)
     fitted: list[FittedColumn] = [
-        type_of(train.column(name).type).fit(name, train.column(name))
+        column_type(kind_of(train.schema.field(name))).fit(name, train.column(name), as_of)
         for name in train.column_names
         if name not in RESERVED and name_key(name) not in dataset.not_features | derived
     ]
@@ -112,8 +113,14 @@ def fit_schema(train: pa.Table, dataset: Dataset) -> FeatureSchema:
         for name, text in dataset.derived.items()
         if name_key(name) not in dataset.not_features
     ]
-    features = tuple(feature for column in fitted for feature in column.features)
     left_out = {name: why for column in fitted for name, why in column.left_out.items()}
+    taken = {name_key(name) for name in train.column_names} | derived
+    features: list[Feature] = []
+    for feature in (feature for column in fitted for feature in column.features):
+        if feature.column is not None and name_key(feature.name) in taken:
+            left_out[feature.name] = "another column has this name"
+        else:
+            features.append(feature)
     if not features:
         raise TooLittleData(
             problem(
@@ -122,7 +129,7 @@ def fit_schema(train: pa.Table, dataset: Dataset) -> FeatureSchema:
                 todo="land more columns or shorten `ignore`",
             )
         )
-    return FeatureSchema(features=features, left_out=left_out)
+    return FeatureSchema(features=tuple(features), left_out=left_out)
 
 
 def column_named(rows: Rows, name: str) -> Any:
@@ -140,7 +147,7 @@ def values_of(rows: Rows, feature: Feature) -> Any:
     """Return the canonical column of a feature, computed if it is derived."""
     if feature.expression is not None:
         return pa.array(derive(rows, feature.name, feature.expression))
-    return column_named(rows, feature.name)
+    return column_named(rows, feature.source)
 
 
 def derive(rows: Rows, name: str, text: str) -> FloatArray:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from churn_model.arrays import IntArray
 from churn_model.column_types.category import CATEGORY
 from churn_model.column_types.landed import LandedValues, ParsedColumn, Reason
-from churn_model.column_types.registry import column_type, column_types
+from churn_model.column_types.registry import column_type, column_types, describe_field
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import Columns, resolve_columns
 from churn_model.ingest.files import describe_endings, open_part
@@ -136,9 +136,11 @@ def _open_parts(files: Sequence[LandedFile], sheet: str | None) -> list[Part]:
 class _Inference:
     """Infers the type of one column from its values, over all rows of all files."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kind: Kind | None) -> None:
         self._name = name
-        self._counts = [count for one in column_types() if (count := one.count()) is not None]
+        self._fallback = kind or CATEGORY.name
+        types = column_types() if kind is None else (column_type(kind),)
+        self._counts = [count for one in types if (count := one.count()) is not None]
 
     def add(self, array: pa.Array) -> None:
         """Count one more chunk."""
@@ -148,20 +150,20 @@ class _Inference:
 
     @property
     def kind(self) -> Kind:
-        """The first type that recognises the values; a category if none does."""
-        return next((count.kind for count in self._counts if count.kind is not None), CATEGORY.name)
+        """The first type that recognises the values; if none does, the type that is known already, or a category."""
+        return next((count.kind for count in self._counts if count.kind is not None), self._fallback)
 
     @property
     def problems(self) -> list[str]:
-        """Why the column cannot be left as a category although no type recognises it."""
-        if self.kind != CATEGORY.name:
+        """Why the column cannot be left as it is although no type recognises it."""
+        if any(count.kind is not None for count in self._counts):
             return []
         return [text for count in self._counts if (text := count.problem(self._name))]
 
 
 def _infer_kinds(parts: Sequence[Part], columns: Columns) -> dict[str, Kind]:
     """Return the type of every column. Raises InputError for columns that seem to be of a type and cannot be read as it."""
-    open_columns = {name: _Inference(name) for name, kind in columns.kinds.items() if kind is None}
+    open_columns = {name: _Inference(name, kind) for name, kind in columns.kinds.items() if name in columns.undecided}
     for part in parts if open_columns else ():
         for chunk in part.chunks(columns.positions(part, open_columns)):
             for inference, column in zip(open_columns.values(), chunk.columns, strict=True):
@@ -169,7 +171,9 @@ def _infer_kinds(parts: Sequence[Part], columns: Columns) -> dict[str, Kind]:
     problems = [text for inference in open_columns.values() for text in inference.problems]
     if problems:
         raise InputError(listed(problems))
-    return {name: kind or open_columns[name].kind for name, kind in columns.kinds.items()}
+    return {
+        name: open_columns[name].kind if name in open_columns else str(kind) for name, kind in columns.kinds.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,7 @@ class _Reader:
         absent = {"_as_of": columns.as_of is None, "_label": columns.label is None}
         keys = [field for field in fields if not absent.get(field[0])]
         self.schema = pa.schema(keys + [(name, column_type(kind).arrow_type) for name, kind in kinds.items()])
-        self.stored_schema = pa.schema(keys + [(name, column_type(kind).stored_type) for name, kind in kinds.items()])
+        self.stored_schema = pa.schema(keys + [describe_field(name, kind) for name, kind in kinds.items()])
 
     def positions(self, part: Part) -> list[int]:
         """Where a file has the columns that `typed` takes."""

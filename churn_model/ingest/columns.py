@@ -24,13 +24,18 @@ _NAMED_AT_MOST = 10
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that ingest reads, under the names it writes. `kinds` None: to be inferred from the values."""
+    """The columns that ingest reads, under the names it writes.
+
+    kinds      the type of each plain column, as far as it is known before any value is read
+    undecided  the columns whose values decide: on the type, or on the format of the type that is known
+    """
 
     id: str | None
     as_of: str | None
     label: str | None
     kinds: dict[str, Kind | None]
     ignored: tuple[str, ...]
+    undecided: frozenset[str]
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -128,7 +133,7 @@ def _for_training(parts: Sequence[Part], dataset: Dataset) -> Columns:
             problems += text
     if problems:
         raise InputError(listed(problems))
-    return Columns(dataset.id, dataset.as_of, dataset.label.column, kinds, ())
+    return Columns(dataset.id, dataset.as_of, dataset.label.column, kinds, (), _undecided(kinds, parts))
 
 
 def _for_scoring(parts: Sequence[Part], dataset: Dataset, expected: Mapping[str, Kind]) -> Columns:
@@ -148,7 +153,24 @@ def _for_scoring(parts: Sequence[Part], dataset: Dataset, expected: Mapping[str,
     ignored = {
         name_key(name): name for part in reversed(parts) for name in part.names if name_key(name) not in named | keys
     }
-    return Columns(dataset.id, dataset.as_of, None, kinds, tuple(ignored[key] for key in sorted(ignored)))
+    return Columns(
+        dataset.id, dataset.as_of, None, kinds, tuple(ignored[key] for key in sorted(ignored)), _undecided(kinds, parts)
+    )
+
+
+def _undecided(kinds: Mapping[str, Kind | None], parts: Sequence[Part]) -> frozenset[str]:
+    """Return the columns without a kind, and those of a type that recognises its format among text, unless no file has them as text."""
+    stored = _stored_types(parts)
+
+    def is_native(name: str, kind: Kind) -> bool:
+        types = stored.get(name_key(name), {})
+        return len(types) == len(parts) and all(column_type(kind).accepts(one) for one in types.values())
+
+    return frozenset(
+        name
+        for name, kind in kinds.items()
+        if kind is None or (column_type(kind).is_open and not is_native(name, kind))
+    )
 
 
 def _spec_spelling(dataset: Dataset) -> dict[str, str]:

@@ -36,9 +36,9 @@ def row_hashes(ids: pa.Array, seed: int) -> HashArray:
 
 
 def value_ids(columns: Sequence[pa.Array]) -> pa.Array:
-    """(n,) for rows without an id: 16 hex digits of blake2b-64 over their values, columns (float64 or string) in the order given.
+    """(n,) for rows without an id: 16 hex digits of blake2b-64 over their values, canonical columns in the order given.
 
-    There is at least one column. A number counts by its bits, text by its length and bytes: different rows are never written alike.
+    There is at least one column. A number counts by its bits, anything else by the length and bytes of its text: different rows are never written alike.
     """
     pieces = []
     for column in columns:
@@ -46,7 +46,8 @@ def value_ids(columns: Sequence[pa.Array]) -> pa.Array:
             bits = (column.to_numpy(zero_copy_only=False) + 0.0).view(np.int64)
             piece = pc.if_else(column.is_null(), "", pa.array(bits).cast(pa.string()))
         else:
-            piece = pc.binary_join_element_wise(pc.binary_length(column).cast(pa.string()), column, ":")
+            text = column.cast(pa.string())
+            piece = pc.binary_join_element_wise(pc.binary_length(text).cast(pa.string()), text, ":")
         pieces.append(piece)
     joined = pc.binary_join_element_wise(*pieces, "\x1f", null_handling="replace", null_replacement="")
     return pa.array(

@@ -3,7 +3,6 @@
 Plain columns are parsed by their column type. Columns are converted by Arrow; Python looks only at distinct values that Arrow refuses.
 """
 
-import datetime
 import re
 
 import numpy as np
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from churn_model.arrays import BoolArray
 from churn_model.column_types.category import CATEGORY
+from churn_model.column_types.date import DATE, ISO, is_iso_date, parse_days
 from churn_model.column_types.landed import (
     ParsedColumn,
     Reason,
@@ -30,7 +30,6 @@ DEFAULT_NEGATIVES = ("no", "false", "0", "n", "f")
 YES = ("yes", "true", "1", "y", "t")
 _UNKNOWN_AT_MOST = 3
 
-_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?)?")
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")
 
 
@@ -68,21 +67,13 @@ def parse_worths(array: pa.Array) -> ParsedColumn:
 
 def parse_as_of(array: pa.Array) -> ParsedColumn:
     """Parse the snapshot's date as date32: an ISO date, or the date part of an ISO timestamp as it is written."""
+    if DATE.accepts(array.type):
+        days = DATE.parse(array).values
+        blank = np.flatnonzero(days.is_null().to_numpy(zero_copy_only=False))
+        return ParsedColumn(days, {int(row): Reason("a date", "a blank") for row in blank})
     text = read_text(array)
-    cells = parse_distinct(text.values, _parse_day, pa.date32(), Reason("a date", "a blank"))
+    cells = parse_days(text.values, ISO, blank=Reason("a date", "a blank"))
     return ParsedColumn(cells.values, cells.wrong | text.wrong)
-
-
-def _parse_day(value: str) -> datetime.date | Reason:
-    matched = _DATE.fullmatch(value)
-    try:
-        return (
-            datetime.date.fromisoformat(matched[1])
-            if matched
-            else Reason("a date such as 2024-01-31", quote_value(value))
-        )
-    except ValueError:
-        return Reason("a date that the calendar has", quote_value(value))
 
 
 def normal_label(value: str) -> str:
@@ -109,7 +100,7 @@ def parse_labels(array: pa.Array, label: Label) -> ParsedColumn:
             return int(normal in positive)
         todo = (
             "write yes for a date and no for a blank"
-            if _DATE.fullmatch(value)
+            if is_iso_date(value)
             else "list it under label.positive or label.negative"
         )
         return Reason(f"one of {named}", quote_value(value), todo)

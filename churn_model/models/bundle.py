@@ -23,6 +23,7 @@ from churn_model.models.bundle_file import REFIT, SCHEMA, encode_json, read_memb
 from churn_model.models.calibration import Calibration
 from churn_model.models.families import Model
 from churn_model.records import from_plain, to_plain
+from churn_model.spec.column_names import AS_OF
 from churn_model.spec.dataset import Family, Kind
 
 CANARIES = 32
@@ -82,9 +83,11 @@ def make_bundle(
 
 
 def _needed_columns(rows: pa.Table, schema: FeatureSchema) -> pa.Table:
-    return pa.table(
-        {name: column_named(rows, name).cast(column_type(kind).arrow_type) for name, kind in schema.required.items()}
-    )
+    needed = {
+        name: column_named(rows, name).cast(column_type(kind).arrow_type) for name, kind in schema.required.items()
+    }
+    as_of = column_named(rows, AS_OF)
+    return pa.table(needed if as_of is None else needed | {AS_OF: as_of})
 
 
 def write_bundle(bundle: Bundle, path: Path, *, package: Path | None = None) -> None:

@@ -15,10 +15,10 @@ from churn_model.arrays import FloatArray, IntArray
 from churn_model.column_types.interface import Feature, Readable
 from churn_model.column_types.registry import column_type
 from churn_model.features.encoding import Encoded, feature_names_of
-from churn_model.features.schema import FeatureSchema, Rows, values_of
+from churn_model.features.schema import FeatureSchema, Rows, column_named, values_of
 from churn_model.models.families import Model
 from churn_model.models.reason_summary import ReasonSummary
-from churn_model.spec.column_names import name_key, same_name
+from churn_model.spec.column_names import AS_OF, name_key, same_name
 from churn_model.spec.dataset import Family
 from churn_model.spec.expressions import compile_expression
 
@@ -58,12 +58,16 @@ class Reasons:
 def make_explainer(
     schema: FeatureSchema, family: Family, *, words: Mapping[str, str], groups: Mapping[str, Sequence[str]]
 ) -> Explainer:
-    """Return the explainer of a model. A derived feature counts as one reason with what it is computed from, and so do the columns of a group.
+    """Return the explainer of a model. All features of a column count as one reason; so do a derived feature with what it is computed from,
+    and the columns of a group.
 
     The value in words is that of a column with words of its own, else of the derived column, else of the strongest column of the row.
     """
     features = schema.features
     place = {name_key(feature.name): number for number, feature in enumerate(features)}
+    of_column: dict[str, list[int]] = {}
+    for number, feature in enumerate(features):
+        of_column.setdefault(name_key(feature.source), []).append(number)
     group = list(range(len(features)))
     named: dict[int, str] = {}
     joined = [
@@ -71,8 +75,8 @@ def make_explainer(
         for feature in features
         if feature.expression
     ]
-    for name, members in [*joined, *groups.items()]:
-        present = [place[name_key(member)] for member in members if name_key(member) in place]
+    for name, members in [*((feature.source, [feature.source]) for feature in features), *joined, *groups.items()]:
+        present = [number for member in members for number in of_column.get(name_key(member), [])]
         if not present:
             continue
         target = min(group[member] for member in present)
@@ -147,7 +151,7 @@ def reasons(rows: Rows, encoded: Encoded, model: Model, explainer: Explainer) ->
 
 
 def _describe(rows: Rows, feature: Feature) -> Readable:
-    return column_type(feature.kind).describe(values_of(rows, feature), feature)
+    return column_type(feature.kind).describe(values_of(rows, feature), feature, column_named(rows, AS_OF))
 
 
 def _strongest(contributions: FloatArray, explainer: Explainer) -> tuple[FloatArray, IntArray]:
@@ -194,10 +198,10 @@ def _format_values(numbers: FloatArray, values: Readable, feature: Feature, word
     texts = []
     for number in numbers.tolist():
         if not np.isfinite(number):
-            texts.append(f"no {feature.name} known")
+            texts.append(f"no {feature.source} known")
             continue
         value = values.text(number)
-        text = template.replace("{value}", value) if template else f"{feature.name}: {value}"
+        text = template.replace("{value}", value) if template else f"{feature.source}: {value}"
         texts.append(text if usual is None or usual[1] == value else f"{text} ({usual[0]} {usual[1]})")
     return texts
 

@@ -4,7 +4,9 @@ Names that differ only in case or in blanks around them are one column: a catalo
 """
 
 # The columns that ingest adds to each row.
-RESERVED = ("_id", "_as_of", "_hash", "_label")
+AS_OF = "_as_of"
+"""The day of a row's snapshot."""
+RESERVED = ("_id", AS_OF, "_hash", "_label")
 
 
 def name_key(name: str) -> str:

@@ -362,7 +362,10 @@ class Dataset:
     ignore: tuple[str, ...] = field(default=(), metadata=_about("Columns that are never a feature."))
     known: tuple[str, ...] = field(default=(), metadata=_about("Suspected leaks that you vouch for."))
     types: dict[str, Kind] = field(
-        default_factory=dict, metadata=_about("number or category, where inference is wrong.")
+        default_factory=dict,
+        metadata=_about(
+            "number, category or date, if inference is wrong; a date may have a format, such as `date %d.%m.%Y`."
+        ),
     )
     derived: dict[str, str] = field(
         default_factory=dict, metadata=_about('New columns as expressions over others: "`Day Charge` + `Eve Charge`".')

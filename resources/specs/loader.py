@@ -21,6 +21,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from churn_model.column_types.registry import column_types
 from churn_model.errors import SpecError, problem
 from churn_model.spec.dataset import BrokenRules, Dataset, Label
 from resources.specs.rules import Finding, findings, wrong
@@ -124,6 +125,8 @@ def schema_json() -> str:
     schema = TypeAdapter(Dataset).json_schema()
     del schema["properties"]["name"]
     schema["required"].remove("name")
+    patterns = "|".join(one.pattern for one in reversed(column_types()))
+    schema["properties"]["types"]["additionalProperties"]["pattern"] = f"^({patterns})$"
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A dataset's spec"}
     return (
         json.dumps(

@@ -11,10 +11,11 @@ from itertools import combinations
 
 from cronsim import CronSim, CronSimError
 
+from churn_model.column_types.registry import column_type, column_types
 from churn_model.errors import SpecError, problem
 from churn_model.ingest.values import DEFAULT_NEGATIVES, normal_label
 from churn_model.spec.column_names import name_key, same_name
-from churn_model.spec.dataset import Dataset
+from churn_model.spec.dataset import Dataset, Kind
 from churn_model.spec.durations import DURATION, seconds
 from churn_model.spec.expressions import compile_expression
 from resources.specs.yaml_lines import Document, Steps
@@ -247,7 +248,8 @@ def _derived_columns(dataset: Dataset, name: str, columns: tuple[str, ...]) -> I
                 "write its expression out here",
             )
         category = next(
-            (key for key, kind in dataset.types.items() if kind == "category" and same_name(key, column)), None
+            (key for key, kind in dataset.types.items() if not kind.startswith("number") and same_name(key, column)),
+            None,
         )
         if category:
             yield wrong(
@@ -258,8 +260,21 @@ def _derived_columns(dataset: Dataset, name: str, columns: tuple[str, ...]) -> I
             )
 
 
+def _type(steps: Steps, kind: Kind) -> Iterator[Finding]:
+    names = [one.name for one in reversed(column_types())]
+    try:
+        column_type(kind)
+    except KeyError:
+        near = get_close_matches(kind.strip().lower(), names, n=1, cutoff=0.5)
+        todo = f"did you mean {near[0]}?" if near else "write one of them"
+        yield wrong(steps, f"one of {', '.join(names)}", repr(kind), todo)
+    except ValueError as error:
+        yield wrong(steps, str(error), repr(kind), "write the type alone, or what it expects after it")
+
+
 def _types(dataset: Dataset) -> Iterator[Finding]:
-    for name in dataset.types:
+    for name, kind in dataset.types.items():
+        yield from _type(("types", name), kind)
         role = next((role for _, column, role in _roles(dataset) if same_name(name, column)), None)
         if role:
             yield wrong(

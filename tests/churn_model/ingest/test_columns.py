@@ -40,7 +40,14 @@ def test_names_are_matched_without_case_and_written_as_the_spec_does_or_as_first
         csv_part("age", "left", "DAY MINS", "Area Code", "customer", key="b.csv"),
     ]
     columns = resolve_columns(parts, dataset, None)
-    assert columns == Columns("Customer", None, "Left", {"Area Code": "category", "DAY MINS": None, "Age": None}, ())
+    assert columns == Columns(
+        "Customer",
+        None,
+        "Left",
+        {"Area Code": "category", "DAY MINS": None, "Age": None},
+        (),
+        frozenset({"DAY MINS", "Age"}),
+    )
     assert columns.keys == ("Customer", "Left")
     assert columns.positions(parts[1], ["Customer", "Area Code", "Age"]) == [4, 3, 0]
 
@@ -73,10 +80,11 @@ def test_parquet_files_say_their_own_kinds_unless_the_spec_does() -> None:
         "money": "number",
         "text": "category",
         "flag": "category",
-        "day": "category",
+        "day": "date",
         "code": "category",
         "nothing": None,
     }
+    assert columns.undecided == {"nothing"}
 
 
 def test_scoring_reads_what_the_champion_expects_and_names_the_rest() -> None:
@@ -88,7 +96,7 @@ def test_scoring_reads_what_the_champion_expects_and_names_the_rest() -> None:
         [*parts, csv_part("no calls", "day", "age", "customer", "More", key="c.csv")], dataset, {"Age": "number"}
     )
     assert columns == Columns(
-        "Customer", "day", None, {"Age": "number", "no calls": "category"}, ("More", "phone", "Zip")
+        "Customer", "day", None, {"Age": "number", "no calls": "category"}, ("More", "phone", "Zip"), frozenset()
     )
 
 

@@ -98,7 +98,7 @@ schedule: {retrain: "0 25 * * 1"}
 """
     assert problems(tmp_path, text) == [
         "telco.yaml:5: label.postive: expected one of column, positive, negative, means; found 'postive'; did you mean positive?",
-        "telco.yaml:7: types.SeniorCitizen: expected one of number, category; found 'categorical'; did you mean category?",
+        "telco.yaml:7: types.SeniorCitizen: expected one of category, number, date; found 'categorical'; did you mean category?",
         "telco.yaml:9: costs.false_negative: expected a number; found 'a lot'; write digits, such as 500 or 0.2",
         "telco.yaml:11: derived.total: character 15: expected an expression such as `Day Charge` + 2 * (`Eve Charge` >= 10); "
         "found '+'; correct it here",
