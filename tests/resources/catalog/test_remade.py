@@ -99,6 +99,7 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ("a metric", "churn_model/evaluation/metrics.py", add_statement, {EVALUATION, PAGE, COMPARISON}),
     ("the comparison", "churn_model/steps/compare.py", add_statement, {COMPARISON}),
     ("scoring", "churn_model/scoring.py", add_statement, {PREDICTIONS, LIST}),
+    ("a reason's words", "churn_model/models/reasons.py", add_statement, {EVALUATION, PAGE, PREDICTIONS, LIST}),
     ("who is listed", "churn_model/decisions/retention_list.py", add_statement, {LIST}),
     ("the list's CSV", LIST_CSV, add_statement, {LIST}),
     ("a plot", "churn_assets/reporting/plots.py", add_statement, {PAGE}),
@@ -121,6 +122,7 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ("a library that nothing computes with", LOCK, bump("rich"), NOTHING),
     ("the library of the search", LOCK, bump("optuna"), FROM_MODEL),
     ("what draws the pages", LOCK, bump("matplotlib"), {PAGE, EXPLORATION}),
+    ("what a library needs", LOCK, bump("scipy"), FROM_SPLITS | {EXPLORATION}),
     ("what every step reads with", LOCK, bump("pyarrow"), EVERYTHING),
 ]
 
@@ -173,6 +175,11 @@ def test_an_edit_remakes_what_it_changes_and_what_is_made_from_that(
 
 
 SPECS: list[tuple[str, Callable[[Dataset], Dataset], set[str]]] = [
+    (
+        "a price: no model is fitted again",
+        lambda d: replace(d, costs=Costs(false_negative=900)),
+        {EVALUATION, PAGE, COMPARISON, PREDICTIONS, LIST},
+    ),
     ("the schedule", lambda d: replace(d, schedule=Schedule(retrain="0 0 * * 0")), NOTHING),
     ("the search", lambda d: replace(d, search=Search(trials=3)), FROM_MODEL),
 ]
