@@ -35,7 +35,9 @@ def write(folder: Path, ending: str) -> Path:
     path, plain = folder / f"t{ending}", folder / f"t{ending.removesuffix('.gz')}"
     rows = TABLE.to_pylist()
     if plain.suffix == ".parquet":
-        parquet.write_table(TABLE, plain)
+        # A Parquet file states its types: text in it stays text.
+        since = TABLE["since"].cast(pa.date32())
+        parquet.write_table(TABLE.set_column(TABLE.column_names.index("since"), "since", since), plain)
     elif plain.suffix == ".csv":
         with plain.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, TABLE.column_names)
