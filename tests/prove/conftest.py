@@ -262,7 +262,7 @@ def landed_home(code: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     home = Home(tmp_path_factory.mktemp("landed"), code)
     home.describe()
     home.steps_with()
-    home.land(_training(2500), "customers.csv")
+    home.land(_training(4000), "customers.csv")
     assert home.churn("rollback", "shop").code == 1  # makes Dagster's databases, which takes seconds
     return home
 
