@@ -207,7 +207,7 @@ class Date(ColumnType):
         """Return the values as date32. A timestamp's day is that of its own time zone. Missing: blank and `MISSING_WORDS`."""
         kind = array.type
         if pa.types.is_timestamp(kind):
-            return ParsedColumn((pc.local_timestamp(array) if kind.tz else array).cast(pa.date32(), safe=False), {})
+            return ParsedColumn(array.cast(pa.date32(), safe=False), {})
         if pa.types.is_date(kind) or pa.types.is_null(kind):
             return ParsedColumn(array.cast(pa.date32()), {})
         text = read_text(array)

@@ -195,3 +195,20 @@ def test_all_features_of_a_date_are_one_reason() -> None:
 def test_a_schema_with_dates_survives_json() -> None:
     schema = fitted(pa.table({"signup": dates("2024-05-01", "2024-06-11", None)}))
     assert FeatureSchema.from_dict(schema.to_dict()) == schema
+
+
+def test_no_row_depends_on_the_day_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pa.table({"signup": dates("2024-05-01", "2024-04-21", None)})
+    made = []
+    for run_day in ("2024-06-01", "2031-01-01"):
+
+        class Day(datetime.date):
+            @classmethod
+            def today(cls, day: str = run_day) -> "Day":
+                return cls.fromisoformat(day)
+
+        monkeypatch.setattr(datetime, "date", Day)
+        schema = fitted(rows)
+        made.append((schema.to_dict(), encode(rows, schema, "boosted_trees").tobytes()))
+        monkeypatch.undo()
+    assert made[0] == made[1]
