@@ -294,15 +294,13 @@ def useless(columns: tuple[ColumnProfile, ...]) -> Iterator[Guess]:
             yield Guess(column.name, "has only one value")
         elif _ROW.search(column.words) or column.counts_rows:
             yield Guess(column.name, "numbers the rows")
-        elif column.holds == "date":
-            yield Guess(
-                column.name, "a date, which is neither a number nor a category. The days since then would be a feature"
-            )
-        elif column.other_dates:
-            yield Guess(
-                column.name,
-                f"a date such as {column.values[0]}; dates are read if written like 2022-11-24. The days since then would be a feature",
-            )
+        elif column.holds == "date" or column.other_dates:
+            if column.date_kind is None:
+                yield Guess(
+                    column.name,
+                    f"a date such as {column.values[0]}, in a form that is not recognised. To use it, write its format "
+                    "under types, such as `date %d/%m/%Y`",
+                )
         elif column.decimal_commas:
             continue
         elif (

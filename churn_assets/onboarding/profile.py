@@ -6,6 +6,7 @@ Only the first rows are read, by the code that reads what landed; ingest looks a
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,13 +14,16 @@ import numpy as np
 import pyarrow as pa
 
 from churn_model.arrays import FloatArray, IntArray
-from churn_model.column_types.landed import MISSING_WORDS
+from churn_model.column_types.date import DateCount
+from churn_model.column_types.landed import MISSING_WORDS, LandedValues
 from churn_model.column_types.number import is_decimal_comma
+from churn_model.column_types.registry import column_type
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import file_problems
 from churn_model.ingest.files import describe_endings, find_format, open_part
 from churn_model.ingest.formats.base import Fault, LandedFile, Part
 from churn_model.spec.column_names import name_key
+from churn_model.spec.dataset import Kind
 from resources.errors import CommandError
 
 MOST_ROWS = 200_000
@@ -85,8 +89,18 @@ class ColumnProfile:
 
     @property
     def other_dates(self) -> bool:
-        """Return whether the values are dates in a form that is not read, such as 24.11.2022."""
+        """Return whether the values look like dates that are not written in ISO format, such as 24.11.2022."""
         return self.holds == "text" and self._mostly(lambda value: _OTHER_DATE.fullmatch(value) is not None)
+
+    @cached_property
+    def date_kind(self) -> Kind | None:
+        """The date type as ingest recognises it, with its format; None if the values are no dates, or two formats read them."""
+        if self.holds == "number":
+            return None
+        count = DateCount()
+        texts = pa.array(self.values, pa.string())
+        count.add(LandedValues(texts.take(pa.array(self.codes[self.codes >= 0]))))
+        return count.kind
 
     def _mostly(self, holds: Callable[[str], bool]) -> bool:
         rows = sum(int(count) for value, count in zip(self.values, self.counts, strict=True) if holds(value))
@@ -294,8 +308,11 @@ def _describe_correlation(a: ColumnProfile, b: ColumnProfile) -> str:
 
 
 def to_canonical(column: ColumnProfile, rows: IntArray) -> Any:
-    """Return the values of a column at `rows` as canonical rows hold them: numbers, or a dictionary of texts."""
+    """Return the values of a column at `rows` as canonical rows hold them: numbers, dates, or a dictionary of texts."""
     if column.holds == "number":
         return pa.array(column.numbers[rows], pa.float64(), from_pandas=True)
     codes = pa.array(column.codes[rows], pa.int32(), mask=column.codes[rows] < 0)
-    return pa.DictionaryArray.from_arrays(codes, pa.array(column.values, pa.string()))
+    texts = pa.array(column.values, pa.string())
+    if column.date_kind is not None:
+        return column_type(column.date_kind).parse(texts).values.take(codes)
+    return pa.DictionaryArray.from_arrays(codes, texts)
