@@ -106,7 +106,7 @@ def new_batches_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") ->
         if read_champion(lake, dataset.name) is None:
             return dg.SkipReason(f"No champion of {dataset.name} yet: run {retrain_job_name(dataset.name)}.")
         sweep = Sweep(**json.loads(context.cursor)) if context.cursor else Sweep()
-        wanted, refused = _wanted(context, lake, dataset, sweep)
+        wanted, refused = _find_batches_to_score(context, lake, dataset, sweep)
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
@@ -126,7 +126,7 @@ def new_batches_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") ->
     return sensor
 
 
-def _wanted(
+def _find_batches_to_score(
     context: dg.SensorEvaluationContext, lake: Lake, dataset: Dataset, sweep: Sweep
 ) -> tuple[list[SeenBatch], str]:
     """The settled batches that are not scored as they are now, and what is to be said of names that are refused.
@@ -144,7 +144,7 @@ def _wanted(
                 f"the first a letter or digit); found {batch.name[:80]!r}; rename it."
             )
             context.log.warning(refused)
-        elif _is_wanted(lake, dataset, batch, full=full):
+        elif _needs_scoring(lake, dataset, batch, full=full):
             wanted.append(batch)
         # Each batch may cost a question to the lake, and a page may hold a thousand of them.
         if len(wanted) == REQUESTS_A_TICK or time.monotonic() > until:
@@ -152,7 +152,7 @@ def _wanted(
     return wanted, refused
 
 
-def _is_wanted(lake: Lake, dataset: Dataset, batch: SeenBatch, *, full: bool) -> bool:
+def _needs_scoring(lake: Lake, dataset: Dataset, batch: SeenBatch, *, full: bool) -> bool:
     """Whether a batch has settled and is not scored as it is now. One that is no longer recent is asked about in a full sweep alone."""
     age = datetime.now(UTC).timestamp() - batch.newest
     if age < seconds(dataset.watch.settle) or (age > seconds(dataset.watch.recent) and not full):

@@ -81,7 +81,7 @@ def _write(pieces: Iterator[Piece], whole: SampleFile, truth: Path, rows_per_fil
         for n, size in enumerate(sizes, 1)
     ]
     with _Writer(truth) as known:
-        tables = _told(pieces, known)
+        tables = _split_off_truth(pieces, known)
         rest = pa.table({})
         for file in files:
             with _Writer(file.path) as out:
@@ -94,7 +94,7 @@ def _write(pieces: Iterator[Piece], whole: SampleFile, truth: Path, rows_per_fil
     return [*files, SampleFile(truth, "truth", whole.rows, whole.batch)]
 
 
-def _told(pieces: Iterator[Piece], known: "_Writer") -> Iterator[pa.Table]:
+def _split_off_truth(pieces: Iterator[Piece], known: "_Writer") -> Iterator[pa.Table]:
     for piece in pieces:
         known.write(piece.truth)
         yield piece.landed

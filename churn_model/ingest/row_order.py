@@ -111,7 +111,7 @@ class HashOrder:
 
     def __iter__(self) -> Iterator[Ordered]:
         if not self._runs:
-            yield from _in_order(self._taken())
+            yield from _in_order(self._take_held())
             return
         if self._held_bytes:
             self._write_run()
@@ -123,7 +123,7 @@ class HashOrder:
                     _joined(self._schema, [[piece.column(n) for piece in pieces] for n in range(len(self._schema))])
                 )
 
-    def _taken(self) -> pa.RecordBatch:
+    def _take_held(self) -> pa.RecordBatch:
         """All that is held, as one batch, and nothing held any more; column by column, so that little is there twice."""
         batch = _joined(self._schema, self._held)
         self._held = [[] for _ in self._schema]
@@ -132,7 +132,7 @@ class HashOrder:
 
     def _write_run(self) -> None:
         """What is held, in hash order, as a file of one batch a bucket."""
-        rows = self._taken()
+        rows = self._take_held()
         hashes = rows.column("_hash").to_numpy()
         order = np.argsort(hashes, kind="stable")
         buckets = (hashes[order] >> np.uint64(56)).astype(np.int64) * self._buckets // 256

@@ -43,7 +43,7 @@ SMALL_MODEL = Hyperparameters(
 """Deep enough that other columns stand in for an honest one: with depth 3 an honest column reached 13 %, with depth 5 at most 9 %."""
 
 AFTER_THE_FACT = re.compile(
-    # Who left, or how; what is done with him who leaves. Words for a contract's plan or a reason to buy are left alone.
+    # Who left, or how; what is done with customers who leave. Words for a contract's plan or a reason to buy are left alone.
     r"(?<![a-z])(churn(ed|er|ing)?|cancel(l?(ed|ing|ation))?|exit(ed)?|terminat(ed|ion|e)|attrit(ed|ion)|deactivat(ed|ion)"
     r"|disconnect(ed|ion)|unsubscribed?|offboard(ed|ing)|win ?back|retention (call|offer|team|agent)|reason (for|of) leaving"
     r"|left (on|date|reason))(?![a-z])"

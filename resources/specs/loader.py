@@ -262,7 +262,7 @@ def _type_findings(section: str, error: ValidationError) -> Iterator[Finding]:
         raw = one["input"]
         if branch == "float" and not isinstance(raw, dict):
             yield wrong(
-                steps, "a number, or {column: name}", _found(raw), "write digits, or name the column that holds it"
+                steps, "a number, or {column: name}", _describe_value(raw), "write digits, or name the column that holds it"
             )
         elif branch == "float" or (branch == "ValueColumn" and one["type"] == "dataclass_type"):
             continue
@@ -280,7 +280,7 @@ def _type_finding(steps: Steps, kind: str, raw: Any, context: Mapping[str, Any])
     if kind == "literal_error":
         return _not_one_of(steps, str(context["expected"]), raw)
     expected = _TYPES.get(kind, "something else")
-    return wrong(steps, expected, _found(raw), _TODO.get(expected, f"see {SCHEMA_FILE.as_posix()}"))
+    return wrong(steps, expected, _describe_value(raw), _TODO.get(expected, f"see {SCHEMA_FILE.as_posix()}"))
 
 
 def _broken_rules(steps: Steps, error: Mapping[str, Any]) -> Iterator[Finding]:
@@ -294,9 +294,9 @@ def _not_one_of(steps: Steps, quoted: str, raw: Any) -> Finding:
     choices = re.findall(r"'([^']*)'", quoted)
     near = get_close_matches(raw.strip().lower(), choices, n=1, cutoff=0.5) if isinstance(raw, str) else []
     if len(choices) == 1:
-        return wrong(steps, f"only {choices[0]}", _found(raw), f"write {choices[0]}, or remove the line")
+        return wrong(steps, f"only {choices[0]}", _describe_value(raw), f"write {choices[0]}, or remove the line")
     todo = f"did you mean {near[0]}?" if near else "write one of them"
-    return wrong(steps, f"one of {', '.join(choices)}", _found(raw), todo)
+    return wrong(steps, f"one of {', '.join(choices)}", _describe_value(raw), todo)
 
 
 def _unknown(around: Steps, key: str, known: tuple[str, ...]) -> Finding:
@@ -314,7 +314,7 @@ def _unknown(around: Steps, key: str, known: tuple[str, ...]) -> Finding:
     return wrong(steps, f"one of {', '.join(known)}" if len(known) > 1 else f"only {known[0]}", repr(key[:40]), todo)
 
 
-def _found(raw: Any) -> str:
+def _describe_value(raw: Any) -> str:
     if isinstance(raw, str):
         return repr(raw if len(raw) <= 40 else raw[:39] + "…")
     return "nothing" if raw is None else "a list" if isinstance(raw, list) else "a mapping"

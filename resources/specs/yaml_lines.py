@@ -230,7 +230,7 @@ def _syntax(error: yaml.YAMLError, text: str) -> Problem:
         position = getattr(error, "position", 0)
         line, found = text[:position].count("\n") + 1, "a control character"
     else:
-        line, found = mark.line + 1, _said(error)
+        line, found = mark.line + 1, _describe_yaml_error(error)
     lines = text.splitlines()
     if line <= len(lines) and "\t" in lines[line - 1]:
         return Problem(line, "", problem(expected="YAML", found="a tab", todo="indent by blanks: YAML takes no tabs"))
@@ -238,7 +238,7 @@ def _syntax(error: yaml.YAMLError, text: str) -> Problem:
     return Problem(line, "", problem(expected="YAML", found=found, todo=todo))
 
 
-def _said(error: yaml.YAMLError) -> str:
+def _describe_yaml_error(error: yaml.YAMLError) -> str:
     text = str(getattr(error, "problem", None) or getattr(error, "context", None) or "something else")
     if text == "mapping values are not allowed here":
         return "a second colon in the line"
