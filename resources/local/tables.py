@@ -83,7 +83,7 @@ class LocalTables(Tables):
             raise TablesError(
                 problem(
                     expected=f"the table in {self.database}",
-                    found=str(error).partition("\n")[0].removeprefix("Catalog Error: "),
+                    found=str(error).partition("\n")[0].removeprefix("Catalog Error: ").rstrip("."),
                     todo="create it there, correct `source` in the spec, or remove `source` and land files: `churn land`",
                 )
             ) from error
