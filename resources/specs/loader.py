@@ -262,7 +262,10 @@ def _type_findings(section: str, error: ValidationError) -> Iterator[Finding]:
         raw = one["input"]
         if branch == "float" and not isinstance(raw, dict):
             yield wrong(
-                steps, "a number, or {column: name}", _describe_value(raw), "write digits, or name the column that holds it"
+                steps,
+                "a number, or {column: name}",
+                _describe_value(raw),
+                "write digits, or name the column that holds it",
             )
         elif branch == "float" or (branch == "ValueColumn" and one["type"] == "dataclass_type"):
             continue

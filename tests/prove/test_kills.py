@@ -67,7 +67,7 @@ FROM_THE_START = (
 )
 FROM_THE_MODEL = (
     Point("retrain: after the model's pointer, before the evaluation starts", f"{_RUNNER}.run", "step='evaluate'"),
-    Point("retrain: the evaluation's report is written, before its page", f"{_LAKE}.put", "evaluation_report/.*html"),
+    Point("retrain: the evaluation's report is written, before its page", f"{_LAKE}.put", "evaluation_page/.*html"),
     Point("retrain: before the manifest of evaluation_report", f"{_LAKE}.publish", "shop/evaluation_report/"),
     Point("retrain: before the champion's pointer moves", f"{_LAKE}.swap", "shop/champion.json"),
     Point(
