@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 SYNC := VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --quiet --require-hashes
 
 $(BIN)/uv: | requirements.lock
-	@test -n '$(PYTHON)' || { echo 'expected Python 3.11, 3.12 or 3.13 with venv; found none on the path; install one, or say make PYTHON=/path/to/python'; exit 2; }
+	@test -n '$(PYTHON)' || { echo 'Expected Python 3.11, 3.12 or 3.13 with venv; found none on the path. Install one, or run make PYTHON=/path/to/python.'; exit 2; }
 	$(SAY) 'Making $(VENV) with $(PYTHON)'
 	@$(PYTHON) -m venv $(VENV)
 	@awk '/^[a-z]/ { uv = /^uv==/ } uv' requirements.lock > $(VENV)/uv.lock

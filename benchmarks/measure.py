@@ -103,7 +103,7 @@ class Bench:
         )
         if ended.returncode not in allowed:
             raise ChurnError(
-                f"expected `{' '.join(command[1:])}` to end well; found exit code {ended.returncode}; its words are above"
+                f"Expected `{' '.join(command[1:])}` to succeed; found exit code {ended.returncode}. Read its output above."
             )
         return Usage(**json.loads(ended.stdout.splitlines()[-1]))
 

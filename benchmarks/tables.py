@@ -36,7 +36,7 @@ def shared_rows(name: str, dataset: Dataset) -> pa.Table:
     path = SHARED / FILES[name]
     if not path.exists():
         raise InputError(
-            f"expected {path.name} in the folder shared/data beside the project; found none; run the other tables"
+            f"Expected {path.name} in the folder shared/data beside the project; found none. Run the other tables."
         )
     text = pyarrow.csv.ConvertOptions(strings_can_be_null=True, null_values=["", " "])
     return canonical(pyarrow.csv.read_csv(path, convert_options=text), dataset)

@@ -1,10 +1,10 @@
-"""What can go wrong in the model's code, drawn once.
+"""The errors of the model's code.
 
-ChurnError              whatever this project says on purpose; anything else is a fault of ours
-├── SpecError           a dataset's description cannot be used
-├── InputError          landed data cannot be used as it stands
-├── TooLittleData       there is too little to fit or to judge
-└── BundleError         a bundle cannot be loaded, or no longer computes what it computed when it was made
+ChurnError              base class for expected, user-facing errors; any other exception is a bug
+├── SpecError           a dataset's spec cannot be used
+├── InputError          landed data cannot be used as it is
+├── TooLittleData       there is too little data to fit or to judge
+└── BundleError         a bundle cannot be loaded, or its predictions differ from those recorded when it was written
 
 A message says what was expected, what was found and what to do. Where several things are wrong, all are in it.
 """
@@ -14,15 +14,15 @@ from typing import NamedTuple
 
 
 class ChurnError(Exception):
-    """The base of every error that is meant to be read by a user."""
+    """Base class for expected, user-facing errors."""
 
 
 class SpecError(ChurnError):
-    """A dataset's description cannot be used."""
+    """A dataset's spec cannot be used."""
 
 
 class InputError(ChurnError):
-    """Landed data cannot be used as it stands."""
+    """Landed data cannot be used as it is."""
 
 
 class TooLittleData(ChurnError):
@@ -30,16 +30,22 @@ class TooLittleData(ChurnError):
 
 
 class BundleError(ChurnError):
-    """A bundle cannot be loaded, or no longer computes what it computed when it was made."""
+    """A bundle cannot be loaded, or its predictions differ from those recorded when it was written."""
 
 
 def problem(*, expected: str, found: str, todo: str) -> str:
-    """One problem in the order a reader needs it."""
-    return f"expected {expected}; found {found}; {todo}"
+    """Return one problem as prose: what was expected, what was found, what to do."""
+    return f"Expected {expected}; found {found}. {sentence(todo)}"
 
 
-class Unmet(NamedTuple):
-    """A problem in its parts, for what puts several into one sentence."""
+def sentence(text: str) -> str:
+    """Return `text` with a capital and a full stop; what ends in a command, a list or a mark of its own is left open."""
+    closed = text if text.endswith((".", "!", "?", ":", "`", ")")) else f"{text}."
+    return closed[:1].upper() + closed[1:]
+
+
+class Problem(NamedTuple):
+    """A problem in its parts, for callers that join several into one sentence."""
 
     expected: str
     found: str
@@ -50,5 +56,5 @@ class Unmet(NamedTuple):
 
 
 def listed(problems: Sequence[str]) -> str:
-    """All problems at once: a line each."""
+    """Return all problems at once, numbered, one per line."""
     return problems[0] if len(problems) == 1 else "\n".join(f"{n}. {text}" for n, text in enumerate(problems, 1))

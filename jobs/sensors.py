@@ -140,8 +140,8 @@ def _find_batches_to_score(
     for batch in sweep_batches(lake, dataset.name, sweep, pages=PAGES_A_TICK, until=until):
         if not BATCH_NAME.fullmatch(batch.name):
             refused = (
-                f"A batch name was refused below {score_prefix(dataset.name)}: expected letters, digits and . _ = - (at most 64, "
-                f"the first a letter or digit); found {batch.name[:80]!r}; rename it."
+                f"A batch name was refused below {score_prefix(dataset.name)}: Expected letters, digits and . _ = - (at most 64, "
+                f"the first a letter or digit); found {batch.name[:80]!r}. Rename it."
             )
             context.log.warning(refused)
         elif _needs_scoring(lake, dataset, batch, full=full):

@@ -27,7 +27,7 @@ class Calibration:
     def __post_init__(self) -> None:
         if not (self.a >= 0 and self.b >= 0 and self.a + self.b > 0 and np.isfinite([self.a, self.b, self.c]).all()):
             raise ValueError(
-                f"expected finite a, b >= 0 with one above 0; found a={self.a:g}, b={self.b:g}, c={self.c:g}"
+                f"Expected finite a, b >= 0 with one above 0; found a={self.a:g}, b={self.b:g}, c={self.c:g}"
             )
 
     def apply(self, p: FloatArray) -> FloatArray:

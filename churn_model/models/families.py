@@ -60,7 +60,7 @@ class Hyperparameters:
         if unknown or self.rounds < 1:
             allowed = ", ".join(sorted(_TUNABLE[self.family]))
             raise ValueError(
-                f"expected at least 1 round and, for {self.family}, any of {allowed}; found {self.rounds} rounds and {unknown}"
+                f"Expected at least 1 round and, for {self.family}, any of {allowed}; found {self.rounds} rounds and {unknown}"
             )
 
 

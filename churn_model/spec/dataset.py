@@ -402,5 +402,5 @@ class Dataset:
             return from_plain(cls, json.loads(text))
         except ValueError as error:
             raise SpecError(
-                f"expected a resolved dataset as JSON; found something else ({error}); write it with Dataset.to_json"
+                f"Expected a resolved dataset as JSON; found something else ({error}). Write it with Dataset.to_json"
             ) from error

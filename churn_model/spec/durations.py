@@ -10,5 +10,5 @@ DURATION = "a whole number above 0 and a unit (s, m, h, d)"
 def seconds(duration: str) -> int:
     """Return the seconds in a duration such as `60s`, `30m`, `12h` or `28d`. Raise ValueError for other text, or for no time."""
     if not re.fullmatch(PATTERN, duration, re.ASCII) or int(duration[:-1]) == 0:
-        raise ValueError(f"expected {DURATION} such as 30d; found {duration!r}")
+        raise ValueError(f"Expected {DURATION} such as 30d; found {duration!r}")
     return int(duration[:-1]) * _SECONDS[duration[-1]]

@@ -53,7 +53,7 @@ class Layout:
         folder = self.input(name)
         if folder is None:
             raise ChurnError(
-                f"expected an input named {name} below {self.root}; found none; this is a fault of whoever started the step"
+                f"Expected an input named {name} below {self.root}; found none. This is a fault of whoever started the step"
             )
         return folder
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from churn_model.errors import Unmet
+from churn_model.errors import Problem
 from churn_model.features.named_columns import require_described
 from churn_model.prefetch import prefetch
 from churn_model.reports.preprocess import PreprocessReport, SplitCounts
@@ -68,7 +68,7 @@ def _split(source: TableReader, dataset: Dataset, result: Path) -> SplitCheck:
     return checked
 
 
-def _integrity(unmet: tuple[Unmet, ...], counts: SplitCounts) -> Check:
+def _integrity(unmet: tuple[Problem, ...], counts: SplitCounts) -> Check:
     return Check(
         "no_customer_in_two_splits",
         not unmet,

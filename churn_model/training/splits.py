@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.arrays import FloatArray
-from churn_model.errors import InputError, Unmet, problem
+from churn_model.errors import InputError, Problem, problem
 from churn_model.features.schema import Rows, column_named
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
@@ -107,15 +107,15 @@ class SplitCheck:
         return tuple(str(one) for one in self.unmet)
 
     @property
-    def unmet(self) -> tuple[Unmet, ...]:
+    def unmet(self) -> tuple[Problem, ...]:
         """The same in parts."""
-        found: list[Unmet] = []
+        found: list[Problem] = []
         for split, name in enumerate(NAMES):
             size, left = int(self.sizes[split]), int(self._left[split])
             least = MIN_TRAIN_ROWS if split == TRAIN else 1
             if size < least:
                 found.append(
-                    Unmet(
+                    Problem(
                         expected=f"at least {least} rows in {name}",
                         found=str(size),
                         todo="land more data or change `split`",
@@ -124,7 +124,7 @@ class SplitCheck:
             elif left in (0, size):
                 what = "only customers who left" if left else "no customer who left"
                 found.append(
-                    Unmet(
+                    Problem(
                         expected=f"both classes in {name}",
                         found=f"{what} among {size}",
                         todo="check the label, or land more data",
@@ -133,7 +133,7 @@ class SplitCheck:
         shared = self._shared + int(self._last is not None and self._last[1] < self._last[2])
         if shared:
             found.append(
-                Unmet(
+                Problem(
                     expected="every customer in one split",
                     found=f"{shared} in more than one",
                     todo="split by hash, or correct the column",
@@ -141,7 +141,7 @@ class SplitCheck:
             )
         if not self._in_order:
             found.append(
-                Unmet(expected="rows in the order of their hashes", found="another order", todo="ingest them again")
+                Problem(expected="rows in the order of their hashes", found="another order", todo="ingest them again")
             )
         return tuple(found)
 

@@ -61,7 +61,11 @@ def _read(lake: Lake, key: str) -> Decision:
         return from_plain(Decision, json.loads(lake.read(key)))
     except ValueError as error:  # RecordError and JSONDecodeError are ValueErrors
         raise LakeError(
-            problem(expected=f"a decision in {lake.uri(key)}", found=str(error), todo="restore the file from a copy")
+            problem(
+                expected=f"a decision in {lake.uri(key)}",
+                found=f"a file that cannot be read ({error})",
+                todo="restore the file from a copy",
+            )
         ) from error
 
 

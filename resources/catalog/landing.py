@@ -17,7 +17,7 @@ from resources.catalog.names import batch_landing_prefix, score_prefix, train_pr
 from resources.errors import CommandError
 from resources.ports.lake import Entry, Lake
 
-_BATCH_RULE = "expected a batch name of letters, digits and . _ = - (at most 64, the first a letter or digit); found {found!r}; rename it"
+_BATCH_RULE = "Expected a batch name of letters, digits and . _ = - (at most 64, the first a letter or digit); found {found!r}. Rename it"
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
 
 
@@ -44,7 +44,7 @@ def list_batch(lake: Lake, dataset: str, batch: str) -> list[Entry]:
     found = [entry for entry in list_landed(lake, prefix + batch) if batch_of(dataset, entry.key) == batch]
     if not found:
         raise InputError(
-            f"expected files of batch {batch} below {lake.uri(prefix + batch)}; found none; land them: `churn land {dataset} FILE --batch {batch}`"
+            f"Expected files of batch {batch} below {lake.uri(prefix + batch)}; found none. Land them: `churn land {dataset} FILE --batch {batch}`"
         )
     return found
 
@@ -77,7 +77,7 @@ class Landing:
 
 def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> list[Landing]:
     """Put files into the landing, each whole. Raises CommandError with all that is wrong before any is landed."""
-    problems = [f"expected a file; found nothing at {path}; see to the name" for path in files if not path.is_file()]
+    problems = [f"Expected a file; found nothing at {path}. See to the name" for path in files if not path.is_file()]
     problems += [
         problem(expected=describe_endings(), found=path.name, todo="convert the file")
         for path in files
@@ -85,7 +85,7 @@ def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> 
     ]
     names = [path.name for path in files]
     problems += [
-        f"expected each file's name once; found {name} twice; rename one"
+        f"Expected each file's name once; found {name} twice. Rename one"
         for name in sorted(set(names))
         if names.count(name) > 1
     ]

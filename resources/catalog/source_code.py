@@ -1,7 +1,7 @@
 """What a result's code consists of: every module that is reached by imports, and the libraries that these import.
 
 Code is compared by what it does. Comments, docstrings, layout and messages are left out, so that editing one makes no new version. A message is a
-text written inside a `raise`, a call of a logger, `problem(...)` or `Unmet(...)`, or under `expected=`, `found=`, `todo=` or `description=` of a
+text written inside a `raise`, a call of a logger, `problem(...)` or `Problem(...)`, or under `expected=`, `found=`, `todo=` or `description=` of a
 `Check` or `Claim`. Any other text counts.
 """
 
@@ -19,7 +19,7 @@ from resources.settings import PROJECT
 OURS = frozenset({"churn_model", "churn_assets", "resources"})
 LOCK = "requirements.lock"
 
-_MESSAGE_CALLS = frozenset({"problem", "Unmet"})
+_MESSAGE_CALLS = frozenset({"problem", "Problem"})
 _CHECK_CALLS = frozenset({"Check", "Claim"})
 _CHECK_MESSAGES = frozenset({"expected", "found", "todo", "description"})
 _LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical"})

@@ -97,10 +97,16 @@ class LocalTables(Tables):
                 break
             except duckdb.IOException as error:
                 if "lock" not in str(error):
-                    raise TablesError(f"expected to open {self.database}; found: {error}; {_SPACE}") from error
+                    raise TablesError(
+                        problem(expected=f"to open {self.database}", found=f"DuckDB's error ({error})", todo=_SPACE)
+                    ) from error
                 if time.monotonic() > patience:
                     raise TablesError(
-                        f"expected to open {self.database}; found it held by another process ({error}); close that, or read it with `duckdb -readonly`"
+                        problem(
+                            expected=f"to open {self.database}",
+                            found=f"it held by another process ({error})",
+                            todo="close that process, or read the database with `duckdb -readonly`",
+                        )
                     ) from error
                 time.sleep(0.1)
         try:
@@ -109,9 +115,11 @@ class LocalTables(Tables):
             todo = (
                 _SPACE
                 if isinstance(error, (duckdb.IOException, duckdb.TransactionException))
-                else "report this: it is a fault of ours"
+                else "report this: it is a bug"
             )
-            raise TablesError(f"expected DuckDB to take the statement; found: {error}; {todo}") from error
+            raise TablesError(
+                problem(expected="DuckDB to run the statement", found=f"its error ({error})", todo=todo)
+            ) from error
         finally:
             connection.close()
 

@@ -25,7 +25,7 @@ from churn_model.column_types.registry import column_types
 from churn_model.errors import SpecError, problem
 from churn_model.spec.dataset import BrokenRules, Dataset, Label
 from resources.specs.rules import Finding, findings, wrong
-from resources.specs.yaml_lines import Document, Problem, Steps, place_of, read_document
+from resources.specs.yaml_lines import Document, SpecProblem, Steps, place_of, read_document
 
 SCHEMA_FILE = Path("docs") / "dataset.schema.json"
 _NAME = re.compile(r"[a-z][a-z0-9]{1,11}")
@@ -141,8 +141,8 @@ def schema_json() -> str:
     )
 
 
-def _problem(document: Document, finding: Finding) -> Problem:
-    return Problem(document.line(finding.steps), place_of(finding.steps), finding.text)
+def _problem(document: Document, finding: Finding) -> SpecProblem:
+    return SpecProblem(document.line(finding.steps), place_of(finding.steps), finding.text)
 
 
 def _name_findings(path: Path) -> Iterator[Finding]:

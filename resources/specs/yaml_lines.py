@@ -21,7 +21,7 @@ Steps = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Problem:
+class SpecProblem:
     """One thing wrong: in which line, at which place (`costs.false_positive`, or empty), and what."""
 
     line: int
@@ -35,7 +35,7 @@ class Document:
 
     value: Any
     lines: dict[Steps, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[SpecProblem] = field(default_factory=list)
 
     def line(self, steps: Steps) -> int:
         """The line of a place, or of the nearest place around it that exists."""
@@ -123,10 +123,10 @@ class _TooDeepError(Exception):
 class _Reader:
     def __init__(self) -> None:
         self.lines: dict[Steps, int] = {}
-        self.problems: list[Problem] = []
+        self.problems: list[SpecProblem] = []
 
     def add(self, line: int, place: str, expected: str, found: str, todo: str) -> None:
-        self.problems.append(Problem(line, place, problem(expected=expected, found=found, todo=todo)))
+        self.problems.append(SpecProblem(line, place, problem(expected=expected, found=found, todo=todo)))
 
     def document(self, events: Iterator[Any]) -> Any:
         value, documents = None, 0
@@ -220,10 +220,10 @@ def _line(event: Any) -> int:
 
 
 def _unreadable(line: int, text: str) -> Document:
-    return Document(None, problems=[Problem(line, "", text)])
+    return Document(None, problems=[SpecProblem(line, "", text)])
 
 
-def _syntax(error: yaml.YAMLError, text: str) -> Problem:
+def _syntax(error: yaml.YAMLError, text: str) -> SpecProblem:
     """What the parser says, in words; a tab, the commonest cause, is named."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
@@ -233,9 +233,11 @@ def _syntax(error: yaml.YAMLError, text: str) -> Problem:
         line, found = mark.line + 1, _describe_yaml_error(error)
     lines = text.splitlines()
     if line <= len(lines) and "\t" in lines[line - 1]:
-        return Problem(line, "", problem(expected="YAML", found="a tab", todo="indent by blanks: YAML takes no tabs"))
+        return SpecProblem(
+            line, "", problem(expected="YAML", found="a tab", todo="indent by blanks: YAML takes no tabs")
+        )
     todo = "check brackets, colons and indentation here and in the line before; text with : # ? @ % ` [ { or quotes needs quotes around it"
-    return Problem(line, "", problem(expected="YAML", found=found, todo=todo))
+    return SpecProblem(line, "", problem(expected="YAML", found=found, todo=todo))
 
 
 def _describe_yaml_error(error: yaml.YAMLError) -> str:

@@ -283,7 +283,7 @@ def mangled(draw: st.DataObject, header: Sequence[str], rows: Sequence[Sequence[
 def reads_well(message: str) -> None:
     """Whether an error tells what was expected, what was found and what to do, of each problem, and no id."""
     for line in message.splitlines():
-        assert re.search(r"expected .+; found:? .+; .+", line), message
+        assert re.search(r"Expected .+; found:? .+\. .+", line), message
     assert "Traceback" not in message
     assert not re.search(r"C\d{5}", message), message
 
@@ -349,7 +349,7 @@ def test_a_name_in_the_spec_that_no_column_has_is_told_before_anything_is_split(
     made = layout(tmp_path / "ingest", landed=list_landed(tmp_path / "landed", {"a.csv": table}))
     ingest.step(made)
     splits = layout(tmp_path / "preprocess", replace(SHOP, ignore=("regions",)), rows=made.result)
-    with pytest.raises(ChurnError, match=r"found no 'regions'; .*close to 'regions': 'region'"):
+    with pytest.raises(ChurnError, match=r"found no 'regions'. .*close to 'regions': 'region'"):
         preprocess.step(splits)
     assert not list(splits.result.iterdir())
 
@@ -504,18 +504,18 @@ def test_nothing_from_data_moves_the_terminals_cursor_or_is_markup() -> None:
     [
         (
             OSError(28, "No space left on device", "/lake/x"),
-            "expected to write /lake/x; found No space left on device; free some space",
+            "Expected to write /lake/x; found No space left on device. Free some space",
         ),
         (
             OSError(30, "Read-only file system"),
-            "expected to write to the working folder; found Read-only file system; make it writable",
+            "Expected to write to the working folder; found Read-only file system. Make it writable",
         ),
         (
             PermissionError(13, "Permission denied", "/lake"),
-            "expected to write /lake; found Permission denied; make it writable",
+            "Expected to write /lake; found Permission denied. Make it writable",
         ),
-        (OSError(27, "File too large", "/lake/x"), "expected to write /lake/x; found File too large; free some space"),
-        (MemoryError(), "expected enough memory; found none left"),
+        (OSError(27, "File too large", "/lake/x"), "Expected to write /lake/x; found File too large. Free some space"),
+        (MemoryError(), "Expected enough memory; found none left"),
         (RuntimeError("wrapped"), None),
         (FileNotFoundError(2, "No such file", "x"), None),
         (ValueError("[red]"), None),
@@ -532,7 +532,7 @@ def test_what_sqlite_refuses_is_said_in_words() -> None:
     said = explain_os_error_text("OperationalError: (sqlite3.OperationalError) database or disk is full")
     assert said is not None
     assert said.startswith(
-        "expected to read and write Dagster's databases in the working folder; found database or disk is full"
+        "Expected to read and write Dagster's databases in the working folder; found database or disk is full"
     )
     assert explain_os_error_text("OperationalError: no such table: runs") is None
 

@@ -159,7 +159,7 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     assert "rolled back by hand" in project.output
     assert project.champion() == back
     assert project.churn("rollback", "shop", "no-such-version") == ExitCode.FAILED
-    assert f"found no-such-version; the earlier champions of shop: {second.version}" in project.output
+    assert f"found no-such-version. The earlier champions of shop: {second.version}" in project.output
 
     # What lies in the lake is whole: every version has a manifest whose files are there.
     manifests = [entry.key for entry in project.lake.entries("shop/") if entry.key.endswith(MANIFEST)]
@@ -203,7 +203,7 @@ def test_a_table_of_one_class_is_refused_with_the_way_out(project: Workspace) ->
     project.land(stayed)
     assert project.churn("retrain", "shop") == ExitCode.FAILED
     assert "both_classes_are_present does not hold" in project.output
-    assert "see to label.positive in the spec" in project.output
+    assert "See to label.positive in the spec" in project.output
 
 
 def test_a_table_too_small_to_judge_promotes_nothing(project: Workspace) -> None:
@@ -228,20 +228,20 @@ def test_many_bad_records_stop_the_run_and_are_counted_by_reason(project: Worksp
         (
             ("retrain", "nosuch"),
             ExitCode.MISUSED,
-            "found no nosuch.yaml (there are: shop); write one: `churn new nosuch FILE`",
+            "found no nosuch.yaml (there are: shop). Write one: `churn new nosuch FILE`",
         ),
-        (("retrain", "shop"), ExitCode.FAILED, "found none; land one: `churn land shop FILE`"),
+        (("retrain", "shop"), ExitCode.FAILED, "found none. Land one: `churn land shop FILE`"),
         (("score", "shop", "monday"), ExitCode.FAILED, "churn land shop FILE --batch monday"),
-        (("score", "shop", "no/slash"), ExitCode.MISUSED, "expected a batch name of letters, digits"),
-        (("report", "shop"), ExitCode.FAILED, "run `churn retrain shop` first"),
-        (("rollback", "shop"), ExitCode.FAILED, "expected a champion of shop to roll back from"),
+        (("score", "shop", "no/slash"), ExitCode.MISUSED, "Expected a batch name of letters, digits"),
+        (("report", "shop"), ExitCode.FAILED, "Run `churn retrain shop` first"),
+        (("rollback", "shop"), ExitCode.FAILED, "Expected a champion of shop to roll back from"),
         (("land", "shop", "missing.csv"), ExitCode.MISUSED, "found nothing at missing.csv"),
         (("land", "shop", __file__), ExitCode.MISUSED, "a name ending in .csv, .csv.gz, .parquet"),
-        (("land", "shop", "CUSTOMERS", "--batch", "a b"), ExitCode.MISUSED, "expected a batch name of letters, digits"),
-        (("new", "EN2", "CUSTOMERS"), ExitCode.MISUSED, "found 'EN2'; name it en2"),
-        (("new", "en2", "missing.csv"), ExitCode.MISUSED, "expected a file missing.csv; found none; correct the path"),
-        (("new", "en2", "CUSTOMERS", "--label", "nosuch"), ExitCode.MISUSED, "expected a column 'nosuch'"),
-        (("new", "en2", "CUSTOMERS", "--id", "nosuch"), ExitCode.MISUSED, "expected a column 'nosuch'"),
+        (("land", "shop", "CUSTOMERS", "--batch", "a b"), ExitCode.MISUSED, "Expected a batch name of letters, digits"),
+        (("new", "EN2", "CUSTOMERS"), ExitCode.MISUSED, "found 'EN2'. Name it en2"),
+        (("new", "en2", "missing.csv"), ExitCode.MISUSED, "Expected a file missing.csv; found none. Correct the path"),
+        (("new", "en2", "CUSTOMERS", "--label", "nosuch"), ExitCode.MISUSED, "Expected a column 'nosuch'"),
+        (("new", "en2", "CUSTOMERS", "--id", "nosuch"), ExitCode.MISUSED, "Expected a column 'nosuch'"),
     ],
 )
 def test_a_command_that_cannot_work_says_what_to_do(
@@ -303,15 +303,15 @@ def test_a_working_folder_that_cannot_be_made_is_refused(project: Workspace, mon
     refuses(monkeypatch, nowhere, errno.ENOENT)
     project.settings["CHURN_HOME"] = str(nowhere)
     assert project.churn("retrain", "shop") == ExitCode.MISUSED
-    for part in (f"to make the working folder {nowhere}", "No such file or directory", "set CHURN_HOME to a folder"):
+    for part in (f"to make the working folder {nowhere}", "No such file or directory", "Set CHURN_HOME to a folder"):
         assert part in project.output
 
 
 @pytest.mark.parametrize(
     ("error", "found"),
     [
-        (errno.EROFS, "found Read-only file system; make it writable for this user, or"),
-        (errno.ENOENT, "found No such file or directory;"),
+        (errno.EROFS, "found Read-only file system. Make it writable for this user, or set"),
+        (errno.ENOENT, "found No such file or directory. Set"),
     ],
 )
 def test_a_folder_of_specs_that_cannot_be_written_is_not_taken_for_the_working_folder(
@@ -320,7 +320,7 @@ def test_a_folder_of_specs_that_cannot_be_written_is_not_taken_for_the_working_f
     csv.write_csv(sample(200), project.root / "new.csv")
     refuses(monkeypatch, project.root / "datasets", error)
     assert project.churn("new", "other", str(project.root / "new.csv")) == ExitCode.FAILED
-    assert f"{found} set CHURN_DATASETS to another folder" in project.output
+    assert f"{found} CHURN_DATASETS to another folder" in project.output
     assert "CHURN_HOME" not in project.output
 
 
@@ -332,7 +332,7 @@ def test_a_folder_of_specs_that_cannot_be_read_is_said_to_be_so(
 
     monkeypatch.setattr(Path, "iterdir", refused)
     assert project.churn("report", "shop") == ExitCode.MISUSED
-    assert "found Permission denied; see to its permissions, or set CHURN_DATASETS to another folder" in project.output
+    assert "found Permission denied. See to its permissions, or set CHURN_DATASETS to another folder" in project.output
 
 
 def test_landing_says_what_is_new_what_is_replaced_and_how_many_files_there_are(project: Workspace) -> None:
@@ -362,7 +362,7 @@ def test_a_table_landed_twice_is_told_how_to_take_one_back(project: Workspace) -
 def test_a_table_with_too_few_rows_is_told_once(project: Workspace) -> None:
     project.land(sample(30))
     assert project.churn("retrain", "shop") == ExitCode.FAILED
-    assert "no_customer_in_two_splits does not hold: expected at least 30 rows in train" in project.output
+    assert "no_customer_in_two_splits does not hold: Expected at least 30 rows in train" in project.output
     assert "found expected" not in project.output
 
 
@@ -379,7 +379,7 @@ def test_a_spec_names_its_schema_only_where_that_lies(project: Workspace) -> Non
 def test_a_batch_without_a_champion_is_refused(project: Workspace) -> None:
     project.land(batch(50), name="b.csv", batch="monday")
     assert project.churn("score", "shop", "monday") == ExitCode.FAILED
-    assert "expected a champion of shop to score with" in project.output
+    assert "Expected a champion of shop to score with" in project.output
 
 
 def test_a_bad_spec_stops_nobody_else(project: Workspace) -> None:

@@ -350,21 +350,21 @@ def test_without_signal_the_label_is_noise_to_every_column_at_about_the_same_rat
     [
         (
             lambda: Switches(drift_column="minutes", drift_sd=1),
-            "expected drift_column: one of tenure_months, .*; found minutes; ",
+            "Expected drift_column: one of tenure_months, .*; found minutes. ",
         ),
-        (lambda: Switches(drift_sd=1), "expected a drift_column beside drift_sd; found None; "),
+        (lambda: Switches(drift_sd=1), "Expected a drift_column beside drift_sd; found None. "),
         (
             lambda: Switches(odds=0, leak=2),
-            r"(?s)1\. expected odds: a factor above 0; found 0; .*2\. expected leak: a share from 0 to 1; found 2",
+            r"(?s)1\. Expected odds: a factor above 0; found 0. .*2\. Expected leak: a share from 0 to 1; found 2",
         ),
-        (lambda: Switches(signal=-1), "expected signal: a factor from 0 to 1; found -1"),
-        (lambda: Switches(since=18), "expected since: a month from 0 to 17; found 18"),
-        (lambda: Generator(seed=-1), "expected seed: a whole number from 0 to .*; found -1"),
-        (lambda: next(Generator().training(0)), "expected rows: at least 1; found 0"),
-        (lambda: next(Generator().batch(13, 1)), "expected a batch from 1 to 12; found 13"),
+        (lambda: Switches(signal=-1), "Expected signal: a factor from 0 to 1; found -1"),
+        (lambda: Switches(since=18), "Expected since: a month from 0 to 17; found 18"),
+        (lambda: Generator(seed=-1), "Expected seed: a whole number from 0 to .*; found -1"),
+        (lambda: next(Generator().training(0)), "Expected rows: at least 1; found 0"),
+        (lambda: next(Generator().batch(13, 1)), "Expected a batch from 1 to 12; found 13"),
         (
             lambda: next(Generator(past=(Contacted(batch=1, customers=["C1", "C000000002"]),)).batch(1, 1)),
-            "expected ids of the sample.*; found 1 that",
+            "Expected ids of the sample.*; found 1 that",
         ),
     ],
 )
@@ -417,9 +417,9 @@ def test_outcomes_are_written_for_the_batch_that_was_landed(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"truth": "landing/truth"}, "expected truth: a folder outside of the landing; found one in it"),
-        ({"batches": 13}, "expected batches: from 0 to 12; found 13"),
-        ({"rows_per_file": 0}, "expected rows_per_file: at least 1; found 0"),
+        ({"truth": "landing/truth"}, "Expected truth: a folder outside of the landing; found one in it"),
+        ({"batches": 13}, "Expected batches: from 0 to 12; found 13"),
+        ({"rows_per_file": 0}, "Expected rows_per_file: at least 1; found 0"),
     ],
 )
 def test_files_that_cannot_be_written_are_refused(tmp_path: Path, more: dict[str, Any], message: str) -> None:

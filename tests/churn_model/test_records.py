@@ -118,7 +118,7 @@ def test_unknown_keys_are_ignored_unless_the_class_forbids_them() -> None:
         x: int = 0
 
     assert from_plain(Point, {"x": 1, "later": [1]}) == Point(x=1.0)
-    with pytest.raises(RecordError, match=r"(?i)expected later to be absent"):
+    with pytest.raises(RecordError, match=r"(?i)Expected later to be absent"):
         from_plain(Strict, {"x": 1, "later": [1]})
 
 
@@ -138,20 +138,20 @@ class Holder:
 @pytest.mark.parametrize(
     ("plain", "message"),
     [
-        ({"points": [{"x": 1}, {}]}, r"(?i)expected points\[1\]\.x to be present.+found nothing"),
-        ({"by_name": {"here": {"x": "one"}}}, r"(?i)expected by_name\.here\.x to be a number.+found 'one'"),
+        ({"points": [{"x": 1}, {}]}, r"(?i)Expected points\[1\]\.x to be present.+found nothing"),
+        ({"by_name": {"here": {"x": "one"}}}, r"(?i)Expected by_name\.here\.x to be a number.+found 'one'"),
         ({"count": True}, "(?i)count to be a whole number.+found True"),
         ({"count": 1.5}, "(?i)count to be a whole number.+found 1.5"),
         ({"name": None}, "(?i)name to be text.+found None"),
         ({"holds": 1}, "(?i)holds to be true or false.+found 1"),
         ({"kind": "c"}, "(?i)kind to be one of a, b.+found 'c'"),
-        ({"either": {"x": "one"}}, r"(?i)expected either\.x to be a number"),
+        ({"either": {"x": "one"}}, r"(?i)Expected either\.x to be a number"),
         ({"pair": ["a"]}, "(?i)pair to be a list of 2"),
         ({"points": {}}, "(?i)points to be a list.+found {}"),
         ({"by_name": []}, r"(?i)by_name to be a mapping.+found \[\]"),
         ({"curve": [1, "x"]}, "(?i)curve to be a list of numbers"),
         ({"curve": 1}, "(?i)curve to be a list of numbers"),
-        ([], r"(?i)expected the record to be a mapping \(Holder\)"),
+        ([], r"(?i)Expected the record to be a mapping \(Holder\)"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_path(plain: Any, message: str) -> None:
@@ -161,7 +161,7 @@ def test_what_does_not_fit_is_refused_with_its_path(plain: Any, message: str) ->
 
 def test_a_rule_of_the_class_is_refused_with_its_path() -> None:
     costs = to_plain(Costs())
-    with pytest.raises(RecordError, match="costs: expected false_positive above true_negative"):
+    with pytest.raises(RecordError, match="costs: Expected false_positive above true_negative"):
         from_plain(
             Dataset,
             {"name": "a", "label": {"column": "c", "positive": ["y"]}, "costs": {**costs, "false_positive": -1.0}},

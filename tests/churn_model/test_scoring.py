@@ -160,8 +160,8 @@ def test_absent_columns_and_other_kinds_are_all_named() -> None:
     place = table.column_names.index("plan")
     wrong = table.set_column(place, "plan", pa.array(np.ones(400)))
     with pytest.raises(
-        InputError, match=r"(?s)expected column minutes \(number\); found no such column.*expected a category in plan"
+        InputError, match=r"(?s)Expected column minutes \(number\); found no such column.*Expected a category in plan"
     ):
         predict(wrong, bundle())
-    with pytest.raises(InputError, match="expected canonical rows with _id; found none"):
+    with pytest.raises(InputError, match="Expected canonical rows with _id; found none"):
         predict(rows().drop_columns(["_id"]), bundle())

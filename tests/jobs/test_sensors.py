@@ -180,7 +180,7 @@ def test_a_bad_batch_name_is_refused_and_the_others_go_on(
     drop(lake, "good/a.csv")
     assert asked(tick(lake, dataset, instance)) == ["good"]
     score(lake, "good")
-    assert "found 'bad name!'; rename it" in str(tick(lake, dataset, instance).skip_reason)
+    assert "found 'bad name!'. Rename it" in str(tick(lake, dataset, instance).skip_reason)
 
 
 def test_marks_of_the_tools_that_wrote_a_batch_are_no_data(

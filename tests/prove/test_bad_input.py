@@ -208,38 +208,38 @@ def test_every_spelling_of_a_good_file_gives_the_same_predictions_and_each_bad_r
 UNREADABLE: dict[str, tuple[Callable[[Batch], bytes], str]] = {
     "a-latin-1-header.csv": (
         lambda b: b.text().replace(b"region", b"r\xe9gion", 1),
-        "expected column names in UTF-8; found another encoding",
+        "Expected column names in UTF-8; found another encoding",
     ),
     "b-utf-16.csv": (
         lambda b: b.text().decode().encode("utf-16"),
-        "expected UTF-8; found UTF-16 or UTF-32; export the file again as UTF-8",
+        "Expected UTF-8; found UTF-16 or UTF-32. Export the file again as UTF-8",
     ),
     "c-utf-16-without-bom.csv": (
         lambda b: b.text().decode().encode("utf-16-le"),
-        "expected text; found NUL bytes; export the file again",
+        "Expected text; found NUL bytes. Export the file again",
     ),
-    "d-header-alone.csv": (lambda b: b.part(0, 0).text(), "expected records; found a header alone"),
-    "e-nothing.csv": (lambda b: b"", "expected a header and records; found a file of zero bytes"),
-    "f-blank.csv": (lambda b: b"\n \n", "expected a header and records; found an empty file"),
-    "g-nothing.csv.gz": (lambda b: b"", "expected a header and records; found a file of zero bytes"),
-    "h-empty.csv.gz": (lambda b: gzip.compress(b""), "expected a header and records; found an empty file"),
+    "d-header-alone.csv": (lambda b: b.part(0, 0).text(), "Expected records; found a header alone"),
+    "e-nothing.csv": (lambda b: b"", "Expected a header and records; found a file of zero bytes"),
+    "f-blank.csv": (lambda b: b"\n \n", "Expected a header and records; found an empty file"),
+    "g-nothing.csv.gz": (lambda b: b"", "Expected a header and records; found a file of zero bytes"),
+    "h-empty.csv.gz": (lambda b: gzip.compress(b""), "Expected a header and records; found an empty file"),
     "i-cut-off.csv.gz": (
         lambda b: gzip.compress(b.text())[:-20],
-        "expected a whole gzip file; found one that is cut off; land it again",
+        "Expected a whole gzip file; found one that is cut off. Land it again",
     ),
     "j-no-gzip.csv.gz": (
         lambda b: b.text(),
-        "expected gzip; found damaged or other bytes; land it again, without .gz in its name if it is not gzipped",
+        "Expected gzip; found damaged or other bytes. Land it again, without .gz in its name if it is not gzipped",
     ),
     "k-cut-off.parquet": (
         lambda b: b.parquet()[:-20],
-        "expected a whole Parquet file; found one that cannot be read; land it again",
+        "Expected a whole Parquet file; found one that cannot be read. Land it again",
     ),
     "l-excel.csv": (
         lambda b: b"PK\x03\x04 and so on",
-        "expected CSV; found a zip archive; name the file after what it is",
+        "Expected CSV; found a zip archive. Name the file after what it is",
     ),
-    "m-gzip-as.csv": (lambda b: gzip.compress(b.text()), "expected CSV; found gzip (.csv.gz)"),
+    "m-gzip-as.csv": (lambda b: gzip.compress(b.text()), "Expected CSV; found gzip (.csv.gz)"),
 }
 
 
@@ -266,7 +266,7 @@ def test_columns_that_do_not_fit_the_champion_are_named_with_what_comes_closest(
 
     without = [n for n, name in enumerate(batch.header) if name not in ("region", "day_minutes")]
     twice = Batch([*batch.header, "REGION"], [[*row, "x"] for row in batch.rows])
-    trained = "expected the columns that the champion was trained with; found no"
+    trained = "Expected the columns that the champion was trained with; found no"
     files = {
         "a-missing.csv": Batch(
             [batch.header[n] for n in without], [[row[n] for n in without] for row in batch.rows]
@@ -276,7 +276,7 @@ def test_columns_that_do_not_fit_the_champion_are_named_with_what_comes_closest(
     land(home, "monday", files)
     ended = home.churn("score", "shop", "monday")
     reads_well(
-        ended, 1, f"a-missing.csv: {trained} 'day_minutes', 'region'; land the file with it, or correct the name"
+        ended, 1, f"a-missing.csv: {trained} 'day_minutes', 'region'. Land the file with it, or correct the name"
     )
     reads_well(ended, 1, f"b-renamed.csv: {trained} 'customer_id', 'day_minutes'", "'day_minute'", "'customer_no'")
     clear(home, "monday")
@@ -289,15 +289,15 @@ def test_columns_that_do_not_fit_the_champion_are_named_with_what_comes_closest(
     reads_well(
         ended,
         1,
-        "c-twice.csv: expected each column once; found names that differ by case alone: 'region', 'REGION'; rename one",
+        "c-twice.csv: Expected each column once; found names that differ by case alone: 'region', 'REGION'. Rename one",
     )
     reads_well(
-        ended, 1, "d-unnamed.csv: expected a name for every column; found none for column 3; name it, or remove it"
+        ended, 1, "d-unnamed.csv: Expected a name for every column; found none for column 3. Name it, or remove it"
     )
     reads_well(
         ended,
         1,
-        "e-reserved.csv: expected names other than _id, _as_of, _hash, _label; found '_hash'; rename the column",
+        "e-reserved.csv: Expected names other than _id, _as_of, _hash, _label; found '_hash'. Rename the column",
     )
     scores_clean_after(home, "monday", batch, clean)
 
@@ -311,11 +311,11 @@ def test_a_batch_of_bad_records_is_refused_as_a_whole_and_says_where_they_are(
     reads_well(
         ended,
         1,
-        "raw_batch: landed_data_keeps_the_contract does not hold: expected at least one row, and at most 10% of 120 records",
+        "raw_batch: landed_data_keeps_the_contract does not hold: Expected at least one row, and at most 10% of 120 records",
     )
     (path,) = re.findall(r"look at the quarantine \((.*?)\)", ended.said)
     assert pq.read_table(path)["reason"].to_pylist()[0] == "expected text in UTF-8, found another encoding"
-    assert "region: expected text in UTF-8 (" in ended.said
+    assert "region: Expected text in UTF-8 (" in ended.said
     scores_clean_after(home, "monday", batch, clean)
 
 
@@ -325,19 +325,19 @@ def test_an_empty_folder_and_a_missing_one_say_what_to_land(retrained_home: "Hom
     reads_well(
         home.churn("score", "shop", "monday"),
         1,
-        "expected files of batch monday below",
+        "Expected files of batch monday below",
         "churn land shop FILE --batch monday",
     )
     home.describe("label: {column: left, positive: [x]}\n", "other")
     reads_well(
-        home.churn("retrain", "other"), 1, "expected at least one file", "found none; land one: `churn land other FILE`"
+        home.churn("retrain", "other"), 1, "Expected at least one file", "found none; land one: `churn land other FILE`"
     )
     home.describe("label: {column: left, positive: [x]}\nsource: {table: crm.people}\n", "remote")
     ended = home.churn("retrain", "remote")
     reads_well(
         ended,
         1,
-        "expected the table in",
+        "Expected the table in",
         'found Table with name "crm.people" does not exist',
         "correct `source` in the spec",
     )
@@ -527,16 +527,16 @@ def test_training_files_that_do_not_fit_each_other_or_hold_one_class_are_refused
     reads_well(
         ended,
         1,
-        "landing/shop/train/other.csv: expected the columns of landing/shop/train/customers.csv; found no 'region'",
+        "landing/shop/train/other.csv: Expected the columns of landing/shop/train/customers.csv; found no 'region'",
     )
-    reads_well(ended, 1, "expected the columns of landing/shop/train/customers.csv alone; found 'district' as well")
+    reads_well(ended, 1, "Expected the columns of landing/shop/train/customers.csv alone; found 'district' as well")
     Path(home.lake.uri("landing/shop/train/other.csv")).unlink()
 
     label = whole.header.index("churned")
     for value, words in (
         (
             "no",
-            "both_classes_are_present does not hold: expected customers who left and customers who stayed; found 0 who left among 2,500",
+            "both_classes_are_present does not hold: Expected customers who left and customers who stayed; found 0 who left among 2,500",
         ),
         ("perhaps", "landed_data_keeps_the_contract does not hold"),
     ):
@@ -644,7 +644,7 @@ def test_a_full_disk_is_named_and_the_same_command_works_once_there_is_room(
                 if not (arguments[0] == "retrain" and ended.code == 0):
                     reads_well(ended, 1)
                     assert re.search(
-                        r"expected to .*; found:? (No space left on device|disk I/O error|database or disk is full)",
+                        r"Expected to .*; found:? (No space left on device|disk I/O error|database or disk is full)",
                         ended.said,
                     )
                     assert "free some space" in ended.said
@@ -692,7 +692,7 @@ def test_a_step_that_may_not_write_more_says_so(
 
     ended = home_outside(home, tmp_path, "score", "shop", "monday", before=only_small_files)
     reads_well(ended, 1)
-    assert re.search(r"expected to .*; found:? (File too large|disk I/O error|database or disk is full)", ended.said)
+    assert re.search(r"Expected to .*; found:? (File too large|disk I/O error|database or disk is full)", ended.said)
     reads_well(home_outside(home, tmp_path, "score", "shop", "monday"), 0)
     assert predictions(home, "monday") == clean
 
@@ -719,7 +719,7 @@ def test_a_read_only_lake_is_named_and_nothing_in_it_is_changed(
             ended = home_outside(home, tmp_path, *arguments)
             reads_well(ended, 1)
             assert re.search(
-                r"expected to .*; found:? (Read-only file system|unable to open database file)", ended.said
+                r"Expected to .*; found:? (Read-only file system|unable to open database file)", ended.said
             )
             assert re.search(r"make it writable for this user|check the folder's permissions", ended.said)
         reads_well(home_outside(home, tmp_path, "report", "shop"), 0, "Judged on")

@@ -30,7 +30,7 @@ def test_a_candidate_is_not_promoted_on_the_evaluation_of_another(
     point_to(lake, current_key("telco", "evaluation_report"), Current("e1", "telco/evaluation_report/e1/"))
     point_to(lake, current_key("telco", "tuned_model"), Current("m2", "telco/tuned_model/m2/"))
     with pytest.raises(
-        dg.Failure, match="expected an evaluation of the candidate m2; found one of m1; materialize evaluation_report"
+        dg.Failure, match=r"Expected an evaluation of the candidate m2; found one of m1. Materialize evaluation_report"
     ):
         dg.materialize(
             [champion_model(dataset)],

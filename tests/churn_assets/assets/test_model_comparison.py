@@ -192,11 +192,11 @@ def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(
     [
         (
             ("nosuch",),
-            "expected a model of shop; found no version nosuch; the models of shop, newest first: {candidate}, {champion}",
+            "Expected a model of shop; found no version nosuch. The models of shop, newest first: {candidate}, {champion}",
         ),
         (("champion", "../x"), "found no version ../x"),
-        (("champion", "{champion}"), "expected two models to compare; found {champion} twice"),
-        (("previous", "champion"), "expected a champion of shop before the present one; found none; name two versions"),
+        (("champion", "{champion}"), "Expected two models to compare; found {champion} twice"),
+        (("previous", "champion"), "Expected a champion of shop before the present one; found none. Name two versions"),
     ],
 )
 def test_models_that_are_not_there_are_named(home: Home, churn: Churn, arguments: tuple[str, ...], said: str) -> None:
@@ -219,7 +219,7 @@ def test_a_rollback_that_cannot_be_is_refused_before_a_run_starts(home: Home, ch
     before = runs(home)
     code, told = churn("rollback", "shop", version.format(champion=home.champion(), candidate=home.candidate()))
     assert code == ExitCode.FAILED
-    assert "expected a model that was champion before; found" in told
+    assert "Expected a model that was champion before; found" in told
     assert runs(home) == before
 
 

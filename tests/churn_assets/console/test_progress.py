@@ -14,7 +14,7 @@ def fine() -> dg.MaterializeResult:
 
 @dg.asset(key=["shop", "tuned_model"])
 def broken() -> None:
-    raise dg.Failure("expected 3 columns; found [2]; land them")
+    raise dg.Failure("Expected 3 columns; found [2]. Land them")
 
 
 @dg.asset(key=["shop", "odd"])
@@ -38,7 +38,7 @@ def test_a_run_of_the_daemon_is_told_in_plain_lines_with_the_reason_and_no_stack
     assert "raw_customers         unchanged" in told
     assert "1,200 rows" in told
     assert "tuned_model           failed" in told
-    assert "    expected 3 columns; found [2]; land them" in told
+    assert "    Expected 3 columns; found [2]. Land them" in told
     assert "Stack Trace" not in told
     assert "STEP_START" not in told
 

@@ -281,7 +281,7 @@ def test_a_named_label_may_have_several_values(tmp_path: Path) -> None:
 
 def test_no_label_is_an_error_that_lists_candidates(tmp_path: Path) -> None:
     table = customers(gender=RNG.choice(["f", "m"], ROWS)).rename_columns(["customer_id", "calls", "gender", "answer"])
-    expected = "expected a column that says who left; found columns of two values: 'gender', 'answer'; name it: churn new NAME FILE --label"
+    expected = "Expected a column that says who left; found columns of two values: 'gender', 'answer'. Name it: churn new NAME FILE --label"
     with pytest.raises(InputError, match=expected):
         propose("telco", written(tmp_path, table))
 
@@ -309,8 +309,8 @@ def test_blanks_for_who_stayed_have_to_be_written(
 ) -> None:
     table = customers(plan=RNG.choice(["a", "b"], ROWS)).set_column(3, "churned", [values])
     message = (
-        f"expected a label that says who left and who stayed; found {found} in 'churned'; "
-        f"write the blanks as a value of their own, such as 0 or no{dates}, and run churn new again"
+        f"Expected a label that says who left and who stayed; found {found} in 'churned'. "
+        f"Write the blanks as a value of their own, such as 0 or no{dates}, and run churn new again"
     )
     with pytest.raises(InputError, match=re.escape(message)):
         propose("telco", written(tmp_path, table), **named)
@@ -319,14 +319,14 @@ def test_blanks_for_who_stayed_have_to_be_written(
 @pytest.mark.parametrize(
     ("name", "named", "message"),
     [
-        ("Telco", {}, "expected a dataset named by .*; found 'Telco'; name it telco"),
+        ("Telco", {}, "Expected a dataset named by .*; found 'Telco'. Name it telco"),
         (
             "telco",
             {"label": "absent"},
-            "expected a column 'absent'; found columns customer_id, calls, churned; name one",
+            "Expected a column 'absent'; found columns customer_id, calls, churned. Name one",
         ),
-        ("telco", {"id": "absent"}, "expected a column 'absent'"),
-        ("telco", {"label": "customer_id"}, "expected a label of two values, or a few; found 300 in 'customer_id'"),
+        ("telco", {"id": "absent"}, "Expected a column 'absent'"),
+        ("telco", {"label": "customer_id"}, "Expected a label of two values, or a few; found 300 in 'customer_id'"),
     ],
 )
 def test_what_cannot_be_proposed_is_told(tmp_path: Path, name: str, named: dict[str, Any], message: str) -> None:
@@ -366,7 +366,7 @@ def test_a_file_that_may_not_be_read_is_not_said_to_be_damaged(tmp_path: Path, m
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match=r"expected a file absent.csv; found none"):
+    with pytest.raises(CommandError, match=r"Expected a file absent.csv; found none"):
         propose("telco", tmp_path / "absent.csv")
 
 

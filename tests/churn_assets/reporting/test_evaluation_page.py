@@ -88,7 +88,7 @@ def read(folders: dict[str, Path], dataset: Dataset) -> PageFacts:
             counts=IngestCounts(records=1213, rows=1200, quarantined=13, files=2, positives=400),
             columns={},
             ignored_columns=(),
-            reasons={"a blank id": 2, f"expected a number; found {SCRIPT}": 11},
+            reasons={"a blank id": 2, f"Expected a number; found {SCRIPT}": 11},
         ),
         splits=reports[0].read(PreprocessReport),
         training=reports[1].read(TrainReport),
@@ -323,7 +323,7 @@ def test_counts_quarantine_checks_versions_and_looks_are_shown(text: str) -> Non
         "Every record is accounted for does not hold",
     ):
         assert shown in text
-    assert text.index("a blank id 2") > text.index(f"expected a number; found {SCRIPT} 11")
+    assert text.index("a blank id 2") > text.index(f"Expected a number; found {SCRIPT} 11")
 
 
 def test_numbers_that_are_not_there_are_said_to_be_missing(facts: PageFacts) -> None:
@@ -361,9 +361,9 @@ def test_a_candidate_is_shown_beside_the_champion(
 
 
 def test_a_champion_that_cannot_score_is_told_with_its_reason(facts: PageFacts, pictures: dict[str, bytes]) -> None:
-    judged = replace(facts.evaluation, champion_version="old", champion_problem="expected column a; found none")
+    judged = replace(facts.evaluation, champion_version="old", champion_problem="Expected column a; found none")
     text = _Parsed(page(replace(facts, evaluation=judged), pictures)).text
-    assert "The champion could not score these customers: expected column a; found none" in text
+    assert "The champion could not score these customers: Expected column a; found none" in text
 
 
 def test_without_a_champion_that_is_said(text: str) -> None:

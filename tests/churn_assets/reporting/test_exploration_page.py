@@ -225,7 +225,7 @@ def test_a_wide_table_is_cut_to_the_most_telling_columns_and_says_so() -> None:
     "html", ["", "<script>1</script>" * 3, "<script>1</script><SCRIPT>2</script><script>", "<script>1</script><script>"]
 )
 def test_other_scripts_than_the_librarys_two_are_refused(html: str) -> None:
-    with pytest.raises(ChurnError, match="expected 2 scripts in the library's table; found"):
+    with pytest.raises(ChurnError, match="Expected 2 scripts in the library's table; found"):
         script_digests(html)
 
 

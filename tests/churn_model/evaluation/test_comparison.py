@@ -89,9 +89,9 @@ def test_where_no_row_is_left_there_are_no_figures_and_no_error() -> None:
 
 def test_other_rows_are_refused() -> None:
     y, z = world(50)
-    with pytest.raises(InputError, match="expected candidate and champion on the same rows in the same order"):
+    with pytest.raises(InputError, match="Expected candidate and champion on the same rows in the same order"):
         compare(scores(y, z, 0.1), scores(1 - y, z, 0.1), POLICY)
-    with pytest.raises(InputError, match="expected candidate and champion on the same rows in the same order"):
+    with pytest.raises(InputError, match="Expected candidate and champion on the same rows in the same order"):
         compare(scores(y, z, 0.1), replace(scores(y, z, 0.1), ids=np.zeros(50)), POLICY)
 
 

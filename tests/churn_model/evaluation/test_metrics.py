@@ -184,8 +184,8 @@ def test_all_that_is_wrong_with_scores_is_said_at_once() -> None:
     p: FloatArray = np.array([0.5, 1.5, np.nan])
     with pytest.raises(
         InputError,
-        match=r"(?s)expected 3 ids; found 2.*expected labels 0 or 1.*expected probabilities from 0 to 1; found 2",
+        match=r"(?s)Expected 3 ids; found 2.*Expected labels 0 or 1.*Expected probabilities from 0 to 1; found 2",
     ):
         Scores(ids=[1, 2], y=np.array([0, 1, 2]), p=p)
-    with pytest.raises(InputError, match="expected at least one row to judge; found none"):
+    with pytest.raises(InputError, match="Expected at least one row to judge; found none"):
         Scores(ids=[], y=np.zeros(0), p=np.zeros(0))

@@ -89,5 +89,5 @@ def test_rows_of_one_customer_do_not_count_as_so_many_surprises() -> None:
 def test_other_rows_are_refused_and_only_so_many_segments_are_told() -> None:
     rows, scores = world(0)
     assert len(weak_segments(rows, scores, most=3)) == 3
-    with pytest.raises(InputError, match="expected 2000 rows; found 10"):
+    with pytest.raises(InputError, match="Expected 2000 rows; found 10"):
         weak_segments(rows.slice(0, 10), scores)

@@ -150,7 +150,7 @@ def test_no_rows_have_the_width_of_all() -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({}, r"(?s)1\. expected column x \(number\); found no such column.*2\. expected column plan"),
+        ({}, r"(?s)1\. Expected column x \(number\); found no such column.*2\. Expected column plan"),
         (
             {"x": categories("a"), "plan": [1.0]},
             r"(?s)a number in x.*found text.*a category in plan.*found numbers",

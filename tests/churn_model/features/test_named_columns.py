@@ -32,8 +32,8 @@ def test_what_is_ignored_vouched_for_and_derived_from_is_a_landed_column_whateve
     derived = {"per call": "`day mins` / CALLS"}
     require_described(ROWS, replace(SHOP, ignore=("PLAN",), known=("calls", "Per Call"), derived=derived))
     message = (
-        "expected the columns that the spec names under ignore, known and derived; found no '_id', 'plans', 'Cals', 'eve mins'; "
-        "land the file with it, or correct the name (close to 'plans': 'plan'; close to 'Cals': 'Calls'; close to 'eve mins': 'Day Mins')"
+        "Expected the columns that the spec names under ignore, known and derived; found no '_id', 'plans', 'Cals', 'eve mins'. "
+        "Land the file with it, or correct the name (close to 'plans': 'plan'; close to 'Cals': 'Calls'; close to 'eve mins': 'Day Mins')"
     )
     with pytest.raises(InputError) as raised:
         require_described(
@@ -43,7 +43,7 @@ def test_what_is_ignored_vouched_for_and_derived_from_is_a_landed_column_whateve
 
 
 def test_a_derived_column_does_not_replace_a_landed_one() -> None:
-    message = "expected new names under derived; found 'PLAN', which landed too; rename the derived column; a landed column is not replaced"
+    message = "Expected new names under derived; found 'PLAN', which landed too. Rename the derived column; a landed column is not replaced"
     with pytest.raises(InputError) as raised:
         require_described(ROWS, replace(SHOP, ignore=("gone",), derived={"PLAN": "calls * 2", "new": "calls * 2"}))
     assert "found no 'gone'" in str(raised.value)
@@ -52,8 +52,8 @@ def test_a_derived_column_does_not_replace_a_landed_one() -> None:
 
 def test_an_expression_over_text_names_both_columns() -> None:
     message = (
-        "expected numbers in 'plan', for the derived 'twice'; found text; take it out of the expression; or, if it holds numbers "
-        "but for a few values, mend those, or write `types: {plan: number}` in the spec, which sets their rows aside"
+        "Expected numbers in 'plan', for the derived 'twice'; found text. Take it out of the expression; or, if it holds numbers "
+        "but for a few values, mend those, or write `types: {plan: number}` in the spec, which sets their rows aside."
     )
     with pytest.raises(InputError) as raised:
         require_described(ROWS, replace(SHOP, derived={"twice": "calls + plan"}))

@@ -121,13 +121,13 @@ def test_every_absent_source_of_a_derived_column_is_named() -> None:
 def test_a_derived_column_of_a_category_is_refused() -> None:
     with pytest.raises(
         InputError,
-        match=r"expected numbers in 'plan', for the derived 'twice'; found text; take it out of the expression; or",
+        match=r"Expected numbers in 'plan', for the derived 'twice'; found text. Take it out of the expression; or",
     ):
         fit_schema(rows(plan=category("a", "b")), dataset(derived={"twice": "plan + plan"}))
 
 
 def test_text_where_a_number_must_be_is_called_text() -> None:
-    with pytest.raises(InputError, match=r"expected numbers in plan; found text; correct .*`types: {plan: number}`"):
+    with pytest.raises(InputError, match=r"Expected numbers in plan; found text. Correct .*`types: {plan: number}`"):
         as_numbers(category("a", "b"), "plan")
 
 
@@ -146,7 +146,7 @@ def test_the_schema_survives_json() -> None:
 
 
 def test_something_else_is_no_schema() -> None:
-    with pytest.raises(InputError, match="expected a feature schema"):
+    with pytest.raises(InputError, match="Expected a feature schema"):
         FeatureSchema.from_dict({"features": [{"name": "x"}]})
 
 

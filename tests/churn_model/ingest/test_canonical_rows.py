@@ -163,8 +163,8 @@ def test_an_opt_out_is_yes_or_no_or_the_files_are_refused(
     words = ["2"] if kind else ["Ja", "nein"]
     lines = "".join(f"{word},1,{word},no\n" for word in words)
     message = (
-        "expected yes (yes, true, 1, y, t), no (no, false, 0, n, f) or a blank, which is no, in the opt-out column 'No Calls'; "
-        f"found {', '.join(map(repr, words))} in b.csv; write yes or no, and land it again"
+        "Expected yes (yes, true, 1, y, t), no (no, false, 0, n, f) or a blank, which is no, in the opt-out column 'No Calls'; "
+        f"found {', '.join(map(repr, words))} in b.csv. Write yes or no, and land it again"
     )
     with pytest.raises(InputError, match=re.escape(message)):
         run(tmp_path, {"a.csv": head, "b.csv": head + lines}, dataset, expected)
@@ -175,8 +175,8 @@ def test_a_column_of_decimal_commas_is_refused_and_no_category_of_thousands(tmp_
     fees = [f"{n},{n % 100:02d}" for n in range(60)] + ["7", "", "many"]
     text = "id;fee;left\n" + "".join(f"{n};{fee};no\n" for n, fee in enumerate(fees))
     message = (
-        "expected numbers without commas in 'fee'; found numbers such as '0,00'; export it with decimal points and no thousands "
-        "separators (26.08 for 26,08), or, if these are no numbers, write `types: {fee: category}` in the spec"
+        "Expected numbers without commas in 'fee'; found numbers such as '0,00'. Export it with decimal points and no thousands "
+        "separators (26.08 for 26,08), or, if these are no numbers, write `types: {fee: category}` in the spec."
     )
     with pytest.raises(InputError) as raised:
         run(tmp_path, {"a.csv": text}, SHOP)
@@ -360,7 +360,7 @@ def test_the_problems_of_all_files_are_said_at_once_and_nothing_is_left(tmp_path
 
 def test_a_file_that_turns_out_damaged_leaves_nothing_behind(tmp_path: Path) -> None:
     endless = "id,left,x\na,no,1\n" + "b" * (21 << 20)
-    with pytest.raises(InputError, match=r"^a\.csv: expected records of at most 16 MiB"):
+    with pytest.raises(InputError, match=r"^a\.csv: Expected records of at most 16 MiB"):
         run(tmp_path, {"a.csv": endless}, replace(SHOP, types={"x": "number"}), limit_bytes=0)
     assert not list((tmp_path / "out").iterdir())
 

@@ -105,49 +105,49 @@ def test_scoring_reads_what_the_champion_expects_and_names_the_rest() -> None:
     [
         Case(
             [csv_part("customer", "", "x", "")],
-            ["a.csv: expected a name for every column; found none for column 2, 4; name it, or remove it"],
+            ["a.csv: Expected a name for every column; found none for column 2, 4. Name it, or remove it"],
         ),
         Case(
             [csv_part("x", "customer", "x")],
-            ["a.csv: expected each column once; found the same name twice: 'x', 'x'; rename one"],
+            ["a.csv: Expected each column once; found the same name twice: 'x', 'x'. Rename one"],
         ),
         Case(
             [csv_part("Age", "age")],
-            ["a.csv: expected each column once; found names that differ by case alone: 'Age', 'age'; rename one"],
+            ["a.csv: Expected each column once; found names that differ by case alone: 'Age', 'age'. Rename one"],
         ),
         Case(
             [csv_part("_ID", "_hash", "x")],
-            ["a.csv: expected names other than _id, _as_of, _hash, _label; found '_ID', '_hash'; rename the column"],
+            ["a.csv: Expected names other than _id, _as_of, _hash, _label; found '_ID', '_hash'. Rename the column"],
         ),
         Case(
             [csv_part(*(str(n) for n in range(10_001)))],
-            ["a.csv: expected at most 10,000 columns; found 10,001; land fewer columns"],
+            ["a.csv: Expected at most 10,000 columns; found 10,001. Land fewer columns"],
         ),
         Case(
             [csv_part("custmer", "x", "left")],
             [
-                "a.csv: expected the columns that the spec names; found no 'Customer'; "
-                "land the file with it, or correct the name (close to 'Customer': 'custmer')"
+                "a.csv: Expected the columns that the spec names; found no 'Customer'. "
+                "Land the file with it, or correct the name (close to 'Customer': 'custmer')"
             ],
         ),
         Case(
             [csv_part("customer", "left")],
             [
-                "expected at least one column to learn from; found none beside those the spec sets apart; land more columns"
+                "Expected at least one column to learn from; found none beside those the spec sets apart. Land more columns"
             ],
         ),
         Case(
             [csv_part("customer", "left", "age", "x"), csv_part("customer", "left", "agee", "y", key="b.csv")],
             [
-                "b.csv: expected the columns of a.csv; found no 'age', 'x'; "
-                "land the file with it, or correct the name (close to 'age': 'agee')",
-                "b.csv: expected the columns of a.csv alone; found 'agee', 'y' as well; land all files with the same columns",
+                "b.csv: Expected the columns of a.csv; found no 'age', 'x'. "
+                "Land the file with it, or correct the name (close to 'age': 'agee')",
+                "b.csv: Expected the columns of a.csv alone; found 'agee', 'y' as well. Land all files with the same columns",
             ],
         ),
         Case(
             [csv_part("x"), csv_part("x", key="b.csv")],
             [
-                f"{key}: expected the columns that the spec names; found no 'part', 'worth', 'code'; land the file with it"
+                f"{key}: Expected the columns that the spec names; found no 'part', 'worth', 'code'. Land the file with it"
                 for key in ("a.csv", "b.csv")
             ],
             replace(
@@ -170,8 +170,8 @@ def test_scoring_reads_what_the_champion_expects_and_names_the_rest() -> None:
                 )
             ],
             [
-                "a.parquet: expected plain values in 'x'; found list<item: int8>; land it as numbers, text or dates, or leave it out",
-                "a.parquet: expected plain values in 'y'; found month_day_nano_interval; land it as numbers, text or dates, or leave it out",
+                "a.parquet: Expected plain values in 'x'; found list<item: int8>. Land it as numbers, text or dates, or leave it out",
+                "a.parquet: Expected plain values in 'y'; found month_day_nano_interval. Land it as numbers, text or dates, or leave it out",
             ],
         ),
         Case(
@@ -180,8 +180,8 @@ def test_scoring_reads_what_the_champion_expects_and_names_the_rest() -> None:
                 for key, kind in (("a.parquet", pa.int8()), ("b.parquet", pa.string()))
             ],
             [
-                "expected 'x' of one type in all files; found numbers in a.parquet and text in b.parquet; "
-                "land it as one type, or name its type under types in the spec"
+                "Expected 'x' of one type in all files; found numbers in a.parquet and text in b.parquet. "
+                "Land it as one type, or name its type under types in the spec"
             ],
         ),
     ],
@@ -198,7 +198,7 @@ def test_scoring_says_what_is_missing_and_lets_nested_columns_be_that_it_drops()
     assert resolve_columns([part], SHOP, {"tenur": "number"}).ignored == ("extra",)
     with pytest.raises(
         InputError,
-        match=r"a\.parquet: expected the columns that the champion was trained with; found no 'tenure'; .*'tenur'",
+        match=r"a\.parquet: Expected the columns that the champion was trained with; found no 'tenure'. .*'tenur'",
     ):
         resolve_columns([part], SHOP, {"tenure": "number"})
 

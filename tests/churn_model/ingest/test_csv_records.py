@@ -108,7 +108,7 @@ def test_a_quoted_value_of_a_mebibyte_is_read() -> None:
 
 def test_a_record_without_an_end_is_an_error() -> None:
     with pytest.raises(
-        InputError, match=r"expected records of at most 16 MiB; found a longer one that begins on line 2; land a file"
+        InputError, match=r"Expected records of at most 16 MiB; found a longer one that begins on line 2. Land a file"
     ):
         read(b"1,2,3\n" + b"x" * (RECORD_LIMIT + BLOCK_BYTES))
 
@@ -134,12 +134,12 @@ def test_the_header_tells_names_and_delimiter(
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("id,x\n1,2\n".encode("utf-16"), "expected UTF-8; found UTF-16 or UTF-32; export the file again as UTF-8"),
-        (b"i\x00d,x\n", "expected text; found NUL bytes"),
-        (b"\n \n", "expected a header and records; found an empty file"),
-        (b'a,"b\n1,2\n', "expected a header line; found a quote that is not closed"),
-        (b"a,\xe9\n1,2\n", "expected column names in UTF-8; found another encoding"),
-        (b"x" * BLOCK_BYTES, "expected a header line; found a quote that is not closed, or no end"),
+        ("id,x\n1,2\n".encode("utf-16"), "Expected UTF-8; found UTF-16 or UTF-32. Export the file again as UTF-8"),
+        (b"i\x00d,x\n", "Expected text; found NUL bytes"),
+        (b"\n \n", "Expected a header and records; found an empty file"),
+        (b'a,"b\n1,2\n', "Expected a header line; found a quote that is not closed"),
+        (b"a,\xe9\n1,2\n", "Expected column names in UTF-8; found another encoding"),
+        (b"x" * BLOCK_BYTES, "Expected a header line; found a quote that is not closed, or no end"),
     ],
 )
 def test_a_header_that_cannot_be_read_is_an_error(data: bytes, message: str) -> None:
@@ -152,6 +152,6 @@ def test_a_parser_that_counts_other_records_is_an_error() -> None:
     block = next(iter(scan(io.BytesIO(b"1,2\n3,4\n"), header)))
     other = type(block)(block.records, b"1,2\n", block.lines, block.faults)
     with pytest.raises(
-        InputError, match="expected 2 records from line 1 on, by their lines and quotes; found 1 by the parser"
+        InputError, match="Expected 2 records from line 1 on, by their lines and quotes; found 1 by the parser"
     ):
         parse(other, header, [0])

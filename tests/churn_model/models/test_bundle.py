@@ -189,7 +189,7 @@ def test_canaries_that_come_out_otherwise_refuse_the_bundle_and_say_how_to_refit
     off = replace(whole.canary, margins=whole.canary.margins + 1e-4)
     with pytest.raises(
         BundleError,
-        match=r"margins of 32 canaries within 1e-06; found a difference of .*(?s:.*)retrain the model: run `churn retrain`",
+        match=r"margins of 32 canaries within 1e-06; found a difference of .*(?s:.*)Retrain the model: run `churn retrain`",
     ):
         read_bundle(written(tmp_path, replace(whole, canary=off)))
     check_canaries(replace(whole, canary=replace(whole.canary, margins=whole.canary.margins + AGREE / 2)))
@@ -268,7 +268,7 @@ def test_more_beside_the_model_than_code_ever_needs_is_refused(tmp_path: Path, m
         ({"about.json": None}, "a bundle with about.json"),
         ({"about.json": b"[]"}, "contents that do not fit"),
         ({"about.json": b'{"format":1}', "calibration.json": None}, "of schema 2; found one of schema 1(?s:.*)retrain"),
-        ({"about.json": b'{"schema":3}'}, "of schema 2; found one of schema 3(?s:.*)update this project"),
+        ({"about.json": b'{"schema":3}'}, "of schema 2; found one of schema 3(?s:.*)Update this project"),
         ({"features.json": b"not json"}, "contents that do not fit"),
         ({"model.json": b"{}"}, "a model that names the XGBoost that wrote it"),
         ({"model.json": b'{"version":[3,0,0]}'}, "contents that do not fit"),

@@ -98,7 +98,7 @@ def test_calibration_keeps_the_order_and_the_bounds(a: float, b: float, c: float
 
 @pytest.mark.parametrize("values", [{"a": -1.0}, {"a": 0.0, "b": 0.0}, {"c": float("nan")}])
 def test_coefficients_that_turn_the_order_are_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="expected finite a, b >= 0 with one above 0"):
+    with pytest.raises(ValueError, match="Expected finite a, b >= 0 with one above 0"):
         Calibration(kind="beta", **values)
 
 

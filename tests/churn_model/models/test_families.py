@@ -90,13 +90,13 @@ def test_rows_of_another_width_are_refused(width: int) -> None:
 
 
 def test_a_text_that_is_no_booster_is_refused() -> None:
-    with pytest.raises(InputError, match="expected a booster as JSON"):
+    with pytest.raises(InputError, match="Expected a booster as JSON"):
         Model.from_json("linear", b"{}")
 
 
 @pytest.mark.parametrize(("rounds", "values"), [(0, {}), (1, {"num_parallel_tree": 3}), (1, {"scale_pos_weight": 3.0})])
 def test_parameters_that_a_family_does_not_have_are_refused(rounds: int, values: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="expected at least 1 round and, for boosted_trees, any of"):
+    with pytest.raises(ValueError, match="Expected at least 1 round and, for boosted_trees, any of"):
         Hyperparameters(family="boosted_trees", rounds=rounds, values=values)
 
 

@@ -90,7 +90,7 @@ def test_a_schema_that_is_no_longer_read_is_refused_with_what_to_do() -> None:
     "data", [b"", b"[]", b"{}", b"\xff", changed(schema="2"), changed(files=[]), changed(checks=[{}])]
 )
 def test_what_is_no_report_is_refused(data: bytes) -> None:
-    with pytest.raises(ReportError, match=r"(?i)expected a report\.json"):
+    with pytest.raises(ReportError, match=r"(?i)Expected a report\.json"):
         StepReport.from_json(data)
 
 

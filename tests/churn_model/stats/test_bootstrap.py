@@ -25,12 +25,12 @@ def test_customers_are_numbered_in_order_of_appearance(ids: object) -> None:
 
 
 def test_a_row_without_an_id_is_refused() -> None:
-    with pytest.raises(InputError, match="expected an id in every row; found 1 rows without one"):
+    with pytest.raises(InputError, match="Expected an id in every row; found 1 rows without one"):
         number_customers(pa.array(["a", None]))
 
 
 def test_no_rows_are_refused() -> None:
-    with pytest.raises(InputError, match="expected at least one row to judge; found none"):
+    with pytest.raises(InputError, match="Expected at least one row to judge; found none"):
         Resamples(np.zeros(0, dtype=np.int64))
 
 

@@ -74,10 +74,10 @@ def test_a_column_says_the_split_in_any_case_and_spelling() -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"other": ["train"]}, "expected column part, which says each row's split; found no such column"),
+        ({"other": ["train"]}, "Expected column part, which says each row's split; found no such column"),
         (
             {"part": ["train", "holdout", "holdout"]},
-            "expected train, validation or test in part; found 'holdout', among 2 such rows",
+            "Expected train, validation or test in part; found 'holdout', among 2 such rows",
         ),
         ({"part": ["train", None]}, "found no value, among 1 such rows"),
         ({"part": ["x" * 50]}, "found a text of 50 characters"),
@@ -121,7 +121,7 @@ def test_too_few_snapshots_for_three_windows_are_refused(months: int, horizon: s
 
 
 def test_time_without_a_snapshot_date_is_refused() -> None:
-    with pytest.raises(InputError, match="expected a snapshot date in every row; found no as_of"):
+    with pytest.raises(InputError, match="Expected a snapshot date in every row; found no as_of"):
         assign(hashed([0.5]), dataset(Split(by="time")))
 
 
@@ -132,7 +132,7 @@ def test_a_customer_in_two_splits_is_found() -> None:
     moved = found.copy()
     moved[np.flatnonzero(found == TRAIN)[0]] = TEST
     assert split_problems(rows, moved) == (
-        "expected every customer in one split; found 1 in more than one; split by hash, or correct the column",
+        "Expected every customer in one split; found 1 in more than one. Split by hash, or correct the column.",
     )
     moved[np.flatnonzero(found == TRAIN)[0]] = UNUSED
     assert split_problems(rows, moved) == ()
@@ -172,6 +172,6 @@ def test_batches_get_the_splits_and_the_judgement_of_the_whole_table(split: Spli
 def test_rows_in_another_order_are_not_taken_for_checked() -> None:
     table = monthly(3).take(list(range(299, -1, -1)))
     assert (
-        "expected rows in the order of their hashes; found another order"
+        "Expected rows in the order of their hashes; found another order"
         in split_problems(table, assign(table, dataset(Split())))[-1]
     )

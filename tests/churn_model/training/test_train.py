@@ -154,7 +154,7 @@ def with_labels(table: pa.Table, values: list[Any]) -> pa.Table:
         (
             with_labels(rows(20), [0] * 20),
             with_labels(rows(20), [0] * 20),
-            r"(?s)1\. expected at least 30 rows.*2\. .*in train.*3\. .*in validation",
+            r"(?s)1\. Expected at least 30 rows.*2\. .*in train.*3\. .*in validation",
         ),
         (
             rows(40).select(["_id", "_hash", "_label"]),
@@ -170,7 +170,7 @@ def test_too_little_data_says_what_is_missing(train_rows: pa.Table, validation_r
 
 @pytest.mark.parametrize("bad", [rows(40).drop_columns(["_label"]), with_labels(rows(40), [None] + [1, 0, 0] * 13)])
 def test_a_training_row_without_a_label_is_refused(bad: pa.Table) -> None:
-    with pytest.raises(InputError, match="expected a label in every training row"):
+    with pytest.raises(InputError, match="Expected a label in every training row"):
         train(bad, rows(50, seed=2), DATASET)
 
 

@@ -49,5 +49,5 @@ def test_of_several_runs_that_decide_at_once_each_is_recorded(lake: LocalLake) -
 def test_a_damaged_decision_is_reported_with_its_place(lake: LocalLake, damage: bytes) -> None:
     record_decision(lake, "telco", FIRST)
     lake.put("telco/decisions/000001.json", damage)
-    with pytest.raises(LakeError, match=r"a decision in .*telco/decisions/000001\.json.*restore the file"):
+    with pytest.raises(LakeError, match=r"a decision in .*telco/decisions/000001\.json.*Restore the file"):
         list_champions(lake, "telco")

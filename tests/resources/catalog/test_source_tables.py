@@ -69,7 +69,7 @@ def test_a_table_that_changes_while_it_is_copied_is_refused_and_copied_the_next_
     lake: LocalLake, shop: Shop
 ) -> None:
     changing = Shop(lake=lake, database=shop.database, during_copy="insert into crm.customers values (3, 'z')")
-    with pytest.raises(InputError, match=r"table crm\.customers to stay as it is.*run the job again"):
+    with pytest.raises(InputError, match=r"table crm\.customers to stay as it is.*Run the job again"):
         copy_table(lake, changing, "telco", "crm.customers")
     assert not [entry for entry in lake.entries("") if entry.key.endswith("_manifest.json")]
     (key,) = copy_table(lake, shop, "telco", "crm.customers").keys

@@ -29,7 +29,7 @@ result = root / "processing" / "output" / "result"
 with open(pathlib.Path(os.environ["HOME"]) / "starts", "a") as starts:
     starts.write(f"{os.getpid()}\\n")
 if what == "refuse":
-    (root / "output").mkdir(); (root / "output" / "failure").write_text("expected rows; found none; land some")
+    (root / "output").mkdir(); (root / "output" / "failure").write_text("Expected rows; found none. Land some")
     sys.exit(2)
 if what == "crash":
     print("the log's last line"); raise RuntimeError("boom")
@@ -113,7 +113,7 @@ def test_two_who_ask_for_the_same_at_once_start_it_once(
 
 
 def test_a_step_that_refuses_is_reported_in_its_own_words(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
-    with pytest.raises(StepFailed, match=r"^expected rows; found none; land some$"):
+    with pytest.raises(StepFailed, match=r"^Expected rows; found none. Land some$"):
         runner.run(request(lake, dataset, "refuse"))
 
 

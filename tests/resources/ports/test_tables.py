@@ -107,7 +107,7 @@ def test_names_are_quoted_whatever_is_in_them(tables: Tables, lake: LocalLake, n
 
 
 def test_what_the_engine_refuses_is_said_in_our_words(tables: Tables) -> None:
-    with pytest.raises(TablesError, match="expected DuckDB to take the statement"):
+    with pytest.raises(TablesError, match="Expected DuckDB to run the statement"):
         tables.count("no", "such")
 
 

@@ -97,124 +97,124 @@ derived:
 schedule: {retrain: "0 25 * * 1"}
 """
     assert problems(tmp_path, text) == [
-        "telco.yaml:5: label.postive: expected one of column, positive, negative, means; found 'postive'; did you mean positive?",
-        "telco.yaml:7: types.SeniorCitizen: expected one of category, number, date; found 'categorical'; did you mean category?",
-        "telco.yaml:9: costs.false_negative: expected a number; found 'a lot'; write digits, such as 500 or 0.2",
-        "telco.yaml:11: derived.total: character 15: expected an expression such as `Day Charge` + 2 * (`Eve Charge` >= 10); "
-        "found '+'; correct it here",
-        "telco.yaml:12: schedule.retrain: expected a cron line of five fields; found '25' as the hour; "
-        'write minute, hour, day, month, weekday: "0 6 * * 1" is Mondays at six',
+        "telco.yaml:5: label.postive: Expected one of column, positive, negative, means; found 'postive'. Did you mean positive?",
+        "telco.yaml:7: types.SeniorCitizen: Expected one of category, number, date; found 'categorical'. Did you mean category?",
+        "telco.yaml:9: costs.false_negative: Expected a number; found 'a lot'. Write digits, such as 500 or 0.2.",
+        "telco.yaml:11: derived.total: character 15: Expected an expression such as `Day Charge` + 2 * (`Eve Charge` >= 10); "
+        "found '+'. Correct it here.",
+        "telco.yaml:12: schedule.retrain: Expected a cron line of five fields; found '25' as the hour. "
+        'Write minute, hour, day, month, weekday: "0 6 * * 1" is Mondays at six.',
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id: x", r":1: expected a label; found none; add `label: \{column: \.\.\., positive: \[\.\.\.\]\}`"),
-        ("label:", r":1: label: expected a mapping; found nothing; write `key: value` lines, indented below"),
+        ("id: x", r":1: Expected a label; found none. Add `label: \{column: \.\.\., positive: \[\.\.\.\]\}`"),
+        ("label:", r":1: label: Expected a mapping; found nothing. Write `key: value` lines, indented below"),
         (
             "label: {column: Churn}",
-            r":1: label.positive: expected a value; found none; add `positive: \.\.\.`: the values that mean: left",
+            r":1: label.positive: Expected a value; found none. Add `positive: \.\.\.`: the values that mean: left",
         ),
         (
             "label: {column: Churn, positive: []}",
-            r":1: label.positive: expected at least one value; found none; write for example",
+            r":1: label.positive: Expected at least one value; found none. Write for example",
         ),
         (
             "label: {column: Churn, positive: Yes}",
-            r":1: label.positive: expected a list; found 'Yes'; write \[one, two\]",
+            r":1: label.positive: Expected a list; found 'Yes'. Write \[one, two\]",
         ),
-        ("label: {column: [a], positive: [Yes]}", r":1: label.column: expected text; found a list"),
-        ("label: {column: Churn, positive: [~]}", r":1: label.positive\[0\]: expected text; found nothing"),
-        (LABEL + "name: telco", r":2: name: expected no name; found one; remove the line"),
-        (LABEL + "budget: 10", r":2: budget: expected one of .*; found 'budget'; move it under list:"),
+        ("label: {column: [a], positive: [Yes]}", r":1: label.column: Expected text; found a list"),
+        ("label: {column: Churn, positive: [~]}", r":1: label.positive\[0\]: Expected text; found nothing"),
+        (LABEL + "name: telco", r":2: name: Expected no name; found one. Remove the line"),
+        (LABEL + "budget: 10", r":2: budget: Expected one of .*; found 'budget'. Move it under list:"),
         (
             LABEL + "colour: red",
-            r":2: colour: expected one of .*; found 'colour'; remove it; docs/dataset.schema.json tells",
+            r":2: colour: Expected one of .*; found 'colour'. Remove it; docs/dataset.schema.json tells",
         ),
-        (LABEL + "Costs: {}", r":2: Costs: .*; did you mean costs\?"),
-        (LABEL + "ignore: phone", r":2: ignore: expected a list; found 'phone'"),
-        (LABEL + "ignore:\n  - a\n  - {b: c}", r":4: ignore\[1\]: expected text; found a mapping"),
-        (LABEL + "types: [a]", r":2: types: expected a mapping; found a list"),
-        (LABEL + "words: {a: }", r":2: words.a: expected text; found nothing"),
+        (LABEL + "Costs: {}", r":2: Costs: .*. Did you mean costs\?"),
+        (LABEL + "ignore: phone", r":2: ignore: Expected a list; found 'phone'"),
+        (LABEL + "ignore:\n  - a\n  - {b: c}", r":4: ignore\[1\]: Expected text; found a mapping"),
+        (LABEL + "types: [a]", r":2: types: Expected a mapping; found a list"),
+        (LABEL + "words: {a: }", r":2: words.a: Expected text; found nothing"),
         (
             LABEL + "split: {validation: 1.5}",
-            r":2: split.validation: expected a share between 0 and 1; found 1.5; write shares",
+            r":2: split.validation: Expected a share between 0 and 1; found 1.5. Write shares",
         ),
         (
             LABEL + "split: {validation: 0.6, test: 0.4}",
-            r":2: split: expected validation and test to add up to less than 1; found 1; write shares",
+            r":2: split: Expected validation and test to add up to less than 1; found 1. Write shares",
         ),
         (
             LABEL + "split: {by: column}",
-            r":2: split: expected a column beside by: column; found none; write `column: <name>`",
+            r":2: split: Expected a column beside by: column; found none. Write `column: <name>`",
         ),
         (
             LABEL + "split: {by: colum}",
-            r":2: split.by: expected one of hash, column, time; found 'colum'; did you mean column\?",
+            r":2: split.by: Expected one of hash, column, time; found 'colum'. Did you mean column\?",
         ),
         (
             LABEL + "split: {seed: 1.5}",
-            r":2: split.seed: expected a whole number; found '1.5'; write digits, such as 20",
+            r":2: split.seed: Expected a whole number; found '1.5'. Write digits, such as 20",
         ),
         (
             LABEL + "costs: {false_positive: -1}",
-            r":2: costs: expected false_positive above true_negative; found -1 and 0; correct one of them: a contact must",
+            r":2: costs: Expected false_positive above true_negative; found -1 and 0. Correct one of them: a contact must",
         ),
-        (LABEL + "costs: {false_negative: .inf}", r":2: costs.false_negative: expected a number; found '.inf'"),
-        (LABEL + "costs: {false_negative: inf}", r":2: costs.false_negative: expected a finite number; found inf"),
+        (LABEL + "costs: {false_negative: .inf}", r":2: costs.false_negative: Expected a number; found '.inf'"),
+        (LABEL + "costs: {false_negative: inf}", r":2: costs.false_negative: Expected a finite number; found inf"),
         (
             LABEL + "costs: {contact: {cost: 5, value: lots}}",
-            r":2: costs.contact.value: expected a number, or \{column: name\}; found 'lots'",
+            r":2: costs.contact.value: Expected a number, or \{column: name\}; found 'lots'",
         ),
         (
             LABEL + "costs: {contact: {cost: 5, value: {colum: x}}}",
-            r"costs.contact.value.colum: expected only column; found 'colum'; did you mean",
+            r"costs.contact.value.colum: Expected only column; found 'colum'. Did you mean",
         ),
         (
             LABEL + "costs: {contact: {cost: 5, value: 4}}",
-            r":2: costs.contact: expected value x success above cost; found .* never pays; correct",
+            r":2: costs.contact: Expected value x success above cost; found .* never pays. Correct",
         ),
-        (LABEL + "costs: {contact: 5}", r":2: costs.contact: expected a mapping; found '5'"),
+        (LABEL + "costs: {contact: 5}", r":2: costs.contact: Expected a mapping; found '5'"),
         (
             LABEL + "list: {cooldown: a month, capacity: many}",
-            r":2: list.cooldown: expected a whole number above 0 and a unit .*; found 'a month'",
+            r":2: list.cooldown: Expected a whole number above 0 and a unit .*; found 'a month'",
         ),
         (
             LABEL + "list: {cooldown: a month, capacity: many}",
-            r":2: list.capacity: expected a whole number; found 'many'",
+            r":2: list.capacity: Expected a whole number; found 'many'",
         ),
         (
             LABEL + "list: {budget: 0}",
-            r":2: list.budget: expected more than 0; found 0.0; correct it, or remove the line",
+            r":2: list.budget: Expected more than 0; found 0.0. Correct it, or remove the line",
         ),
-        (LABEL + "horizon: 0d", r":2: horizon: expected a whole number above 0 and a unit"),
-        (LABEL + "horizon: [30d]", r":2: horizon: expected text; found a list"),
+        (LABEL + "horizon: 0d", r":2: horizon: Expected a whole number above 0 and a unit"),
+        (LABEL + "horizon: [30d]", r":2: horizon: Expected text; found a list"),
         (
             LABEL + "search: {families: [boosted_tree]}",
-            r"search.families\[0\]: expected one of boosted_trees, .*; did you mean boosted_trees\?",
+            r"search.families\[0\]: Expected one of boosted_trees, .*. Did you mean boosted_trees\?",
         ),
         (
             LABEL + "search: {engine: tuner}",
-            r":2: search.engine: expected only job; found 'tuner'; write job, or remove",
+            r":2: search.engine: Expected only job; found 'tuner'. Write job, or remove",
         ),
         (
             LABEL + "search: {families: [linear, linear]}",
-            r":2: search.families: expected each family once; found linear",
+            r":2: search.families: Expected each family once; found linear",
         ),
         (LABEL + "schedule: {retrain: 0 0 31 2 *}", r":2: schedule.retrain: .*found '0 0 31 2 \*', which never fires"),
-        (LABEL + 'words: {a: "a\\ud800b"}', r":2: words.a: expected text; found half a character; write the character"),
-        (LABEL + 'words: {"a\\ud800b": b}', r":2: words: expected a name before the colon; found half a character"),
-        (LABEL + "search: {trials: 0}", r":2: search.trials: expected 1 to 1000; found 0; write for example"),
+        (LABEL + 'words: {a: "a\\ud800b"}', r":2: words.a: Expected text; found half a character. Write the character"),
+        (LABEL + 'words: {"a\\ud800b": b}', r":2: words: Expected a name before the colon; found half a character"),
+        (LABEL + "search: {trials: 0}", r":2: search.trials: Expected 1 to 1000; found 0. Write for example"),
         (
             LABEL + "source: {landing: perhaps}",
-            r":2: source.landing: expected true or false; found 'perhaps'; write one of the two",
+            r":2: source.landing: Expected true or false; found 'perhaps'. Write one of the two",
         ),
         (
             LABEL + "source: {table: customers}",
-            r":2: source.table: expected database.table; found 'customers'; write table: database.table",
+            r":2: source.table: Expected database.table; found 'customers'. Write table: database.table",
         ),
-        (LABEL + "schedule: weekly", r":2: schedule: expected a mapping; found 'weekly'"),
+        (LABEL + "schedule: weekly", r":2: schedule: Expected a mapping; found 'weekly'"),
     ],
 )
 def test_a_mistake_is_told_by_line_and_place(tmp_path: Path, text: str, message: str) -> None:
@@ -251,15 +251,15 @@ def test_a_name_is_short_and_lower_case(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["t", "Telco", "2telco", "tel-co", "landing", "a123456789012", "", "télco", "telco\n"])
 def test_another_name_is_told(name: str) -> None:
-    assert "expected a dataset named by 2 to 12 lower-case letters and digits" in (name_problem(name) or "")
+    assert "Expected a dataset named by 2 to 12 lower-case letters and digits" in (name_problem(name) or "")
 
 
 def test_a_wrong_name_comes_with_a_better_one_and_the_other_problems(tmp_path: Path) -> None:
     with pytest.raises(SpecError) as raised:
         load_spec(spec(tmp_path, LABEL + "colour: red", "2024-Telco.yaml"))
     first, second = str(raised.value).splitlines()
-    assert first.startswith("2024-Telco.yaml:1: expected a dataset named by")
-    assert first.endswith("name it telco, and its file telco.yaml")
+    assert first.startswith("2024-Telco.yaml:1: Expected a dataset named by")
+    assert first.endswith("Name it telco, and its file telco.yaml.")
     assert "colour" in second
 
 
@@ -274,13 +274,13 @@ def test_a_bad_spec_stops_no_good_one(tmp_path: Path) -> None:
     assert list(specs.datasets) == ["good"]
     assert list(specs.bad) == ["bad", "folder", "other.yml"]
     assert re.search(
-        "expected a file that ends with .yaml; found other.yml; rename it to other.yaml", str(specs.bad["other.yml"])
+        "Expected a file that ends with .yaml; found other.yml. Rename it to other.yaml", str(specs.bad["other.yml"])
     )
 
 
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(
-        SpecError, match=r"expected a folder of specs at .*nowhere; found none; make one with `churn new`"
+        SpecError, match=r"Expected a folder of specs at .*nowhere; found none. Make one with `churn new`"
     ):
         load_specs(tmp_path / "nowhere")
 

@@ -27,115 +27,115 @@ def told(folder: Path, text: str) -> list[str]:
     [
         (
             "as_of: CustomerID",
-            "as_of: expected a column of its own; found 'CustomerID', which is the id already; name the column that is",
+            "as_of: Expected a column of its own; found 'CustomerID', which is the id already. Name the column that is",
         ),
         (
             "list: {opt_out: customerid}",
-            "list.opt_out: expected a column of its own; found 'customerid', which is the id already",
+            "list.opt_out: Expected a column of its own; found 'customerid', which is the id already",
         ),
         (
             "split: {by: column, column: churn}",
-            "split.column: expected a column of its own; found 'churn', which is the label already",
+            "split.column: Expected a column of its own; found 'churn', which is the label already",
         ),
         (
             "costs: {contact: {cost: 1, value: {column: Churn}}}",
-            "costs.contact.value.column: expected a column of its own; found 'Churn', which is the label",
+            "costs.contact.value.column: Expected a column of its own; found 'Churn', which is the label",
         ),
         (
             "ignore: [phone, CHURN]",
-            "ignore[1]: expected columns that would be features; found 'CHURN', the label; remove it here",
+            "ignore[1]: Expected columns that would be features; found 'CHURN', the label. Remove it here",
         ),
-        ("ignore: [customerID]", "ignore[0]: expected columns that would be features; found 'customerID', the id"),
-        ("known: [Churn]", "known[0]: expected columns that are features; found 'Churn', the label"),
+        ("ignore: [customerID]", "ignore[0]: Expected columns that would be features; found 'customerID', the id"),
+        ("known: [Churn]", "known[0]: Expected columns that are features; found 'Churn', the label"),
         (
             "ignore: [Tags]\nknown: [tags]",
-            "known[0]: expected a column that is not ignored; found 'tags' under ignore too; keep it under one",
+            "known[0]: Expected a column that is not ignored; found 'tags' under ignore too. Keep it under one",
         ),
         (
             "types: {Area: number, area: category}",
-            "types.area: expected each column once; found 'Area' and 'area'; remove one",
+            "types.area: Expected each column once; found 'Area' and 'area'. Remove one",
         ),
         (
             "types: {churn: category}",
-            "types.churn: expected a column that is a feature; found 'churn', the label; remove the line",
+            "types.churn: Expected a column that is a feature; found 'churn', the label. Remove the line",
         ),
-        ("ignore: ['']", "ignore[0]: expected text; found an empty one; write it, or remove the line"),
-        ("words: {'': x}", "words.: expected a name before the colon; found none"),
+        ("ignore: ['']", "ignore[0]: Expected text; found an empty one. Write it, or remove the line"),
+        ("words: {'': x}", "words.: Expected a name before the colon; found none"),
         (
             "derived: {total: churn + 1}",
-            "derived.total: expected an expression over features; found 'churn', the label; take it out: it is what",
+            "derived.total: Expected an expression over features; found 'churn', the label. Take it out: it is what",
         ),
         (
             "derived: {total: customerID + 1}",
-            "derived.total: expected an expression over features; found 'customerID', the id; take it out",
+            "derived.total: Expected an expression over features; found 'customerID', the id. Take it out",
         ),
         (
             "derived: {Churn: a + b}",
-            "derived.Churn: expected a new column's name; found 'Churn', the label; choose another name",
+            "derived.Churn: Expected a new column's name; found 'Churn', the label. Choose another name",
         ),
         (
             "derived: {a: A + b}",
-            "derived.a: expected a new column's name; found 'a', which the expression reads; choose another name",
+            "derived.a: Expected a new column's name; found 'a', which the expression reads. Choose another name",
         ),
-        ("derived: {_hash: a + b}", "derived._hash: expected a name that does not start with _; found '_hash'"),
+        ("derived: {_hash: a + b}", "derived._hash: Expected a name that does not start with _; found '_hash'"),
         (
             "derived: {x: a + b, y: X + c}",
-            "derived.y: expected an expression over landed columns; found 'X', which is derived; write its",
+            "derived.y: Expected an expression over landed columns; found 'X', which is derived. Write its",
         ),
         (
             "derived: {x: a + b}\nignore: [X]",
-            "derived.x: expected a column that is not ignored; found 'x' under ignore",
+            "derived.x: Expected a column that is not ignored; found 'x' under ignore",
         ),
         (
             "derived: {x: a + b}\ntypes: {B: category}",
-            "derived.x: expected an expression over numbers; found 'b', a category under types",
+            "derived.x: Expected an expression over numbers; found 'b', a category under types",
         ),
         (
             "derived: {x: a + b}\ntypes: {x: number}",
-            "types.x: expected a landed column; found 'x', which is derived; remove the line",
+            "types.x: Expected a landed column; found 'x', which is derived. Remove the line",
         ),
         (
             "derived: {x: a +}",
-            "derived.x: character 4: expected an expression such as",
+            "derived.x: character 4: Expected an expression such as",
         ),
         (
             "groups: {one: [a], two: [A]}",
-            "groups.two[0]: expected each column in one group; found 'A' in 'one' too; keep it in one",
+            "groups.two[0]: Expected each column in one group; found 'A' in 'one' too. Keep it in one",
         ),
         (
             "groups: {one: [a, churn]}",
-            "groups.one[1]: expected a column that is a feature; found 'churn', which is none; take it out",
+            "groups.one[1]: Expected a column that is a feature; found 'churn', which is none. Take it out",
         ),
         (
             'words: {a: "{count} calls"}',
-            "words.a: expected words in which {value} stands for the value; found '{count} calls'; write no other",
+            "words.a: Expected words in which {value} stands for the value; found '{count} calls'. Write no other",
         ),
-        ('words: {a: "{value!r} calls"}', "words.a: expected words in which {value} stands for the value"),
-        ('words: {a: "{value calls"}', "words.a: expected words in which {value} stands for the value"),
+        ('words: {a: "{value!r} calls"}', "words.a: Expected words in which {value} stands for the value"),
+        ('words: {a: "{value calls"}', "words.a: Expected words in which {value} stands for the value"),
         (
             "words: {customerid: x}",
-            "words.customerid: expected a column that is a feature; found 'customerid', which is none",
+            "words.customerid: Expected a column that is a feature; found 'customerid', which is none",
         ),
-        ("split: {by: time}", "split.by: expected as_of beside by: time; found no as_of; name the snapshot's date"),
+        ("split: {by: time}", "split.by: Expected as_of beside by: time; found no as_of. Name the snapshot's date"),
         (
             "schedule: {timezone: europe/berln}",
-            "schedule.timezone: expected an IANA time zone; found 'europe/berln'; did you mean Europe/Berlin?",
+            "schedule.timezone: Expected an IANA time zone; found 'europe/berln'. Did you mean Europe/Berlin?",
         ),
         (
             "schedule: {timezone: Middle Earth 1}",
-            "schedule.timezone: expected an IANA time zone; found 'Middle Earth 1'; write one such as UTC",
+            "schedule.timezone: Expected an IANA time zone; found 'Middle Earth 1'. Write one such as UTC",
         ),
         (
             "schedule: {retrain: '@weekly'}",
-            "schedule.retrain: expected a cron line of five fields; found 1 field; write minute, hour, day",
+            "schedule.retrain: Expected a cron line of five fields; found 1 field. Write minute, hour, day",
         ),
         (
             "costs: {false_negative: 900, contact: {cost: 1, value: 9}}",
-            "costs.contact: expected either contact or the four cells; found false_neg",
+            "costs.contact: Expected either contact or the four cells; found false_neg",
         ),
         (
             "source: {landing: true, table: a.b}",
-            "source.table: expected one source; found landing: true and a table; write landing: false",
+            "source.table: Expected one source; found landing: true and a table. Write landing: false",
         ),
     ],
 )
@@ -166,11 +166,11 @@ def test_what_is_right_is_not_told(tmp_path: Path, text: str) -> None:
     [
         (
             "positive: [Yes], negative: [yes.]",
-            "label.positive[0]: expected a value that means: left; found 'Yes' under negative too; keep it",
+            "label.positive[0]: Expected a value that means: left; found 'Yes' under negative too. Keep it",
         ),
         (
             "positive: [1.0, No]",
-            "label.positive[1]: expected a value that means: left; found 'No', which means stayed unless the spec says",
+            "label.positive[1]: Expected a value that means: left; found 'No', which means stayed unless the spec says",
         ),
     ],
 )

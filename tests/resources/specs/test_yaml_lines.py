@@ -35,24 +35,24 @@ def test_a_place_leads_to_its_value() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a:\n\t- b", "2: : expected YAML; found a tab; indent by blanks"),
-        ("a: [1\nb: 2", "2: : expected YAML; found .*got ':'; check brackets"),
-        ("a: b: c", "1: : expected YAML; found a second colon in the line; check"),
-        ("k: `x` + 1", "1: : expected YAML; found character '`' that cannot start any token; .*needs quotes"),
-        ("a: 'x", "1: : expected YAML; found unexpected end of stream"),
-        ("a: 1\nb: \x00", "2: : expected YAML; found a control character"),
-        ("a: 1\nb: 2\na: 3", "3: a: expected each key once; found it in line 1 too; remove one of the two"),
-        ("a: {b: 1, b: 2}", "1: a.b: expected each key once"),
+        ("a:\n\t- b", "2: : Expected YAML; found a tab. Indent by blanks"),
+        ("a: [1\nb: 2", "2: : Expected YAML; found .*got ':'. Check brackets"),
+        ("a: b: c", "1: : Expected YAML; found a second colon in the line. Check"),
+        ("k: `x` + 1", "1: : Expected YAML; found character '`' that cannot start any token. .*needs quotes"),
+        ("a: 'x", "1: : Expected YAML; found unexpected end of stream"),
+        ("a: 1\nb: \x00", "2: : Expected YAML; found a control character"),
+        ("a: 1\nb: 2\na: 3", "3: a: Expected each key once; found it in line 1 too. Remove one of the two"),
+        ("a: {b: 1, b: 2}", "1: a.b: Expected each key once"),
         (
             "? [x]\n: 3",
-            "1: : expected a name before the colon; found a list, a mapping or an alias; put the name in quotes",
+            "1: : Expected a name before the colon; found a list, a mapping or an alias. Put the name in quotes",
         ),
-        ("a: &x 1", "1: a: expected a value; found the anchor &x; remove it"),
-        ("a: 1\nb: *x", "2: b: expected a value; found the alias \\*x; write the value out"),
-        ("a: !!python/object/apply:os.system [x]", "1: a: expected a value; found the tag .*os.system; remove it"),
-        ("a: 1\n---\nb: 2", "2: : expected one document; found a second one after ---"),
-        ("[" * 100_000, "1: : expected at most 20 levels; found more"),
-        ("a: {" * 100_000, "1: : expected at most 20 levels; found more"),
+        ("a: &x 1", "1: a: Expected a value; found the anchor &x. Remove it"),
+        ("a: 1\nb: *x", "2: b: Expected a value; found the alias \\*x. Write the value out"),
+        ("a: !!python/object/apply:os.system [x]", "1: a: Expected a value; found the tag .*os.system. Remove it"),
+        ("a: 1\n---\nb: 2", "2: : Expected one document; found a second one after ---"),
+        ("[" * 100_000, "1: : Expected at most 20 levels; found more"),
+        ("a: {" * 100_000, "1: : Expected at most 20 levels; found more"),
     ],
 )
 def test_what_is_wrong_is_told_by_line(text: str, message: str) -> None:
@@ -79,9 +79,9 @@ def test_an_alias_bomb_stays_small() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"a: 1\nb: \xff", "2: : expected text in UTF-8; found the byte 0xff; save the file as UTF-8"),
-        ("a: é".encode("utf-16"), "1: : expected text in UTF-8"),
-        (b"#" * (MAX_BYTES + 1), f"1: : expected at most {MAX_BYTES} bytes; found {MAX_BYTES + 1} bytes"),
+        (b"a: 1\nb: \xff", "2: : Expected text in UTF-8; found the byte 0xff. Save the file as UTF-8"),
+        ("a: é".encode("utf-16"), "1: : Expected text in UTF-8"),
+        (b"#" * (MAX_BYTES + 1), f"1: : Expected at most {MAX_BYTES} bytes; found {MAX_BYTES + 1} bytes"),
     ],
 )
 def test_a_file_that_is_no_text_is_told(tmp_path: Path, data: bytes, message: str) -> None:
@@ -91,8 +91,8 @@ def test_a_file_that_is_no_text_is_told(tmp_path: Path, data: bytes, message: st
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
-    assert "expected a readable file; found No such file" in told(read_document(tmp_path / "x.yaml"))[0]
-    assert "expected a readable file" in told(read_document(tmp_path))[0]
+    assert "Expected a readable file; found No such file" in told(read_document(tmp_path / "x.yaml"))[0]
+    assert "Expected a readable file" in told(read_document(tmp_path))[0]
 
 
 def test_a_mark_before_the_text_is_passed_over(tmp_path: Path) -> None:
@@ -105,4 +105,4 @@ def test_a_mark_before_the_text_is_passed_over(tmp_path: Path) -> None:
 @given(st.text(alphabet="ab:-[]{},'\"#&*!|>%@`?~ \t\n0", max_size=60))
 def test_no_text_makes_the_reader_raise(text: str) -> None:
     document = parse_document(text)
-    assert all(one.line >= 1 and "expected" in one.text for one in document.problems)
+    assert all(one.line >= 1 and "Expected" in one.text for one in document.problems)
