@@ -64,8 +64,9 @@ prove: setup-dev image ## kills, daemons, other Pythons: under 45 minutes
 	$(SAY) 'Proofs on real processes'
 	@SECONDS=0; $(BIN)/python -m pytest -m prove --durations=10 && echo "took $$SECONDS s"
 
-soak: setup-dev image ## what takes longer, by hand
-	$(BIN)/python -m pytest -m soak --durations=10
+soak: setup-dev ## kills, power cuts, full disks, damage: hours; writes benchmarks/results/reliability.md
+	$(SAY) 'Harm of every kind, and what survives it'
+	$(BIN)/python -m benchmarks.reliability
 
 # A Python 3.12 with the managed image's versions and nothing of ours: steps must run there too. Where none is found, uv fetches one.
 PYTHON312 ?= $(shell for p in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python $(PYTHON); do \

@@ -28,7 +28,7 @@ from resources.catalog.published_tables import open_published_table
 from resources.specs.loader import load_specs
 
 if TYPE_CHECKING:
-    from tests.prove.conftest import Ended, Home
+    from benchmarks.reliability.home import Ended, Home
 
 pytestmark = pytest.mark.prove
 
@@ -662,7 +662,7 @@ def home_outside(
     home: "Home", folder: Path, *arguments: str, before: Callable[[], None] | None = None, prefix: Sequence[str] = ()
 ) -> "Ended":
     """`churn` with what it says kept outside of its working folder, which may be full or read-only."""
-    from tests.prove.conftest import Ended
+    from benchmarks.reliability.home import Ended
 
     done = subprocess.run(
         [*prefix, sys.executable, "-m", "churn_assets.cli", *arguments],

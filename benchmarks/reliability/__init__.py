@@ -1,0 +1,1 @@
+"""Harm of every kind, done to working folders, and what survived it."""

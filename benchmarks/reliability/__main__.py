@@ -1,0 +1,111 @@
+"""`python -m benchmarks.reliability [--only KIND ...] [--count N]`: harm of every kind, and what survived it, as one table.
+
+Writes benchmarks/results/reliability.json and reliability.md, unless `--count` asks for fewer trials of each kind than a whole soak has.
+"""
+
+import argparse
+import datetime
+import json
+import platform
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from benchmarks.measure import RESULTS
+from benchmarks.reliability.home import Homes
+from benchmarks.reliability.kills import KILLS
+from benchmarks.reliability.trial import Kind, NotPossible
+
+KINDS: Sequence[Kind] = (KILLS,)
+
+
+@dataclass
+class Tally:
+    """What became of the trials of one kind."""
+
+    kind: str
+    what: str
+    tried: int = 0
+    survived: int = 0
+    seconds: float = 0.0
+    not_possible: list[str] = field(default_factory=list)
+    failures: dict[str, list[str]] = field(default_factory=dict)
+
+
+def main() -> int:
+    """Run the trials, print and write the table. Return 1 if anything did not survive."""
+    names = [kind.name for kind in KINDS]
+    parser = argparse.ArgumentParser("python -m benchmarks.reliability", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="KIND", help=", ".join(names))
+    parser.add_argument("--count", type=int, help="so many trials of each kind, instead of a whole soak")
+    parsed = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="reliability-"))
+    try:
+        homes = Homes(folder / "homes")
+        tallies = [try_kind(kind, homes, folder, parsed.count) for kind in KINDS if kind.name in parsed.only]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    text = table(tallies)
+    print(text)
+    if parsed.count is None and len(tallies) == len(KINDS):
+        _write(tallies, text)
+    return 1 if any(tally.failures for tally in tallies) else 0
+
+
+def try_kind(kind: Kind, homes: Homes, folder: Path, count: int | None = None) -> Tally:
+    """Run the trials of one kind, each in a folder of its own."""
+    tally = Tally(kind.name, kind.what)
+    started = time.monotonic()
+    count = kind.count if count is None else min(count, kind.count)
+    for number, trial in enumerate(islice(kind.trials(count), count)):
+        place = folder / f"{kind.name}-{number}"
+        place.mkdir()
+        try:
+            problems = trial.run(homes, place)
+        except NotPossible as reason:
+            tally.not_possible.append(f"{trial.name}: {reason}")
+            continue
+        except Exception:
+            problems = [traceback.format_exc()]
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+        tally.tried += 1
+        tally.survived += not problems
+        if problems:
+            tally.failures[f"{number}: {trial.name}"] = problems
+        print(f"{kind.name} {number + 1}/{count} {trial.name}: {problems or 'survived'}", file=sys.stderr, flush=True)
+    tally.seconds = round(time.monotonic() - started, 1)
+    return tally
+
+
+def table(tallies: Sequence[Tally]) -> str:
+    """Return the table, and below it what did not survive and what could not be tried."""
+    lines = ["| kind | tried | survived | what is done, and what has to hold |", "|---|---:|---:|---|"]
+    lines += [f"| {each.kind} | {each.tried:,} | {each.survived:,} | {each.what} |" for each in tallies]
+    for tally in tallies:
+        lines += [f"\n- not survived, {name}: {'; '.join(problems)}" for name, problems in tally.failures.items()]
+        lines += [f"\n- not tried, {name}" for name in tally.not_possible]
+    return "\n".join(lines) + "\n"
+
+
+def _write(tallies: Sequence[Tally], text: str) -> None:
+    facts = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "command": "python -m benchmarks.reliability",
+    }
+    head = f"# Reliability\n\n`{facts['command']}`, {facts['date']}, {facts['machine']}, Python {facts['python']}.\n\n"
+    (RESULTS / "reliability.md").write_text(head + text, "utf-8")
+    content = {**facts, "kinds": [asdict(tally) for tally in tallies]}
+    (RESULTS / "reliability.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

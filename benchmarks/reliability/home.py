@@ -1,0 +1,325 @@
+"""A working folder of its own, driven by `churn` in processes that can be killed, and folders prepared once to be copied."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+import pyarrow as pa
+from pyarrow import csv
+
+from churn_assets.sample.generator import Generator
+from resources.catalog.pointers import Champion, read_champion
+from resources.local.lake import LocalLake
+from resources.local.run_locks import LocalRunLocks
+from resources.ports.lake import MANIFEST
+from resources.settings import PROJECT
+
+DRIVER = Path(__file__).with_name("driver.py")
+PATIENCE_SECONDS = 300  # far above what anything here takes: the machine may be busy with other work
+SPEC = """\
+id: customer_id
+as_of: as_of
+label: {column: churned, positive: ["yes"], means: cancelled}
+derived: {total_charge: day_charge + evening_charge + night_charge + international_charge}
+costs: {contact: {cost: 40, success: 0.6, value: {column: annual_value}}}
+list: {opt_out: do_not_call, capacity: 20}
+search: {trials: 1}
+watch: {settle: 1s}
+"""
+BLIND = "ignore: [contract, tenure_months]\n"
+"""What makes a first champion that a retrain without it beats."""
+SPEC += BLIND
+_CLOCKS = {"made_at", "since", "landed_at", "listed_at", "decided_at"}
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code, and all it said."""
+
+    code: int
+    said: str
+
+
+@dataclass(frozen=True)
+class Home:
+    """A working folder with its specs, and the code as it was when the proofs began: an edit meanwhile would change every version."""
+
+    root: Path
+    code: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        return self.root / "home"
+
+    @property
+    def lake(self) -> LocalLake:
+        return LocalLake(root=str(self.path / "lake"))
+
+    @property
+    def run_locks(self) -> LocalRunLocks:
+        return LocalRunLocks(folder=str(self.path / "locks"))
+
+    @property
+    def champion(self) -> Champion | None:
+        return read_champion(self.lake, "shop")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ours = {
+            "CHURN_HOME": str(self.path),
+            "CHURN_DATASETS": str(self.root / "datasets"),
+            "CHURN_STEP_PYTHON": str(self.root / "step-python"),
+            "DAGSTER_HOME": str(self.path / "dagster"),
+            "PYTHONPATH": str(self.code),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        return {**os.environ, **ours}
+
+    def stop_ignoring(self) -> None:
+        """Let the next retrain make a better model: it sees what the first champion did not."""
+        spec = self.root / "datasets" / "shop.yaml"
+        spec.write_text(spec.read_text().replace(BLIND, ""))
+
+    def describe(self, spec: str = SPEC, dataset: str = "shop") -> None:
+        (self.root / "datasets").mkdir(parents=True, exist_ok=True)
+        (self.root / "datasets" / f"{dataset}.yaml").write_text(spec)
+
+    def steps_with(self, plan: dict[str, Any] | None = None) -> None:
+        """The interpreter that the steps get: one that notes each start and follows the plan."""
+        script = self.root / "step-python"
+        script.write_text(
+            f"#!/bin/sh\necho ${{2##*.}} >> {self.root}/steps-started\nexec {sys.executable} {DRIVER} '{json.dumps(plan or {})}' \"$@\"\n"
+        )
+        script.chmod(0o755)
+
+    def copy(self, root: Path) -> "Home":
+        """Return a copy with the interpreter of its own steps."""
+        for name in ("home", "datasets"):
+            shutil.copytree(self.root / name, root / name)
+        made = Home(root, self.code)
+        made.steps_with()
+        return made
+
+    def land(self, table: pa.Table, name: str, batch: str | None = None, dataset: str = "shop") -> Path:
+        """Put a table into the landing, as `churn land` does; where it lies."""
+        path = self.root / name
+        csv.write_csv(table, path)
+        key = f"landing/{dataset}/score/{batch}/{name}" if batch else f"landing/{dataset}/train/{name}"
+        self.lake.put(key, path)
+        return Path(self.lake.uri(key))
+
+    def start(self, *arguments: str, plan: dict[str, Any] | None = None) -> "subprocess.Popen[str]":
+        """`churn` in a process of its own; the `home` fixtures end it where the test does not."""
+        out = (self.root / f"said-{len(self.started)}.txt").open("w")
+        with out:
+            process = subprocess.Popen(
+                [sys.executable, str(DRIVER), json.dumps(plan or {}), *arguments],
+                env=self.environment,
+                cwd=self.code,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        self.started.append(process)
+        return process
+
+    def end_of(self, process: "subprocess.Popen[str]") -> Ended:
+        code = process.wait(PATIENCE_SECONDS)
+        said = (self.root / f"said-{self.started.index(process)}.txt").read_text()
+        print(said)  # shown where a test fails
+        return Ended(code, said)
+
+    def churn(self, *arguments: str, plan: dict[str, Any] | None = None) -> Ended:
+        return self.end_of(self.start(*arguments, plan=plan))
+
+    def require(self, code: int, *arguments: str, plan: dict[str, Any] | None = None) -> None:
+        """Run `churn`. Raise RuntimeError unless it ends with this code."""
+        ended = self.churn(*arguments, plan=plan)
+        if ended.code != code:
+            raise RuntimeError(f"churn {' '.join(arguments)} ended with {ended.code}:\n{ended.said}")
+
+    def steps_started(self) -> list[str]:
+        path = self.root / "steps-started"
+        return path.read_text().split() if path.exists() else []
+
+    def runs(self) -> Sequence[dg.DagsterRun]:
+        """Dagster's history, oldest first."""
+        with dg.DagsterInstance.from_config(str(self.path / "dagster")) as instance:
+            return list(reversed(instance.get_runs()))
+
+    def contents(self) -> dict[str, Any]:
+        """All that a reader of the lake and the tables sees, without clocks."""
+        lake = {entry.key: _seen(self.lake, entry.key) for entry in self.lake.entries("")}
+        return {"lake": lake, "tables": self._tables()}
+
+    def _tables(self) -> dict[str, Any]:
+        """Which version each view shows, and how many rows a reader in SQL counts."""
+        with duckdb.connect(str(self.path / "tables.duckdb"), read_only=True) as connection:
+            rows = connection.execute("select kind, batch, version from shop._shown order by all").fetchall()
+            return {
+                f"{kind} {batch}": (version, connection.execute(f'select count(*) from shop."{kind}"').fetchone())
+                for kind, batch, version in rows
+            }
+
+    def problems(self) -> list[str]:
+        """What is shown and not whole."""
+        found = []
+        for entry in self.lake.entries("shop/"):
+            if entry.key.endswith(MANIFEST):
+                prefix = entry.key.removesuffix(MANIFEST)
+                for name, file in json.loads(self.lake.read(entry.key))["files"].items():
+                    path = Path(self.lake.uri(prefix + name))
+                    if not path.is_file() or path.stat().st_size != file["size"]:
+                        found.append(f"{prefix}{name} is not as its manifest says")
+            elif entry.key.endswith("current.json") or entry.key.startswith(("shop/batches/", "shop/champion.json")):
+                shown = _prefixes(json.loads(self.lake.read(entry.key)))
+                lost = [prefix for prefix in shown if not Path(self.lake.uri(prefix + MANIFEST)).exists()]
+                found += [f"{entry.key} shows {prefix}, which is not published" for prefix in lost]
+        return found
+
+    def processes(self) -> list[int]:
+        """Everything alive that works in this folder."""
+        return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if _works_in(path, self.root)]
+
+    def end_all(self) -> None:
+        """End what was started here, however it was started, by its number."""
+        while left := self.processes():
+            for number in left:
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+            time.sleep(0.1)
+        for process in self.started:
+            process.wait()
+
+
+def _works_in(environ: Path, root: Path) -> bool:
+    try:
+        return (
+            f"={root}/".encode() in environ.read_bytes()
+            and environ.with_name("stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        )
+    except OSError:
+        return False
+
+
+def _prefixes(pointer: Any) -> list[str]:
+    if not isinstance(pointer, dict):
+        return []
+    own = [pointer[name] for name in ("prefix", "evaluation") if name in pointer]
+    return own + [prefix for value in pointer.values() for prefix in _prefixes(value)]
+
+
+def _seen(lake: LocalLake, key: str) -> Any:
+    data = lake.read(key)
+    return _without_clocks(json.loads(data)) if key.endswith(".json") else hashlib.blake2b(data).hexdigest()
+
+
+def _without_clocks(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_clocks(each) for name, each in value.items() if name not in _CLOCKS}
+    return [_without_clocks(each) for each in value] if isinstance(value, list) else value
+
+
+def training_rows(rows: int, seed: int = 1729) -> pa.Table:
+    return pa.concat_tables(piece.landed for piece in Generator(seed=seed).training(rows))
+
+
+def customers_of_month(number: int = 1, rows: int = 300) -> pa.Table:
+    """Return rows to score."""
+    return pa.concat_tables(piece.landed for piece in Generator().batch(number, rows))
+
+
+class Homes:
+    """Prepared working folders, each made when it is first asked for. Work on copies of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @cached_property
+    def code(self) -> Path:
+        """The project's code, copied once: an edit meanwhile would change every version."""
+        copy = self._folder / "code"
+        for name in ("churn_assets", "churn_model", "jobs", "resources"):
+            shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("requirements.lock", "workspace.yaml", "pyproject.toml"):
+            shutil.copy(PROJECT / name, copy / name)
+        return copy
+
+    def new(self, root: Path) -> Home:
+        """Return a folder in which nothing has landed or run."""
+        root.mkdir(parents=True)
+        home = Home(root, self.code)
+        home.describe()
+        home.steps_with()
+        return home
+
+    @cached_property
+    def landed(self) -> Home:
+        """Training data landed, and nothing was made of it."""
+        home = self.new(self._folder / "landed")
+        home.land(training_rows(4000), "customers.csv")
+        home.require(1, "rollback", "shop")  # makes Dagster's databases, which takes seconds
+        return home
+
+    @cached_property
+    def retrained(self) -> Home:
+        """With its first champion."""
+        home = self.landed.copy(self._folder / "retrained")
+        home.require(0, "retrain", "shop")
+        return home
+
+    @cached_property
+    def batch(self) -> Home:
+        """With a champion and a landed batch, monday."""
+        home = self.retrained.copy(self._folder / "batch")
+        home.land(customers_of_month(), "b.csv", batch="monday")
+        return home
+
+    @cached_property
+    def scored(self) -> Home:
+        """With that batch scored."""
+        home = self.batch.copy(self._folder / "scored")
+        home.require(0, "score", "shop", "monday")
+        return home
+
+    @cached_property
+    def twice_retrained(self) -> Home:
+        """With a champion and one before it, which did not see two columns."""
+        home = self.retrained.copy(self._folder / "twice")
+        home.stop_ignoring()
+        home.require(0, "retrain", "shop")
+        return home
+
+    @cached_property
+    def rolled_back(self) -> Home:
+        """With the first champion again."""
+        home = self.twice_retrained.copy(self._folder / "back")
+        home.require(0, "rollback", "shop")
+        return home
+
+
+@contextmanager
+def copied(home: Home, root: Path) -> Iterator[Home]:
+    """Yield a copy of a prepared folder. At the end, no process of it is left behind, nor the copy."""
+    copy = home.copy(root)
+    try:
+        yield copy
+    finally:
+        copy.end_all()
+        shutil.rmtree(root, ignore_errors=True)
