@@ -13,8 +13,9 @@ import pyarrow as pa
 from churn_assets.onboarding.profile import ColumnProfile, Table, find_duplicate_columns, to_canonical
 from churn_model.arrays import IntArray
 from churn_model.column_types.landed import quote_value
+from churn_model.column_types.spelling import NO, YES
 from churn_model.errors import InputError, TooLittleData, problem
-from churn_model.ingest.values import DEFAULT_NEGATIVES, YES, normal_label
+from churn_model.ingest.values import normal_label
 from churn_model.spec.column_names import name_key
 from churn_model.spec.dataset import Dataset, Kind, Label
 from churn_model.training.leak_detection import MOST_ROWS, certain_leaks, suspected_leaks
@@ -53,7 +54,7 @@ _STAYED_NAME = re.compile(
     r"|^(is|still|current|existing)( a)? ?(customer|client|member|subscriber|user)$"
 )
 _YES = frozenset(YES)
-_NO = frozenset(DEFAULT_NEGATIVES)
+_NO = frozenset(NO)
 _PARTS = frozenset({"train", "validation", "test"})
 
 

@@ -26,6 +26,9 @@ class Feature:
     low, high the 5% and 95% quantile
     scale     standard deviation, 1 if all values are equal
     missing   share of rows without a value
+    rare      share of rows with a level of a category that is not kept, or would not be without the row: of new rows, as many hold an
+              unknown level
+    flags     whether the levels of a category are flags, so that yes, TRUE and 1 are one
     expression  what a derived feature is computed from
     column    the column that the feature is computed from, if that has another name
     part      which of several features of one column it is
@@ -42,6 +45,8 @@ class Feature:
     low: float = 0.0
     high: float = 0.0
     missing: float = 0.0
+    rare: float = 0.0
+    flags: bool = False
     expression: str | None = None
     column: str | None = None
     part: str | None = None

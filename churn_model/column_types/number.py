@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,7 @@ from churn_model.column_types.landed import (
     read_text,
 )
 from churn_model.column_types.parts import ComputedPart, Encoded, EncodedPart
+from churn_model.column_types.spelling import NO, YES
 from churn_model.errors import InputError, problem
 from churn_model.spec.dataset import Kind
 from churn_model.wording import number_text
@@ -36,6 +38,7 @@ _DRESSED = re.compile(r"([+-]?\s*[$€£¥₹]?|[$€£¥₹]\s*[+-])\s*[0-9]+([
 _COMMA = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)?,[0-9]+")
 _THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_FLAGS = "0/1"
 # Standard deviations beyond which a linear model would follow a mistyped value anywhere.
 _FURTHEST = 8.0
 
@@ -44,12 +47,14 @@ class NumberCount(TypeCount):
     """Recognises numbers: at least 95% of the values that are present are plain finite numbers.
 
     present  values that are neither blank nor a word for missing
+    flags    values that say yes or no, as 1 and 0 do
     commas   values that would be numbers if their commas were points; `written` holds different ones
     """
 
     def __init__(self) -> None:
         self.present = 0
         self.numbers = 0
+        self.flags = 0
         self.commas = 0
         self.written: dict[str, int] = {}
 
@@ -57,6 +62,8 @@ class NumberCount(TypeCount):
         """Count one more chunk."""
         if values.numbers is not None:
             known = len(values.numbers) - values.numbers.null_count
+            if self.flags == self.present and _are_zeros_and_ones(values.numbers):
+                self.flags += known
             self.present += known
             self.numbers += known
             return
@@ -64,6 +71,7 @@ class NumberCount(TypeCount):
         trimmed, number, missing = _classify(texts)
         self.present += int(counts[~as_mask(missing)].sum())
         self.numbers += int(counts[as_mask(number)].sum())
+        self.flags += int(counts[as_mask(pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(YES + NO)))].sum())
         at = np.flatnonzero(as_mask(pc.match_substring_regex(trimmed, f"^({_COMMA.pattern})$")))
         self.commas += int(counts[at].sum())
         if len(self.written) <= MOST_COMMA_LEVELS:
@@ -71,7 +79,9 @@ class NumberCount(TypeCount):
 
     @property
     def kind(self) -> Kind | None:
-        """`number`, also for a column without any value."""
+        """`number`, also for a column without any value. Flags of which some are words are none."""
+        if self.flags == self.present > self.numbers:
+            return None
         return Number.name if 20 * self.numbers >= 19 * self.present else None
 
     def problem(self, name: str) -> str | None:
@@ -86,14 +96,28 @@ class NumberCount(TypeCount):
         )
 
 
+@dataclass(frozen=True)
 class Number(ColumnType):
-    """A quantity."""
+    """A quantity. `flags`: all values of training are 0 or 1, so that yes, TRUE and t are 1, and no, false and f are 0."""
 
-    name = "number"
-    noun = "numbers"
-    pattern = "number"
-    arrow_type = pa.float64()
-    stored_type = pa.float64()
+    flags: bool = False
+
+    name: ClassVar[str] = "number"
+    noun: ClassVar[str] = "numbers"
+    pattern: ClassVar[str] = f"number( {_FLAGS})?"
+    arrow_type: ClassVar[pa.DataType] = pa.float64()
+    stored_type: ClassVar[pa.DataType] = pa.float64()
+
+    @property
+    def kind(self) -> Kind:
+        """`number`, or `number 0/1`."""
+        return f"{self.name} {_FLAGS}" if self.flags else self.name
+
+    def configure(self, text: str) -> "Number":
+        """Return the type of flags. Raises ValueError for any other text."""
+        if text != _FLAGS:
+            raise ValueError(f"{self.name}, or {self.name} {_FLAGS}")
+        return Number(flags=True)
 
     def accepts(self, stored: pa.DataType) -> bool:
         """Whether the type is an integer, a float or a decimal. Booleans are yes and no, so categories."""
@@ -115,6 +139,11 @@ class Number(ColumnType):
         if quick is not None:
             return _refuse_out_of_range(quick, text.wrong)
         trimmed, number, missing = _classify(text.values)
+        if self.flags:
+            lower = pc.utf8_lower(trimmed)
+            for words, digit in ((YES, "1"), (NO, "0")):
+                is_flag = pc.is_in(lower, value_set=pa.array(words))
+                trimmed, number = pc.if_else(is_flag, digit, trimmed), pc.or_(number, is_flag)
         plain = pc.if_else(number, pc.utf8_ltrim(trimmed, characters="+"), pa.scalar(None, pa.string()))
         odd = np.flatnonzero(as_mask(pc.invert(pc.or_(number, missing))))
         found = dict(zip(odd.tolist(), trimmed.take(pa.array(odd)).to_pylist(), strict=True))
@@ -131,8 +160,10 @@ class Number(ColumnType):
         )
 
     def fit(self, name: str, column: Any, as_of: Any) -> FittedColumn:
-        """Return the feature of a column; none if it has no value or only one."""
-        return fit_numbers(name, as_numbers(column, name))
+        """Return the feature of a column; none if it has no value or only one. Whether its values are flags is kept in its kind."""
+        values = as_numbers(column, name)
+        known = values[np.isfinite(values)]
+        return fit_numbers(name, values, kind=Number(flags=bool(np.isin(known, (0.0, 1.0)).all())).kind)
 
     def width(self, feature: Feature, layout: Layout) -> int:
         """One column; in a linear model, one more for missing values if training had any."""
@@ -226,6 +257,11 @@ def _standardise(feature: Feature) -> Callable[[FloatArray, Encoded], None]:
             out[:, 1] = absent
 
     return write
+
+
+def _are_zeros_and_ones(numbers: pa.Array) -> bool:
+    values = numbers.to_numpy(zero_copy_only=False)
+    return bool(np.isin(values[~np.isnan(values)], (0.0, 1.0)).all())
 
 
 def is_decimal_comma(value: str) -> bool:

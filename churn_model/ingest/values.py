@@ -22,12 +22,11 @@ from churn_model.column_types.landed import (
     read_text,
 )
 from churn_model.column_types.number import NUMBER
+from churn_model.column_types.spelling import NO, YES
 from churn_model.errors import InputError, problem
 from churn_model.spec.dataset import Label
 
 WORTH_LIMIT = 1e12
-DEFAULT_NEGATIVES = ("no", "false", "0", "n", "f")
-YES = ("yes", "true", "1", "y", "t")
 _UNKNOWN_AT_MOST = 3
 
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")
@@ -86,7 +85,7 @@ def normal_label(value: str) -> str:
 def label_values(label: Label) -> tuple[frozenset[str], frozenset[str]]:
     """Return the normalised values that mean left, and those that mean stayed."""
     positive = frozenset(normal_label(value) for value in label.positive)
-    return positive, frozenset(normal_label(value) for value in label.negative or DEFAULT_NEGATIVES) - positive
+    return positive, frozenset(normal_label(value) for value in label.negative or NO) - positive
 
 
 def parse_labels(array: pa.Array, label: Label) -> ParsedColumn:
@@ -115,16 +114,16 @@ def parse_labels(array: pa.Array, label: Label) -> ParsedColumn:
 def parse_opt_outs(array: pa.Array, name: str, where: str) -> BoolArray:
     """Return which rows of the opt-out column `name` say yes (n,). A blank is no. `where`: what these rows are, for the message.
 
-    Raises InputError for a value that is none of `YES` and `DEFAULT_NEGATIVES`, as `normal_label` has them: a wish not to be contacted is never guessed.
+    Raises InputError for a value that is none of `YES` and `NO`, as `normal_label` has them: a wish not to be contacted is never guessed.
     """
     encoded = pc.utf8_trim_whitespace(read_text(array).values).dictionary_encode()
     words = encoded.dictionary.to_pylist()
-    unknown = [word for word in words if word and normal_label(word) not in YES + DEFAULT_NEGATIVES]
+    unknown = [word for word in words if word and normal_label(word) not in YES + NO]
     if unknown:
         more = f" and {len(unknown) - _UNKNOWN_AT_MOST:,} more" if len(unknown) > _UNKNOWN_AT_MOST else ""
         raise InputError(
             problem(
-                expected=f"yes ({', '.join(YES)}), no ({', '.join(DEFAULT_NEGATIVES)}) or a blank, which is no, in the opt-out column {quote_value(name)}",
+                expected=f"yes ({', '.join(YES)}), no ({', '.join(NO)}) or a blank, which is no, in the opt-out column {quote_value(name)}",
                 found=", ".join(map(quote_value, unknown[:_UNKNOWN_AT_MOST])) + more + f" in {where}",
                 todo="write yes or no, and land it again",
             )

@@ -12,8 +12,9 @@ from itertools import combinations
 from cronsim import CronSim, CronSimError
 
 from churn_model.column_types.registry import column_type, column_types
+from churn_model.column_types.spelling import NO
 from churn_model.errors import SpecError, problem
-from churn_model.ingest.values import DEFAULT_NEGATIVES, normal_label
+from churn_model.ingest.values import normal_label
 from churn_model.spec.column_names import name_key, same_name
 from churn_model.spec.dataset import Dataset, Kind
 from churn_model.spec.durations import DURATION, seconds
@@ -199,7 +200,7 @@ def _label_values(dataset: Dataset) -> Iterator[Finding]:
             yield wrong(
                 steps, "a value that means: left", f"{value!r} under negative too", "keep it under one of the two"
             )
-        elif not negative and normal_label(value) in DEFAULT_NEGATIVES:
+        elif not negative and normal_label(value) in NO:
             todo = "if it does, write what means stayed: negative: [...]"
             yield wrong(
                 steps, "a value that means: left", f"{value!r}, which means stayed unless the spec says otherwise", todo
