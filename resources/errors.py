@@ -5,6 +5,7 @@ ChurnError                  (churn_model.errors)
 │   └── SettingsError       an environment variable is invalid
 ├── LakeError               the folder or bucket refused an operation
 │   ├── NotInLake           there is no object with this key
+│   ├── DamagedError        an object is not as it was written
 │   ├── SwapConflict        another writer moved the pointer first
 │   └── PublishError        a version's files are missing or incomplete
 ├── TablesError             the catalog or the query engine refused an operation
@@ -29,6 +30,10 @@ class LakeError(ChurnError):
 
 class NotInLake(LakeError):
     """There is no object with this key."""
+
+
+class DamagedError(LakeError):
+    """An object is not as it was written."""
 
 
 class SwapConflict(LakeError):

@@ -16,6 +16,7 @@ from churn_model.reports.step_report import Check, StepReport
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
 from resources.catalog.decisions import Decision, list_champions, record_decision
+from resources.catalog.integrity import read_manifest
 from resources.catalog.names import (
     CHAMPION_MODEL,
     EVALUATION_REPORT,
@@ -33,8 +34,8 @@ from resources.catalog.pointers import (
     to_bytes,
     utc_now,
 )
-from resources.catalog.publish import read_manifest, read_published, require_published
-from resources.errors import RollbackError
+from resources.catalog.publish import read_published, require_published
+from resources.errors import DamagedError, RollbackError
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
 
@@ -159,8 +160,11 @@ def _complete_record(lake: Lake, dataset: Dataset, champion: Champion | None) ->
     """Record the move that made this champion, where the run that moved the pointer died before it could."""
     if champion is None or _is_recorded(lake, dataset, champion):
         return
-    report, evaluation = read_published(lake, champion.evaluation), champion.evaluation.rstrip("/").rpartition("/")[2]
-    metrics = report.metrics if report else {}
+    evaluation = champion.evaluation.rstrip("/").rpartition("/")[2]
+    try:
+        metrics = require_published(lake, champion.evaluation).metrics
+    except DamagedError:  # the decision counts, not its figures
+        metrics = {}
     record_decision(
         lake,
         dataset.name,

@@ -21,6 +21,7 @@ from churn_model.reports.step_report import Report
 from churn_model.reports.train import TrainReport
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
+from resources.catalog.integrity import find_manifest, list_manifests, read_manifest
 from resources.catalog.names import (
     EVALUATION_PAGE,
     EVALUATION_REPORT,
@@ -40,12 +41,11 @@ from resources.catalog.publish import (
     Publication,
     publish_content,
     publish_step,
-    read_manifest,
-    read_published,
     require_published,
 )
 from resources.catalog.versions import Maker, step_maker
-from resources.ports.lake import MANIFEST, Lake, Manifest
+from resources.errors import DamagedError
+from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 
@@ -104,9 +104,11 @@ def _opponent(lake: Lake, dataset: Dataset, model: Current, champion: Champion |
     """
     if champion is None or champion.version != model.version:
         return Current(champion.version, champion.prefix) if champion else None
-    if read_published(lake, champion.evaluation) is None:
-        return None
-    before = read_manifest(lake, champion.evaluation).upstream["champion"]
+    try:
+        manifest = find_manifest(lake, champion.evaluation)
+    except DamagedError:  # it is made again
+        manifest = None
+    before = manifest.upstream["champion"] if manifest else NO_CHAMPION
     return None if before == NO_CHAMPION else Current(before, version_prefix(dataset.name, TUNED_MODEL, before))
 
 
@@ -191,8 +193,8 @@ def _weighs_an_old_champion(dataset: Dataset, evaluation: EvaluateReport, champi
 def _count_looks(lake: Lake, dataset: Dataset, splits: str) -> int:
     """Return how many published evaluations and comparisons have used the test rows of these splits."""
     folders = (versions_prefix(dataset.name, asset) for asset in (EVALUATION_REPORT, MODEL_COMPARISON))
-    keys = [entry.key for folder in folders for entry in lake.entries(folder) if entry.key.endswith(MANIFEST)]
-    return sum(Manifest.from_json(lake.read(key)).upstream.get(PREPROCESSED_SPLITS) == splits for key in keys)
+    manifests = [manifest for folder in folders for _, manifest in list_manifests(lake, folder)]
+    return sum(manifest.upstream.get(PREPROCESSED_SPLITS) == splits for manifest in manifests)
 
 
 def _metadata(

@@ -11,6 +11,7 @@ from churn_model.evaluation.metrics import Estimate
 from churn_model.records import finite
 from churn_model.reports.compare import CompareReport
 from churn_model.spec.dataset import Dataset
+from resources.catalog.integrity import list_manifests
 from resources.catalog.names import (
     CHAMPION_MODEL,
     MODEL_COMPARISON,
@@ -24,7 +25,7 @@ from resources.catalog.names import (
 from resources.catalog.pointers import Current, point_to, read_champion, read_current, require_current
 from resources.catalog.publish import Publication, publish_step
 from resources.catalog.versions import step_maker
-from resources.ports.lake import MANIFEST, Lake, Manifest
+from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 
@@ -129,8 +130,7 @@ def _model(lake: Lake, dataset: Dataset, wanted: str) -> Current:
 def known_models(lake: Lake, dataset: Dataset) -> list[str]:
     """Return the versions of a dataset's models in the lake, newest first."""
     folder = versions_prefix(dataset.name, TUNED_MODEL)
-    keys = [entry.key for entry in lake.entries(folder) if entry.key.endswith("/" + MANIFEST)]
-    made_at = {key.split("/")[-2]: Manifest.from_json(lake.read(key)).made_at for key in keys}
+    made_at = {manifest.version: manifest.made_at for _, manifest in list_manifests(lake, folder)}
     return sorted(made_at, key=lambda version: made_at[version], reverse=True)
 
 

@@ -19,6 +19,7 @@ from churn_model.decisions.list_csv import select_list_columns
 from churn_model.errors import ChurnError, problem
 from churn_model.reports.retention_list import ListReport
 from churn_model.spec.dataset import Dataset
+from resources.catalog.integrity import read_manifest
 from resources.catalog.ledger import INPUTS, History, enter_list
 from resources.catalog.names import (
     ASSIGNMENTS,
@@ -34,7 +35,7 @@ from resources.catalog.names import (
     versions_prefix,
 )
 from resources.catalog.pointers import BatchRecord, Current, point_to, require_current
-from resources.catalog.publish import Publication, publish_step, read_manifest
+from resources.catalog.publish import Publication, publish_step
 from resources.catalog.published_tables import open_published_table
 from resources.catalog.versions import step_maker, version_of
 from resources.ports.lake import Lake

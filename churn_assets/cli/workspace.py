@@ -8,6 +8,7 @@ import dagster as dg
 from churn_model.errors import problem
 from churn_model.steps.os_errors import explain_os_error
 from resources.catalog.layout import require_layout
+from resources.durable import make_folders, replace_file
 from resources.errors import SettingsError
 from resources.file_locks import hold
 from resources.settings import Settings
@@ -53,13 +54,11 @@ def prepare(settings: Settings) -> None:
 
 
 def _make(settings: Settings) -> None:
-    settings.lake.mkdir(parents=True, exist_ok=True)
-    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    make_folders(settings.lake)
+    make_folders(settings.dagster_home)
     config = settings.dagster_home / "dagster.yaml"
     if not config.exists():
-        partial = config.with_name(f".dagster.yaml.{os.getpid()}")
-        partial.write_text(_DAGSTER_YAML, "utf-8")
-        partial.replace(config)
+        replace_file(config, lambda stream: stream.write(_DAGSTER_YAML.encode()))
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The history of decisions about models: `<dataset>/decisions/<number>.json`, written once and listed in the order in which they were made."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from churn_model.errors import problem
@@ -36,7 +36,7 @@ def record_decision(lake: Lake, dataset: str, decision: Decision) -> None:
         if keys and _is_same(_read(lake, keys[-1]), decision):
             return
         try:
-            lake.swap(decision_key(dataset, len(keys) + 1), None, content)
+            lake.swap(decision_key(dataset, _number_after(keys)), None, content)
         except SwapConflict:  # another run recorded a decision meanwhile: ours comes after it
             continue
         return
@@ -54,6 +54,10 @@ def list_champions(lake: Lake, dataset: str) -> list[Decision]:
 
 def _keys(lake: Lake, dataset: str) -> list[str]:
     return [entry.key for entry in lake.entries(decisions_prefix(dataset))]
+
+
+def _number_after(keys: Sequence[str]) -> int:
+    return int(keys[-1].rpartition("/")[2].removesuffix(".json")) + 1 if keys else 1
 
 
 def _read(lake: Lake, key: str) -> Decision:

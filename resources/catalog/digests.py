@@ -1,7 +1,12 @@
-"""The one digest that versions and fingerprints are made of."""
+"""Digests: of what versions and fingerprints are made of, and of published files."""
 
 import hashlib
 from collections.abc import Iterable
+
+from resources.ports.lake import Lake
+
+_FILE_BYTES = 16  # as steps describe their files
+_BLOCK = 1 << 20
 
 
 def digest_of(data: bytes) -> str:
@@ -12,3 +17,12 @@ def digest_of(data: bytes) -> str:
 def digest_of_parts(parts: Iterable[str]) -> str:
     """Return the digest of several texts in their order. No text holds a zero byte."""
     return digest_of("\x00".join(parts).encode())
+
+
+def digest_object(lake: Lake, key: str, *, size: int = _FILE_BYTES) -> str:
+    """Return the digest of an object's content, of `size` bytes as hex digits. Raise NotInLake."""
+    digest = hashlib.blake2b(digest_size=size)
+    with lake.open(key) as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

@@ -3,9 +3,11 @@
 import json
 
 from churn_model.errors import problem
+from churn_model.records import from_plain
+from resources.catalog.integrity import describe_content
 from resources.catalog.names import LAYOUT_KEY
 from resources.catalog.pointers import read_pointer
-from resources.errors import LakeError, SwapConflict
+from resources.errors import DamagedError, LakeError, SwapConflict
 from resources.ports.lake import Lake
 
 LAYOUT = 2
@@ -24,11 +26,24 @@ def require_layout(lake: Lake) -> None:
             lake.swap(LAYOUT_KEY, None, data)
         except SwapConflict:  # another process was first
             data = read_pointer(lake, LAYOUT_KEY)
-    found = json.loads(data)["layout"] if data else 1  # the first layout had no number
+    found = 1 if data is None else _read_number(lake, data)  # the first layout had no number
     if found != LAYOUT:
         raise LakeError(
             problem(expected=f"a lake of layout {LAYOUT} at {lake.uri('')}", found=f"layout {found}", todo=_TODO)
         )
+
+
+def _read_number(lake: Lake, data: bytes) -> int:
+    try:
+        return from_plain(dict[str, int], json.loads(data))["layout"]
+    except (ValueError, KeyError, RecursionError) as error:
+        raise DamagedError(
+            problem(
+                expected=f"the layout's number in {lake.uri(LAYOUT_KEY)}",
+                found=describe_content(data, error),
+                todo=f'write {{"layout": {LAYOUT}}} into it if this version of the code wrote the lake, or restore it from a copy',
+            )
+        ) from error
 
 
 def _holds_published(lake: Lake) -> bool:

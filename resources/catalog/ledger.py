@@ -10,12 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
+from churn_model.errors import problem
+from churn_model.records import from_plain
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
-from resources.catalog.names import RETENTION_LIST, ledger_key
+from resources.catalog.integrity import describe_content, read_manifest
+from resources.catalog.names import RETENTION_LIST, ledger_key, versions_prefix
 from resources.catalog.pointers import Current, read_current, read_pointer
-from resources.catalog.publish import Publication, read_manifest, require_published
-from resources.errors import SwapConflict
+from resources.catalog.publish import Publication, require_published
+from resources.errors import DamagedError, SwapConflict
 from resources.ports.lake import Lake
 
 OUTCOME_DAYS = 90
@@ -79,9 +82,8 @@ class Ledger:
 
     @classmethod
     def from_json(cls, data: bytes | None) -> "Ledger":
-        """Return the ledger that `to_json` wrote; an empty one before the first list."""
-        raw = json.loads(data) if data else {"entries": []}
-        return cls(tuple(Entry(**entry) for entry in raw["entries"]))
+        """Return the ledger that `to_json` wrote; an empty one before the first list. Raise ValueError if it is something else."""
+        return cls() if data is None else from_plain(cls, json.loads(data))
 
     def to_json(self) -> bytes:
         """Return the ledger as the lake holds it."""
@@ -105,6 +107,26 @@ class Ledger:
         return Ledger((*(each for each in self.entries if entry.time - each.time <= kept), entry))
 
 
+def read_ledger(lake: Lake, dataset: str, data: bytes | None) -> Ledger:
+    """Return the ledger that the lake holds as `data`. Raise DamagedError if it cannot be read, or is not there although lists are.
+
+    Without it, nobody knows whom earlier lists named, and customers would be contacted twice.
+    """
+    key = ledger_key(dataset)
+    todo = f"run `churn verify {dataset} --repair`, or restore it from a copy"
+    expected = f"the ledger of retention lists in {lake.uri(key)}"
+    try:
+        ledger = Ledger.from_json(data)
+    except (ValueError, RecursionError) as error:
+        found = describe_content(data or b"", error)
+        raise DamagedError(problem(expected=expected, found=found, todo=todo)) from error
+    if data is None and any(
+        entry.key.endswith("/current.json") for entry in lake.entries(versions_prefix(dataset, RETENTION_LIST))
+    ):
+        raise DamagedError(problem(expected=expected, found="none beside published lists", todo=todo))
+    return ledger
+
+
 def enter_list(
     lake: Lake, dataset: Dataset, batch: str, inputs: str, now: datetime, make: Callable[[History], Publication]
 ) -> Publication:
@@ -116,7 +138,7 @@ def enter_list(
     key, cooldown = ledger_key(dataset.name), timedelta(seconds=seconds(dataset.list.cooldown))
     while True:
         data = read_pointer(lake, key)
-        ledger = Ledger.from_json(data)
+        ledger = read_ledger(lake, dataset.name, data)
         known = _find_list(lake, dataset, batch, ledger)
         if known and known[0] == inputs:
             current = known[1]
@@ -137,5 +159,8 @@ def _find_list(lake: Lake, dataset: Dataset, batch: str, ledger: Ledger) -> tupl
     entry = ledger.latest(batch)
     if entry:
         return entry.inputs, entry.current
-    shown = read_current(lake, dataset.name, RETENTION_LIST, batch)
-    return (read_manifest(lake, shown.prefix).upstream.get(INPUTS, ""), shown) if shown else None
+    try:
+        shown = read_current(lake, dataset.name, RETENTION_LIST, batch)
+        return (read_manifest(lake, shown.prefix).upstream.get(INPUTS, ""), shown) if shown else None
+    except DamagedError:  # no later list has to respect it
+        return None

@@ -122,6 +122,18 @@ def unload_prefix(dataset: str, version: str) -> str:
     return f"{dataset}/unloaded/{version}/"
 
 
+def remedy_for(prefix: str) -> str:
+    """Return what a user does about a damaged version."""
+    dataset, asset, *rest = prefix.split("/")
+    copy = "or restore it from a copy"
+    if asset in SCORE_ASSETS:
+        return f"run `churn score {dataset} {rest[0]}`, which makes it again, {copy}"
+    if asset in (EXPLORATION_REPORT, MODEL_COMPARISON):
+        return f"run `churn {'explore' if asset == EXPLORATION_REPORT else 'compare'} {dataset}`, which makes it again"
+    again = f"run `churn retrain {dataset}`, which makes it again if it is of today's data, spec and code, {copy}"
+    return f"{again}, or name another champion: `churn rollback {dataset} VERSION`" if asset == TUNED_MODEL else again
+
+
 def current_key(dataset: str, asset: str, batch: str | None = None) -> str:
     """Return the key of the pointer at the version that is shown."""
     return f"{versions_prefix(dataset, asset, batch)}current.json"

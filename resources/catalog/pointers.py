@@ -10,12 +10,19 @@ Everything else in the lake is written once. A pointer moves by compare-and-swap
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeVar
+
+import dagster as dg
 
 from churn_model.errors import ChurnError, problem
-from resources.catalog.names import batch_key, champion_key, current_key
-from resources.errors import NotInLake, SwapConflict
+from churn_model.records import from_plain
+from resources.catalog.decisions import list_champions
+from resources.catalog.integrity import describe_content
+from resources.catalog.names import batch_key, champion_key, current_key, remedy_for, versions_prefix
+from resources.errors import DamagedError, NotInLake, SwapConflict
 from resources.ports.lake import Lake
 
+T = TypeVar("T")
 _TRIES = 5
 
 
@@ -67,10 +74,23 @@ def read_pointer(lake: Lake, key: str) -> bytes | None:
         return None
 
 
+def parse_pointer(lake: Lake, key: str, data: bytes, kind: type[T], todo: str) -> T:
+    """Return a pointer's bytes as `kind`. Raise DamagedError, with what to do, if they are not what was written."""
+    try:
+        return from_plain(kind, json.loads(data))
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(
+            problem(expected=f"a pointer in {lake.uri(key)}", found=describe_content(data, error), todo=todo)
+        ) from error
+
+
 def read_current(lake: Lake, dataset: str, asset: str, batch: str | None = None) -> Current | None:
-    """Return the version shown for an asset, or for one batch of it; None before the first."""
-    data = read_pointer(lake, current_key(dataset, asset, batch))
-    return Current(**json.loads(data)) if data else None
+    """Return the version shown for an asset, or for one batch of it; None before the first. Raise DamagedError."""
+    key = current_key(dataset, asset, batch)
+    data = read_pointer(lake, key)
+    if data is None:
+        return None
+    return parse_pointer(lake, key, data, Current, remedy_for(versions_prefix(dataset, asset, batch)))
 
 
 def require_current(lake: Lake, dataset: str, asset: str, batch: str | None = None) -> Current:
@@ -85,22 +105,25 @@ def require_current(lake: Lake, dataset: str, asset: str, batch: str | None = No
 
 
 def read_champion(lake: Lake, dataset: str) -> Champion | None:
-    """Return the champion, or None before the first promotion."""
-    data = read_pointer(lake, champion_key(dataset))
-    if not data:
-        return None
-    raw = json.loads(data)
-    return Champion(**{**raw, "barred": tuple(raw["barred"])})
+    """Return the champion, or None before the first promotion.
+
+    Raise DamagedError if the pointer cannot be read, or if there is none although a decision made a model the champion.
+    """
+    key, todo = champion_key(dataset), f"run `churn verify {dataset} --repair`, or restore it from a copy"
+    data = read_pointer(lake, key)
+    if data is not None:
+        return parse_pointer(lake, key, data, Champion, todo)
+    if list_champions(lake, dataset):
+        raise DamagedError(problem(expected=f"a pointer at the champion in {lake.uri(key)}", found="none", todo=todo))
+    return None
 
 
 def read_batch(lake: Lake, dataset: str, batch: str) -> BatchRecord | None:
-    """Return the record of a batch, or None if it was never ingested."""
-    data = read_pointer(lake, batch_key(dataset, batch))
-    if not data:
-        return None
-    raw = json.loads(data)
-    done = Current(**raw["list"]) if raw.get("list") else None
-    return BatchRecord(**{**raw, "rows": Current(**raw["rows"]), "champion": Current(**raw["champion"]), "list": done})
+    """Return the record of a batch, or None if it was never ingested. Raise DamagedError if it cannot be read."""
+    key = batch_key(dataset, batch)
+    data = read_pointer(lake, key)
+    todo = f"run `churn score {dataset} {batch}`, which writes it again"
+    return None if data is None else parse_pointer(lake, key, data, BatchRecord, todo)
 
 
 def to_bytes(value: Current | Champion | BatchRecord) -> bytes:
@@ -124,7 +147,11 @@ def point_to(lake: Lake, key: str, value: Current | BatchRecord) -> None:
 
 def record_batch(lake: Lake, dataset: str, record: BatchRecord) -> None:
     """Record a batch as it was ingested. The same content keeps its time, and with the same rows and champion its list: a repeat changes nothing."""
-    known = read_batch(lake, dataset, record.batch)
+    try:
+        known = read_batch(lake, dataset, record.batch)
+    except DamagedError as damage:
+        dg.get_dagster_logger().warning(f"The record of a batch is damaged and is written again. {damage}")
+        known = None
     if known and known.fingerprint == record.fingerprint:
         record = replace(record, landed_at=known.landed_at)
         record = known if replace(known, list=None) == record else record

@@ -6,15 +6,17 @@ The order is the promise: the version is computed, looked up, made, and publishe
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from churn_model.errors import ChurnError, problem
+import dagster as dg
+
 from churn_model.reports.step_report import REPORT, PublishedFile, Report, StepReport
 from churn_model.spec.dataset import Dataset
 from resources.catalog.digests import digest_of
+from resources.catalog.integrity import find_manifest, require_whole, require_whole_input
 from resources.catalog.pointers import Current, utc_now
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import Maker, restrict_dataset, version_of
-from resources.errors import NotInLake
-from resources.ports.lake import MANIFEST, Lake, Manifest
+from resources.errors import DamagedError
+from resources.ports.lake import Lake, Manifest
 from resources.ports.runner import Runner, StepRequest
 
 
@@ -59,6 +61,9 @@ def publish_step(
     """
 
     def run(version: str, prefix: str) -> dict[str, PublishedFile]:
+        for keys in inputs.values():
+            for key in keys:
+                require_whole_input(lake, key)
         request = StepRequest(
             step=maker.name,
             version=version,
@@ -112,7 +117,7 @@ def _publish(
     """Find the version, or have `make` write its files and report below the prefix and publish them."""
     version = version_of(maker, dataset, upstream, libraries=libraries)
     prefix = f"{folder}{version}/"
-    found = read_published(lake, prefix)
+    found = _find_whole(lake, prefix)
     if found:
         return Publication(version, prefix, found, reused=True)
     files = make(version, prefix)
@@ -122,25 +127,25 @@ def _publish(
     return Publication(version, prefix, StepReport.from_json(report), reused=False)
 
 
-def read_published(lake: Lake, prefix: str) -> StepReport | None:
-    """Return the report of a published version, or None if nothing is published there."""
+def _find_whole(lake: Lake, prefix: str) -> StepReport | None:
+    """Return the report of a published version, or None if there is none or it is damaged. A damaged one is withdrawn, to be made again."""
     try:
-        lake.read(prefix + MANIFEST)
-    except NotInLake:
+        return read_published(lake, prefix)
+    except DamagedError as damage:
+        dg.get_dagster_logger().warning(f"A published result is damaged and is made again. {damage}")
+        lake.withdraw(prefix)
         return None
+
+
+def read_published(lake: Lake, prefix: str) -> StepReport | None:
+    """Return the report of a published version, or None if nothing is published there. Raise DamagedError if it is not as it was published."""
+    if find_manifest(lake, prefix) is None:
+        return None
+    require_whole(lake, prefix)
     return StepReport.from_json(lake.read(prefix + REPORT))
 
 
 def require_published(lake: Lake, prefix: str) -> StepReport:
-    """Return the report of a published version. Raise ChurnError if nothing is published there."""
-    report = read_published(lake, prefix)
-    if report is None:
-        raise ChurnError(
-            problem(expected=f"a published version at {prefix}", found="none", todo="run the same job again")
-        )
-    return report
-
-
-def read_manifest(lake: Lake, prefix: str) -> Manifest:
-    """Return the manifest of a published version. Raise NotInLake if nothing is published there."""
-    return Manifest.from_json(lake.read(prefix + MANIFEST))
+    """Return the report of a published version. Raise DamagedError if nothing is published there, or if it is not as it was published."""
+    require_whole(lake, prefix)
+    return StepReport.from_json(lake.read(prefix + REPORT))

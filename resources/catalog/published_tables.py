@@ -2,17 +2,26 @@
 
 from functools import partial
 
-from churn_model.errors import problem
+from churn_model.errors import listed, problem
 from churn_model.tables import TableReader
-from resources.errors import NotInLake
+from resources.catalog.integrity import find_damage, read_manifest, version_of_folder
+from resources.errors import DamagedError, NotInLake
 from resources.ports.lake import Lake
 
 
 def open_published_table(lake: Lake, prefix: str) -> TableReader:
-    """Return a reader of the table whose parts are below `prefix`. Raises NotInLake if there is none."""
-    parts = [partial(lake.open, entry.key) for entry in lake.entries(prefix) if entry.key.endswith(".parquet")]
+    """Return a reader of the table whose parts are below `prefix`, a folder of a published version.
+
+    Raise NotInLake if the version has no such table, and DamagedError if a part is missing or has another size.
+    """
+    version = version_of_folder(lake, prefix)
+    folder = prefix.removeprefix(version)
+    files = read_manifest(lake, version).files
+    parts = {name: file for name, file in files.items() if name.startswith(folder) and name.endswith(".parquet")}
     if not parts:
         raise NotInLake(
             problem(expected=f"a table's parts below {lake.uri(prefix)}", found="none", todo="run the job again")
         )
-    return TableReader(parts)
+    if damage := find_damage(lake, version, parts):
+        raise DamagedError(listed(damage))
+    return TableReader([partial(lake.open, version + name) for name in sorted(parts)])

@@ -1,14 +1,14 @@
 """Copies of tables that users already have: one copy for each version of a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from churn_model.errors import InputError, problem
 from churn_model.reports.step_report import PublishedFile
+from resources.catalog.integrity import find_manifest, require_whole
 from resources.catalog.names import unload_prefix
 from resources.catalog.pointers import utc_now
-from resources.catalog.publish import read_manifest
-from resources.errors import NotInLake
+from resources.errors import DamagedError
 from resources.ports.lake import Lake, Manifest
 from resources.ports.tables import Tables
 
@@ -28,11 +28,18 @@ def copy_table(lake: Lake, tables: Tables, dataset: str, table: str) -> TableCop
     """
     version = tables.version(table)
     prefix = unload_prefix(dataset, version)
-    try:
-        files = read_manifest(lake, prefix).files
-    except NotInLake:
-        files = _copy(lake, tables, table, version, prefix)
+    files = _find_copy(lake, prefix) or _copy(lake, tables, table, version, prefix)
     return TableCopy(version, [prefix + name for name in files])
+
+
+def _find_copy(lake: Lake, prefix: str) -> Mapping[str, PublishedFile] | None:
+    """Return the files of a whole copy, or None if there is none or it is damaged. A damaged one is withdrawn, to be made again."""
+    try:
+        manifest = find_manifest(lake, prefix)
+        return require_whole(lake, prefix).files if manifest else None
+    except DamagedError:
+        lake.withdraw(prefix)
+        return None
 
 
 def _copy(lake: Lake, tables: Tables, table: str, version: str, prefix: str) -> dict[str, PublishedFile]:

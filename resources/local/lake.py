@@ -1,10 +1,8 @@
 """The lake as a folder. Keys are paths below it, listed in the order a bucket would list them."""
 
-import hashlib
 import io
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -12,12 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from churn_model.errors import listed, problem
+from resources.catalog.digests import digest_object
+from resources.durable import PARTIAL, make_folders, replace_file, sync_files, sync_folder
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
 from resources.file_locks import hold
 from resources.ports.lake import MANIFEST, Entry, Lake, Manifest
 
-# The names of files that are being written. A listing does not show them, as a bucket shows no upload in progress.
-_PARTIAL = ".partial-"
 _DISK_REMEDY = "free some space, or check the folder's permissions"
 
 
@@ -61,33 +59,15 @@ class LocalLake(Lake):
             ) from error
 
     def digests(self, entries: Iterable[Entry]) -> Mapping[str, str]:
-        return {entry.key: self._digest(entry.key) for entry in entries}
-
-    def _digest(self, key: str) -> str:
-        digest = hashlib.blake2b(digest_size=16)
-        with self.open(key) as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        return {entry.key: digest_object(self, entry.key) for entry in entries}
 
     def put(self, key: str, content: bytes | Path) -> None:
-        path = self._path(key)
+        def write(target: BinaryIO) -> None:
+            with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as source:
+                shutil.copyfileobj(source, target)
+
         with _translate_os_errors(f"write {key}"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, partial = tempfile.mkstemp(prefix=_PARTIAL, dir=path.parent)
-            try:
-                with (
-                    os.fdopen(handle, "wb") as target,
-                    io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as source,
-                ):
-                    shutil.copyfileobj(source, target)
-                    target.flush()
-                    os.fsync(target.fileno())
-                os.chmod(partial, 0o644)  # noqa: PTH101  # mkstemp makes it private; the lake has other readers
-                os.replace(partial, path)  # noqa: PTH105
-            except BaseException:
-                Path(partial).unlink(missing_ok=True)
-                raise
+            replace_file(self._path(key), write)
 
     def publish(self, prefix: str, manifest: Manifest) -> None:
         problems = []
@@ -105,6 +85,9 @@ class LocalLake(Lake):
                 )
         if problems:
             raise PublishError(listed(problems))
+        # In this order, so that after a power cut no manifest names what is not on the disk.
+        with _translate_os_errors(f"write {prefix}"):
+            sync_files(self._path(prefix), [self._path(prefix + name) for name in manifest.files])
         if not self._path(prefix + MANIFEST).exists():
             with suppress(SwapConflict):  # another run has just published it
                 self.swap(prefix + MANIFEST, None, manifest.to_json())
@@ -112,7 +95,7 @@ class LocalLake(Lake):
     def swap(self, key: str, expected: bytes | None, new: bytes) -> None:
         path = self._path(key)
         with _translate_os_errors(f"move {key}"):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(path.parent)
             with hold(path.parent / f".{path.name}.lock"):
                 current = path.read_bytes() if path.exists() else None
                 if current != expected:
@@ -124,6 +107,13 @@ class LocalLake(Lake):
                         )
                     )
                 self.put(key, new)
+
+    def withdraw(self, prefix: str) -> None:
+        path = self._path(prefix + MANIFEST)
+        with _translate_os_errors(f"remove {prefix}{MANIFEST}"):
+            path.unlink(missing_ok=True)
+            if path.parent.exists():
+                sync_folder(path.parent)
 
     def uri(self, key: str) -> str:
         return str(self._path(key))
@@ -185,7 +175,7 @@ def _walk(folder: Path, prefix: str, after: str) -> Iterator[tuple[str, Path]]:
     )
     for name, item in named:
         key = prefix + name
-        if name.startswith(_PARTIAL) or (name.startswith(".") and name.endswith(".lock")):
+        if name.startswith(PARTIAL) or (name.startswith(".") and name.endswith(".lock")):
             continue
         if name.endswith("/"):
             if key > after or after.startswith(key):

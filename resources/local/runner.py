@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import IO
 
 from churn_model.errors import problem
-from churn_model.reports.step_report import REPORT, StepReport
+from churn_model.reports.step_report import REPORT, ReportError, StepReport
 from churn_model.steps.contract import FAILED_ON_PURPOSE
+from resources.catalog.integrity import find_damage
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import restrict_dataset
-from resources.errors import StepFailed
+from resources.durable import make_folders
+from resources.errors import NotInLake, StepFailed
 from resources.file_locks import hold, try_lock
 from resources.local.lake import LocalLake
 from resources.ports.runner import Runner, StepRequest
@@ -42,12 +44,24 @@ class LocalRunner(Runner):
 
     def run(self, request: StepRequest) -> StepReport:
         with self._only_one(request) as lock:
-            report = Path(self.lake.uri(request.output)) / REPORT
-            if not report.exists():
+            report = self._find_whole(request.output)
+            if report is None:
                 self.lake.remove(request.output)
                 root = self._lay_out(request)
                 self._run_process(request, root, lock)
-            return StepReport.from_json(report.read_bytes())
+                report = StepReport.from_json(self.lake.read(request.output + REPORT))
+            return report
+
+    def _find_whole(self, prefix: str) -> StepReport | None:
+        """Return the report of a step whose run died before it was published, or None if there is none or not all of its files are whole.
+
+        After a power cut there may be a report beside empty files.
+        """
+        try:
+            report = StepReport.from_json(self.lake.read(prefix + REPORT))
+        except (NotInLake, ReportError):
+            return None
+        return None if find_damage(self.lake, prefix, report.files, tables=True) else report
 
     def libraries(self, imports: frozenset[str]) -> str:
         return locked_releases(imports)
@@ -79,7 +93,7 @@ class LocalRunner(Runner):
         for name, keys in request.inputs.items():
             self._link(inputs / name, keys)
         result = Path(self.lake.uri(request.output))
-        result.mkdir(parents=True, exist_ok=True)
+        make_folders(result)
         (root / "processing" / "output").mkdir(parents=True)
         (root / "processing" / "output" / "result").symlink_to(result)
         return root

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import dagster as dg
 
+from churn_model.records import from_plain
 from churn_model.reports.step_report import PublishedFile
 
 MANIFEST = "_manifest.json"
@@ -40,10 +41,8 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: bytes) -> "Manifest":
-        """Read a manifest written by `to_json`."""
-        raw = json.loads(data)
-        files = {name: PublishedFile(**entry) for name, entry in raw.pop("files").items()}
-        return cls(files=files, **raw)
+        """Read a manifest written by `to_json`. Raise ValueError if it is none."""
+        return from_plain(cls, json.loads(data))
 
 
 class Lake(dg.ConfigurableResource, ABC):
@@ -66,7 +65,7 @@ class Lake(dg.ConfigurableResource, ABC):
 
     @abstractmethod
     def put(self, key: str, content: bytes | Path) -> None:
-        """Write one object, atomically: readers see the old one or the new one.
+        """Write one object, atomically and durably: readers see the old one or the new one, also after a power cut.
 
         For landed files, and for the files of a version that is not published yet.
         """
@@ -75,8 +74,13 @@ class Lake(dg.ConfigurableResource, ABC):
     def publish(self, prefix: str, manifest: Manifest) -> None:
         """Check that each file of the manifest is below `prefix` with its size, then write the manifest if there is none.
 
-        A version that is already published stays as it is. Raise PublishError if a file is missing or has another size.
+        A version that is already published stays as it is. Raise PublishError if a file is missing or has another size. The files are
+        durable before the manifest is written: after a power cut, what a manifest names is there.
         """
+
+    @abstractmethod
+    def withdraw(self, prefix: str) -> None:
+        """Remove the manifest of a damaged version: to a reader it is then not published, and can be made and published again."""
 
     @abstractmethod
     def swap(self, key: str, expected: bytes | None, new: bytes) -> None:

@@ -9,6 +9,7 @@ from churn_assets.cli.command import FORMATS_HELP, Command, ExitCode
 from churn_assets.console.safe_text import say
 from churn_model.errors import ChurnError, SpecError, problem
 from churn_model.steps.os_errors import explain_os_error
+from resources.durable import replace_file
 from resources.settings import Settings
 
 
@@ -48,8 +49,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
 def _write_spec(path: Path, text: str) -> None:
     """Write a spec. Raise ChurnError, naming the setting of the folder of specs, if that is not possible."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
+        replace_file(path, lambda stream: stream.write(text.encode()))
     except OSError as error:
         other = problem(
             expected=f"to write {path}", found=error.strerror or str(error), todo="set CHURN_DATASETS to another folder"

@@ -7,9 +7,9 @@ from churn_model.evaluation.metrics import Contacts, Evaluation, Money, Reach
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.spec.dataset import Dataset
 from churn_model.wording import assumption, decimal, describe_rows, is_known, percent, usd, usd_range
+from resources.catalog.integrity import read_manifest
 from resources.catalog.names import EVALUATION_REPORT, EXPLORATION_HTML, EXPLORATION_REPORT, RAW_CUSTOMERS
 from resources.catalog.pointers import read_current
-from resources.catalog.publish import read_manifest
 from resources.wiring import Ports
 
 

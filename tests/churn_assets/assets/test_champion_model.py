@@ -6,6 +6,7 @@ import pytest
 from churn_assets.assets.champion_model import champion_model
 from churn_model.reports.step_report import PublishedFile
 from churn_model.spec.dataset import Dataset
+from resources.catalog.digests import digest_of
 from resources.catalog.names import champion_key, current_key
 from resources.catalog.pointers import Current, point_to, read_pointer
 from resources.local.lake import LocalLake
@@ -25,7 +26,7 @@ def test_a_candidate_is_not_promoted_on_the_evaluation_of_another(
     lake.put("telco/evaluation_report/e1/report.json", report)
     lake.publish(
         "telco/evaluation_report/e1/",
-        Manifest("e1", {"report.json": PublishedFile(len(report), "d")}, {"tuned_model": "m1"}),
+        Manifest("e1", {"report.json": PublishedFile(len(report), digest_of(report))}, {"tuned_model": "m1"}),
     )
     point_to(lake, current_key("telco", "evaluation_report"), Current("e1", "telco/evaluation_report/e1/"))
     point_to(lake, current_key("telco", "tuned_model"), Current("m2", "telco/tuned_model/m2/"))

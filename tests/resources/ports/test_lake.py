@@ -187,6 +187,17 @@ def test_what_is_not_whole_is_not_published(any_lake: Lake, content: bytes | Non
     assert keys(any_lake, "d/a/v1/" + MANIFEST) == []
 
 
+def test_a_withdrawn_version_can_be_published_again(any_lake: Lake) -> None:
+    any_lake.put("d/a/v1/rows.parquet", b"rows")
+    for size in (4, 5):
+        any_lake.put("d/a/v1/rows.parquet", b"x" * size)
+        any_lake.publish("d/a/v1/", Manifest("v1", {"rows.parquet": PublishedFile(size, "x")}))
+        assert Manifest.from_json(any_lake.read("d/a/v1/" + MANIFEST)).files["rows.parquet"].size == size
+        any_lake.withdraw("d/a/v1/")
+        any_lake.withdraw("d/a/v1/")
+        assert keys(any_lake, "d/a/v1/") == ["d/a/v1/rows.parquet"]
+
+
 def test_a_pointer_moves_only_from_what_was_read(any_lake: Lake) -> None:
     any_lake.swap("p.json", None, b"one")
     any_lake.swap("p.json", b"one", b"two")

@@ -20,7 +20,7 @@ from resources.ports.runner import Runner, StepRequest
 
 # Stands in for `churn_model.steps.score`: reads its input, counts its starts beside the lake, and does what the input says.
 STEP = """
-import json, os, pathlib, sys, time
+import hashlib, json, os, pathlib, sys, time
 root = pathlib.Path(os.environ["CHURN_ROOT"])
 config = root / "processing" / "input" / "config"
 request = json.loads((config / "request.json").read_text())
@@ -41,7 +41,7 @@ if what == "forever":
     (result / "half").write_text("half"); time.sleep(60)
 (result / "out.txt").write_text(json.loads((config / "dataset.json").read_text())["name"])
 report = {"schema": 1, "step": "score", "counts": {"rows": 3}, "metrics": {}, "checks": [], "detail": {"secret": os.environ.get("SECRET")},
-          "files": {"out.txt": {"size": 5, "digest": "d", "rows": None}}}
+          "files": {"out.txt": {"size": 5, "digest": hashlib.blake2b(b"telco", digest_size=16).hexdigest(), "rows": None}}}
 (result / ".r").write_text(json.dumps(report)); (result / ".r").rename(result / "report.json")
 """
 
@@ -96,6 +96,19 @@ def test_a_step_that_has_ended_well_is_not_started_again(
     first = runner.run(request(lake, dataset, "work"))
     assert runner.run(request(lake, dataset, "work")) == first
     assert len(starts(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"tel", b"\0\0\0\0\0", None])
+@pytest.mark.parametrize("name", ["out.txt", "report.json"])
+def test_a_step_whose_files_were_lost_before_they_were_published_is_started_again(
+    runner: Runner, lake: LocalLake, dataset: Dataset, tmp_path: Path, name: str, content: bytes | None
+) -> None:
+    first = runner.run(request(lake, dataset, "work"))
+    path = Path(lake.uri(f"telco/predictions/v1/{name}"))
+    path.unlink() if content is None else path.write_bytes(content)
+    assert runner.run(request(lake, dataset, "work")) == first
+    assert lake.read("telco/predictions/v1/out.txt") == b"telco"
+    assert len(starts(tmp_path)) == 2
 
 
 def test_two_who_ask_for_the_same_at_once_start_it_once(
