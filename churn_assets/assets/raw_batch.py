@@ -1,5 +1,7 @@
 """One landed batch as a table, and the champion that will score it."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 
 from churn_assets.assets._checks import check_results, no_failure_blocks
@@ -8,11 +10,14 @@ from churn_assets.assets._metadata import DATA_TEAM, materialize_result
 from churn_assets.assets._raw_table import ACCOUNTED, CONTRACT, locate_quarantine, table_metadata
 from churn_model.errors import ChurnError, problem
 from churn_model.spec.dataset import Dataset
+from churn_model.wording import counted
+from resources.catalog.integrity import read_manifest
 from resources.catalog.landing import fingerprint_of, fingerprints, list_batch, listing_of
 from resources.catalog.names import CHAMPION_MODEL, RAW_BATCH, ROWS, asset_key, batch_partitions, versions_prefix
-from resources.catalog.pointers import BatchRecord, Champion, Current, read_champion, record_batch, utc_now
+from resources.catalog.pointers import BatchRecord, Champion, Current, read_batch, read_champion, record_batch, utc_now
 from resources.catalog.publish import publish_step
 from resources.catalog.versions import step_maker
+from resources.errors import DamagedError
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
@@ -43,6 +48,8 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
             champion = _require_champion(lake, dataset)
             entries = list_batch(lake, dataset.name, batch)
             contents = fingerprints(lake, entries)
+            if change := _describe_change(lake, dataset, batch, contents):
+                context.log.warning(change)
             table = publish_step(
                 lake,
                 runner,
@@ -51,6 +58,7 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
                 folder=versions_prefix(dataset.name, RAW_BATCH, batch),
                 inputs={"landed": [entry.key for entry in entries], "bundle": [champion.prefix]},
                 upstream={**contents, "bundle": champion.version},
+                contents=contents,
             )
             results = check_results(CLAIMS, locate_quarantine(table, lake))
             if no_failure_blocks(results):
@@ -64,6 +72,25 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
             return materialize_result(table, lake, results, metadata)
 
     return asset
+
+
+def _describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping[str, str]) -> str:
+    """Return what has changed in a batch since it was last scored; nothing if it is new or the same."""
+    try:
+        known = read_batch(lake, dataset.name, batch)
+        before = read_manifest(lake, known.rows.prefix).upstream if known else {}
+    except DamagedError:
+        return ""
+    landed = {key: content for key, content in before.items() if key != "bundle"}
+    if not landed or landed == contents:
+        return ""
+    changes = {
+        "new": [key for key in contents if key not in landed],
+        "changed": [key for key in contents if key in landed and contents[key] != landed[key]],
+        "gone": [key for key in landed if key not in contents],
+    }
+    counts = ", ".join(f"{counted(len(keys), 'file')} {what}" for what, keys in changes.items() if keys)
+    return f"Batch {batch} has changed since it was last scored ({counts}) and is scored again."
 
 
 def _require_champion(lake: Lake, dataset: Dataset) -> Champion:

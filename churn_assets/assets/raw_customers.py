@@ -63,6 +63,7 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
                 folder=versions_prefix(dataset.name, RAW_CUSTOMERS),
                 inputs={"landed": keys},
                 upstream=contents,
+                contents={} if dataset.source.table else contents,
             )
             results = check_results(CLAIMS, locate_quarantine(table, lake))
             if no_failure_blocks(results):

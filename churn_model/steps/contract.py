@@ -1,6 +1,6 @@
 """Where a step finds and leaves things: SageMaker's own container folders under a root that the environment can move.
 
-processing/input/config/    dataset.json (the spec as this step may see it)   request.json (version, threads)
+processing/input/config/    dataset.json (the spec as this step may see it)   request.json (version, threads, names of inputs)
 processing/input/<name>/    an input; on a training job `input/data/<name>/`
 processing/output/result/   what is published, report.json last
 output/failure              why it failed; SageMaker shows the first 1,024 characters
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
-from churn_model.errors import ChurnError
+from churn_model.errors import ChurnError, InputError, problem
 from churn_model.reports.step_report import REPORT, PublishedFile, Report, StepReport
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.os_errors import explain_os_error
@@ -42,14 +42,20 @@ class Layout:
         return self.root / "processing" / "output" / "result"
 
     def input(self, name: str) -> Path | None:
-        """The folder of an input, or None where the step was given none of that name."""
-        for folder in (self.root / "processing" / "input" / name, self.root / "input" / "data" / name):
-            if folder.exists():
-                return folder
-        return None
+        """Return the folder of an input, or None if the step was given none of that name. Raise InputError if it was given and is gone."""
+        folder = self._find(name)
+        if folder is None and name in self.request.get("inputs", ()):
+            raise InputError(
+                problem(
+                    expected=f"the input {name} of this step",
+                    found="that it was moved or removed",
+                    todo="run the job again; if the same happens, restore what is missing",
+                )
+            )
+        return folder
 
     def required(self, name: str) -> Path:
-        """The folder of an input. Raises ChurnError where it is missing."""
+        """Return the folder of an input. Raise ChurnError if there is none."""
         folder = self.input(name)
         if folder is None:
             raise ChurnError(
@@ -57,15 +63,25 @@ class Layout:
             )
         return folder
 
+    def _find(self, name: str) -> Path | None:
+        folders = (self.root / "processing" / "input" / name, self.root / "input" / "data" / name)
+        return next((folder for folder in folders if folder.exists()), None)
+
+    def _config(self, name: str) -> str:
+        folder = self._find("config")
+        if folder is None:
+            raise ChurnError(f"Expected the configuration of a step below {self.root}; found none.")
+        return (folder / name).read_text("utf-8")
+
     @property
     def dataset(self) -> Dataset:
         """The spec as this step may see it."""
-        return Dataset.from_json((self.required("config") / "dataset.json").read_text("utf-8"))
+        return Dataset.from_json(self._config("dataset.json"))
 
     @property
     def request(self) -> Mapping[str, Any]:
-        """`version` and `threads`."""
-        request: Mapping[str, Any] = json.loads((self.required("config") / "request.json").read_text("utf-8"))
+        """`version`, `threads`, `inputs` (the names of those that were given) and `contents` (of landed files: size and digest, by key)."""
+        request: Mapping[str, Any] = json.loads(self._config("request.json"))
         return request
 
     def files(self, name: str) -> list[tuple[str, Path]]:

@@ -10,6 +10,7 @@ from churn_model.models.bundle_file import read_required_columns
 from churn_model.reports.ingest import IngestCounts, IngestReport
 from churn_model.reports.step_report import Check, Report
 from churn_model.steps.contract import Layout, run_step
+from churn_model.steps.input_files import unchanged_files
 from churn_model.tables import open_table
 
 _MOST_QUARANTINED = 0.1  # of all records: above it something is wrong with the file, not with some records
@@ -22,10 +23,11 @@ _REPEATED = (
 
 def step(layout: Layout) -> Report:
     """Ingest what landed."""
-    files = [LandedFile(key=name, path=path) for name, path in layout.files("landed")]
     bundle = layout.input("bundle")
     expected = read_required_columns(bundle / "model.tar.gz") if bundle else None
-    made = ingest(files, layout.dataset, layout.result, expected=expected)
+    with unchanged_files(layout, "landed") as landed:
+        files = [LandedFile(key=name, path=path) for name, path in landed]
+        made = ingest(files, layout.dataset, layout.result, expected=expected)
     checks = [_accounted(made), _contract(made)]
     if made.positives is not None:
         checks.append(_classes(made.positives, made.rows))

@@ -53,11 +53,13 @@ def publish_step(
     folder: str,
     inputs: Mapping[str, Sequence[str]],
     upstream: Mapping[str, str],
+    contents: Mapping[str, str] | None = None,
     parameters: Mapping[str, str] | None = None,
 ) -> Publication:
     """Find the version of a step's result that these inputs give, or run the step and publish it.
 
-    `folder` ends with `/` and holds the versions. `parameters` are written into the step's request; `upstream` names them as well.
+    `folder` ends with `/` and holds the versions. `contents` (of landed files, by key) and `parameters` are written into the step's request;
+    `upstream` names them as well.
     """
 
     def run(version: str, prefix: str) -> dict[str, PublishedFile]:
@@ -71,6 +73,7 @@ def publish_step(
             inputs=inputs,
             output=prefix,
             threads=runner.threads,
+            contents=contents or {},
             parameters=parameters or {},
         )
         return dict(runner.run(request).files)

@@ -87,9 +87,14 @@ class LocalRunner(Runner):
         config = inputs / "config"
         config.mkdir(parents=True)
         (config / "dataset.json").write_text(restrict_dataset(request.dataset, request.step).to_json(), "utf-8")
-        (config / "request.json").write_text(
-            json.dumps({**request.parameters, "version": request.version, "threads": request.threads}), "utf-8"
-        )
+        values = {
+            **request.parameters,
+            "version": request.version,
+            "threads": request.threads,
+            "inputs": list(request.inputs),
+            "contents": dict(request.contents),
+        }
+        (config / "request.json").write_text(json.dumps(values), "utf-8")
         for name, keys in request.inputs.items():
             self._link(inputs / name, keys)
         result = Path(self.lake.uri(request.output))

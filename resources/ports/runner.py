@@ -20,6 +20,9 @@ class StepRequest:
     inputs: Mapping[str, Sequence[str]]  # name of the input: keys, or prefixes that end with `/`
     output: str  # prefix that ends with `/`
     threads: int
+    contents: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of landed inputs, by key: what the version was computed from
     parameters: Mapping[str, str] = field(default_factory=dict)  # what the step reads of its request beside these
 
 
@@ -33,6 +36,7 @@ class Runner(dg.ConfigurableResource, ABC):
         """Run a step with its output below `request.output`, and return its report.
 
         One output has at most one step at a time. If it is running already, wait for it; if it has succeeded, return its report.
+        An input that is gone, or whose content is not that of `contents`, fails the step.
         Raise StepFailed with the step's own message.
         """
 
