@@ -1,5 +1,6 @@
 """The code location: each spec gets its assets, jobs, schedule and sensor; the wiring gives them their ports."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -26,7 +27,7 @@ from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
 from resources.catalog.layout import require_layout
 from resources.catalog.names import SPEC, asset_key
-from resources.settings import Settings, read_settings
+from resources.settings import Executor, Settings, read_settings
 from resources.specs.loader import Specs, load_specs
 from resources.wiring import wire
 
@@ -46,20 +47,25 @@ FACTORIES = (
 
 def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
     """Return the definitions of all valid specs; an invalid one becomes an asset whose check fails with every problem of its file."""
-    parts = [_dataset_definitions(dataset) for dataset in specs.datasets.values()]
+    ports = wire(settings)
+    in_process = settings.executor is Executor.IN_PROCESS
+    tags = ports.run_locks.job_tags() if in_process else {}
+    parts = [_dataset_definitions(dataset, tags) for dataset in specs.datasets.values()]
     parts += [_bad_spec_definitions(name, error) for name, error in specs.bad.items()]
-    resources = dict(vars(wire(settings)))
-    loggers = {"console": dg.colored_console_logger, "progress": progress_logger}
-    return dg.Definitions.merge(
-        *parts, dg.Definitions(resources=resources, loggers=loggers, executor=dg.in_process_executor)
+    shared = dg.Definitions(
+        resources=dict(vars(ports)),
+        loggers={"console": dg.colored_console_logger, "progress": progress_logger},
+        executor=dg.in_process_executor if in_process else dg.multiprocess_executor,
     )
+    return dg.Definitions.merge(*parts, shared)
 
 
-def _dataset_definitions(dataset: Dataset) -> dg.Definitions:
-    retrain, score, rollback = retrain_job(dataset), score_job(dataset), rollback_job(dataset)
+def _dataset_definitions(dataset: Dataset, tags: Mapping[str, str]) -> dg.Definitions:
+    retrain, score = retrain_job(dataset, tags), score_job(dataset, tags)
+    on_demand = [make(dataset, tags) for make in (rollback_job, explore_job, compare_job)]
     return dg.Definitions(
         assets=[factory(dataset) for factory in FACTORIES],
-        jobs=[retrain, score, rollback, explore_job(dataset), compare_job(dataset)],
+        jobs=[retrain, score, *on_demand],
         schedules=[retrain_schedule(dataset, retrain)],
         sensors=[new_batches_sensor(dataset, score)],
     )

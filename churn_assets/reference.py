@@ -40,6 +40,8 @@ _DEFAULTS = {
     "CHURN_DATASETS": "`datasets` in the project's folder",
     "CHURN_STEP_PYTHON": "the interpreter that runs `churn`",
     "CHURN_THREADS": "2; 1 on a machine with one core",
+    "DAGSTER_HOME": "`dagster` in `CHURN_HOME`",
+    "CHURN_EXECUTOR": "`in_process`",
 }
 _PREDICTIONS = {
     "id": "The customer's id, exactly as landed.",
@@ -199,7 +201,7 @@ def _meaning(action: argparse.Action) -> str:
 def _environment() -> Iterator[str]:
     yield "## Environment"
     yield ""
-    told = re.findall(r"(\w+): \w+  # (CHURN_\w+): (.+)", inspect.getsource(settings.Settings))
+    told = re.findall(r"(\w+): \w+  # ((?:CHURN|DAGSTER)_\w+): (.+)", inspect.getsource(settings.Settings))
     rows = (
         (f"`{name}`", _DEFAULTS[name], _sentence(f"{field} {text}" if text.startswith("of ") else text))
         for field, name, text in told

@@ -1,25 +1,26 @@
 """`<dataset>_rollback`: make an earlier model the champion again."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
 from churn_model.spec.dataset import Dataset
-from jobs.run_config import IN_PLAIN_LINES
-from resources.catalog.names import CHAMPION_MODEL, asset_key, rollback_job_name
-from resources.ports.run_locks import LOCK_TAG, LockKind, lock_name
+from jobs.asset_job import asset_job
+from resources.catalog.names import CHAMPION_MODEL, op_name, rollback_job_name
+from resources.ports.run_locks import LockKind
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 
-def rollback_job(dataset: Dataset) -> "UnresolvedAssetJobDefinition":
-    """The job that moves the champion back. It runs the same asset as a promotion, told where to go."""
-    return dg.define_asset_job(
-        rollback_job_name(dataset.name),
-        selection=dg.AssetSelection.assets(asset_key(dataset.name, CHAMPION_MODEL)),
-        description=f"Make an earlier model of {dataset.name} the champion again.",
-        tags={"dataset": dataset.name, LOCK_TAG: lock_name(dataset.name, LockKind.RETRAIN)},
-        config=IN_PLAIN_LINES,
+def rollback_job(dataset: Dataset, tags: Mapping[str, str] | None = None) -> "UnresolvedAssetJobDefinition":
+    """Return the job that moves the champion back: to the champion before the present one, unless its run is configured otherwise."""
+    return asset_job(
+        dataset,
+        name=rollback_job_name(dataset.name),
+        assets=[CHAMPION_MODEL],
+        description=f"Make the champion of {dataset.name} before the present one the champion again, or an earlier model: `rollback_to` in the config.",
+        lock=LockKind.RETRAIN,
+        tags=tags,
+        config={op_name(dataset.name, CHAMPION_MODEL): {"config": {"rollback_to": "previous"}}},
     )

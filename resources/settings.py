@@ -4,11 +4,19 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from resources.errors import SettingsError
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+class Executor(StrEnum):
+    """What executes the steps of a run in Dagster's sense: one process for all of them, which is faster, or one for each."""
+
+    IN_PROCESS = "in_process"
+    MULTIPROCESS = "multiprocess"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +27,8 @@ class Settings:
     datasets: Path  # CHURN_DATASETS: the folder of specs
     step_python: Path  # CHURN_STEP_PYTHON: the interpreter that runs the steps
     threads: int  # CHURN_THREADS: of one step
+    dagster_home: Path  # DAGSTER_HOME: the folder of an existing Dagster to join, with its dagster.yaml
+    executor: Executor  # CHURN_EXECUTOR: in_process, or multiprocess for a process per asset
 
     @property
     def lake(self) -> Path:
@@ -26,9 +36,9 @@ class Settings:
         return self.home / "lake"
 
     @property
-    def dagster_home(self) -> Path:
-        """Return Dagster's own folder: runs, events and schedules."""
-        return self.home / "dagster"
+    def owns_dagster_home(self) -> bool:
+        """Return whether Dagster's folder is part of the working folder, and not one that exists beside it for other code too."""
+        return self.dagster_home == self.home / "dagster"
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -43,6 +53,16 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         problems.append(f"CHURN_STEP_PYTHON: expected a Python interpreter, found nothing at {step_python}")
     home = Path(env.get("CHURN_HOME") or PROJECT / "churn_home").expanduser().absolute()
     datasets = Path(env.get("CHURN_DATASETS") or PROJECT / "datasets").expanduser().absolute()
+    own_dagster_home = home / "dagster"
+    dagster_home = Path(env.get("DAGSTER_HOME") or own_dagster_home).expanduser()
+    if dagster_home != own_dagster_home and not (dagster_home.is_absolute() and os.path.isdir(dagster_home)):  # noqa: PTH112
+        problems.append(
+            f"DAGSTER_HOME: expected the absolute path of an existing Dagster's folder, found {dagster_home}; "
+            "unset it to keep Dagster's files in the working folder"
+        )
+    executor = env.get("CHURN_EXECUTOR") or Executor.IN_PROCESS
+    if executor not in list(Executor):
+        problems.append(f"CHURN_EXECUTOR: expected {' or '.join(Executor)}, found {executor!r}")
     problems += [
         f"{name}: expected a folder, found a file at {file}; name another folder"
         for name, folder in (("CHURN_HOME", home), ("CHURN_DATASETS", datasets))
@@ -50,7 +70,14 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     ]
     if problems:
         raise SettingsError("; ".join(problems))
-    return Settings(home=home, datasets=datasets, step_python=step_python, threads=int(threads))
+    return Settings(
+        home=home,
+        datasets=datasets,
+        step_python=step_python,
+        threads=int(threads),
+        dagster_home=dagster_home,
+        executor=Executor(executor),
+    )
 
 
 def _file_in_the_way(folder: Path) -> Path | None:

@@ -38,7 +38,11 @@ class Workspace:
 
     def __post_init__(self) -> None:
         (self.root / "datasets").mkdir(exist_ok=True)
-        ours = {"CHURN_HOME": str(self.root / "home"), "CHURN_DATASETS": str(self.root / "datasets")}
+        ours = {
+            "CHURN_HOME": str(self.root / "home"),
+            "CHURN_DATASETS": str(self.root / "datasets"),
+            "DAGSTER_HOME": "",
+        }
         self.settings = ours | self.settings
 
     def churn(self, *arguments: str | Path) -> int:
@@ -90,8 +94,9 @@ def new_workspace(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], 
 
     prepared = tmp_path_factory.mktemp("prepared")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("DAGSTER_HOME", "CHURN_HOME", "CHURN_DATASETS", "DAGSTER_DISABLE_TELEMETRY"):
+        for name in ("CHURN_HOME", "CHURN_DATASETS", "DAGSTER_DISABLE_TELEMETRY"):
             patch.setenv(name, str(prepared))  # what opening it puts into the environment is undone with the patch
+        patch.setenv("DAGSTER_HOME", "")
         open_instance(read_settings()).dispose()
 
     def make(root: Path) -> Workspace:

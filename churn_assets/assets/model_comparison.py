@@ -58,6 +58,8 @@ def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
     def asset(config: ComparisonConfig, lake: Lake, runner: Runner, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
             splits = require_current(lake, dataset.name, PREPROCESSED_SPLITS)
+            if not (config.first or config.second) and _has_one_model(lake, dataset):
+                return _report_nothing_to_compare(dataset)
             first, second = choose_models(lake, dataset, config)
             comparison = publish_step(
                 lake,
@@ -72,6 +74,21 @@ def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
             return materialize_result(comparison, lake, (), _metadata(comparison))
 
     return asset
+
+
+def _has_one_model(lake: Lake, dataset: Dataset) -> bool:
+    """Return whether the candidate is the only champion that there has been, as after a first retrain."""
+    champion = read_champion(lake, dataset.name)
+    return _default(lake, dataset) == [PREVIOUS, CHAMPION] and champion is not None and champion.previous is None
+
+
+def _report_nothing_to_compare(dataset: Dataset) -> dg.MaterializeResult:
+    """Return a result that says why there is no comparison: *Materialize all* of a group succeeds after a first retrain too."""
+    outcome = (
+        f"There is nothing to compare yet: the champion is the only model that {dataset.name} has promoted, and the candidate. "
+        "Materialize this again after another retrain."
+    )
+    return dg.MaterializeResult(data_version=dg.DataVersion("none"), metadata={"outcome": outcome})
 
 
 def choose_models(lake: Lake, dataset: Dataset, config: ComparisonConfig) -> tuple[Current, Current]:

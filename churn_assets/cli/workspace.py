@@ -23,10 +23,15 @@ telemetry:
 # No invitation over the first page.
 nux:
   enabled: false
-# A laptop has few cores: more runs than this wait in a queue.
+# A laptop has few cores: more runs than this wait in a queue. So does a run for one with the same lock, without taking a slot meanwhile.
 concurrency:
   runs:
     max_concurrent_runs: 2
+    tag_concurrency_limits:
+      - key: churn/lock
+        value:
+          applyLimitPerUniqueValue: true
+        limit: 1
 retention:
   schedule:
     purge_after_days: 90
@@ -55,6 +60,8 @@ def prepare(settings: Settings) -> None:
 
 def _make(settings: Settings) -> None:
     make_folders(settings.lake)
+    if not settings.owns_dagster_home:
+        return
     make_folders(settings.dagster_home)
     config = settings.dagster_home / "dagster.yaml"
     if not config.exists():

@@ -7,6 +7,7 @@ asked of the operating system: no process number that another process may get, n
 import fcntl
 import functools
 import os
+import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,9 +19,10 @@ from uuid import uuid4
 import dagster as dg
 
 from resources.file_locks import is_held, try_lock
-from resources.ports.run_locks import LOCK_TAG, RunLocks, locks_of
+from resources.ports.run_locks import RunLocks, locks_of
 
 PROCESS_TAG = "churn/process"
+HOME_TAG = "churn/home"
 _ANOTHER_PROCESS = "another"  # stands for a process that is not known here
 _ABANDONED_TAG = "churn/abandoned"
 _UNFINISHED = [
@@ -52,6 +54,9 @@ class LocalRunLocks(RunLocks):
                 locks.enter_context(self._hold(name, context))
             yield self
 
+    def job_tags(self) -> Mapping[str, str]:
+        return {HOME_TAG: f"{platform.node()}:{Path(self.folder).absolute()}"}
+
     def run_tags(self, run_id: str) -> Mapping[str, str]:
         # The run's id is in the value, because Dagster copies tags to a re-execution.
         return {PROCESS_TAG: f"{run_id}/{_own_process(self._processes, os.getpid())}"}
@@ -65,7 +70,7 @@ class LocalRunLocks(RunLocks):
         abandoned = [
             record.dagster_run
             for record in records
-            if _process_of(record.dagster_run) in gone or _is_unclaimed(record, unclaimed_after)
+            if _process_of(record.dagster_run) in gone or self._is_unclaimed(record, unclaimed_after)
         ]
         for run in abandoned:
             instance.add_run_tags(run.run_id, {_ABANDONED_TAG: run.run_id})
@@ -79,6 +84,17 @@ class LocalRunLocks(RunLocks):
 
     def was_abandoned(self, run: dg.DagsterRun) -> bool:
         return run.tags.get(_ABANDONED_TAG) == run.run_id
+
+    def _is_unclaimed(self, record: dg.RunRecord, after: timedelta | None) -> bool:
+        """Return whether a run of this home was launched that long ago without any process claiming it, which takes seconds."""
+        run = record.dagster_run
+        return (
+            after is not None
+            and self.job_tags().items() <= run.tags.items()
+            and _process_of(run) is None
+            and run.status is not dg.DagsterRunStatus.NOT_STARTED
+            and datetime.now(UTC) - record.update_timestamp.astimezone(UTC) > after
+        )
 
     @property
     def _processes(self) -> Path:
@@ -135,15 +151,3 @@ def _process_of(run: dg.DagsterRun) -> str | None:
     """Return the name of the process that claimed a run, or None."""
     run_id, _, process = run.tags.get(PROCESS_TAG, "").partition("/")
     return process if run_id == run.run_id else None
-
-
-def _is_unclaimed(record: dg.RunRecord, after: timedelta | None) -> bool:
-    """Return whether a run of our jobs was launched that long ago without any process claiming it, which takes seconds."""
-    run = record.dagster_run
-    return (
-        after is not None
-        and LOCK_TAG in run.tags
-        and _process_of(run) is None
-        and run.status is not dg.DagsterRunStatus.NOT_STARTED
-        and datetime.now(UTC) - record.update_timestamp.astimezone(UTC) > after
-    )

@@ -43,6 +43,13 @@ class RunLocks(dg.ConfigurableResource, ABC):
     """Holds a run's locks while the run executes, for every asset that requires this resource."""
 
     @abstractmethod
+    def job_tags(self) -> Mapping[str, str]:
+        """Return the tags of this installation's jobs if each of their runs is executed by one process, which claims the run as it begins.
+
+        Only runs with these tags count as abandoned if nobody claims them.
+        """
+
+    @abstractmethod
     def run_tags(self, run_id: str) -> Mapping[str, str]:
         """Return the tags that show which process executes a run, for a run that this process is about to start."""
 
@@ -52,8 +59,9 @@ class RunLocks(dg.ConfigurableResource, ABC):
     ) -> Sequence[str]:
         """Mark unfinished runs as failed if the process that executed them is gone. Return their ids.
 
-        Only runs with this project's tags are touched, never those of another code location or another machine.
-        With `unclaimed_after` this includes runs of our jobs that were launched so long ago and that no process has begun.
+        Only runs of this installation are touched: never those of another code location, another machine or another copy of this project, nor
+        those whose steps have processes of their own. With `unclaimed_after` this includes runs with our `job_tags` that were launched so long
+        ago and that no process has begun.
         """
 
     @abstractmethod

@@ -1,13 +1,20 @@
-import dagster as dg
+from pathlib import Path
 
-from churn_assets.definitions import FACTORIES
+import dagster as dg
+import pytest
+
+from churn_assets.console.progress import progress_logger
+from churn_assets.definitions import FACTORIES, build_definitions
 from churn_model.spec.dataset import Dataset
 from jobs.compare import compare_job
 from jobs.explore import explore_job
 from jobs.retrain import retrain_job
 from jobs.rollback import rollback_job
 from jobs.score import score_job
+from resources.local.run_locks import HOME_TAG
 from resources.ports.run_locks import LOCK_TAG
+from resources.settings import read_settings
+from resources.specs.loader import Specs
 
 
 def test_every_asset_holds_its_run_s_locks_while_it_works(dataset: Dataset) -> None:
@@ -17,16 +24,25 @@ def test_every_asset_holds_its_run_s_locks_while_it_works(dataset: Dataset) -> N
     assert [name for name, keys in required.items() if "run_locks" not in keys] == []
 
 
-def test_every_job_declares_the_lock_that_it_needs(dataset: Dataset) -> None:
+def resolve_jobs(dataset: Dataset) -> dict[str, dg.JobDefinition]:
     definitions = dg.Definitions(
         assets=[make(dataset) for make in FACTORIES],
         jobs=[make(dataset) for make in (compare_job, explore_job, retrain_job, rollback_job, score_job)],
         resources=dict.fromkeys(("lake", "tables", "runner", "run_locks")),
-        loggers={"progress": dg.colored_console_logger},
+        loggers={"progress": progress_logger},
     )
-    declared = {
-        job.name: job.tags.get(LOCK_TAG) for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")
-    }
+    return {job.name: job for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
+
+
+def test_a_rollback_that_nobody_configures_goes_back_to_the_champion_before(dataset: Dataset) -> None:
+    """Pressing *Materialize* on the job sends no configuration: the run must not promote."""
+    config = resolve_jobs(dataset)["telco_rollback"].run_config
+    assert config is not None
+    assert config["ops"] == {"telco__champion_model": {"config": {"rollback_to": "previous"}}}
+
+
+def test_every_job_declares_the_lock_that_it_needs(dataset: Dataset) -> None:
+    declared = {name: job.tags.get(LOCK_TAG) for name, job in resolve_jobs(dataset).items()}
     assert declared == {
         "telco_compare": "telco/compare",
         "telco_explore": "telco/explore",
@@ -34,3 +50,15 @@ def test_every_job_declares_the_lock_that_it_needs(dataset: Dataset) -> None:
         "telco_rollback": "telco/retrain",
         "telco_score_batch": "telco/score",
     }
+
+
+@pytest.mark.parametrize(("executor", "is_marked"), [("in_process", True), ("multiprocess", False)])
+def test_runs_are_marked_as_this_home_s_only_if_their_own_process_claims_them(
+    executor: str, is_marked: bool, dataset: Dataset, tmp_path: Path
+) -> None:
+    """With a process per step no process claims the run itself: it must never count as abandoned for that."""
+    settings = read_settings({"CHURN_HOME": str(tmp_path), "CHURN_EXECUTOR": executor})
+    definitions = build_definitions(Specs({dataset.name: dataset}, {}), settings)
+    job = definitions.resolve_job_def("telco_retrain")
+    assert (HOME_TAG in job.tags) is is_marked
+    assert job.executor_def.name == executor

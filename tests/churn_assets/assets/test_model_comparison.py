@@ -12,6 +12,7 @@ import pytest
 from pyarrow import csv
 
 from churn_assets.assets.evaluation_report import _count_looks
+from churn_assets.assets.model_comparison import model_comparison
 from churn_assets.cli import app as cli
 from churn_assets.cli.command import ExitCode
 from churn_assets.cli.summaries import compare_summary
@@ -24,13 +25,13 @@ from churn_model.models.bundle import read_bundle
 from churn_model.reports.compare import CompareReport
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.step_report import PublishedFile, StepReport
-from churn_model.spec.dataset import Costs, Split
+from churn_model.spec.dataset import Costs, Dataset, Split
 from churn_model.steps import compare as compare_step
 from churn_model.steps.contract import Layout
 from churn_model.tables import write_table
 from resources.catalog.digests import digest_of
 from resources.catalog.names import champion_key, current_key
-from resources.catalog.pointers import Current, point_to, read_champion, read_current, read_pointer
+from resources.catalog.pointers import Current, point_to, read_champion, read_current, read_pointer, to_bytes
 from resources.catalog.publish import read_published
 from resources.catalog.versions import restrict_dataset
 from resources.local.lake import LocalLake
@@ -279,3 +280,19 @@ def test_a_comparison_counts_as_a_look_at_the_test_rows(home: Home, churn: Churn
     splits = read_current(home.lake, "shop", "preprocessed_splits")
     assert splits is not None
     assert _count_looks(home.lake, dataset, splits.version) >= 2
+
+
+def test_after_a_first_retrain_materializing_everything_says_that_there_is_nothing_to_compare(
+    home: Home, tmp_path: Path, dataset: Dataset
+) -> None:
+    lake = LocalLake(root=str(tmp_path))
+    champion = read_champion(home.lake, "shop")
+    assert champion is not None
+    point_to(lake, current_key("telco", "preprocessed_splits"), Current("s", "telco/preprocessed_splits/s/"))
+    point_to(lake, current_key("telco", "tuned_model"), Current(champion.version, champion.prefix))
+    lake.swap(champion_key("telco"), None, to_bytes(replace(champion, previous=None)))
+    ports = wire(replace(read_settings(), home=tmp_path / "home"))
+    result = dg.materialize([model_comparison(dataset)], resources={**vars(ports), "lake": lake})
+    assert result.success
+    (event,) = result.asset_materializations_for_node("telco__model_comparison")
+    assert "There is nothing to compare yet" in str(event.metadata["outcome"].value)

@@ -132,15 +132,18 @@ def test_a_re_execution_is_not_taken_for_the_dead_run_whose_tags_it_copies(
     assert not run_locks.was_abandoned(run)
 
 
-def test_a_run_of_ours_that_was_launched_and_never_claimed_is_failed_after_a_while(
-    run_locks: LocalRunLocks, instance: dg.DagsterInstance
+def test_a_run_of_this_home_that_was_launched_and_never_claimed_is_failed_after_a_while(
+    run_locks: LocalRunLocks, instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    ours = {LOCK_TAG: "shop/score"}
+    ours = {LOCK_TAG: "shop/score", **run_locks.job_tags()}
+    elsewhere = LocalRunLocks(folder=str(tmp_path / "another copy of the project" / "locks"))
     for run_id, status, tags in [
         ("launched", S.STARTING, ours),
         ("created", S.NOT_STARTED, ours),
         ("executed by another process", S.STARTED, {**ours, PROCESS_TAG: "executed by another process/another"}),
         ("foreign", S.STARTING, {}),
+        ("of another copy", S.STARTED, {LOCK_TAG: "shop/score", **elsewhere.job_tags()}),
+        ("with a process per step, none begun", S.STARTED, {LOCK_TAG: "shop/score"}),
     ]:
         instance.add_run(dg.DagsterRun("job", run_id, tags=tags, status=status))
     assert run_locks.fail_abandoned(instance) == []

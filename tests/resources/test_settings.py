@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from resources.errors import SettingsError
+from resources.settings import read_settings
+
+
+def test_dagster_s_folder_is_in_the_working_folder_unless_another_is_named(tmp_path: Path) -> None:
+    own = read_settings({"CHURN_HOME": str(tmp_path)})
+    assert (own.dagster_home, own.owns_dagster_home) == (tmp_path / "dagster", True)
+    joined = read_settings({"CHURN_HOME": str(tmp_path / "home"), "DAGSTER_HOME": str(tmp_path)})
+    assert (joined.dagster_home, joined.owns_dagster_home) == (tmp_path, False)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        (
+            "DAGSTER_HOME",
+            "relative",
+            "DAGSTER_HOME: expected the absolute path of an existing Dagster's folder, found relative",
+        ),
+        (
+            "DAGSTER_HOME",
+            "/no/such/folder",
+            "found /no/such/folder; unset it to keep Dagster's files in the working folder",
+        ),
+        ("CHURN_EXECUTOR", "celery", "CHURN_EXECUTOR: expected in_process or multiprocess, found 'celery'"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused_with_what_to_do(variable: str, value: str, message: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({variable: value})
+    assert message in str(refused.value)
