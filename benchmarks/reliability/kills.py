@@ -108,6 +108,7 @@ ROLLBACKS = (
         "shop/champion.json",
         "after",
     ),
+    Point("rollback: after its last write, before the run ends", f"{_LAKE}.swap", "shop/decisions/", "after"),
 )
 
 

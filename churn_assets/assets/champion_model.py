@@ -69,8 +69,11 @@ CLAIMS = (
 )
 
 
+PREVIOUS = "previous"
+
+
 class ChampionConfig(dg.Config):
-    """Empty for a promotion; for a rollback the model to go back to, or `previous`."""
+    """Empty for a promotion; for a rollback the model to go back to, or `previous`: the champion before the last promotion."""
 
     rollback_to: str = ""
 
@@ -200,7 +203,11 @@ def age_seconds(champion: Champion) -> float:
 
 @dataclass(frozen=True)
 class Rollback:
-    """The present champion, and the model to go back to with its evaluation; no model where only a killed run is to be completed."""
+    """The present champion, the model to go back to, and the evaluation of the one that is then champion.
+
+    `earlier` is None if the champion was rolled back to already: what was asked for is done. So a rollback that was killed, at any moment and
+    even after its last write, can be run again and ends at the same champion.
+    """
 
     champion: Champion
     earlier: Decision | None
@@ -208,7 +215,7 @@ class Rollback:
 
 
 def plan_rollback(lake: Lake, dataset: Dataset, target: str) -> Rollback:
-    """What a rollback would do; nothing is written. Raises RollbackError where it cannot be done."""
+    """Return what a rollback to `target`, a version or PREVIOUS, would do. Nothing is written. Raise RollbackError if it cannot be done."""
     champion = read_champion(lake, dataset.name)
     if champion is None:
         raise RollbackError(
@@ -218,12 +225,9 @@ def plan_rollback(lake: Lake, dataset: Dataset, target: str) -> Rollback:
                 todo=f"run `churn retrain {dataset.name}`",
             )
         )
-    asked_for = champion.outcome == "rolled_back" and target in ("previous", champion.version)
-    if asked_for and not _is_recorded(lake, dataset, champion):
-        report = read_published(lake, champion.evaluation)
-        if report:  # the run before this one was killed between its two writes: this one completes it, and does not go further back
-            return Rollback(champion, None, report)
-    version = champion.previous if target == "previous" else target
+    if champion.outcome == "rolled_back" and target in (PREVIOUS, champion.version):
+        return Rollback(champion, None, require_published(lake, champion.evaluation))
+    version = champion.previous if target == PREVIOUS else target
     known = {record.version: record for record in list_champions(lake, dataset.name)}
     if version not in known or version == champion.version:
         others = ", ".join(each for each in known if each != champion.version) or "none"

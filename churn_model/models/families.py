@@ -20,8 +20,9 @@ import numpy.typing as npt
 import xgboost as xgb
 
 from churn_model.arrays import FloatArray
-from churn_model.errors import InputError, problem
+from churn_model.errors import BundleError, InputError, problem
 from churn_model.features.encoding import Encoded
+from churn_model.models.booster_json import require_sound_booster
 from churn_model.models.tree_shap import TreeShap
 from churn_model.spec.dataset import Family
 from churn_model.stats.logistic import sigmoid
@@ -125,12 +126,13 @@ class Model:
 
     @classmethod
     def from_json(cls, family: Family, text: bytes, *, threads: int = 1) -> "Model":
-        """The model that `to_json` wrote. Raises InputError where the text is something else."""
+        """Return the model that `to_json` wrote. Raise BundleError if the text is something else: XGBoost does not see it then."""
+        require_sound_booster(text, str(_FIXED[family]["booster"]))
         booster = xgb.Booster()
         try:
             booster.load_model(bytearray(text))
         except (xgb.core.XGBoostError, ValueError) as error:
-            raise InputError(
+            raise BundleError(
                 problem(expected="a booster as JSON", found="something XGBoost cannot read", todo="retrain")
             ) from error
         return cls(family=family, booster=booster, threads=threads)

@@ -13,7 +13,7 @@ from resources.settings import Settings
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_dataset_argument(parser)
-    version_help = "default: the champion before the present one"
+    version_help = "default: the champion before the last promotion"
     parser.add_argument("version", nargs="?", default="previous", metavar="VERSION", help=version_help)
 
 
@@ -26,13 +26,16 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
 
     dataset = find_dataset(settings, arguments.dataset)
     ports = wire(settings)
-    plan_rollback(ports.lake, dataset, arguments.version)  # refuses a wrong version before a run starts
+    # Refuses a wrong version before a run starts.
+    is_done = plan_rollback(ports.lake, dataset, arguments.version).earlier is None
     ops = {op_name(dataset.name, CHAMPION_MODEL): {"config": {"rollback_to": arguments.version}}}
     if run_job(settings, console, rollback_job_name(dataset.name), ops=ops) is None:
         return ExitCode.FAILED
     champion = read_champion(ports.lake, dataset.name)
     version, reason = (champion.version, champion.reason) if champion else ("none", "")
-    say(console, f"The champion of {dataset.name} is {version}. {reason}")
+    say(console, f"The champion of {dataset.name} is {'already ' if is_done else ''}{version}. {reason}")
+    if is_done:
+        say(console, f"To make another model the champion, name it: churn rollback {dataset.name} VERSION")
     return ExitCode.DONE
 
 

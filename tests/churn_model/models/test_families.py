@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from churn_model.errors import InputError
+from churn_model.errors import BundleError, InputError
 from churn_model.models.families import Hyperparameters, Model, booster_parameters, fit_model, fit_model_on_disk
 from churn_model.spec.dataset import Family
 
@@ -90,7 +90,7 @@ def test_rows_of_another_width_are_refused(width: int) -> None:
 
 
 def test_a_text_that_is_no_booster_is_refused() -> None:
-    with pytest.raises(InputError, match="Expected a booster as JSON"):
+    with pytest.raises(BundleError, match="Expected a booster as XGBoost writes it"):
         Model.from_json("linear", b"{}")
 
 
