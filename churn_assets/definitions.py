@@ -9,6 +9,7 @@ from churn_assets.assets.batch_predictions import batch_predictions
 from churn_assets.assets.champion_model import champion_model
 from churn_assets.assets.evaluation_report import evaluation_report
 from churn_assets.assets.exploration_report import exploration_report
+from churn_assets.assets.landed_customers import landed_customers
 from churn_assets.assets.model_comparison import model_comparison
 from churn_assets.assets.preprocessed_splits import preprocessed_splits
 from churn_assets.assets.raw_batch import raw_batch
@@ -20,6 +21,7 @@ from churn_model.errors import SpecError
 from churn_model.spec.dataset import Dataset
 from jobs.compare import compare_job
 from jobs.explore import explore_job
+from jobs.landing_sensor import landing_sensor
 from jobs.retrain import retrain_job
 from jobs.rollback import rollback_job
 from jobs.schedules import retrain_schedule
@@ -63,11 +65,12 @@ def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
 def _dataset_definitions(dataset: Dataset, tags: Mapping[str, str]) -> dg.Definitions:
     retrain, score = retrain_job(dataset, tags), score_job(dataset, tags)
     on_demand = [make(dataset, tags) for make in (rollback_job, explore_job, compare_job)]
+    observers = [] if dataset.source.table else [landing_sensor(dataset)]
     return dg.Definitions(
-        assets=[factory(dataset) for factory in FACTORIES],
+        assets=[landed_customers(dataset), *(factory(dataset) for factory in FACTORIES)],
         jobs=[retrain, score, *on_demand],
         schedules=[retrain_schedule(dataset, retrain)],
-        sensors=[new_batches_sensor(dataset, score)],
+        sensors=[new_batches_sensor(dataset, score), *observers],
     )
 
 

@@ -8,7 +8,10 @@ from typing import Any
 import dagster as dg
 
 from churn_model.spec.dataset import Dataset
+from churn_model.spec.durations import seconds
 from resources.catalog.publish import Publication
+from resources.catalog.source_code import locked_releases
+from resources.catalog.versions import Maker, version_of
 from resources.ports.lake import Lake
 
 DATA_TEAM, MODEL_TEAM, RETENTION_TEAM = ["team:data"], ["team:models"], ["team:retention"]
@@ -67,8 +70,24 @@ def records_table(records: Iterable[Mapping[str, Any]], columns: Mapping[str, st
     )
 
 
+def code_version_of(dataset: Dataset, *makers: Maker) -> str:
+    """Return a digest of the makers' code and of what they read of the spec: an asset is unsynced if it was made with another one."""
+    versions = (version_of(maker, dataset, {}, libraries=locked_releases(maker.source().libraries)) for maker in makers)
+    return "-".join(versions)
+
+
 def retrain_freshness(dataset: Dataset) -> dg.FreshnessPolicy:
-    """Return how old a retrained asset may be: a day more than the time between two scheduled runs. A reused version counts as fresh."""
+    """Return how old a retrained asset may be: half a day more than the time between two scheduled runs is a warning, a day more a failure.
+
+    A reused version counts as fresh.
+    """
     _, _, day, month, weekday = dataset.schedule.retrain.split()
     days = 8 if weekday != "*" else 2 if day == "*" else 32 if month == "*" else 366
-    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=days))
+    fail = timedelta(days=days)
+    return dg.FreshnessPolicy.time_window(fail_window=fail, warn_window=fail - timedelta(hours=12))
+
+
+def batch_freshness(dataset: Dataset) -> dg.FreshnessPolicy:
+    """Return how old the newest predictions and list may be: as long as a batch counts as recent; after three quarters of it comes a warning."""
+    fail = timedelta(seconds=max(seconds(dataset.watch.recent), 3600))
+    return dg.FreshnessPolicy.time_window(fail_window=fail, warn_window=fail * 3 / 4)

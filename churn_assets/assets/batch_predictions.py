@@ -4,12 +4,20 @@ import dagster as dg
 
 from churn_assets.assets._checks import Claim, check_results, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
-from churn_assets.assets._metadata import MODEL_TEAM, column_schema, lineage, materialize_result
+from churn_assets.assets._metadata import (
+    MODEL_TEAM,
+    batch_freshness,
+    code_version_of,
+    column_schema,
+    lineage,
+    materialize_result,
+)
 from churn_model.errors import ChurnError, problem
 from churn_model.reports.score import ScoreReport
 from churn_model.spec.dataset import Dataset
 from resources.catalog.names import (
     BATCH_PREDICTIONS,
+    CHAMPION_MODEL,
     PREDICTIONS,
     RAW_BATCH,
     asset_key,
@@ -46,8 +54,10 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
 
     @dg.asset(
         key=key,
-        deps=[source],
+        deps=[source, asset_key(dataset.name, CHAMPION_MODEL)],
         group_name=dataset.name,
+        code_version=code_version_of(dataset, step_maker("score")),
+        freshness_policy=batch_freshness(dataset),
         owners=MODEL_TEAM,
         kinds={"xgboost", "parquet"},
         partitions_def=batch_partitions(dataset.name),

@@ -10,7 +10,14 @@ from typing import Any
 import dagster as dg
 
 from churn_assets.assets._errors import user_errors_as_failures
-from churn_assets.assets._metadata import MODEL_TEAM, materialize_result, plot, records_table, retrain_freshness
+from churn_assets.assets._metadata import (
+    MODEL_TEAM,
+    code_version_of,
+    materialize_result,
+    plot,
+    records_table,
+    retrain_freshness,
+)
 from churn_assets.assets.champion_model import age_seconds
 from churn_assets.reporting.evaluation_page import PageFacts, page, plots
 from churn_assets.reporting.plots import load_libraries
@@ -76,6 +83,7 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
         key=asset_key(dataset.name, EVALUATION_REPORT),
         deps=[asset_key(dataset.name, PREPROCESSED_SPLITS), asset_key(dataset.name, TUNED_MODEL)],
         group_name=dataset.name,
+        code_version=code_version_of(dataset, step_maker("evaluate"), PAGE_MAKER),
         owners=MODEL_TEAM,
         freshness_policy=retrain_freshness(dataset),
         kinds={"html"},

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from churn_assets.assets._errors import user_errors_as_failures
-from churn_assets.assets._metadata import DATA_TEAM, materialize_result, records_table
+from churn_assets.assets._metadata import DATA_TEAM, code_version_of, materialize_result, records_table
 from churn_assets.reporting.exploration import ExplorationCounts, ExplorationReport, Telling
 from churn_model.reports.ingest import IngestReport
 from churn_model.reports.step_report import Report
@@ -47,6 +47,7 @@ def exploration_report(dataset: Dataset) -> dg.AssetsDefinition:
         key=asset_key(dataset.name, EXPLORATION_REPORT),
         deps=[asset_key(dataset.name, RAW_CUSTOMERS)],
         group_name=dataset.name,
+        code_version=code_version_of(dataset, PAGE_MAKER),
         owners=DATA_TEAM,
         kinds={"html"},
         description="What landed, before anything is learned from it, on one page: class balance, each column's histogram by class, columns that "

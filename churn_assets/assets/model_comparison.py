@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from churn_assets.assets._errors import user_errors_as_failures
-from churn_assets.assets._metadata import MODEL_TEAM, materialize_result, records_table
+from churn_assets.assets._metadata import MODEL_TEAM, code_version_of, materialize_result, records_table
 from churn_model.errors import ChurnError, InputError, problem
 from churn_model.evaluation.metrics import Estimate
 from churn_model.records import finite
@@ -51,6 +51,7 @@ def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
         key=asset_key(dataset.name, MODEL_COMPARISON),
         deps=[asset_key(dataset.name, asset) for asset in (PREPROCESSED_SPLITS, TUNED_MODEL, CHAMPION_MODEL)],
         group_name=dataset.name,
+        code_version=code_version_of(dataset, step_maker("compare")),
         owners=MODEL_TEAM,
         description="Two model versions on the same test rows, each with its own preprocessing and calibration, at today's costs. Made on demand; "
         "it promotes nothing, and each look makes the test rows a little less new.",

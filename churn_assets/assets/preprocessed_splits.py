@@ -4,7 +4,14 @@ import dagster as dg
 
 from churn_assets.assets._checks import Claim, check_results, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
-from churn_assets.assets._metadata import DATA_TEAM, column_schema, lineage, materialize_result, retrain_freshness
+from churn_assets.assets._metadata import (
+    DATA_TEAM,
+    code_version_of,
+    column_schema,
+    lineage,
+    materialize_result,
+    retrain_freshness,
+)
 from churn_model.reports.preprocess import PreprocessReport
 from churn_model.spec.dataset import Dataset
 from resources.catalog.names import PREPROCESSED_SPLITS, RAW_CUSTOMERS, asset_key, current_key, versions_prefix
@@ -35,6 +42,7 @@ def preprocessed_splits(dataset: Dataset) -> dg.AssetsDefinition:
         key=key,
         deps=[source],
         group_name=dataset.name,
+        code_version=code_version_of(dataset, step_maker("preprocess")),
         owners=DATA_TEAM,
         freshness_policy=retrain_freshness(dataset),
         kinds={"parquet"},

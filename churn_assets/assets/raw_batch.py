@@ -6,7 +6,7 @@ import dagster as dg
 
 from churn_assets.assets._checks import check_results, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
-from churn_assets.assets._metadata import DATA_TEAM, materialize_result
+from churn_assets.assets._metadata import DATA_TEAM, code_version_of, materialize_result
 from churn_assets.assets._raw_table import ACCOUNTED, CONTRACT, locate_quarantine, table_metadata
 from churn_model.errors import ChurnError, problem
 from churn_model.spec.dataset import Dataset
@@ -33,6 +33,7 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         group_name=dataset.name,
+        code_version=code_version_of(dataset, step_maker("ingest")),
         owners=DATA_TEAM,
         kinds={"duckdb", "parquet"},
         deps=[asset_key(dataset.name, CHAMPION_MODEL)],

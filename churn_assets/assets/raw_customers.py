@@ -6,13 +6,15 @@ import dagster as dg
 
 from churn_assets.assets._checks import Claim, check_results, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
-from churn_assets.assets._metadata import DATA_TEAM, materialize_result, retrain_freshness
+from churn_assets.assets._metadata import DATA_TEAM, code_version_of, materialize_result, retrain_freshness
 from churn_assets.assets._raw_table import ACCOUNTED, CONTRACT, locate_quarantine, table_metadata
 from churn_model.errors import InputError, problem
 from churn_model.ingest.files import ENDINGS
 from churn_model.spec.dataset import Dataset
+from resources.catalog.landed_versions import made_from_landed, report_landed
 from resources.catalog.landing import fingerprints, list_landed
 from resources.catalog.names import (
+    LANDED_CUSTOMERS,
     RAW_CUSTOMERS,
     ROWS,
     asset_key,
@@ -41,18 +43,22 @@ CLAIMS = (
 
 def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
     """Return the asset of a dataset's training table."""
-    key = asset_key(dataset.name, RAW_CUSTOMERS)
+    key, landed = asset_key(dataset.name, RAW_CUSTOMERS), asset_key(dataset.name, LANDED_CUSTOMERS)
 
     @dg.asset(
         key=key,
+        deps=[landed],
         group_name=dataset.name,
+        code_version=code_version_of(dataset, step_maker("ingest")),
         owners=DATA_TEAM,
         freshness_policy=retrain_freshness(dataset),
         kinds={"duckdb", "parquet"},
         description=f"Every record that landed in {train_prefix(dataset.name)} as a typed row, or in quarantine with file, line, column and reason.",
         check_specs=[claim.spec(key) for claim in CLAIMS],
     )
-    def asset(lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks) -> dg.MaterializeResult:
+    def asset(
+        context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks
+    ) -> dg.MaterializeResult:
         with user_errors_as_failures():
             keys, contents = _training_files(lake, tables, dataset)
             table = publish_step(
@@ -69,7 +75,9 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
             if no_failure_blocks(results):
                 tables.publish(dataset.name, RAW_CUSTOMERS, table.version, table.prefix + ROWS)
                 point_to(lake, current_key(dataset.name, RAW_CUSTOMERS), table.current)
-            return materialize_result(table, lake, results, table_metadata(table, lake))
+            context.instance.report_runless_asset_event(report_landed(landed, contents))
+            result = materialize_result(table, lake, results, table_metadata(table, lake))
+            return result._replace(tags=made_from_landed(landed, contents))
 
     return asset
 

@@ -9,6 +9,8 @@ import dagster as dg
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import (
     RETENTION_TEAM,
+    batch_freshness,
+    code_version_of,
     column_schema,
     lineage,
     materialize_result,
@@ -55,6 +57,8 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         key=asset_key(dataset.name, RETENTION_LIST),
         deps=[source],
         group_name=dataset.name,
+        code_version=code_version_of(dataset, MAKER),
+        freshness_policy=batch_freshness(dataset),
         owners=RETENTION_TEAM,
         kinds={"csv", "parquet"},
         partitions_def=batch_partitions(dataset.name),

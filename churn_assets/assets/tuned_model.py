@@ -3,7 +3,13 @@
 import dagster as dg
 
 from churn_assets.assets._errors import user_errors_as_failures
-from churn_assets.assets._metadata import MODEL_TEAM, materialize_result, records_table, retrain_freshness
+from churn_assets.assets._metadata import (
+    MODEL_TEAM,
+    code_version_of,
+    materialize_result,
+    records_table,
+    retrain_freshness,
+)
 from churn_model.records import to_plain
 from churn_model.reports.train import TrainReport
 from churn_model.spec.dataset import Dataset
@@ -27,6 +33,7 @@ def tuned_model(dataset: Dataset) -> dg.AssetsDefinition:
         key=asset_key(dataset.name, TUNED_MODEL),
         deps=[asset_key(dataset.name, PREPROCESSED_SPLITS)],
         group_name=dataset.name,
+        code_version=code_version_of(dataset, step_maker("train")),
         owners=MODEL_TEAM,
         freshness_policy=retrain_freshness(dataset),
         kinds={"xgboost"},

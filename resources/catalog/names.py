@@ -9,6 +9,7 @@ landing/<dataset>/train/**  score/<batch>/**      what users drop
 
 import dagster as dg
 
+LANDED_CUSTOMERS = "landed_customers"  # what users dropped: reported, not made
 RAW_CUSTOMERS = "raw_customers"
 PREPROCESSED_SPLITS = "preprocessed_splits"
 TUNED_MODEL = "tuned_model"
@@ -90,6 +91,11 @@ def retrain_schedule_name(dataset: str) -> str:
 def new_batches_sensor_name(dataset: str) -> str:
     """Return the name of the sensor that starts the score job."""
     return f"{dataset}_new_batches"
+
+
+def landing_sensor_name(dataset: str) -> str:
+    """Return the name of the sensor that reports the landed training data."""
+    return f"{dataset}_landed"
 
 
 def train_prefix(dataset: str) -> str:

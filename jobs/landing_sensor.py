@@ -1,0 +1,30 @@
+"""`<dataset>_landed` reports the landed training data, so that Dagster knows what it made old."""
+
+import dagster as dg
+
+from churn_model.spec.dataset import Dataset
+from resources.catalog.landed_versions import report_landed
+from resources.catalog.landing import fingerprints, list_landed, listing_of
+from resources.catalog.names import LANDED_CUSTOMERS, asset_key, landing_sensor_name, train_prefix
+from resources.ports.lake import Lake
+
+
+def landing_sensor(dataset: Dataset) -> dg.SensorDefinition:
+    """Return the sensor. It reads contents only if the listing has changed since the last tick, which its cursor holds; it starts no run."""
+    prefix = train_prefix(dataset.name)
+
+    @dg.sensor(
+        name=landing_sensor_name(dataset.name),
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Reports what lands in {prefix}. *Materialize unsynced* then offers what it made old.",
+    )
+    def sensor(context: dg.SensorEvaluationContext, lake: Lake) -> dg.SensorResult | dg.SkipReason:
+        entries = list_landed(lake, prefix)
+        listing = listing_of(entries)
+        if listing == (context.cursor or ""):
+            return dg.SkipReason("Nothing has changed since the last report.")
+        report = report_landed(asset_key(dataset.name, LANDED_CUSTOMERS), fingerprints(lake, entries))
+        return dg.SensorResult(asset_events=[report], cursor=listing)
+
+    return sensor
