@@ -200,13 +200,26 @@ class TableReader:
 
 @contextmanager
 def _opened(part: Source) -> Iterator[pq.ParquetFile]:
-    # With read-ahead, pyarrow would keep the whole file in memory.
-    if isinstance(part, Path):
-        with pq.ParquetFile(part, pre_buffer=False) as file:
-            yield file
-    else:
-        with part() as stream:
-            yield pq.ParquetFile(stream, pre_buffer=False)
+    """Open a part. Raise ChurnError, also while it is read, if it is no Parquet file or damaged."""
+    try:
+        # With read-ahead, pyarrow would keep the whole file in memory.
+        if isinstance(part, Path):
+            with pq.ParquetFile(part, pre_buffer=False) as file:
+                yield file
+        else:
+            with part() as stream:
+                yield pq.ParquetFile(stream, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the machine's, not the file's
+        place = part.as_posix() if isinstance(part, Path) else "a published table"
+        raise ChurnError(
+            problem(
+                expected=f"a Parquet file in {place}",
+                found=f"damage ({str(error)[:200]})",
+                todo="run `churn verify`, which names damaged files and what to do",
+            )
+        ) from error
 
 
 def _use_threads(part: Source) -> bool:

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass
 
 from churn_model.errors import problem
 from churn_model.records import from_plain
+from resources.catalog.integrity import describe_content
 from resources.catalog.names import decision_key, decisions_prefix
-from resources.errors import LakeError, SwapConflict
+from resources.errors import DamagedError, SwapConflict
 from resources.ports.lake import Lake
 
 
@@ -43,7 +44,7 @@ def record_decision(lake: Lake, dataset: str, decision: Decision) -> None:
 
 
 def list_decisions(lake: Lake, dataset: str) -> list[Decision]:
-    """Return all decisions about a dataset's models, oldest first. Raise LakeError if one is damaged."""
+    """Return all decisions about a dataset's models, oldest first. Raise DamagedError if one is damaged."""
     return [_read(lake, key) for key in _keys(lake, dataset)]
 
 
@@ -61,14 +62,15 @@ def _number_after(keys: Sequence[str]) -> int:
 
 
 def _read(lake: Lake, key: str) -> Decision:
+    data = lake.read(key)
     try:
-        return from_plain(Decision, json.loads(lake.read(key)))
-    except ValueError as error:  # RecordError and JSONDecodeError are ValueErrors
-        raise LakeError(
+        return from_plain(Decision, json.loads(data))
+    except (ValueError, RecursionError) as error:  # RecordError and JSONDecodeError are ValueErrors
+        raise DamagedError(
             problem(
                 expected=f"a decision in {lake.uri(key)}",
-                found=f"a file that cannot be read ({error})",
-                todo="restore the file from a copy",
+                found=describe_content(data, error),
+                todo="restore the file from a copy, or remove it",
             )
         ) from error
 

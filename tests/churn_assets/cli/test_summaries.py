@@ -20,9 +20,10 @@ from churn_model.reports.compare import CompareCounts, CompareReport, ModelFigur
 from churn_model.reports.evaluate import EvaluateCounts, EvaluateReport
 from churn_model.reports.ingest import IngestCounts, IngestReport
 from churn_model.reports.retention_list import ListCounts, ListMoney, ListReport
-from churn_model.reports.step_report import OLDEST_SCHEMA, REPORT, Report, StepReport
+from churn_model.reports.step_report import OLDEST_SCHEMA, REPORT, PublishedFile, Report, StepReport
 from churn_model.spec.dataset import Costs, Dataset
 from churn_model.tables import part_name, write_table
+from resources.catalog.digests import digest_of
 from resources.catalog.names import (
     CONTACTS,
     EVALUATION_REPORT,
@@ -48,7 +49,15 @@ def ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ports:
     return wire(read_settings())
 
 
-def publish(ports: Ports, asset: str, content: Any, *, without: str = "", batch: str | None = None) -> Current:
+def publish(
+    ports: Ports,
+    asset: str,
+    content: Any,
+    *,
+    without: str = "",
+    batch: str | None = None,
+    part: tuple[str, bytes] | None = None,
+) -> Current:
     """Publish a report for the asset; `without`: a part of it that an older version did not write."""
     report = StepReport.of(asset, Report(content=content), {})
     detail = {name: part for name, part in report.detail.items() if name != without}
@@ -56,7 +65,12 @@ def publish(ports: Ports, asset: str, content: Any, *, without: str = "", batch:
     older = replace(report, detail=detail, schema=OLDEST_SCHEMA if without else report.schema)
     prefix = version_prefix("telco", asset, "v1", batch)
     ports.lake.put(prefix + REPORT, older.to_json())
-    ports.lake.publish(prefix, Manifest("v1", {}))
+    files = {}
+    if part:
+        name, data = part
+        ports.lake.put(prefix + name, data)
+        files[name] = PublishedFile(len(data), digest_of(data))
+    ports.lake.publish(prefix, Manifest("v1", files))
     current = Current("v1", prefix)
     point_to(ports.lake, current_key("telco", asset, batch), current)
     return current
@@ -142,13 +156,14 @@ def publish_batch(ports: Ports, contacted: int, *, without: str = "", opted_out:
         beyond_the_budget=0,
     )
     money = ListMoney(contact_cost=100.0 * contacted, expected_saving=250.0)
-    shown = publish(ports, RETENTION_LIST, ListReport(counts=counts, metrics=money), batch="may")
     contacts = pa.table(
         {"rank": [1], "id": ["007"], "churn_probability": [0.75], "expected_saving": [250.0], "reason_1": ["a call"]}
     )
     with tempfile.TemporaryDirectory() as folder:
         write_table(Path(folder), contacts)
-        ports.lake.put(shown.prefix + CONTACTS + part_name(0), Path(folder) / part_name(0))
+        part = (CONTACTS + part_name(0), (Path(folder) / part_name(0)).read_bytes())
+    listed = ListReport(counts=counts, metrics=money)
+    shown = publish(ports, RETENTION_LIST, listed, batch="may", part=part)
     record = BatchRecord("may", "f", "l", "2026-05-01T00:00:00+00:00", rows, Current("v1", "m/"), shown)
     point_to(ports.lake, batch_key("telco", "may"), record)
 
