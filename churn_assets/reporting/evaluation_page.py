@@ -179,6 +179,8 @@ def _model(facts: PageFacts) -> dict[str, Any]:
         "other_segments": [each for each in segments or () if not each.weak][:_MOST_BY_CHANCE],
         "trials": [(trial, _settings(trial)) for trial in training.leaderboard[:_MOST_TRIALS]],
         "trial_count": len(training.leaderboard),
+        "averaged_count": len(training.averaged or ()),
+        "more_would_help": training.more_would_help or (),
         "searched_on": _SEARCHED_ON.get(training.searched_on, training.searched_on),
         "is_calibrated": training.calibration.kind != "identity",
     }

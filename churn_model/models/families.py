@@ -8,7 +8,8 @@ random_forest   one round of many trees on samples of rows and columns
 linear          logistic regression by coordinate descent (the default updater is not repeatable)
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -197,6 +198,31 @@ def fit_model_on_disk(
         booster = xgb.train(booster_parameters(hyper, seed=seed, threads=threads), matrix, num_boost_round=hyper.rounds)
         del matrix  # it holds the files open
     return Model(family=hyper.family, booster=booster, threads=threads)
+
+
+def average_models(models: Sequence[Model], weights: Sequence[float]) -> Model:
+    """Return one booster whose margins are the weighted sum of those of boosted trees: all their trees, with scaled leaves.
+
+    The weights sum to 1. Then contributions, too, are the weighted sums, and whatever reads a booster reads this one.
+    """
+    if len(models) == 1:
+        return models[0]
+    documents = [json.loads(model.to_json()) for model in models]
+    trees: list[dict[str, Any]] = []
+    for document, weight in zip(documents, weights, strict=True):
+        for tree in document["learner"]["gradient_booster"]["model"]["trees"]:
+            leaves = [left < 0 for left in tree["left_children"]]
+            limits = [
+                weight * value if is_leaf else value
+                for value, is_leaf in zip(tree["split_conditions"], leaves, strict=True)
+            ]
+            base = [weight * value for value in tree["base_weights"]]
+            trees.append({**tree, "id": len(trees), "split_conditions": limits, "base_weights": base})
+    joined = documents[0]["learner"]["gradient_booster"]["model"]
+    joined["trees"], joined["tree_info"] = trees, [0] * len(trees)
+    joined["iteration_indptr"] = list(range(len(trees) + 1))
+    joined["gbtree_model_param"] = {"num_parallel_tree": "1", "num_trees": str(len(trees))}
+    return Model.from_json(models[0].family, json.dumps(documents[0]).encode(), threads=models[0].threads)
 
 
 class _Blocks(xgb.DataIter):

@@ -49,6 +49,8 @@ class TrainReport:
     searched_on      which rows were held out in the search
     validation       the classes in the validation split
     left_out         columns that are no feature, and why
+    averaged         the weight of each trial in the model, by its number; one trial alone where an average does not pay
+    more_would_help  signs that a longer search would find a better model
     """
 
     counts: TrainCounts
@@ -58,3 +60,5 @@ class TrainReport:
     calibration: Calibration
     validation: ClassCounts
     left_out: Mapping[str, str] | None = None
+    averaged: Mapping[str, float] | None = None
+    more_would_help: tuple[str, ...] | None = None

@@ -266,10 +266,17 @@ class Search:
     parallel: int = field(
         default=2, metadata=_about("Trials asked for at once. Part of what makes a search repeatable.")
     )
+    time: str | None = field(
+        default=None,
+        metadata=_about(
+            "No trial is begun after this long, such as 10m. The same model on another machine is then not promised.",
+        ),
+    )
     engine: Literal["job"] = field(default="job", metadata=_about("job: one job runs all trials."))
 
     def __post_init__(self) -> None:
         families = "write for example families: [boosted_trees]"
+        _require_durations(**({"time": self.time} if self.time else {}))
         repeated = next((name for name in self.families if self.families.count(name) > 1), "")
         _require(
             (bool(self.families), "families", "at least one family", "none", families),

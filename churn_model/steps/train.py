@@ -22,7 +22,7 @@ from churn_model.spec.dataset import Dataset
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import open_table
 from churn_model.training.out_of_fold import OUT_OF_FOLD, write_out_of_fold
-from churn_model.training.search import Trial
+from churn_model.training.search import Trial, what_more_would_help
 from churn_model.training.train import SAMPLE, SAMPLED_ABOVE, AllRows, Candidate, train
 
 
@@ -62,6 +62,8 @@ def step(layout: Layout) -> Report:
             calibration=candidate.calibration,
             validation=ClassCounts(leavers=int(labels.sum()), stayers=int(len(labels) - labels.sum())),
             left_out=candidate.schema.left_out,
+            averaged=_weights(candidate),
+            more_would_help=what_more_would_help(candidate.leaderboard),
         )
     )
 
@@ -76,6 +78,7 @@ def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, An
         "rows": candidate.rows,
         "positives": candidate.positives,
         "hyperparameters": to_plain(candidate.hyperparameters),
+        "averaged": _weights(candidate),
         "searched_on": candidate.searched_on,
         "held_out": to_plain(candidate.leaderboard[0].metrics),
         "libraries": {
@@ -84,6 +87,10 @@ def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, An
             "xgboost": xgboost.__version__,
         },
     }
+
+
+def _weights(candidate: Candidate) -> dict[str, float]:
+    return {str(member.trial.number): member.weight for member in candidate.members}
 
 
 def _summarise(trial: Trial) -> TrialSummary:

@@ -1,19 +1,16 @@
-"""Choosing a family, its hyperparameters and its rounds.
+"""Choose a family, its hyperparameters and its rounds, and which trials are averaged into the model.
 
-Belongs here: the search space, Optuna's ask and tell (imported here alone), one trial, the leaderboard. Does not belong here: which rows
-are fitted and which are held out (`training.py` says so in `Part`s).
-
-Trials are asked in rounds of `search.parallel` and told in their order, whatever thread was faster: so the same data, spec, seed and
-thread count give the same leaderboard. The first trial of each family is a default known to be good, so the search never ends below it.
-Rounds of boosting are those with the lowest log loss on held-out rows. All metrics are of held-out probabilities after cross-fitted
-calibration, as they will be served; cost and f1 at the Bayes cutoff.
+Trials are asked for in rounds of `search.parallel` and told in their order, whatever thread was faster: the same data, spec, seed and
+thread count give the same leaderboard. Only `search.time` makes it depend on the machine. The first trial of each family is a setting known
+to be good, so the search never ends below it. Rounds of boosting are those with the lowest log loss on held-out rows. All metrics are of
+held-out probabilities after cross-fitted calibration, as they will be served. Which rows are fitted and which are held out is `train.py`'s
+choice.
 """
 
-import importlib
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -26,66 +23,19 @@ from churn_model.features.encoding import Encoded
 from churn_model.models.calibration import cross_fitted
 from churn_model.models.families import Hyperparameters, booster_parameters, training_matrix
 from churn_model.spec.dataset import Family, Metric, Search
+from churn_model.spec.durations import seconds
 from churn_model.stats.bootstrap import auc
 from churn_model.stats.logistic import log_loss, sigmoid
+from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Study, at_bound
 
-HIGHER_IS_BETTER: frozenset[Metric] = frozenset({"auc", "f1"})
-
-# Random trials before Optuna's own model of the space takes over.
-_STARTUP_TRIALS = 8
-
-
-@dataclass(frozen=True)
-class _Range:
-    low: float
-    high: float
-    default: float
-    log: bool = False
-    whole: bool = False
-
-
-@dataclass(frozen=True)
-class _Space:
-    """`most_rounds` are tried; boosting ends once `patience` rounds have brought nothing."""
-
-    most_rounds: int
-    patience: int
-    fixed: Mapping[str, float]
-    ranges: Mapping[str, _Range]
-
-
-_SPACES: Mapping[Family, _Space] = {
-    "boosted_trees": _Space(
-        most_rounds=300,
-        patience=20,
-        fixed={},
-        ranges={
-            "max_depth": _Range(2, 4, 3, whole=True),
-            "eta": _Range(0.05, 0.2, 0.1, log=True),
-            "min_child_weight": _Range(1, 10, 2, log=True),
-            "lambda": _Range(0.3, 20, 2, log=True),
-            "subsample": _Range(0.6, 1.0, 0.8),
-            "colsample_bytree": _Range(0.5, 1.0, 0.8),
-        },
-    ),
-    "random_forest": _Space(
-        most_rounds=1,
-        patience=1,
-        fixed={"num_parallel_tree": 200, "lambda": 1.0},
-        ranges={
-            "max_depth": _Range(4, 12, 8, whole=True),
-            "min_child_weight": _Range(0.5, 10, 1, log=True),
-            "subsample": _Range(0.4, 0.9, 0.63),
-            "colsample_bynode": _Range(0.2, 0.8, 0.5),
-        },
-    ),
-    "linear": _Space(
-        most_rounds=100,
-        patience=5,
-        fixed={"eta": 0.5},
-        ranges={"lambda": _Range(1e-6, 0.3, 1e-3, log=True), "alpha": _Range(1e-6, 1e-2, 1e-5, log=True)},
-    ),
-}
+MOST_MEMBERS = 5
+"""Trials that are averaged into one model at most; one that is taken twice counts twice."""
+BEST_TRIALS = 10
+"""Trials of the leaderboard that may be averaged."""
+MEMBER_PAYS = 0.002
+"""The share of the metric that one more member must bring: each is paid for in the size of the model and the time of its reasons."""
+LATE = 0.25
+"""A best trial among this last share of all suggests that more trials would find a better one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,37 +68,100 @@ class Material:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One family with one set of values, and how well it did. `number` counts from 0 in the order asked."""
+    """One family with one set of values, and how well it did. `number` counts from 0 in the order asked; `margins` are the log odds of the
+    judged rows before calibration (n,).
+    """
 
     number: int
     hyperparameters: Hyperparameters
     metrics: Mapping[Metric, float]
+    margins: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A trial in an average, and its weight; the weights of all members sum to 1."""
+
+    trial: Trial
+    weight: float
 
 
 def search(material: Material, settings: Search, *, seed: int, threads: int) -> tuple[Trial, ...]:
-    """The leaderboard: every trial, best first by `settings.metric`, ties by number.
+    """Return every trial, best first by `settings.metric`, ties by number.
 
-    Families take turns; each gets at least its default, also where `settings.trials` is smaller than their number.
+    Families take turns; each gets at least its first setting, even if `settings.trials` is smaller than their number.
     """
-    studies = {family: _study(family, settings.metric, seed) for family in settings.families}
+    studies = {family: Study(family, settings.metric, seed) for family in settings.families}
     workers = max(1, min(threads, settings.parallel))
-    # A bench a worker: XGBoost does not promise that two boosters may train on one matrix at once.
+    # A bench per worker: XGBoost does not promise that two boosters may train on one matrix at once.
     benches = [_Bench(material, seed=seed, threads=max(1, threads // workers)) for _ in range(workers)]
     total = max(settings.trials, len(settings.families))
+    until = time.monotonic() + (seconds(settings.time) if settings.time else np.inf)
     done: list[Trial] = []
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        while len(done) < total:
+        while len(done) < total and (len(done) < len(settings.families) or time.monotonic() < until):
             numbers = range(len(done), min(len(done) + settings.parallel, total))
             families = [settings.families[number % len(settings.families)] for number in numbers]
             asked = [studies[family].ask() for family in families]
-            values = [_suggested(question, family) for question, family in zip(asked, families, strict=True)]
-            todo = list(zip(numbers, families, values, strict=True))
-            running = [pool.submit(benches[worker].tried, todo[worker::workers]) for worker in range(workers)]
+            todo = [(number, family, ask[0]) for number, family, ask in zip(numbers, families, asked, strict=True)]
+            running = [pool.submit(benches[worker].judge, todo[worker::workers]) for worker in range(workers)]
             trials = sorted((trial for future in running for trial in future.result()), key=lambda trial: trial.number)
-            for family, question, trial in zip(families, asked, trials, strict=True):
-                studies[family].tell(question, trial.metrics[settings.metric])
+            for family, (values, question), trial in zip(families, asked, trials, strict=True):
+                studies[family].tell(question, values, trial.metrics)
             done += trials
     return leaderboard(done, settings.metric)
+
+
+def choose_members(board: Sequence[Trial], material: Material, metric: Metric) -> tuple[Member, ...]:
+    """Return the trials whose averaged log odds are better on the judged rows than the best trial's, greedily and with replacement
+    (Caruana and others, Ensemble Selection from Libraries of Models, 2004); the best trial alone if none pays.
+
+    Only boosted trees are averaged: their trees can be one booster.
+    """
+    best = board[0]
+    pool = [trial for trial in board[:BEST_TRIALS] if trial.hyperparameters.family == "boosted_trees"]
+    chosen = [best]
+    if best.hyperparameters.family == "boosted_trees":
+        sign = 1 if metric in HIGHER_IS_BETTER else -1
+        so_far = sign * best.metrics[metric]
+        while len(chosen) < MOST_MEMBERS:
+            found = [sign * _judge(material, _mean_margins([*chosen, trial]))[metric] for trial in pool]
+            place = int(np.argmax(found))
+            if not found[place] - so_far > MEMBER_PAYS * abs(so_far):
+                break
+            chosen.append(pool[place])
+            so_far = found[place]
+    distinct = {trial.number: trial for trial in chosen}
+    numbers = [trial.number for trial in chosen]
+    return tuple(Member(trial=trial, weight=numbers.count(number) / len(numbers)) for number, trial in distinct.items())
+
+
+def average_margins(members: Sequence[Member]) -> FloatArray:
+    """Return the weighted mean of the members' log odds of the judged rows, (n,)."""
+    return np.asarray(sum(member.weight * member.trial.margins for member in members), dtype=np.float64)
+
+
+def what_more_would_help(board: Sequence[Trial]) -> tuple[str, ...]:
+    """Return the signs that a longer search would find a better model, as sentences."""
+    best, count = board[0], len(board)
+    found = []
+    if bound := at_bound(best.hyperparameters):
+        found.append(f"The best trial has {bound}")
+    if count > 1 and best.number >= (1 - LATE) * count:
+        found.append(f"The best of {count} trials was number {best.number + 1}: more trials may find a better one")
+    return tuple(found)
+
+
+def _mean_margins(trials: Sequence[Trial]) -> FloatArray:
+    return np.asarray(np.mean([trial.margins for trial in trials], axis=0))
+
+
+def _judge(material: Material, margins: FloatArray) -> dict[Metric, float]:
+    """Return every metric of the judged rows after cross-fitted calibration."""
+    held = material.held
+    y = material.y[held]
+    costs = None if material.outcome_costs is None else material.outcome_costs.take(held)
+    return held_out_metrics(y, cross_fitted(sigmoid(margins), y, material.folds[held]), costs)
 
 
 def leaderboard(trials: Sequence[Trial], metric: Metric) -> tuple[Trial, ...]:
@@ -178,26 +191,6 @@ def best_f1(y: npt.NDArray[np.int8], p: FloatArray) -> float:
     return float((2 * hits / (contacted + hits[-1])).max()) if len(p) else 0.0
 
 
-def _study(family: Family, metric: Metric, seed: int) -> Any:
-    # Importing Optuna takes longer than a trial, and only a search needs it.
-    optuna = importlib.import_module("optuna")
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP_TRIALS, constant_liar=True)
-    study = optuna.create_study(direction="maximize" if metric in HIGHER_IS_BETTER else "minimize", sampler=sampler)
-    study.enqueue_trial({name: found.default for name, found in _SPACES[family].ranges.items()})
-    return study
-
-
-def _suggested(question: Any, family: Family) -> dict[str, float]:
-    values = dict(_SPACES[family].fixed)
-    for name, space in _SPACES[family].ranges.items():
-        if space.whole:
-            values[name] = question.suggest_int(name, int(space.low), int(space.high))
-        else:
-            values[name] = question.suggest_float(name, space.low, space.high, log=space.log)
-    return values
-
-
 class _Bench:
     """The matrices of one worker, made once for all its trials: binning the rows takes as long as boosting them."""
 
@@ -206,22 +199,20 @@ class _Bench:
         self._matrices: dict[bool, list[tuple[xgb.DMatrix, xgb.DMatrix]]] = {}
         self._held = material.held
 
-    def tried(self, todo: Sequence[tuple[int, Family, Mapping[str, float]]]) -> list[Trial]:
-        """The trials of these numbers, families and values, one after the other."""
+    def judge(self, todo: Sequence[tuple[int, Family, Mapping[str, float]]]) -> list[Trial]:
+        """Return the trials of these numbers, families and values, one after the other."""
         return [self._trial(number, family, values) for number, family, values in todo]
 
     def _trial(self, number: int, family: Family, values: Mapping[str, float]) -> Trial:
-        space, material = _SPACES[family], self._material
+        space = SPACES[family]
         rounds, margins = self._boosted(
             Hyperparameters(family=family, rounds=space.most_rounds, values=values), space.patience
         )
-        y = material.y[self._held]
-        p = cross_fitted(sigmoid(margins), y, material.folds[self._held])
-        costs = None if material.outcome_costs is None else material.outcome_costs.take(self._held)
         return Trial(
             number=number,
             hyperparameters=Hyperparameters(family=family, rounds=rounds, values=values),
-            metrics=held_out_metrics(y, p, costs),
+            metrics=_judge(self._material, margins),
+            margins=margins,
         )
 
     def _boosted(self, hyper: Hyperparameters, patience: int) -> tuple[int, FloatArray]:

@@ -1,17 +1,16 @@
-"""From two splits to a candidate: search, calibrate, fit.
-
-Belongs here: which rows are used for what. Does not belong here: files, the test split (nothing here sees it), judging (`judging/`).
+"""From two splits to a candidate: search, average, calibrate, fit. Nothing here sees the test split.
 
 Rows            search on                                           calibration on
-< 5,000         5 folds of train + validation                       5 folds of train + validation
-< 20,000        3 folds of train + validation                       5 folds of train + validation
+< 5,000         5 folds of train + validation                       the rows held out in the search
+< 20,000        3 folds of train + validation                       the rows held out in the search
 to 200,000      validation, fitted on train                         5 folds of train + validation
 more            half of the validation's customers                  the other half, both fitted on train
 
 Of more than 500,000 rows a sample of 300,000 is searched and calibrated on; the schema is the sample's, and only trees are then fitted on
 all rows, from disk: a linear model gains nothing. Rows are in hash order, so the first of them are a random sample of customers.
 Few rows are searched in folds because a validation split of some hundred rows picks noise. Folds and halves are those of the id's hash,
-so that an id is in one. The model is then fitted on train + validation; the schema is train's.
+so that an id is in one. Up to 200,000 rows the best trials may be averaged into one model; above, one tree more is worth as much. The model
+is then fitted on train + validation; the schema is train's.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,10 +29,19 @@ from churn_model.errors import InputError, TooLittleData, listed, problem
 from churn_model.features.encoding import Encoded, encode
 from churn_model.features.schema import FeatureSchema, Rows, column_named, fit_schema
 from churn_model.models.calibration import Calibration, fit_calibration
-from churn_model.models.families import Block, Hyperparameters, Model, fit_model, fit_model_on_disk
+from churn_model.models.families import Block, Hyperparameters, Model, average_models, fit_model, fit_model_on_disk
 from churn_model.spec.dataset import Dataset, Family
+from churn_model.stats.logistic import sigmoid
 from churn_model.training.out_of_fold import OutOfFold
-from churn_model.training.search import Material, Part, Trial, search
+from churn_model.training.search import (
+    Material,
+    Member,
+    Part,
+    Trial,
+    average_margins,
+    choose_members,
+    search,
+)
 
 FOLDS = 5
 FEWER_FOLDS = 3
@@ -58,12 +66,16 @@ class AllRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A fitted model with all that was chosen for it, and how. `rows` are those it was fitted on: train + validation."""
+    """A fitted model with all that was chosen for it, and how.
+
+    members  the trials that are averaged into the model; one alone where an average does not pay
+    rows     how many it was fitted on: train + validation
+    """
 
     model: Model
     schema: FeatureSchema
     calibration: Calibration
-    hyperparameters: Hyperparameters
+    members: tuple[Member, ...]
     leaderboard: tuple[Trial, ...]
     searched_on: Searched
     out_of_fold: OutOfFold
@@ -71,6 +83,11 @@ class Candidate:
     log_loss_calibrated: float
     rows: int
     positives: int
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """The best trial's."""
+        return self.leaderboard[0].hyperparameters
 
     def probabilities(self, rows: pa.Table | pa.RecordBatch) -> FloatArray:
         """Calibrated probabilities of canonical rows, float64 (n,). Raises InputError where rows lack a column."""
@@ -93,39 +110,32 @@ def train(
     _require_enough(train_rows, validation_rows)
     schema = fit_schema(train_rows, dataset)
     rows = pa.concat_tables([train_rows, validation_rows], promote_options="none")
-    y = labels(rows)
     hashes = column_named(rows, "_hash").to_numpy()
-    folds = _folds(hashes, FOLDS)
-    parts, calibrated_on, searched_on = _plan(train_rows.num_rows, folds, hashes)
+    parts, calibrated_on, searched_on = _plan(train_rows.num_rows, hashes)
     material = Material(
         encoded=_encoded(rows, schema, dataset.search.families, threads=threads),
-        y=y,
-        folds=folds,
+        y=labels(rows),
+        folds=_folds(hashes, FOLDS),
         outcome_costs=_outcome_costs(rows, dataset),
         parts=parts,
     )
-    seed = dataset.split.seed
-    trials = search(material, dataset.search, seed=seed, threads=threads)
-    hyper = trials[0].hyperparameters
-    encoded = material.encoded[hyper.family]
+    fit = _Fit(material, schema, seed=dataset.split.seed, threads=threads)
+    trials = search(material, dataset.search, seed=fit.seed, threads=threads)
+    members = choose_members(trials, material, dataset.search.metric)
+    if len(rows) > OUT_OF_FOLD_UP_TO:
+        members = (Member(trial=trials[0], weight=1.0),)
     held = np.concatenate([part.held for part in calibrated_on])
-    raw = _held_out(encoded, y, hyper, calibrated_on, seed=seed, threads=threads)
-    fitted = fit_calibration(raw, y[held], folds[held])
-    model, fitted_rows, positives = _fitted(encoded, y, hyper, schema, all_rows, seed=seed, threads=threads)
+    raw = sigmoid(average_margins(members)) if calibrated_on is parts else fit.held_out(members, calibrated_on)
+    fitted = fit_calibration(raw, material.y[held], material.folds[held])
+    model, fitted_rows, positives = fit.model(members, all_rows)
     return Candidate(
         model=model,
         schema=schema,
         calibration=fitted.calibration,
-        hyperparameters=hyper,
+        members=members,
         leaderboard=trials,
         searched_on=searched_on,
-        out_of_fold=OutOfFold(
-            splits=(held >= train_rows.num_rows).astype(np.int8),
-            rows=np.where(held < train_rows.num_rows, held, held - train_rows.num_rows),
-            customers=hashes[held],
-            y=y[held],
-            p=fitted.calibration.apply(raw),
-        ),
+        out_of_fold=_out_of_fold(train_rows.num_rows, hashes, held, material.y, fitted.calibration.apply(raw)),
         log_loss_uncalibrated=fitted.log_loss_before,
         log_loss_calibrated=fitted.log_loss_after,
         rows=fitted_rows,
@@ -133,28 +143,54 @@ def train(
     )
 
 
-def _fitted(
-    encoded: Encoded,
-    y: npt.NDArray[np.int8],
-    hyper: Hyperparameters,
-    schema: FeatureSchema,
-    all_rows: AllRows | None,
-    *,
-    seed: int,
-    threads: int,
-) -> tuple[Model, int, int]:
-    """The model of what was chosen, the rows it was fitted on, and those of them who left."""
-    if all_rows is None or hyper.family == "linear":
-        return fit_model(encoded, y, hyper, seed=seed, threads=threads), len(y), int(y.sum())
-    batches = all_rows.batches
+def _out_of_fold(
+    train_size: int, hashes: npt.NDArray[np.uint64], held: Indices, y: npt.NDArray[np.int8], p: FloatArray
+) -> OutOfFold:
+    return OutOfFold(
+        splits=(held >= train_size).astype(np.int8),
+        rows=np.where(held < train_size, held, held - train_size),
+        customers=hashes[held],
+        y=y[held],
+        p=p,
+    )
 
-    def blocks() -> Iterator[Block]:
-        for rows in batches():
-            yield encode(rows, schema, hyper.family, threads=threads), labels(rows)
 
-    model = fit_model_on_disk(blocks, hyper, seed=seed, threads=threads, folder=all_rows.folder)
-    counts = np.array([(len(found), int(found.sum())) for found in map(labels, batches())])
-    return model, int(counts[:, 0].sum()), int(counts[:, 1].sum())
+@dataclass(frozen=True)
+class _Fit:
+    """Fits what was chosen."""
+
+    material: Material
+    schema: FeatureSchema
+    seed: int
+    threads: int
+
+    def model(self, members: Sequence[Member], all_rows: AllRows | None) -> tuple[Model, int, int]:
+        """Return the model of all rows, how many they are, and how many of them left."""
+        hyper = members[0].trial.hyperparameters
+        if all_rows is None or hyper.family == "linear":
+            return self._average(members, slice(None)), len(self.material.y), int(self.material.y.sum())
+        batches = all_rows.batches
+
+        def blocks() -> Iterator[Block]:
+            for rows in batches():
+                yield encode(rows, self.schema, hyper.family, threads=self.threads), labels(rows)
+
+        model = fit_model_on_disk(blocks, hyper, seed=self.seed, threads=self.threads, folder=all_rows.folder)
+        counts = np.array([(len(found), int(found.sum())) for found in map(labels, batches())])
+        return model, int(counts[:, 0].sum()), int(counts[:, 1].sum())
+
+    def held_out(self, members: Sequence[Member], parts: tuple[Part, ...]) -> FloatArray:
+        """Return the probabilities before calibration of the parts' held-out rows, part after part."""
+        encoded = self.material.encoded[members[0].trial.hyperparameters.family]
+        return np.concatenate([self._average(members, part.fit).probabilities(encoded[part.held]) for part in parts])
+
+    def _average(self, members: Sequence[Member], rows: Indices | slice) -> Model:
+        y, encoded = self.material.y[rows], self.material.encoded[members[0].trial.hyperparameters.family][rows]
+        models = [
+            fit_model(encoded, y, member.trial.hyperparameters, seed=self.seed, threads=self.threads)
+            for member in members
+        ]
+        return average_models(models, [member.weight for member in members])
 
 
 def labels(rows: Rows) -> npt.NDArray[np.int8]:
@@ -170,17 +206,16 @@ def labels(rows: Rows) -> npt.NDArray[np.int8]:
     return y
 
 
-def _plan(
-    train_size: int, folds: Indices, hashes: npt.NDArray[np.uint64]
-) -> tuple[tuple[Part, ...], tuple[Part, ...], Searched]:
-    """What the search holds out, what calibration holds out, and the name of the former."""
-    everything = np.arange(len(folds))
-    in_folds = _in_folds(folds)
+def _plan(train_size: int, hashes: npt.NDArray[np.uint64]) -> tuple[tuple[Part, ...], tuple[Part, ...], Searched]:
+    """Return what the search holds out, what calibration holds out, and the name of the former."""
+    count = len(hashes)
+    if count < FOLDED_SEARCH_BELOW:
+        parts = _in_folds(_folds(hashes, FOLDS if count < ALL_FOLDS_BELOW else FEWER_FOLDS))
+        return parts, parts, "folds"
+    everything = np.arange(count)
     in_train, in_validation = everything[:train_size], everything[train_size:]
-    if len(folds) < FOLDED_SEARCH_BELOW:
-        return _in_folds(_folds(hashes, FOLDS if len(folds) < ALL_FOLDS_BELOW else FEWER_FOLDS)), in_folds, "folds"
-    if len(folds) <= OUT_OF_FOLD_UP_TO:
-        return (Part(fit=in_train, held=in_validation),), in_folds, "validation"
+    if count <= OUT_OF_FOLD_UP_TO:
+        return (Part(fit=in_train, held=in_validation),), _in_folds(_folds(hashes, FOLDS)), "validation"
     # Other bits than those of the folds and of the splits.
     second = (hashes[in_validation] >> np.uint64(8)) % np.uint64(2) == 1
     halves = [Part(fit=in_train, held=in_validation[chosen]) for chosen in (~second, second)]
@@ -195,23 +230,6 @@ def _in_folds(folds: Indices) -> tuple[Part, ...]:
     return tuple(
         Part(fit=np.flatnonzero(folds != fold), held=np.flatnonzero(folds == fold)) for fold in np.unique(folds)
     )
-
-
-def _held_out(
-    encoded: Encoded,
-    y: npt.NDArray[np.int8],
-    hyper: Hyperparameters,
-    parts: tuple[Part, ...],
-    *,
-    seed: int,
-    threads: int,
-) -> FloatArray:
-    """Probabilities before calibration of the parts' held-out rows, part after part."""
-    found = []
-    for part in parts:
-        model = fit_model(encoded[part.fit], y[part.fit], hyper, seed=seed, threads=threads)
-        found.append(model.probabilities(encoded[part.held]))
-    return np.concatenate(found)
 
 
 def _encoded(

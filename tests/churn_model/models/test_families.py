@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from churn_model.errors import BundleError, InputError
-from churn_model.models.families import Hyperparameters, Model, booster_parameters, fit_model, fit_model_on_disk
+from churn_model.models.families import (
+    Hyperparameters,
+    Model,
+    average_models,
+    booster_parameters,
+    fit_model,
+    fit_model_on_disk,
+)
 from churn_model.spec.dataset import Family
 
 HYPER = {
@@ -120,3 +127,17 @@ def test_trees_fitted_from_disk_say_what_those_fitted_in_memory_do(family: Famil
     )
     assert found.to_json() == fit_model_on_disk(blocks, hyper, seed=3, threads=1, folder=tmp_path).to_json()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_average_is_one_booster_with_the_margins_and_contributions_of_all() -> None:
+    x, y = data()
+    deep = Hyperparameters(family="boosted_trees", rounds=10, values={"max_depth": 8, "eta": 0.3})
+    members = [fit_model(x, y, hyper, seed=3, threads=1) for hyper in (HYPER["boosted_trees"], deep)]
+    averaged = average_models(members, [0.75, 0.25])
+    assert averaged.booster.num_boosted_rounds() == 30
+    expected = 0.75 * members[0].margins(x) + 0.25 * members[1].margins(x)
+    np.testing.assert_allclose(averaged.margins(x), expected, atol=1e-5)
+    expected = 0.75 * members[0].contributions(x) + 0.25 * members[1].contributions(x)
+    np.testing.assert_allclose(averaged.contributions(x), expected, atol=1e-4)
+    assert Model.from_json("boosted_trees", averaged.to_json()).to_json() == averaged.to_json()
+    assert average_models(members[:1], [1.0]) is members[0]

@@ -12,15 +12,18 @@ from churn_model.models.families import Hyperparameters, fit_model
 from churn_model.spec.dataset import Contact, Costs, Family, Metric, Search, ValueColumn
 from churn_model.stats.logistic import log_loss
 from churn_model.training.search import (
-    HIGHER_IS_BETTER,
     Material,
     Part,
     Trial,
+    average_margins,
     best_f1,
+    choose_members,
     held_out_metrics,
     leaderboard,
     search,
+    what_more_would_help,
 )
+from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Study
 
 ALL: tuple[Family, ...] = ("boosted_trees", "random_forest", "linear")
 
@@ -144,3 +147,68 @@ def test_money_follows_each_customers_worth() -> None:
     )
     assert cheap.metrics["log_loss"] == dear.metrics["log_loss"]
     assert cheap.metrics["cost"] < dear.metrics["cost"]
+
+
+def asked(study: Study, log_losses: list[float]) -> list[int]:
+    """The depths that a study asks for, if its trials have these log losses."""
+    depths = []
+    for loss in log_losses:
+        values, question = study.ask()
+        depths.append(int(values["max_depth"]))
+        study.tell(question, values, {"log_loss": loss})
+    return depths
+
+
+def test_deeper_trees_are_searched_only_where_they_pay() -> None:
+    flat = asked(Study("boosted_trees", "log_loss", 1), [0.4, 0.395, *[0.4] * 8])
+    assert flat[:2] == [3, 6]
+    assert set(flat[2:]) <= {2, 3, 4}
+    middle = asked(Study("boosted_trees", "log_loss", 1), [0.4, 0.3, 0.299, *[0.4] * 8])
+    assert middle[:3] == [3, 6, 10]
+    assert set(middle[3:]) <= set(range(3, 9))
+    deep = asked(Study("boosted_trees", "log_loss", 1), [0.4, 0.3, 0.25, *[0.4] * 8])
+    assert set(deep[3:]) <= set(range(6, 13))
+    assert max(deep) > 8
+
+
+def interactions(n: int = 1500) -> Material:
+    """Rows whose outcome is the parity of five signs: a tree of depth 3 sees nothing of it."""
+    random = np.random.default_rng(4)
+    x = random.normal(size=(n, 5)).astype(np.float32)
+    y = ((x[:, :4] > 0).sum(axis=1) % 2).astype(np.int8)
+    folds = np.arange(n) % 3
+    parts = tuple(Part(fit=np.flatnonzero(folds != k), held=np.flatnonzero(folds == k)) for k in range(3))
+    return Material(encoded={"boosted_trees": x}, y=y, folds=folds, outcome_costs=None, parts=parts)
+
+
+def test_where_columns_work_together_the_trees_are_deep_and_the_average_is_no_worse() -> None:
+    data = interactions()
+    board = search(data, Search(trials=4), seed=1, threads=1)
+    assert board[0].hyperparameters.values["max_depth"] >= 6
+    members = choose_members(board, data, "log_loss")
+    assert sum(member.weight for member in members) == pytest.approx(1)
+    averaged = average_margins(members)
+    y = data.y[data.held]
+    assert log_loss(y, 1 / (1 + np.exp(-averaged))) <= log_loss(y, 1 / (1 + np.exp(-board[0].margins)))
+
+
+def test_no_trial_is_begun_after_the_time_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 40))
+    monkeypatch.setattr("churn_model.training.search.time.monotonic", lambda: next(clock))
+    assert len(search(material(), Search(trials=20, time="1m"), seed=1, threads=1)) == 4
+
+
+def test_a_best_trial_at_the_end_of_the_search_or_of_its_space_says_so() -> None:
+    def trial(number: int, *, depth: int, rounds: int) -> Trial:
+        hyper = Hyperparameters(family="boosted_trees", rounds=rounds, values={"max_depth": depth})
+        return Trial(number=number, hyperparameters=hyper, metrics={})
+
+    rest = [trial(number, depth=3, rounds=10) for number in range(9)]
+    assert what_more_would_help([trial(2, depth=4, rounds=300), *rest]) == ()
+    assert what_more_would_help([trial(9, depth=4, rounds=300), *rest]) == (
+        "The best of 10 trials was number 10: more trials may find a better one",
+    )
+    assert what_more_would_help([trial(0, depth=12, rounds=300)]) == (
+        "The best trial has depth 12, the deepest that is tried",
+    )
+    assert "2,000 rounds" in what_more_would_help([trial(0, depth=3, rounds=SPACES["boosted_trees"].most_rounds)])[0]

@@ -81,7 +81,8 @@ def test_out_of_fold_probabilities_come_from_models_without_the_row() -> None:
 
 def test_the_first_of_the_leaderboard_is_what_was_fitted(candidate: Candidate) -> None:
     assert candidate.hyperparameters == candidate.leaderboard[0].hyperparameters
-    assert candidate.model.booster.num_boosted_rounds() == candidate.hyperparameters.rounds
+    rounds = [member.trial.hyperparameters.rounds for member in candidate.members]
+    assert candidate.model.booster.num_boosted_rounds() == sum(rounds)
     assert len(candidate.leaderboard) == 2
 
 

@@ -1,0 +1,194 @@
+"""What a search tries: the known-good settings that each family begins with, then what Optuna asks for around the best of them.
+
+Boosted trees begin shallow. Deeper settings follow only as long as each lowers the log loss by 2% of the one before: on most tables of
+some thousand customers depth 2 to 4 is as good and cheaper to explain, on others depth 10 is worth a tenth of the log loss. Optuna then
+searches the depths around the setting that paid.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from churn_model.models.families import Hyperparameters
+from churn_model.spec.dataset import Family, Metric
+
+DEEPER_PAYS = 0.02
+"""The share of the log loss by which a deeper setting must be better than the one before."""
+HIGHER_IS_BETTER: frozenset[Metric] = frozenset({"auc", "f1"})
+
+# Random trials before Optuna's own model of the space takes over.
+_STARTUP_TRIALS = 8
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values of a parameter that may be tried."""
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A known-good setting, and the ranges that are searched if it is the best of a family's settings."""
+
+    values: Mapping[str, float]
+    around: Mapping[str, Range]
+
+
+@dataclass(frozen=True)
+class Space:
+    """At most `most_rounds` are boosted, and no more once `patience` rounds have brought nothing. `fixed` values are never searched."""
+
+    most_rounds: int
+    patience: int
+    fixed: Mapping[str, float]
+    settings: Sequence[Setting]
+
+
+def _trees(depth: int, depths: tuple[int, int], *, eta: float, slowest: float, min_child_weight: float) -> Setting:
+    return Setting(
+        values={
+            "max_depth": depth,
+            "eta": eta,
+            "min_child_weight": min_child_weight,
+            "lambda": 2.0,
+            "subsample": 0.8,
+            "colsample_bytree": 0.8,
+        },
+        around={
+            "max_depth": Range(*depths, whole=True),
+            "eta": Range(slowest, 0.2, log=True),
+            "min_child_weight": Range(0.5, 10, log=True),
+            "lambda": Range(0.3, 20, log=True),
+            "subsample": Range(0.6, 1.0),
+            "colsample_bytree": Range(0.4, 1.0),
+        },
+    )
+
+
+SPACES: Mapping[Family, Space] = {
+    "boosted_trees": Space(
+        most_rounds=2000,
+        patience=25,
+        fixed={},
+        settings=(
+            _trees(3, (2, 4), eta=0.1, slowest=0.05, min_child_weight=2),
+            _trees(6, (3, 8), eta=0.05, slowest=0.03, min_child_weight=1),
+            _trees(10, (6, 12), eta=0.05, slowest=0.03, min_child_weight=1),
+        ),
+    ),
+    "random_forest": Space(
+        most_rounds=1,
+        patience=1,
+        fixed={"num_parallel_tree": 200, "lambda": 1.0},
+        settings=(
+            Setting(
+                values={"max_depth": 8, "min_child_weight": 1, "subsample": 0.63, "colsample_bynode": 0.5},
+                around={
+                    "max_depth": Range(4, 12, whole=True),
+                    "min_child_weight": Range(0.5, 10, log=True),
+                    "subsample": Range(0.4, 0.9),
+                    "colsample_bynode": Range(0.2, 0.8),
+                },
+            ),
+        ),
+    ),
+    "linear": Space(
+        most_rounds=100,
+        patience=5,
+        fixed={"eta": 0.5},
+        settings=(
+            Setting(
+                values={"lambda": 1e-3, "alpha": 1e-5},
+                around={"lambda": Range(1e-6, 0.3, log=True), "alpha": Range(1e-6, 1e-2, log=True)},
+            ),
+        ),
+    ),
+}
+
+
+@dataclass
+class Study:
+    """One family's side of the search. The same answers in the same order are followed by the same questions."""
+
+    family: Family
+    metric: Metric
+    seed: int
+    _asked: int = 0
+    _losses: list[float] = field(default_factory=list)
+    _told: list[tuple[Mapping[str, float], float]] = field(default_factory=list)
+
+    def ask(self) -> tuple[dict[str, float], Any]:
+        """Return the values to try next, fixed ones included, and what `tell` needs to know of the question."""
+        space = SPACES[self.family]
+        number, self._asked = self._asked, self._asked + 1
+        if number < len(space.settings) and self._climbs():
+            return {**space.fixed, **space.settings[number].values}, None
+        question = self._optuna.ask(self._distributions)
+        return {**space.fixed, **question.params}, question
+
+    def tell(self, question: Any, values: Mapping[str, float], metrics: Mapping[Metric, float]) -> None:
+        """Take the metrics of values that were asked for."""
+        if question is not None:
+            self._optuna.tell(question, metrics[self.metric])
+            return
+        self._losses.append(metrics["log_loss"])
+        self._told.append((values, metrics[self.metric]))
+
+    def _climbs(self) -> bool:
+        """Whether each setting so far has paid against the one before."""
+        return all(
+            loss <= (1 - DEEPER_PAYS) * before for before, loss in zip(self._losses, self._losses[1:], strict=False)
+        )
+
+    @property
+    def _best_setting(self) -> Setting:
+        paid = 0
+        for before, loss in zip(self._losses, self._losses[1:], strict=False):
+            if loss > (1 - DEEPER_PAYS) * before:
+                break
+            paid += 1
+        return SPACES[self.family].settings[paid]
+
+    @cached_property
+    def _distributions(self) -> dict[str, Any]:
+        kinds = importlib.import_module("optuna.distributions")
+        return {
+            name: kinds.IntDistribution(int(found.low), int(found.high))
+            if found.whole
+            else kinds.FloatDistribution(found.low, found.high, log=found.log)
+            for name, found in self._best_setting.around.items()
+        }
+
+    @cached_property
+    def _optuna(self) -> Any:
+        # Importing Optuna takes longer than a trial, and only a search needs it.
+        optuna = importlib.import_module("optuna")
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        sampler = optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=_STARTUP_TRIALS, constant_liar=True)
+        direction = "maximize" if self.metric in HIGHER_IS_BETTER else "minimize"
+        study = optuna.create_study(direction=direction, sampler=sampler)
+        for values, metric in self._told:
+            around = self._best_setting.around
+            within = {name: values[name] for name in around}
+            if all(around[name].low <= value <= around[name].high for name, value in within.items()):
+                study.add_trial(
+                    optuna.trial.create_trial(params=within, distributions=self._distributions, value=metric)
+                )
+        return study
+
+
+def at_bound(hyper: Hyperparameters) -> str | None:
+    """Return what of these hyperparameters lies at the end of all that is searched, in words; None if nothing does."""
+    space = SPACES[hyper.family]
+    deepest = max((each.around["max_depth"].high for each in space.settings if "max_depth" in each.around), default=0)
+    if space.most_rounds > 1 and hyper.rounds >= space.most_rounds:
+        return f"{hyper.rounds:,} rounds of boosting, the most that are tried"
+    if deepest and hyper.values["max_depth"] >= deepest:
+        return f"depth {int(deepest)}, the deepest that is tried"
+    return None
