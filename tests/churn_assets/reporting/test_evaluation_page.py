@@ -271,7 +271,7 @@ def test_the_words_are_the_houses(text: str) -> None:
             "30 of 100 loses money -$3.00 -$4.00 to -$2.00",
         ),
         ("evaluation.contacts.cutoff_lowest", 0.1234, "12.3%"),
-        ("evaluation.contacts.calls_per_leaver", 8.76, "8.8"),
+        ("evaluation.contacts.calls_per_leaver", 61.76, "61.8"),
         ("evaluation.reach.0.leavers", 9876, "9,876"),
         ("evaluation.reach.1.calls_per_leaver", 3.21, "3.2"),
         ("evaluation.contacts.confusion.false_positives", 7654, "7,654"),
