@@ -478,5 +478,11 @@ def test_a_section_that_an_older_report_does_not_have_is_not_evaluated_and_no_er
     if section == "comparison":
         older = replace(older, evaluation=replace(older.evaluation, champion_version="old"))
     text = _Parsed(page(older)).text
-    shown_on_the_page = section not in ("kinds", "ignored_columns", "out_of_fold_curve")
+    shown_on_the_page = section not in (
+        "kinds",
+        "ignored_columns",
+        "out_of_fold_curve",
+        "averaged",
+        "more_would_help",
+    )
     assert ("Not evaluated by the version that made this evaluation" in text) == shown_on_the_page
