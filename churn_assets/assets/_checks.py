@@ -57,6 +57,16 @@ def _describe(check: Check) -> str:
     return problem(expected=check.expected, found=check.found, todo=check.todo)
 
 
+def accept(results: Sequence[dg.AssetCheckResult], name: str) -> list[dg.AssetCheckResult]:
+    """Return the results with the check of that name as a warning, if it failed: a person has accepted what it says."""
+    return [
+        result._replace(severity=dg.AssetCheckSeverity.WARN, description=f"Accepted. {result.description}")
+        if result.check_name == name and not result.passed
+        else result
+        for result in results
+    ]
+
+
 def no_failure_blocks(results: Sequence[dg.AssetCheckResult]) -> bool:
     """Return whether what is downstream may run."""
     return all(result.passed or result.severity is not dg.AssetCheckSeverity.ERROR for result in results)

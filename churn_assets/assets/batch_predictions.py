@@ -1,8 +1,10 @@
 """Batch predictions: a probability, a decision and reasons for each row of a batch."""
 
+from dataclasses import replace
+
 import dagster as dg
 
-from churn_assets.assets._checks import Claim, check_results, no_failure_blocks
+from churn_assets.assets._checks import Claim, accept, check_results, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import (
     MODEL_TEAM,
@@ -34,6 +36,9 @@ from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
+ACCEPT_TAG = "churn/accept"
+"""A run with this tag and the value `yes` scores a batch that does not look like training."""
+LIKE_TRAINING = "the_batch_looks_like_training"
 KNOWN_VALUES = "categories_hold_known_values"
 CLAIMS = (
     Claim(
@@ -44,6 +49,10 @@ CLAIMS = (
         KNOWN_VALUES,
         "In each category, nearly all rows hold a value that training knew; the model takes others for missing.",
         blocking=False,
+    ),
+    Claim(
+        LIKE_TRAINING,
+        "No column that matters to the model is blank or unknown in nearly all rows, or a hundred times larger, unless it was so in training.",
     ),
 )
 
@@ -81,6 +90,10 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
                 upstream={RAW_BATCH: record.rows.version, "champion": record.champion.version},
             )
             results = check_results(CLAIMS, predictions.report.checks)
+            accepted = context.run.tags.get(ACCEPT_TAG) == "yes" or record.accepted == predictions.version
+            if accepted:
+                results = accept(results, LIKE_TRAINING)
+                point_to(lake, batch_key(dataset.name, batch), replace(record, accepted=predictions.version))
             if no_failure_blocks(results):
                 folder = predictions.prefix + PREDICTIONS
                 tables.publish(dataset.name, BATCH_PREDICTIONS, predictions.version, folder, batch)
@@ -91,6 +104,7 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
                 "dagster/column_schema": column_schema(scored.columns),
                 "dagster/column_lineage": lineage(source, scored.lineage),
                 "champion": record.champion.version,
+                "accepted": accepted,
             }
             return materialize_result(predictions, lake, results, metadata)
 

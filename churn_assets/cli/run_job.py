@@ -20,6 +20,7 @@ def run_job(
     *,
     partition: tuple[str, str] | None = None,
     ops: Mapping[str, object] | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> "dg.ExecuteInProcessResult | None":
     """Run a job, for a partition if one is given as (partitions, key). Return its result, or None if it failed; the reasons are printed."""
     from churn_assets.cli.workspace import open_instance
@@ -36,7 +37,7 @@ def run_job(
         result = definitions.resolve_job_def(job).execute_in_process(
             instance=instance,
             run_id=run_id,
-            tags=wire(settings).run_locks.run_tags(run_id),
+            tags={**wire(settings).run_locks.run_tags(run_id), **(tags or {})},
             partition_key=partition[1] if partition else None,
             run_config={"loggers": {"progress": {}}, "ops": dict(ops or {})},
             raise_on_error=False,

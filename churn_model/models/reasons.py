@@ -206,6 +206,13 @@ def _format_values(numbers: FloatArray, values: Readable, feature: Feature, word
     return texts
 
 
+def weigh_features(encoded: Encoded, model: Model, explainer: Explainer) -> dict[str, float]:
+    """Return, by feature, the share of what the absolute contributions of these encoded rows add up to."""
+    sizes = np.abs(_sum_by_feature(model.contributions(encoded), explainer)).sum(axis=0)
+    total = float(sizes.sum()) or 1.0
+    return {feature.name: float(size) / total for feature, size in zip(explainer.schema.features, sizes, strict=True)}
+
+
 def summarise(
     rows: Rows, encoded: Encoded, model: Model, explainer: Explainer, *, most_rows: int = 2_000
 ) -> ReasonSummary:

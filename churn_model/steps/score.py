@@ -10,16 +10,18 @@ from collections.abc import Iterator, Mapping
 import pyarrow as pa
 
 from churn_model.decisions.policy import Policy
-from churn_model.features.encoding import unknown_levels
+from churn_model.features.batch_columns import describe_batch, find_differences
+from churn_model.features.encoding import encode, unknown_levels
+from churn_model.features.schema import FeatureSchema
 from churn_model.models.bundle import Bundle, read_bundle
-from churn_model.models.reasons import REASONS, Explainer, make_explainer
+from churn_model.models.reasons import REASONS, Explainer, make_explainer, weigh_features
 from churn_model.prefetch import prefetch
 from churn_model.reports.score import ScoreCounts, ScoreReport
 from churn_model.reports.step_report import Check, Report
 from churn_model.scoring import prediction_schema, score
 from churn_model.spec.column_names import same_name
 from churn_model.steps.contract import Layout, run_step
-from churn_model.tables import TableWriter, open_table
+from churn_model.tables import TableReader, TableWriter, open_table
 
 MOST_UNKNOWN = 0.05
 """The share of a batch's rows that may hold a category's value that training did not know; rare values are among them in any batch."""
@@ -67,22 +69,40 @@ def step(layout: Layout) -> Report:
                 found=f"{written:,} predictions" + ("" if same_ids else ", other ids"),
                 todo="report this: it is a fault of ours",
             ),
-            _levels_are_known(unknown, rows),
+            _levels_are_known(unknown, rows, bundle.schema),
+            _looks_like_training(source, bundle, explainer),
         ],
     )
 
 
-def _levels_are_known(unknown: Mapping[str, int], rows: int) -> Check:
-    strange = {name: count for name, count in unknown.items() if count > MOST_UNKNOWN * rows}
-    told = "; ".join(
+def _levels_are_known(unknown: Mapping[str, int], rows: int, schema: FeatureSchema) -> Check:
+    strange = {
+        name: count for name, count in unknown.items() if count > (MOST_UNKNOWN + schema.feature(name).rare) * rows
+    }
+    text = "; ".join(
         f"{name}: {count:,} of {rows:,} rows hold a value that training did not know" for name, count in strange.items()
     )
     return Check(
         "categories_hold_known_values",
         not strange,
-        expected=f"at most {MOST_UNKNOWN:.0%} of the rows with a value that training did not know, in each category",
-        found=told or "values that training knew",
+        expected=f"at most {MOST_UNKNOWN:.0%} more rows than in training with a value that it did not know, in each category",
+        found=text or "values that training knew",
         todo="look whether the values are spelled as before; where they are new, retrain: the model takes them for missing",
+    )
+
+
+def _looks_like_training(source: TableReader, bundle: Bundle, explainer: Explainer) -> Check:
+    sample = next(source.blocks())
+    canaries = encode(bundle.canary.rows, bundle.schema, bundle.model.family)
+    weights = weigh_features(canaries, bundle.model, explainer)
+    found = find_differences(describe_batch(sample, bundle.schema), sample.num_rows, bundle.schema, weights)
+    return Check(
+        "the_batch_looks_like_training",
+        not found,
+        expected="columns that are filled, spelled and scaled as in training, if they matter to the model",
+        found="; ".join(f"{name}: {what}" for name, what in found.items()) or "columns as in training",
+        todo="look whether a column was left out, spelled otherwise or written in another unit, and land the batch again; if it is right, "
+        "score it with `churn score ... --accept`, or tag the run in the UI with churn/accept: yes",
     )
 
 

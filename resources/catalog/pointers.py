@@ -59,6 +59,7 @@ class BatchRecord:
     rows: Current  # the ingested rows
     champion: Current  # the model resolved for them
     list: Current | None = None  # the retention list made of them; None until the batch is done
+    accepted: str | None = None  # the predictions that a person accepted although the batch does not look like training
 
 
 def utc_now() -> str:
@@ -154,5 +155,5 @@ def record_batch(lake: Lake, dataset: str, record: BatchRecord) -> None:
         known = None
     if known and known.fingerprint == record.fingerprint:
         record = replace(record, landed_at=known.landed_at)
-        record = known if replace(known, list=None) == record else record
+        record = known if replace(known, list=None, accepted=None) == record else record
     point_to(lake, batch_key(dataset, record.batch), record)

@@ -14,10 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_dataset_argument(parser)
     parser.add_argument("batch", metavar="BATCH", help="the name of a landed batch")
+    parser.add_argument("--accept", action="store_true", help="score it although it does not look like training")
 
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Run the job for one batch and print the list's figures."""
+    from churn_assets.assets.batch_predictions import ACCEPT_TAG
     from churn_assets.cli.summaries import score_summary
     from resources.catalog.landing import list_batch
     from resources.catalog.names import partitions_name, score_job_name
@@ -27,7 +29,8 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     ports = wire(settings)
     list_batch(ports.lake, dataset.name, arguments.batch)  # refuses a wrong name before a run starts
     partition = (partitions_name(dataset.name), arguments.batch)
-    if run_job(settings, console, score_job_name(dataset.name), partition=partition) is None:
+    tags = {ACCEPT_TAG: "yes"} if arguments.accept else {}
+    if run_job(settings, console, score_job_name(dataset.name), partition=partition, tags=tags) is None:
         return ExitCode.FAILED
     say(console, score_summary(ports, dataset, arguments.batch))
     return ExitCode.DONE
