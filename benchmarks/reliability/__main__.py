@@ -5,6 +5,7 @@ Writes benchmarks/results/reliability.json and reliability.md, unless `--count` 
 
 import argparse
 import datetime
+import io
 import json
 import platform
 import shutil
@@ -13,6 +14,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,9 +22,10 @@ from pathlib import Path
 from benchmarks.measure import RESULTS
 from benchmarks.reliability.home import Homes
 from benchmarks.reliability.kills import KILLS
+from benchmarks.reliability.power_cuts import POWER_CUTS
 from benchmarks.reliability.trial import Kind, NotPossible
 
-KINDS: Sequence[Kind] = (KILLS,)
+KINDS: Sequence[Kind] = (KILLS, POWER_CUTS)
 
 
 @dataclass
@@ -67,7 +70,8 @@ def try_kind(kind: Kind, homes: Homes, folder: Path, count: int | None = None) -
         place = folder / f"{kind.name}-{number}"
         place.mkdir()
         try:
-            problems = trial.run(homes, place)
+            with redirect_stdout(io.StringIO()):  # what the commands say; failures repeat it
+                problems = trial.run(homes, place)
         except NotPossible as reason:
             tally.not_possible.append(f"{trial.name}: {reason}")
             continue

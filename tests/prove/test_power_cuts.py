@@ -1,0 +1,19 @@
+"""What a command has said it did outlives a power cut, and a command that was cut goes on. All twenty moments: `make soak`."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reliability.home import Homes
+from benchmarks.reliability.power_cuts import CUTS, Cut
+from benchmarks.reliability.trial import NotPossible
+
+pytestmark = pytest.mark.prove
+
+
+@pytest.mark.parametrize("cut", CUTS[:3], ids=lambda cut: cut.name)
+def test_a_power_cut_loses_nothing_that_was_shown(homes: Homes, tmp_path: Path, cut: Cut) -> None:
+    try:
+        assert cut.run(homes, tmp_path) == []
+    except NotPossible as reason:
+        pytest.skip(f"{reason}; the order of the writes is tested everywhere")
