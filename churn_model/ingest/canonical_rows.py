@@ -4,6 +4,7 @@ Belongs here: the way of a record from file to row, the quarantine, the two tabl
 files (`landed`, `csv_records`), what values mean (`cells`), which columns are used (`columns`), the order of rows (`hash_order`).
 """
 
+import filecmp
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,14 +26,22 @@ from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import Columns, resolve_columns
 from churn_model.ingest.files import describe_endings, open_part
 from churn_model.ingest.formats.base import Chunk, LandedFile, Part
-from churn_model.ingest.row_order import LIMIT_BYTES, HashOrder, Repeat, row_hashes, value_ids
+from churn_model.ingest.row_order import (
+    LIMIT_BYTES,
+    HashOrder,
+    OccurrenceCounter,
+    Repeat,
+    number_equal_ids,
+    row_hashes,
+    value_ids,
+)
 from churn_model.ingest.values import parse_as_of, parse_ids, parse_labels, parse_opt_outs, parse_worths
 from churn_model.spec.column_names import name_key, same_name
 from churn_model.spec.dataset import Dataset, Kind
 from churn_model.tables import TableWriter
 
 TOP_REASONS = 20
-REPEATS = ("the same record again", "another record with the same key")
+REPEATS = ("the same record again", "another record with the same id and date")
 """The reasons that say of a record only that another has its key."""
 _QUARANTINE = pa.schema([("file", pa.string()), ("line", pa.int64()), ("column", pa.string()), ("reason", pa.string())])
 
@@ -72,11 +81,14 @@ def ingest(
 
     `expected` None: training; the label is required, kinds are inferred over all rows of all files unless the spec or Parquet says them.
     Given: scoring; these columns are required and have these kinds, a label is passed over, other columns are dropped and named.
-    Of several records with one key, the first by file key and line stays. `limit_bytes`: rows held in memory while they are ordered.
+    Without an id each record is a row of its own. With an id, different records may be rows of one customer; of equal records, and of those with
+    one id and date, the first by file key and line stays. `limit_bytes`: rows held in memory while they are ordered.
     Raises InputError, with the problems of all files at once; at the first value of the opt-out column that is neither yes nor no.
     """
     parts = _open_parts(files, dataset.source.sheet)
     columns = resolve_columns(parts, dataset, expected)
+    if columns.id is None:
+        _refuse_copies(parts)
     kinds = _infer_kinds(parts, columns)
     reader = _Reader(dataset, columns, kinds)
     out.mkdir(parents=True, exist_ok=True)
@@ -85,7 +97,9 @@ def ingest(
         for folder in (out / "rows", out / "quarantine"):
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
         with (
-            HashOrder(out / ".hash_order", reader.schema, limit_bytes=limit_bytes) as order,
+            HashOrder(
+                out / ".hash_order", reader.schema, several=columns.as_of is None, limit_bytes=limit_bytes
+            ) as order,
             _Quarantine(out / "quarantine") as quarantine,
             TableWriter(out / "rows", reader.stored_schema, key="_hash", dictionaries=list(kinds)) as rows,
         ):
@@ -131,6 +145,23 @@ def _open_parts(files: Sequence[LandedFile], sheet: str | None) -> list[Part]:
     if problems:
         raise InputError(listed(problems))
     return parts
+
+
+def _refuse_copies(parts: Sequence[Part]) -> None:
+    """Raise InputError if a file landed twice: without an id, nothing else would tell its rows from other customers."""
+    by_size: dict[int, list[LandedFile]] = {}
+    for file in (part.file for part in parts):
+        same_size = by_size.setdefault(file.path.stat().st_size, [])
+        twin = next((other for other in same_size if filecmp.cmp(file.path, other.path, shallow=False)), None)
+        if twin:
+            raise InputError(
+                problem(
+                    expected="each file once, since without an id each row is a customer of its own",
+                    found=f"{file.key}, a copy of {twin.key}",
+                    todo="remove one of the two, or name the column of the id in the spec",
+                )
+            )
+        same_size.append(file)
 
 
 class _Inference:
@@ -192,6 +223,7 @@ class _Reader:
         self._dataset = dataset
         self._columns = columns
         self._kinds = kinds
+        self._equal = OccurrenceCounter()
         self._identity = sorted((name for name in kinds if name_key(name) not in dataset.not_features), key=str.lower)
         self.wanted = [*columns.keys, *kinds]
         fields = [("_id", pa.string()), ("_as_of", pa.date32()), ("_hash", pa.uint64()), ("_label", pa.int8())]
@@ -239,7 +271,10 @@ class _Reader:
     def _rows(self, cells: dict[str, ParsedColumn], good: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.RecordBatch:
         mask = pa.array(good)
         kept = {name: column.values if good.all() else column.values.filter(mask) for name, column in cells.items()}
-        row_ids = kept[self._columns.id] if self._columns.id else value_ids([kept[name] for name in self._identity])
+        if self._columns.id:
+            row_ids = kept[self._columns.id]
+        else:
+            row_ids = number_equal_ids(value_ids([kept[name] for name in self._identity]), self._equal)
         columns = {"_id": row_ids, "_hash": pa.array(row_hashes(row_ids, self._dataset.split.seed))}
         columns |= {
             written: kept[name]

@@ -102,7 +102,7 @@ def _for_training(parts: Sequence[Part], dataset: Dataset) -> Columns:
     names = {name_key(name): written.get(name_key(name), name) for name in parts[0].names}
     required = [
         dataset.label.column,
-        dataset.id,
+        dataset.id_column,
         dataset.as_of,
         dataset.split.column,
         dataset.list.opt_out,
@@ -113,7 +113,7 @@ def _for_training(parts: Sequence[Part], dataset: Dataset) -> Columns:
     of_spec = {name_key(name) for name in required if name}
     for part in parts[1:]:
         problems += _differences(part, parts[0], of_spec)
-    keys = {name_key(name): name for name in (dataset.id, dataset.as_of, dataset.label.column) if name}
+    keys = {name_key(name): name for name in (dataset.id_column, dataset.as_of, dataset.label.column) if name}
     plain = {key: name for key, name in names.items() if key not in keys}
     problems += [text for part in parts for text in _nested(part, {*plain, *keys})]
     if not set(plain) - dataset.not_features:
@@ -133,11 +133,11 @@ def _for_training(parts: Sequence[Part], dataset: Dataset) -> Columns:
             problems += text
     if problems:
         raise InputError(listed(problems))
-    return Columns(dataset.id, dataset.as_of, dataset.label.column, kinds, (), _undecided(kinds, parts))
+    return Columns(dataset.id_column, dataset.as_of, dataset.label.column, kinds, (), _undecided(kinds, parts))
 
 
 def _for_scoring(parts: Sequence[Part], dataset: Dataset, expected: Mapping[str, Kind]) -> Columns:
-    keys = {name_key(name) for name in (dataset.id, dataset.as_of, dataset.label.column) if name}
+    keys = {name_key(name) for name in (dataset.id_column, dataset.as_of, dataset.label.column) if name}
     kinds: dict[str, Kind | None] = {name: kind for name, kind in expected.items() if name_key(name) not in keys}
     named = {name_key(name) for name in kinds}
     known = _spec_kinds(dataset)
@@ -145,7 +145,7 @@ def _for_scoring(parts: Sequence[Part], dataset: Dataset, expected: Mapping[str,
         if name and name_key(name) not in named:
             kinds[name] = known[name_key(name)]
             named.add(name_key(name))
-    required = [name for name in (dataset.id, dataset.as_of, *kinds) if name]
+    required = [name for name in (dataset.id_column, dataset.as_of, *kinds) if name]
     problems = [text for part in parts for text in _missing(part, required, "that the champion was trained with")]
     problems += [text for part in parts for text in _nested(part, {name_key(name) for name in required})]
     if problems:
@@ -154,7 +154,7 @@ def _for_scoring(parts: Sequence[Part], dataset: Dataset, expected: Mapping[str,
         name_key(name): name for part in reversed(parts) for name in part.names if name_key(name) not in named | keys
     }
     return Columns(
-        dataset.id, dataset.as_of, None, kinds, tuple(ignored[key] for key in sorted(ignored)), _undecided(kinds, parts)
+        dataset.id_column, dataset.as_of, None, kinds, tuple(ignored[key] for key in sorted(ignored)), _undecided(kinds, parts)
     )
 
 

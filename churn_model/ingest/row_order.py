@@ -55,6 +55,41 @@ def value_ids(columns: Sequence[pa.Array]) -> pa.Array:
     )
 
 
+class OccurrenceCounter:
+    """Counts how often each 64-bit value came before, over arrays that come one after another; 8 bytes per value."""
+
+    def __init__(self) -> None:
+        self._runs: list[HashArray] = []  # each sorted; a run is merged into the one before it once it is as long
+
+    def count_before(self, values: HashArray) -> IntArray:
+        """Return how often each of the values (n,) came before, earlier in the array included."""
+        order = np.argsort(values, kind="stable")
+        ranked = values[order]
+        starts = np.flatnonzero(~_tied(ranked))
+        before = np.empty(len(values), dtype=np.int64)
+        before[order] = np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))
+        for run in self._runs:
+            before += np.searchsorted(run, values, side="right") - np.searchsorted(run, values, side="left")
+        self._runs.append(ranked)
+        while len(self._runs) > 1 and len(self._runs[-1]) >= len(self._runs[-2]):
+            last = self._runs.pop()
+            self._runs[-1] = np.sort(np.concatenate([self._runs[-1], last]), kind="stable")
+        return before
+
+
+def number_equal_ids(ids: pa.Array, counter: OccurrenceCounter) -> pa.Array:
+    """Return value ids (n,) with `-2`, `-3` ... after those that came before: equal rows are customers of their own."""
+    values = np.array([int(value, 16) for value in ids.to_pylist()], dtype=np.uint64)
+    before = counter.count_before(values)
+    again = np.flatnonzero(before)
+    if not len(again):
+        return ids
+    numbered = ids.to_pylist()
+    for row in again:
+        numbered[row] = f"{numbered[row]}-{before[row] + 1}"
+    return pa.array(numbered, pa.string())
+
+
 class Repeat(NamedTuple):
     """A row taken out because an earlier one has its key: where it landed, where the one that stays did, and whether all else is equal."""
 
@@ -76,12 +111,17 @@ class Ordered:
 class HashOrder:
     """Takes batches as they landed; iterated once, it yields their rows by (`_hash`, `_id`, `_as_of`), each key once: the one added first.
 
+    With `several`, different rows may have one key, in the order in which they were added; only equal rows are repeats.
+
     Batches have `_hash` uint64, `_id` string, perhaps `_as_of` date32, and any other columns. Runs are kept in `folder`, which is made when
     the first is written and removed on leaving the context, also after an error. `limit_bytes`: rows held; the peak is about twice that.
     """
 
-    def __init__(self, folder: Path, schema: pa.Schema, *, limit_bytes: int = LIMIT_BYTES) -> None:
+    def __init__(
+        self, folder: Path, schema: pa.Schema, *, several: bool = False, limit_bytes: int = LIMIT_BYTES
+    ) -> None:
         self._folder = folder
+        self._several = several
         self._schema = schema.append(pa.field("_file", pa.int32())).append(pa.field("_line", pa.int64()))
         self._limit_bytes = limit_bytes
         # Each column of each bucket costs some microseconds, so wide tables have fewer and larger ones. The order is the same.
@@ -111,7 +151,7 @@ class HashOrder:
 
     def __iter__(self) -> Iterator[Ordered]:
         if not self._runs:
-            yield from _in_order(self._take_held())
+            yield from _in_order(self._take_held(), self._several)
             return
         if self._held_bytes:
             self._write_run()
@@ -119,9 +159,8 @@ class HashOrder:
             runs = [pa.ipc.open_file(stack.enter_context(pa.OSFile(str(path)))) for path in self._runs]
             for bucket in range(self._buckets):
                 pieces = [run.get_batch(bucket) for run in runs]
-                yield from _in_order(
-                    _joined(self._schema, [[piece.column(n) for piece in pieces] for n in range(len(self._schema))])
-                )
+                columns = [[piece.column(n) for piece in pieces] for n in range(len(self._schema))]
+                yield from _in_order(_joined(self._schema, columns), self._several)
 
     def _take_held(self) -> pa.RecordBatch:
         """All that is held, as one batch, and nothing held any more; column by column, so that little is there twice."""
@@ -154,13 +193,16 @@ def _joined(schema: pa.Schema, columns: list[list[pa.Array]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(joined, schema=schema)
 
 
-def _in_order(rows: pa.RecordBatch) -> Iterator[Ordered]:
+def _in_order(rows: pa.RecordBatch, several: bool) -> Iterator[Ordered]:
     """The rows of one batch in order and without repeats, in pieces."""
     if not rows.num_rows:
         return
     order = _order(rows)
     repeated = _repeated(rows, order)
     first = np.maximum.accumulate(np.where(repeated, 0, np.arange(len(order))))
+    if several:
+        first = _first_equal(rows, order, repeated, first)
+        repeated = first < np.arange(len(order))
     for start in range(0, len(order), _PIECE_ROWS):
         piece = slice(start, start + _PIECE_ROWS)
         out = repeated[piece]
@@ -219,6 +261,26 @@ def _repeated(rows: pa.RecordBatch, order: IntArray) -> BoolArray:
         zero_copy_only=False
     )
     return repeated
+
+
+def _first_equal(rows: pa.RecordBatch, order: IntArray, repeated: BoolArray, first: IntArray) -> IntArray:
+    """Return, for each row in order, the place of the first row that equals it in everything; its own place if none before it does.
+
+    `repeated`, `first`: the rows whose key an earlier one has, and the place of the first row with each row's key.
+    """
+    equal = np.arange(len(order))
+    with_others = np.flatnonzero(repeated | np.append(repeated[1:], False))
+    if not len(with_others):
+        return equal
+    sample = rows.take(pa.array(order[with_others]))
+    digests = value_ids(sample.columns[:-2]).to_pylist()
+    values = np.array([int(digest, 16) for digest in digests], dtype=np.uint64)
+    ranked = np.lexsort((values, first[with_others]))  # stable: the first row of equal ones comes first
+    same = _tied(values[ranked]) & _tied(first[with_others][ranked])
+    places = with_others[ranked]
+    starts = np.maximum.accumulate(np.where(same, 0, np.arange(len(places))))
+    equal[places] = places[starts]
+    return equal
 
 
 def _repeats(rows: pa.RecordBatch, taken: IntArray, first: IntArray) -> list[Repeat]:

@@ -19,6 +19,8 @@ _FORBID_UNKNOWN: dict[str, str] = {"extra": "forbid"}
 
 Kind: TypeAlias = str
 """The type of a column as a spec writes it: the name of one of the column types."""
+NO_ID = "none"
+"""What `id` says, in any case, if each row is a customer of its own."""
 Family = Literal["boosted_trees", "random_forest", "linear"]
 Metric = Literal["log_loss", "auc", "brier", "cost", "f1"]
 
@@ -359,7 +361,10 @@ class Dataset:
     label: Label = field(metadata=_about("What is predicted."))
     id: str | None = field(
         default=None,
-        metadata=_about("The column that names a customer, kept as landed. None: a hash of the row's values."),
+        metadata=_about(
+            "The column that names a customer, kept as landed; its rows are never divided between splits. "
+            "`none`: each row is a customer of its own. Nothing is promoted without one or the other."
+        ),
     )
     as_of: str | None = field(
         default=None,
@@ -394,9 +399,14 @@ class Dataset:
     source: Source = field(default_factory=Source, metadata=_about("Where training rows come from."))
 
     @property
+    def id_column(self) -> str | None:
+        """The column that names a customer; None if each row is a customer of its own, or if the spec does not say."""
+        return None if self.id is None or self.id.strip().lower() == NO_ID else self.id
+
+    @property
     def not_features(self) -> frozenset[str]:
         """Lower-case names of the columns that are never a feature: id, date, label, split, opt-out, and what the spec ignores."""
-        named = (self.id, self.as_of, self.label.column, self.split.column, self.list.opt_out, *self.ignore)
+        named = (self.id_column, self.as_of, self.label.column, self.split.column, self.list.opt_out, *self.ignore)
         return frozenset(name_key(name) for name in named if name)
 
     def to_json(self) -> str:

@@ -33,6 +33,11 @@ def _sheet(source: Source) -> Source:
     return Source(sheet=source.sheet)
 
 
+def _id_column(id_: str | None) -> str | None:
+    """`id: none` reads the same rows as no id: only the gate tells them apart."""
+    return Dataset(name="", id=id_, label=Label(column="", positive=("",))).id_column
+
+
 def _opt_out(targets: RetentionList) -> RetentionList:
     return RetentionList(opt_out=targets.opt_out)
 
@@ -44,7 +49,7 @@ def _whole(section: Any) -> Any:
 # What each maker reads of a spec, and how much of a section. A maker is given no more than this: `restrict_dataset` leaves everything else at its
 # default, so that what is missing here cannot influence a result. So costs influence no split, and a schedule influences nothing.
 _Reduced = dict[str, Callable[[Any], Any]]
-_ALWAYS: _Reduced = {"name": _whole, "id": _whole, "as_of": _whole, "list": _opt_out}
+_ALWAYS: _Reduced = {"name": _whole, "id": _id_column, "as_of": _whole, "list": _opt_out}
 _FEATURES: _Reduced = {**_ALWAYS, "label": _names_of_label, "ignore": _whole, "known": _whole, "derived": _whole}
 _INGEST: _Reduced = {
     **_ALWAYS,
@@ -61,7 +66,7 @@ READS: dict[str, _Reduced] = {
     "explore": {**_ALWAYS, "label": _whole, "ignore": _whole},
     "preprocess": {**_FEATURES, "horizon": _whole, "split": _whole},
     "train": {**_MODEL, "search": _whole},
-    "evaluate": {**_MODEL, **_REASONS, "label": _whole, "costs": _whole, "gate": _whole},
+    "evaluate": {**_MODEL, **_REASONS, "id": _whole, "label": _whole, "costs": _whole, "gate": _whole},
     "evaluation_page": {**_ALWAYS, "label": _whole, "known": _whole, "costs": _whole, "search": _whole},
     "compare": {**_ALWAYS, "label": _names_of_label, "split": _whole, "costs": _whole},
     "score": {**_ALWAYS, **_REASONS, "label": _names_of_label, "costs": _whole},

@@ -104,7 +104,7 @@ def _is_taken_by_dagster(text: str) -> bool:
 def _roles(dataset: Dataset) -> list[tuple[Steps, str, str]]:
     """The columns with a role that no feature can have: where the spec says so, the column, the role."""
     roles: list[tuple[Steps, str | None, str]] = [
-        (("id",), dataset.id, "the id"),
+        (("id",), dataset.id_column, "the id"),
         (("as_of",), dataset.as_of, "the snapshot's date"),
         (("label", "column"), dataset.label.column, "the label"),
         (("split", "column"), dataset.split.column, "the split"),

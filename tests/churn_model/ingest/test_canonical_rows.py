@@ -100,11 +100,22 @@ def test_an_id_without_its_own_column_is_a_hash_of_the_values_and_not_of_the_lab
     dataset = replace(SHOP, id=None, ignore=("Phone",))
     files = {"a.csv": "plan,left,phone,age\nDSL,yes,1,1.50\nDSL,no,2,1.5\nDSL,yes,1,1.5\nnone,yes,1,2\n"}
     found = run(tmp_path, files, dataset)
-    assert found.ids == set(value_ids([pa.array([1.5, 2.0]), pa.array(["DSL", "none"])]).to_pylist())
-    assert found.wrong == [
-        ("a.csv", 3, None, "another record with the same key; kept: a.csv:2, first by file name and line"),
-        ("a.csv", 4, None, "the same record again; kept: a.csv:2, first by file name and line"),
-    ]
+    first, other = value_ids([pa.array([1.5, 2.0]), pa.array(["DSL", "none"])]).to_pylist()
+    assert found.ids == {first, f"{first}-2", f"{first}-3", other}
+    assert (found.wrong, found.counts.rows) == ([], 4)
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 1 << 20])
+def test_without_an_id_equal_rows_are_rows_of_all_files(tmp_path: Path, limit_bytes: int) -> None:
+    files = {name: "plan,left\n" + "A,yes\nA,no\nB,no\n" * n for name, n in (("a.csv", 40), ("b.csv", 41))}
+    found = run(tmp_path, files, replace(SHOP, id="none"), limit_bytes=limit_bytes)
+    assert (found.counts.records, found.counts.rows, len(found.ids), found.counts.positives) == (243, 243, 243, 81)
+
+
+def test_without_an_id_a_file_that_landed_twice_is_refused(tmp_path: Path) -> None:
+    files = dict.fromkeys(["a.csv", "b.csv"], "plan,left\nA,yes\nB,no\n")
+    with pytest.raises(InputError, match=r"found b\.csv, a copy of a\.csv"):
+        run(tmp_path, files, replace(SHOP, id=None))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +212,7 @@ def test_the_reasons_are_counted_without_the_values_in_them(tmp_path: Path) -> N
     }
 
 
-def test_of_records_with_one_key_the_first_stays_and_the_others_say_where_it_is(tmp_path: Path) -> None:
+def test_of_equal_records_the_first_stays_and_different_ones_are_rows_of_one_customer(tmp_path: Path) -> None:
     files = {
         "b.csv": "id,age,left\na,1,no\n",
         "a.csv": 'id,age,left\n\nc,"\n1",no\na,1,no\na,1.0,No\na,2,no\n',
@@ -209,13 +220,20 @@ def test_of_records_with_one_key_the_first_stays_and_the_others_say_where_it_is(
     }
     found = run(tmp_path, files)
     assert found.ids == {"a", "c", "d"}
+    assert found.counts.rows == 4
     assert found.wrong == [
         ("a.csv", 6, None, "the same record again; kept: a.csv:5, first by file name and line"),
-        ("a.csv", 7, None, "another record with the same key; kept: a.csv:5, first by file name and line"),
         ("b.csv", 2, None, "the same record again; kept: a.csv:5, first by file name and line"),
         ("c.parquet", 1, None, "the same record again; kept: a.csv:5, first by file name and line"),
     ]
-    assert found.counts.reasons == {"the same record again": 3, "another record with the same key": 1}
+    assert found.counts.reasons == {"the same record again": 3}
+
+
+def test_of_records_with_one_id_and_date_the_first_stays(tmp_path: Path) -> None:
+    text = "id,day,age,left\na,2024-01-01,1,no\na,2024-01-01,2,no\na,2024-02-01,2,no\n"
+    found = run(tmp_path, {"a.csv": text}, replace(SHOP, as_of="day"))
+    assert found.counts.rows == 2
+    assert found.counts.reasons == {"another record with the same id and date": 1}
 
 
 @pytest.mark.parametrize(
