@@ -42,6 +42,16 @@ from resources.ports.run_locks import RunLocks
 # What the gate weighs are facts, not faults: a kept champion is a success.
 CLAIMS = (
     Claim(
+        "customers_have_a_key",
+        "The spec says what names a customer: a column, or none, if each row is a customer of its own.",
+        blocking=False,
+    ),
+    Claim(
+        "no_other_column_names_customers",
+        "No column but the id has values that name groups of rows with one label, as customers' names do, or the spec vouches for it.",
+        blocking=False,
+    ),
+    Claim(
         "enough_customers_to_judge",
         "The test and validation splits hold enough of both classes to tell a good model from luck.",
         blocking=False,

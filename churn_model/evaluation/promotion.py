@@ -4,13 +4,15 @@ Belongs here: the rules, the facts that they weigh, and the sentence that a mana
 (`evaluation`, `comparison`), moving the pointer.
 """
 
+import json
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from churn_model.evaluation.comparison import LEAST_GAIN, Comparison
 from churn_model.evaluation.metrics import Evaluation
 from churn_model.spec.dataset import Gate
-from churn_model.training.leaks import Leak
+from churn_model.training.leaks import Leak, SharedLabel
 from churn_model.wording import assumption, describe_rows, one_line, usd
 
 LEAST_TEST = 30
@@ -34,25 +36,34 @@ class Champion:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that the gate weighs. `leaks`: those that the spec lists neither under ignore nor under known. `champion`: None for the first."""
+    """All that the gate weighs.
+
+    leaks     those that the spec lists neither under ignore nor under known
+    names     columns that seem to name customers, though the spec does not call them the id
+    has_key   whether the spec says what names a customer: a column, or `none`
+    champion  None for the first
+    """
 
     candidate: Evaluation
     validation_leavers: int
     validation_stayers: int
     leaks: tuple[Leak, ...] = ()
+    names: tuple[SharedLabel, ...] = ()
+    has_key: bool = True
     champion: Champion | None = None
     gate: Gate = Gate()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """One claim that the gate checked; `todo` says what to do where it does not hold."""
+    """One claim that the gate checked; `todo` says what to do if it does not hold, `remedy` holds lines for the spec that do it."""
 
     name: str
     holds: bool
     expected: str
     found: str
     todo: str
+    remedy: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,17 +82,24 @@ class Decision:
         """Whether the candidate is the champion from now on."""
         return self.outcome in ("first", "promoted")
 
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        """The lines for the spec that answer the facts that do not hold."""
+        return tuple(line for fact in self.facts if not fact.holds for line in fact.remedy)
+
 
 def decide(evidence: Evidence) -> Decision:
     """What the rules say; the same evidence, the same decision."""
-    facts = (_no_leaks(evidence), _enough(evidence), _ranks(evidence), _saves(evidence))
-    leaks, champion = facts[0], evidence.champion
-    if not leaks.holds:
-        return Decision(outcome="refused", reason=f"Nothing is promoted: {leaks.found}. {leaks.todo}.", facts=facts)
+    stop = (_has_key(evidence), _no_other_names(evidence), _no_leaks(evidence))
+    judged = (_enough(evidence), _ranks(evidence), _saves(evidence))
+    facts, champion = stop + judged, evidence.champion
+    for fact in stop:
+        if not fact.holds:
+            return Decision(outcome="refused", reason=f"Nothing is promoted: {fact.found}. {fact.todo}.", facts=facts)
     if champion and champion.comparison.same_probabilities:
         reason = "The champion stays: the candidate gives every customer the same probability."
         return Decision(outcome="kept", reason=reason, facts=facts)
-    why_not = _not_usable(evidence.candidate, *facts[1:])
+    why_not = _not_usable(evidence.candidate, *judged)
     if why_not and champion:
         return Decision(outcome="kept", reason=f"The champion stays: {why_not}", facts=facts)
     if why_not:
@@ -101,15 +119,66 @@ def _not_usable(candidate: Evaluation, enough: Fact, ranks: Fact, saves: Fact) -
     return None if saves.holds else _no_money(candidate)
 
 
+def _as_yaml(name: str) -> str:
+    """Return a column's name as a spec may hold it anywhere: in quotes unless it is plain words."""
+    plain = re.fullmatch(r"[A-Za-z_]+[A-Za-z_0-9]*( [A-Za-z_0-9]+)*", name)
+    words = ("true", "false", "yes", "no", "on", "off", "y", "n", "null", "none")
+    return name if plain and name.lower() not in words else json.dumps(name, ensure_ascii=False)
+
+
+def _has_key(evidence: Evidence) -> Fact:
+    return Fact(
+        name="customers_have_a_key",
+        holds=evidence.has_key,
+        expected="a spec that says what names a customer",
+        found="an id" if evidence.has_key else "the spec does not say what names a customer",
+        todo="Name the column under id. Only if each row is a customer of its own, and no customer has two rows, write id: none",
+        remedy=()
+        if evidence.has_key
+        else ("id: none  # or the column that names a customer, such as id: customer_id",),
+    )
+
+
+def _no_other_names(evidence: Evidence) -> Fact:
+    names = [one for one in evidence.names if one.column]
+    first = names[0] if names else None
+    found = "none"
+    if first:
+        found = (
+            f"{first.rows:,} rows share their {one_line(first.column, 40)} with another row, and nearly always the label too, "
+            "as rows of one customer do; the figures may come from customers recognised, not from what leavers have in common"
+        )
+    elif evidence.names:
+        found = f"{evidence.names[0].rows:,} rows equal another in everything, the label included, as customers that landed twice do"
+    column = _as_yaml(first.column) if first else ""
+    return Fact(
+        name="no_other_column_names_customers",
+        holds=not evidence.names,
+        expected="no column but the id whose values name customers",
+        found=found,
+        todo=f"Write id: {column} (and as_of, if customers have a row for each date); if rows with the same value are different "
+        f"customers, write known: [{column}]"
+        if first
+        else "Land each customer once, or name the column that tells customers apart under id",
+        remedy=(f"id: {column}  # or, if its rows are different customers: known: [{column}]",) if first else (),
+    )
+
+
 def _no_leaks(evidence: Evidence) -> Fact:
     names = [one_line(leak.column, 40) for leak in evidence.leaks]
     told = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    columns = [_as_yaml(leak.column) for leak in evidence.leaks]
     return Fact(
         name="no_suspected_leak",
         holds=not names,
         expected="no column that seems to be written after the customer left",
         found=f"{told} may be known only after a customer has left" if names else "none",
         todo=f"List {'it' if len(names) == 1 else 'each'} in the spec: under ignore, or under known if it is known in time",
+        remedy=(
+            f"known: [{', '.join(columns)}]  # what is known before a customer leaves; list the others under ignore",
+        )
+        if columns
+        else (),
     )
 
 

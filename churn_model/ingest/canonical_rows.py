@@ -271,10 +271,12 @@ class _Reader:
     def _rows(self, cells: dict[str, ParsedColumn], good: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.RecordBatch:
         mask = pa.array(good)
         kept = {name: column.values if good.all() else column.values.filter(mask) for name, column in cells.items()}
-        if self._columns.id:
-            row_ids = kept[self._columns.id]
-        else:
-            row_ids = number_equal_ids(value_ids([kept[name] for name in self._identity]), self._equal)
+        landed = kept[self._columns.id] if self._columns.id else None
+        row_ids = (
+            landed
+            if landed is not None
+            else number_equal_ids(value_ids([kept[name] for name in self._identity]), self._equal)
+        )
         columns = {"_id": row_ids, "_hash": pa.array(row_hashes(row_ids, self._dataset.split.seed))}
         columns |= {
             written: kept[name]

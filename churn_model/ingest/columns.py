@@ -154,7 +154,12 @@ def _for_scoring(parts: Sequence[Part], dataset: Dataset, expected: Mapping[str,
         name_key(name): name for part in reversed(parts) for name in part.names if name_key(name) not in named | keys
     }
     return Columns(
-        dataset.id_column, dataset.as_of, None, kinds, tuple(ignored[key] for key in sorted(ignored)), _undecided(kinds, parts)
+        dataset.id_column,
+        dataset.as_of,
+        None,
+        kinds,
+        tuple(ignored[key] for key in sorted(ignored)),
+        _undecided(kinds, parts),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from churn_model.training.leaks import Leak
+from churn_model.training.leaks import Leak, SharedLabel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +23,11 @@ class PreprocessReport:
     columns   their columns with their Arrow types
     leaks     columns that certainly give the label away: they block the run
     suspects  columns that may: they stop a promotion
+    names     columns that seem to name customers, and are not the id: they stop a promotion
     """
 
     counts: SplitCounts
     columns: Mapping[str, str]
     leaks: tuple[Leak, ...]
     suspects: tuple[Leak, ...]
+    names: tuple[SharedLabel, ...] = ()

@@ -101,7 +101,7 @@ def _decide(
     layout: Layout, dataset: Dataset, evaluation: Evaluation, champion: _Judged | None
 ) -> tuple[Decision, Decision]:
     """Return what the gate decides while the champion is young, and once it is older than `gate.max_age`: a step has no clock."""
-    suspects = layout.read_report("splits", PreprocessReport).suspects
+    splits = layout.read_report("splits", PreprocessReport)
     validation = layout.read_report("candidate", TrainReport).validation
 
     def decide_at(*, is_old: bool) -> Decision:
@@ -112,7 +112,9 @@ def _decide(
             candidate=evaluation,
             validation_leavers=validation.leavers,
             validation_stayers=validation.stayers,
-            leaks=suspects,
+            leaks=splits.suspects,
+            names=splits.names,
+            has_key=dataset.id is not None,
             champion=known,
             gate=dataset.gate,
         )

@@ -5,6 +5,7 @@ Input: `rows` (a published `raw_customers`). Result: tables `train`, `validation
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from churn_model.spec.column_names import same_name
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import TableReader, TableWriter, open_table
+from churn_model.training.groups import find_shared_labels
 from churn_model.training.leak_detection import MOST_ROWS_AT_ALL, certain_leaks, suspected_leaks
 from churn_model.training.leaks import Leak
 from churn_model.training.splits import NAMES, SplitCheck, make_split_rule
@@ -31,7 +33,9 @@ def step(layout: Layout) -> Report:
     checked = _split(source, dataset, layout.result)
     # In hash order, the first rows are a random sample of customers.
     train = open_table(layout.result / "train").first(MOST_ROWS_AT_ALL)
+    names = find_shared_labels(train, dataset) if not checked.problems else ()
     certain = certain_leaks(train, dataset) if not checked.problems else ()
+    certain = tuple(_as_name(leak) if leak.column in {one.column for one in names} else leak for leak in certain)
     suspects = (
         suspected_leaks(train, dataset, threads=int(layout.request["threads"]))
         if not checked.problems and not certain
@@ -43,6 +47,7 @@ def step(layout: Layout) -> Report:
         columns={field.name: str(field.type) for field in train.schema},
         leaks=certain,
         suspects=suspects,
+        names=names,
     )
     return Report(content=content, checks=[_integrity(checked.unmet, counts), _no_leak(certain)])
 
@@ -66,6 +71,12 @@ def _split(source: TableReader, dataset: Dataset, result: Path) -> SplitCheck:
                 if part.num_rows:
                     writer.write(part)
     return checked
+
+
+def _as_name(leak: Leak) -> Leak:
+    """Return the leak of a column that seems to name customers, with what to do about it."""
+    why = f"{leak.why}, for rows of one value share their label, as those of one customer do"
+    return replace(leak, why=why, todo=f"Name it under id in the spec (id: {leak.column}), or list it under ignore")
 
 
 def _integrity(unmet: tuple[Problem, ...], counts: SplitCounts) -> Check:

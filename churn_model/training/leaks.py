@@ -7,6 +7,8 @@ the second that its libraries take to load.
 from dataclasses import dataclass
 from typing import Literal
 
+EQUAL_ROWS = ""
+"""The name of no column, for rows that are equal in all of them."""
 LeakKind = Literal["univariate", "same_as_label", "after_snapshot", "explains_too_much", "name"]
 
 
@@ -23,3 +25,16 @@ class Leak:
     evidence: float
     why: str
     todo: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedLabel:
+    """A column whose values name groups of rows with a label in common; `column` is "" if the rows are equal in everything.
+
+    rows       those that have a value in common with another row under another id
+    agreement  correlation of the labels of two rows of one group, less that of rows of neighbouring groups
+    """
+
+    column: str
+    rows: int
+    agreement: float

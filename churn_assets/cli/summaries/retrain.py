@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from churn_assets.cli.summaries._lake import quarantine_lines
+from churn_assets.cli.summaries._lake import find_report, quarantine_lines
 from churn_assets.cli.summaries.report import report_summary
+from churn_model.reports.evaluate import EvaluateReport
 from churn_model.spec.dataset import Dataset
 from resources.catalog.names import (
     CHAMPION_MODEL,
@@ -38,8 +39,16 @@ def retrain_summary(ports: Ports, dataset: Dataset, result: Any) -> Summary:
     table = read_current(ports.lake, dataset.name, RAW_CUSTOMERS)
     lines += [
         str(metadata["reason"].value),
+        *(_remedy_lines(ports, dataset) if metadata["outcome"].value == "refused" else []),
         "",
         report_summary(ports, dataset),
         *(quarantine_lines(ports, table, "trained on") if table else []),
     ]
     return Summary("\n".join(lines), read_champion(ports.lake, dataset.name) is not None)
+
+
+def _remedy_lines(ports: Ports, dataset: Dataset) -> list[str]:
+    """Return the lines for the spec that answer what the gate refused."""
+    evaluation = find_report(ports, dataset, EVALUATION_REPORT, EvaluateReport)
+    remedies = evaluation.decision.remedies if evaluation else ()
+    return ["", f"To paste into {dataset.name}.yaml:", *(f"  {line}" for line in remedies)] if remedies else []

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluat
 from churn_model.evaluation.promotion import Champion, Decision, Evidence, Fact, decide
 from churn_model.records import from_plain, to_plain
 from churn_model.spec.dataset import Contact, Costs, Gate
-from churn_model.training.leaks import Leak
+from churn_model.training.leaks import EQUAL_ROWS, Leak, SharedLabel
 
 POLICY = Policy(Costs())
 LEAK = Leak(column="Tags", kind="explains_too_much", evidence=0.27, why="it explains a lot", todo="List it")
@@ -260,3 +261,30 @@ def test_a_real_gain_is_promoted_and_the_same_model_with_another_seed_is_kept() 
         again += decide(evidence(champion=champion(chance))).moves_pointer
     assert promoted >= 57
     assert again <= 3
+
+
+@pytest.mark.parametrize(
+    ("more", "reason", "remedy"),
+    [
+        ({"has_key": False}, "the spec does not say what names a customer", "id: none  # or the column"),
+        (
+            {"names": (SharedLabel(column="cust: no", rows=700, agreement=0.9),)},
+            "700 rows share their cust: no with another row",
+            'id: "cust: no"  # or, if its rows are different customers: known: ["cust: no"]',
+        ),
+        (
+            {"names": (SharedLabel(column=EQUAL_ROWS, rows=90, agreement=0.9),)},
+            "90 rows equal another in everything",
+            None,
+        ),
+        ({"leaks": (LEAK, replace(LEAK, column="yes"))}, "Tags, yes may be known only", 'known: [Tags, "yes"]'),
+    ],
+)
+@pytest.mark.parametrize("champion", [None, Champion(comparison=comparison(), is_old=False)])
+def test_nothing_is_promoted_unless_customers_have_one_name_and_the_refusal_has_the_lines_to_write(
+    more: dict[str, Any], reason: str, remedy: str | None, champion: Champion | None
+) -> None:
+    decision = decide(replace(evidence(champion=champion), **more))
+    assert (decision.outcome, decision.moves_pointer) == ("refused", False)
+    assert decision.reason.startswith(f"Nothing is promoted: {reason}")
+    assert [line.startswith(remedy or "") for line in decision.remedies] == [True] * bool(remedy)
