@@ -311,5 +311,5 @@ def test_the_published_schema_is_the_one_the_code_makes() -> None:
 def test_the_schema_describes_every_key_and_no_name() -> None:
     text = schema_json()
     assert '"name"' not in text
-    assert "The column that names a customer, kept as landed." in text
+    assert "The column that names a customer, kept as landed; " in text
     assert '"pattern": "^[0-9]+[smhd]$"' in text
