@@ -19,6 +19,7 @@ from churn_assets.assets.tuned_model import tuned_model
 from churn_assets.console.progress import progress_logger
 from churn_model.errors import SpecError
 from churn_model.spec.dataset import Dataset
+from jobs.broken_specs_sensor import broken_specs_sensor
 from jobs.compare import compare_job
 from jobs.explore import explore_job
 from jobs.landing_sensor import landing_sensor
@@ -28,7 +29,7 @@ from jobs.schedules import retrain_schedule
 from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
 from resources.catalog.layout import require_layout
-from resources.catalog.names import SPEC, asset_key
+from resources.catalog.names import RETRAIN_ASSETS, SCORE_ASSETS, SPEC, SPEC_IS_VALID, asset_key, batch_partitions
 from resources.settings import Executor, Settings, read_settings
 from resources.specs.loader import Specs, load_specs
 from resources.wiring import wire
@@ -48,12 +49,13 @@ FACTORIES = (
 
 
 def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
-    """Return the definitions of all valid specs; an invalid one becomes an asset whose check fails with every problem of its file."""
+    """Return the definitions of all valid specs; an invalid one becomes assets that cannot be run and a failed check with every problem."""
     ports = wire(settings)
     in_process = settings.executor is Executor.IN_PROCESS
     tags = ports.run_locks.job_tags() if in_process else {}
     parts = [_dataset_definitions(dataset, tags) for dataset in specs.datasets.values()]
-    parts += [_bad_spec_definitions(name, error) for name, error in specs.bad.items()]
+    if specs.bad:
+        parts.append(_broken_specs_definitions(specs.bad))
     shared = dg.Definitions(
         resources=dict(vars(ports)),
         loggers={"console": dg.colored_console_logger, "progress": progress_logger},
@@ -74,22 +76,43 @@ def _dataset_definitions(dataset: Dataset, tags: Mapping[str, str]) -> dg.Defini
     )
 
 
-def _bad_spec_definitions(name: str, error: SpecError) -> dg.Definitions:
-    key = asset_key(_as_key_part(name), SPEC)
+def _broken_specs_definitions(bad: Mapping[str, SpecError]) -> dg.Definitions:
+    """Return for each spec that cannot be used an asset with a failing check, and its graph as assets that can be seen and not run."""
+    problems = {asset_key(_as_key_part(name), SPEC): str(error) for name, error in bad.items()}
+    placeholders = [spec for name in bad if name.isidentifier() for spec in _placeholders(name)]
+    assets = [_spec_asset(key, text) for key, text in problems.items()]
+    return dg.Definitions(assets=[*assets, *placeholders], sensors=[broken_specs_sensor(problems)])
 
+
+def _spec_asset(key: dg.AssetKey, text: str) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         group_name="specs_to_fix",
-        description=f"This dataset's file cannot be used, so it has no graph:\n\n```\n{error}\n```",
+        description=f"This dataset's file cannot be used, so nothing of it can be run:\n\n```\n{text}\n```",
         check_specs=[
-            dg.AssetCheckSpec("spec_is_valid", asset=key, blocking=True, description="The spec has no problem.")
+            dg.AssetCheckSpec(SPEC_IS_VALID, asset=key, blocking=True, description="The spec has no problem.")
         ],
     )
     def spec() -> dg.MaterializeResult:
-        result = dg.AssetCheckResult(check_name="spec_is_valid", passed=False, description=str(error))
+        result = dg.AssetCheckResult(check_name=SPEC_IS_VALID, passed=False, description=text)
         return dg.MaterializeResult(check_results=[result])
 
-    return dg.Definitions(assets=[spec])
+    return spec
+
+
+def _placeholders(name: str) -> list[dg.AssetSpec]:
+    """Return the assets of a dataset without code: what was published stays in view under its keys until the spec is fixed."""
+    description = f"The spec {name}.yaml cannot be used: see {name}/{SPEC}. What was published stays; nothing can be run until it is fixed."
+    return [
+        dg.AssetSpec(
+            asset_key(name, asset),
+            deps=[asset_key(name, SPEC)],
+            group_name=name,
+            description=description,
+            partitions_def=batch_partitions(name) if asset in SCORE_ASSETS else None,
+        )
+        for asset in (*RETRAIN_ASSETS, *SCORE_ASSETS)
+    ]
 
 
 def _as_key_part(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from churn_assets.cli.command import ExitCode
-from churn_assets.cli.commands import compare, explore, land, new, report, retrain, rollback, sample, score, ui, verify
+from churn_assets.cli.commands import check, compare, explore, land, new, report, retrain, rollback, sample, score, ui, verify
 from churn_assets.console.safe_text import say
 from churn_model.errors import ChurnError, SpecError
 from churn_model.steps.os_errors import explain_os_error
@@ -20,6 +20,7 @@ from resources.settings import read_settings
 
 COMMANDS = (
     new.COMMAND,
+    check.COMMAND,
     land.COMMAND,
     retrain.COMMAND,
     score.COMMAND,

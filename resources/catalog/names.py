@@ -23,6 +23,7 @@ MODEL_COMPARISON = "model_comparison"
 EVALUATION_PAGE = "evaluation_page"  # no asset of its own: `evaluation_report` publishes it beside the evaluation
 LAYOUT_KEY = "lake.json"
 SPEC = "spec"  # the asset in the place of a graph whose spec cannot be used
+SPEC_IS_VALID = "spec_is_valid"  # its check
 
 # Folders and files of a published version.
 ROWS = "rows/"

@@ -2,9 +2,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from churn_assets.console.progress import progress_logger
 from churn_assets.definitions import FACTORIES, build_definitions
+from churn_model.errors import SpecError
 from churn_model.spec.dataset import Dataset
 from jobs.compare import compare_job
 from jobs.explore import explore_job
@@ -62,3 +64,26 @@ def test_runs_are_marked_as_this_home_s_only_if_their_own_process_claims_them(
     job = definitions.resolve_job_def("telco_retrain")
     assert (HOME_TAG in job.tags) is is_marked
     assert job.executor_def.name == executor
+
+
+def test_a_spec_that_cannot_be_used_is_red_and_its_assets_stay_in_view(
+    dataset: Dataset, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    settings = read_settings({"CHURN_HOME": str(tmp_path)})
+    bad = {"shop": SpecError("shop.yaml:3: costs: expected ..."), "Bad Name.yml": SpecError("no name")}
+    definitions = build_definitions(Specs({dataset.name: dataset}, bad), settings)
+    graph = definitions.resolve_asset_graph()
+    assert dg.AssetKey(["telco", "retention_list"]) in graph.materializable_asset_keys
+    assert dg.AssetKey(["shop", "retention_list"]) in graph.external_asset_keys
+    sensor = definitions.resolve_sensor_def("broken_specs")
+    with dg.build_sensor_context(instance=instance) as context:
+        result = sensor(context)
+    assert isinstance(result, dg.SensorResult)
+    for event in result.asset_events:
+        instance.report_runless_asset_event(event)
+    key = dg.AssetCheckKey(dg.AssetKey(["shop", "spec"]), "spec_is_valid")
+    assert key in graph.asset_check_keys
+    found = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    assert found.status is AssetCheckExecutionRecordStatus.FAILED
+    with dg.build_sensor_context(instance=instance, cursor=result.cursor) as context:
+        assert isinstance(sensor(context), dg.SkipReason)
