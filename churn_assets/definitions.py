@@ -19,6 +19,7 @@ from churn_assets.assets.tuned_model import tuned_model
 from churn_assets.console.progress import progress_logger
 from churn_model.errors import SpecError
 from churn_model.spec.dataset import Dataset
+from jobs.alerts import failed_checks_sensor, failed_runs_sensor
 from jobs.broken_specs_sensor import broken_specs_sensor
 from jobs.compare import compare_job
 from jobs.explore import explore_job
@@ -56,7 +57,10 @@ def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
     parts = [_dataset_definitions(dataset, tags) for dataset in specs.datasets.values()]
     if specs.bad:
         parts.append(_broken_specs_definitions(specs.bad))
+    assets = [asset for part in parts for asset in part.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    checks = frozenset(key for asset in assets for key in asset.check_keys)
     shared = dg.Definitions(
+        sensors=[failed_runs_sensor(), failed_checks_sensor(checks)],
         resources=dict(vars(ports)),
         loggers={"console": dg.colored_console_logger, "progress": progress_logger},
         executor=dg.in_process_executor if in_process else dg.multiprocess_executor,

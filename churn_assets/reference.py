@@ -42,6 +42,8 @@ _DEFAULTS = {
     "CHURN_THREADS": "2; 1 on a machine with one core",
     "DAGSTER_HOME": "`dagster` in `CHURN_HOME`",
     "CHURN_EXECUTOR": "`in_process`",
+    "CHURN_ALERT_COMMAND": "none; alerts are lines of `alerts.log` in `CHURN_HOME`",
+    "CHURN_ALERT_WEBHOOK": "none",
 }
 _PREDICTIONS = {
     "id": "The customer's id, exactly as landed.",

@@ -29,6 +29,8 @@ class Settings:
     threads: int  # CHURN_THREADS: of one step
     dagster_home: Path  # DAGSTER_HOME: the folder of an existing Dagster to join, with its dagster.yaml
     executor: Executor  # CHURN_EXECUTOR: in_process, or multiprocess for a process per asset
+    alert_command: str  # CHURN_ALERT_COMMAND: a command that gets each alert as a line on its standard input
+    alert_webhook: str  # CHURN_ALERT_WEBHOOK: an address to which each alert is posted as JSON, `{"text": "..."}`
 
     @property
     def lake(self) -> Path:
@@ -63,6 +65,11 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     executor = env.get("CHURN_EXECUTOR") or Executor.IN_PROCESS
     if executor not in list(Executor):
         problems.append(f"CHURN_EXECUTOR: expected {' or '.join(Executor)}, found {executor!r}")
+    webhook = env.get("CHURN_ALERT_WEBHOOK", "")
+    if webhook and not webhook.startswith(("https://", "http://")):
+        problems.append(
+            "CHURN_ALERT_WEBHOOK: expected an address that begins with https:// or http://, found another text"
+        )
     problems += [
         f"{name}: expected a folder, found a file at {file}; name another folder"
         for name, folder in (("CHURN_HOME", home), ("CHURN_DATASETS", datasets))
@@ -77,6 +84,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         threads=int(threads),
         dagster_home=dagster_home,
         executor=Executor(executor),
+        alert_command=env.get("CHURN_ALERT_COMMAND", ""),
+        alert_webhook=webhook,
     )
 
 

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from resources.local.alerts import LocalAlerts
 from resources.local.lake import LocalLake
 from resources.local.run_locks import LocalRunLocks
 from resources.local.runner import LocalRunner
 from resources.local.tables import LocalTables
+from resources.ports.alerts import Alerts
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
@@ -21,6 +23,7 @@ class Ports:
     tables: Tables
     runner: Runner
     run_locks: RunLocks
+    alerts: Alerts
 
 
 def wire(settings: Settings) -> Ports:
@@ -34,4 +37,7 @@ def wire(settings: Settings) -> Ports:
         tables=LocalTables(lake=lake, database=str(settings.home / "tables.duckdb")),
         runner=runner,
         run_locks=LocalRunLocks(folder=str(settings.home / "locks")),
+        alerts=LocalAlerts(
+            log=str(settings.home / "alerts.log"), command=settings.alert_command, webhook=settings.alert_webhook
+        ),
     )

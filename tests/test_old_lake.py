@@ -37,6 +37,7 @@ from resources.catalog.layout import require_layout
 from resources.catalog.pointers import read_batch, read_champion, require_current
 from resources.catalog.publish import Publication, require_published
 from resources.catalog.published_tables import open_published_table
+from resources.local.alerts import LocalAlerts
 from resources.local.lake import LocalLake
 from resources.local.run_locks import LocalRunLocks
 from resources.local.tables import LocalTables
@@ -96,6 +97,7 @@ def copy_of(name: str, home: Path) -> Old:
         tables=LocalTables(lake=lake, database=str(home / "tables.duckdb")),
         runner=Replay(lake=lake, old=str(OLD / name / "lake")),
         run_locks=LocalRunLocks(folder=str(home / "locks")),
+        alerts=LocalAlerts(log=str(home / "alerts.log")),
     )
     return Old(ports, load_specs(OLD / name / "datasets").datasets["shop"])
 
