@@ -11,7 +11,20 @@ from typing import NoReturn
 from rich.console import Console
 
 from churn_assets.cli.command import ExitCode
-from churn_assets.cli.commands import check, compare, explore, land, new, report, retrain, rollback, sample, score, ui, verify
+from churn_assets.cli.commands import (
+    check,
+    compare,
+    explore,
+    land,
+    new,
+    report,
+    retrain,
+    rollback,
+    sample,
+    score,
+    ui,
+    verify,
+)
 from churn_assets.console.safe_text import say
 from churn_model.errors import ChurnError, SpecError
 from churn_model.steps.os_errors import explain_os_error
