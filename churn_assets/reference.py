@@ -59,7 +59,7 @@ _ASSIGNMENTS = {
     "listed": "On the list, held out or not.",
     "held_out": "On the list, and not contacted, so that the effect can be measured.",
     "contacted": "To be contacted.",
-    "propensity": "The chance with which the row was to be contacted.",
+    "propensity": "The chance of being contacted that the customer was drawn with; 0 off the list, 1 without a hold-out. Compare customers of one value.",
     "left_out": f"Why it is not on the list: {', '.join(REASONS[1:])}.",
 }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from churn_assets.assets._checks import Claim, check_results
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import (
     RETENTION_TEAM,
@@ -19,8 +20,9 @@ from churn_assets.assets._metadata import (
 from churn_assets.assets.batch_predictions import require_batch_record
 from churn_model.decisions.list_csv import select_list_columns
 from churn_model.errors import ChurnError, problem
-from churn_model.reports.retention_list import ListReport
+from churn_model.reports.retention_list import ListReport, describe_holdout
 from churn_model.spec.dataset import Dataset
+from churn_model.wording import NOT_EVALUATED
 from resources.catalog.integrity import read_manifest
 from resources.catalog.ledger import INPUTS, History, enter_list
 from resources.catalog.names import (
@@ -46,15 +48,22 @@ from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
 MAKER = step_maker("retention_list")
+CLAIMS = (
+    Claim(
+        "the_hold_out_is_the_draw_that_it_should_be",
+        "The share of customers held out by this list is the one that the spec asks for (sample-ratio check, chi-square, p of 0.001 or more).",
+        blocking=False,
+    ),
+)
 _FIRST = 10
 
 
 def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
     """Return the asset of the list of a dataset's batch."""
-    source = asset_key(dataset.name, BATCH_PREDICTIONS)
+    key, source = asset_key(dataset.name, RETENTION_LIST), asset_key(dataset.name, BATCH_PREDICTIONS)
 
     @dg.asset(
-        key=asset_key(dataset.name, RETENTION_LIST),
+        key=key,
         deps=[source],
         group_name=dataset.name,
         code_version=code_version_of(dataset, MAKER),
@@ -64,6 +73,7 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         partitions_def=batch_partitions(dataset.name),
         description="Whom to contact, best expected saving first, after opt-outs and recent contacts, within budget and capacity. "
         "Every scored row keeps whether it was listed, held out and contacted, and with what chance.",
+        check_specs=[claim.spec(key) for claim in CLAIMS],
     )
     def asset(
         context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks
@@ -78,7 +88,8 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
             point_to(lake, current_key(dataset.name, RETENTION_LIST, batch), entered.current)
             # Last: now the batch is done.
             point_to(lake, batch_key(dataset.name, batch), replace(record, list=entered.current))
-            return materialize_result(entered, lake, (), _metadata(lake, entered, source))
+            results = check_results(CLAIMS, entered.report.checks)
+            return materialize_result(entered, lake, results, _metadata(lake, entered, source))
 
     return asset
 
@@ -124,7 +135,8 @@ def _enter(lake: Lake, runner: Runner, dataset: Dataset, record: BatchRecord, pr
 
 
 def _metadata(lake: Lake, entered: Publication, source: dg.AssetKey) -> dict[str, Any]:
-    """The first contacts as a table, and the place of the list."""
+    """The first contacts as a table, the place of the list, and what its hold-out can show."""
+    report = entered.report.read(ListReport)
     contacts = open_published_table(lake, entered.prefix + CONTACTS).first(_FIRST)
     first = [
         {name: None if value is None else str(value) for name, value in row.items()}
@@ -132,11 +144,12 @@ def _metadata(lake: Lake, entered: Publication, source: dg.AssetKey) -> dict[str
     ]
     names = list(select_list_columns(contacts).column_names)
     return {
-        "dagster/row_count": entered.report.read(ListReport).counts.to_contact,
+        "dagster/row_count": report.counts.to_contact,
         "dagster/column_schema": column_schema({field.name: str(field.type) for field in contacts.schema}),
         "dagster/column_lineage": lineage(
             source, {name: [name] for name in contacts.column_names if name not in ("rank", "propensity")}
         ),
         "list": dg.MetadataValue.path(lake.uri(entered.prefix + LIST)),
+        "holdout_power": describe_holdout(report.holdout) if report.holdout else NOT_EVALUATED,
         "first contacts": records_table(first, dict.fromkeys(names, "string")),
     }

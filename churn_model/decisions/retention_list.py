@@ -3,7 +3,6 @@
 Customers are arrays here, never Python objects: a batch has millions of them.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.arrays import BoolArray, FloatArray, IntArray
+from churn_model.decisions.holdout import Draws, HoldoutDraw, Settled, draw_held_out, find_settled
 from churn_model.errors import InputError, problem
 from churn_model.spec.dataset import RetentionList
 
@@ -34,38 +34,32 @@ StatusArray = np.ndarray[Any, np.dtype[np.int8]]
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """What earlier lists assigned: blocks of ids (Arrow text), each read once.
+    """What earlier lists assigned, in blocks that are each read once.
 
-    listed        customers on a list within the cooldown
-    held_out      customers held out by a list whose outcome is still open
-    not_held_out  customers contacted by such a list
+    listed  ids (Arrow text) of the customers on a list within the cooldown
+    draws   the hold-out's draws of the lists whose outcome is still open
     """
 
     listed: Iterable[pa.Array] = ()
-    held_out: Iterable[pa.Array] = ()
-    not_held_out: Iterable[pa.Array] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class HoldoutDraw:
-    """What a hold-out is drawn for: the same programme and period (as long as an outcome takes) draw the same customers."""
-
-    programme: str
-    period: str
+    draws: Iterable[Draws] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
     """What is decided for n customers.
 
-    status    (n,) LISTED, COOLDOWN, OVER_CAPACITY or OVER_BUDGET
-    order     (listed,) positions of the listed customers, best first; those held out are among them
-    held_out  (listed,) whether each of `order` is held out
+    status      (n,) LISTED, COOLDOWN, OVER_CAPACITY or OVER_BUDGET
+    order       (listed,) positions of the listed customers, best first; those held out are among them
+    held_out    (listed,) whether each of `order` is held out
+    propensity  (listed,) the chance of being contacted that its draw was made with; 1 without a draw
+    new         (listed,) whether this list makes the draw
     """
 
     status: StatusArray
     order: IntArray
     held_out: BoolArray
+    propensity: FloatArray
+    new: BoolArray
 
 
 def row_status(will_churn: BoolArray, first_row: BoolArray, opted_out: BoolArray | None = None) -> StatusArray:
@@ -115,11 +109,19 @@ def select_customers(
     calls = None
     if limits.budget is not None and contact_cost > 0:
         calls = int(np.floor(limits.budget / contact_cost + 1e-9))
-    held_out = _draw_held_out(ids.take(pa.array(order)), limits.holdout, calls, draw, history)
+    settled = find_settled(ids, history.draws).take(order)
+    held_out = _draw(ids.take(pa.array(order)), limits.holdout, calls, draw, settled)
     status[eligible] = OVER_BUDGET if len(held_out) < len(order) else OVER_CAPACITY
     order = order[: len(held_out)]
     status[order] = LISTED
-    return Selection(status=status, order=order, held_out=held_out)
+    known = settled.known[: len(order)]
+    return Selection(
+        status=status,
+        order=order,
+        held_out=held_out,
+        propensity=np.where(known, settled.propensity[: len(order)], 1.0 - limits.holdout),
+        new=~known & (limits.holdout > 0),
+    )
 
 
 def _are_among(ids: pa.Array, blocks: Iterable[pa.Array]) -> BoolArray:
@@ -146,26 +148,20 @@ def _sort_best_first(rows: IntArray, saving: FloatArray, ids: pa.Array, most: in
     return order[:most]
 
 
-def _draw_held_out(ids: pa.Array, share: float, calls: int | None, draw: HoldoutDraw, history: History) -> BoolArray:
+def _draw(ids: pa.Array, share: float, calls: int | None, draw: HoldoutDraw, settled: Settled) -> BoolArray:
     """Return whether each of the customers, best first, is held out, as far as `calls` contacts reach: (listed,).
 
-    An earlier list whose outcome is still open has settled it; the others are drawn by hash.
+    A settled draw holds, also if the share is another today; the others are drawn at today's share.
     """
-    held_out = _are_among(ids, history.held_out)
-    settled = held_out | _are_among(ids, history.not_held_out) if share > 0 else np.ones(len(ids), dtype=bool)
-    edge, prefix = share * 2.0**64, f"{draw.programme}:{draw.period}:".encode()
+    held_out = settled.held_out.copy()
     contacts = 0
     for start in range(0, len(ids), _DRAW_ROWS):
         rows = slice(start, start + _DRAW_ROWS)
-        still_open = np.flatnonzero(~settled[rows]) + start
-        texts = ids.take(pa.array(still_open)).cast(pa.large_binary()).to_pylist()
-        held_out[still_open] = [_hash(prefix + text) < edge for text in texts]
+        if share > 0:
+            undrawn = np.flatnonzero(~settled.known[rows]) + start
+            held_out[undrawn] = draw_held_out(ids.take(pa.array(undrawn)), share, draw)
         contacted = np.cumsum(~held_out[rows])
         if calls is not None and contacts + contacted[-1] > calls:
             return held_out[: start + int(np.searchsorted(contacted, calls - contacts, side="right"))]
         contacts += int(contacted[-1])
     return held_out
-
-
-def _hash(text: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")

@@ -2,7 +2,8 @@
 
 Inputs: `predictions`, `rows` (only if the spec has an opt-out column), `recent` (assignments of the lists within the cooldown) and `settled`
 (of the lists whose outcome is still open), each absent if there is none. Of the request: `period`, for which a hold-out is drawn.
-Result: tables `assignments` (every row, in the order of the predictions) and `contacts` (best first), `list/list.csv` (the same for people).
+Result: tables `assignments` (every row, in the order of the predictions) and `contacts` (best first), `list/list.csv` (the same for people),
+`list/holdout.txt` (what the hold-out can show).
 """
 
 import os
@@ -15,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.arrays import BoolArray, FloatArray, IntArray
+from churn_model.decisions.holdout import SMALLEST_RATIO_P, Draws, HoldoutDraw, holdout_power, sample_ratio_p
 from churn_model.decisions.list_csv import select_list_columns, write_csv
 from churn_model.decisions.policy import Policy
 from churn_model.decisions.retention_list import (
     LISTED,
     REASONS,
     History,
-    HoldoutDraw,
+    Selection,
     StatusArray,
     row_status,
     select_customers,
@@ -29,23 +31,26 @@ from churn_model.decisions.retention_list import (
 from churn_model.errors import InputError, problem
 from churn_model.ingest.values import parse_opt_outs
 from churn_model.prefetch import prefetch
-from churn_model.reports.retention_list import ListCounts, ListMoney, ListReport
-from churn_model.reports.step_report import Report
+from churn_model.reports.retention_list import Holdout, ListCounts, ListMoney, ListReport, describe_holdout
+from churn_model.reports.step_report import Check, Report
 from churn_model.spec.column_names import same_name
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import BLOCK_ROWS, TableReader, TableWriter, open_table, write_table
 
+RATIO_CHECK = "the_hold_out_is_the_draw_that_it_should_be"
 _IDS = pa.large_string()  # 2 GB of ids are no limit then
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Decided:
-    """What is decided for the n rows of a batch; `best_first`: the rows of those to contact."""
+    """What is decided for the n rows of a batch; `best_first`: the rows of those to contact. A row that is not listed has a propensity of 0."""
 
     status: StatusArray
     held_out: BoolArray
+    propensity: FloatArray
     best_first: IntArray
+    holdout: Holdout
 
 
 def step(layout: Layout) -> Report:
@@ -54,10 +59,11 @@ def step(layout: Layout) -> Report:
     predictions = open_table(layout.required("predictions") / "predictions")
     contact_cost = Policy(dataset.costs).contact_cost
     decided = _decide(layout, predictions, dataset, contact_cost)
-    contacts = _write_assignments(layout.result / "assignments", predictions, decided, dataset.list.holdout)
+    contacts = _write_assignments(layout.result / "assignments", predictions, decided)
     write_table(layout.result / "contacts", contacts)
     (layout.result / "list").mkdir()
     write_csv(select_list_columns(contacts), layout.result / "list" / "list.csv")
+    (layout.result / "list" / "holdout.txt").write_text(describe_holdout(decided.holdout) + "\n", "utf-8")
     by_status = np.bincount(decided.status, minlength=len(REASONS)).tolist()
     counts = ListCounts(
         rows=len(decided.status),
@@ -67,13 +73,16 @@ def step(layout: Layout) -> Report:
     )
     saving = float(pc.sum(contacts["expected_saving"]).as_py() or 0.0)
     money = ListMoney(contact_cost=float(contact_cost * contacts.num_rows), expected_saving=saving)
-    return Report(content=ListReport(counts=counts, metrics=money))
+    return Report(
+        content=ListReport(counts=counts, metrics=money, holdout=decided.holdout),
+        checks=[_check_ratio(decided.holdout, dataset.list.holdout)],
+    )
 
 
 def _decide(layout: Layout, predictions: TableReader, dataset: Dataset, contact_cost: float) -> _Decided:
     status = row_status(*_read_flags(predictions), _read_opt_outs(layout, dataset.list.opt_out))
     worth_contacting = np.flatnonzero(status == LISTED)
-    ids, saving = _read_customers(predictions, status == LISTED)
+    ids, saving, probability = _read_customers(predictions, status == LISTED)
     recent, settled = (_find_tables(layout.input(name)) for name in ("recent", "settled"))
     selection = select_customers(
         ids,
@@ -83,15 +92,52 @@ def _decide(layout: Layout, predictions: TableReader, dataset: Dataset, contact_
         draw=HoldoutDraw(programme=dataset.name, period=str(layout.request["period"])),
         history=History(
             listed=_read_listed(recent),
-            held_out=_read_listed(settled, held_out=True),
-            not_held_out=_read_listed(settled, held_out=False),
+            draws=_read_draws(settled),
         ),
     )
     status[worth_contacting] = selection.status
     held_out = np.zeros(len(status), dtype=bool)
     listed = worth_contacting[selection.order]
     held_out[listed[selection.held_out]] = True
-    return _Decided(status=status, held_out=held_out, best_first=listed[~selection.held_out])
+    propensity = np.zeros(len(status))
+    propensity[listed] = selection.propensity
+    return _Decided(
+        status=status,
+        held_out=held_out,
+        propensity=propensity,
+        best_first=listed[~selection.held_out],
+        holdout=_summarize_holdout(selection, probability[selection.order], dataset.list.holdout),
+    )
+
+
+def _summarize_holdout(selection: Selection, probability: FloatArray, share: float) -> Holdout:
+    """Return what the hold-out among the listed customers can show; `probability` (listed,) is that of leaving."""
+    compared = (selection.propensity > 0.0) & (selection.propensity < 1.0)
+    phases = [
+        (int((~selection.held_out[of_phase]).sum()), int(selection.held_out[of_phase].sum()))
+        for of_phase in (selection.propensity == each for each in np.unique(selection.propensity[compared]))
+    ]
+    drawn, held_out = int(selection.new.sum()), int(selection.held_out[selection.new].sum())
+    churn = float(probability[compared].mean()) if compared.any() else None
+    return Holdout(
+        drawn=drawn,
+        drawn_held_out=held_out,
+        ratio_p=sample_ratio_p(drawn, held_out, share),
+        phases=len(phases),
+        power=holdout_power(phases, churn),
+    )
+
+
+def _check_ratio(holdout: Holdout, share: float) -> Check:
+    p = holdout.ratio_p
+    found = f"{holdout.drawn_held_out:,} of {holdout.drawn:,} drawn customers held out"
+    return Check(
+        RATIO_CHECK,
+        p is None or p >= SMALLEST_RATIO_P,
+        expected=f"about {share:.0%} of the customers drawn for this list held out",
+        found=found if p is None else f"{found} (chi-square, p = {p:.2g})",
+        todo="read no effect from this list: the hold-out is not the draw that it should be; look at how ids are written",
+    )
 
 
 def _read_flags(predictions: TableReader) -> tuple[BoolArray, BoolArray]:
@@ -123,16 +169,17 @@ def _read_opt_outs(layout: Layout, column: str | None) -> BoolArray | None:
     return opted_out
 
 
-def _read_customers(predictions: TableReader, wanted: BoolArray) -> tuple[pa.Array, FloatArray]:
-    """Return the ids and the expected savings of the wanted rows."""
-    ids, savings = [pa.array([], _IDS)], [np.zeros(0)]
+def _read_customers(predictions: TableReader, wanted: BoolArray) -> tuple[pa.Array, FloatArray, FloatArray]:
+    """Return the ids, the expected savings and the churn probabilities of the wanted rows."""
+    ids, savings, probabilities = [pa.array([], _IDS)], [np.zeros(0)], [np.zeros(0)]
     start = 0
-    for block in prefetch(predictions.blocks(["id", "expected_saving"])):
+    for block in prefetch(predictions.blocks(["id", "expected_saving", "churn_probability"])):
         mask = pa.array(wanted[start : start + block.num_rows])
         ids.append(block.column("id").filter(mask).cast(_IDS))
         savings.append(block.column("expected_saving").filter(mask).to_numpy())
+        probabilities.append(block.column("churn_probability").filter(mask).to_numpy())
         start += block.num_rows
-    return pa.concat_arrays(ids), np.concatenate(savings)
+    return pa.concat_arrays(ids), np.concatenate(savings), np.concatenate(probabilities)
 
 
 def _find_tables(folder: Path | None) -> list[Path]:
@@ -146,17 +193,26 @@ def _is_part(name: str) -> bool:
     return name.endswith(".parquet")
 
 
-def _read_listed(tables: list[Path], *, held_out: bool | None = None) -> Iterator[pa.Array]:
-    """Yield the ids of the listed rows of earlier assignments, all or only those held out or not."""
+def _read_listed(tables: list[Path]) -> Iterator[pa.Array]:
+    """Yield the ids of the listed rows of earlier assignments."""
     for table in tables:
-        for block in open_table(table).blocks(["id", "listed", "held_out"], rows=8 * BLOCK_ROWS):
-            mask = block.column("listed")
-            if held_out is not None:
-                mask = pc.and_(mask, pc.equal(block.column("held_out"), held_out))
-            yield block.column("id").filter(mask)
+        for block in open_table(table).blocks(["id", "listed"], rows=8 * BLOCK_ROWS):
+            yield block.column("id").filter(block.column("listed"))
 
 
-def _write_assignments(folder: Path, predictions: TableReader, decided: _Decided, share: float) -> pa.Table:
+def _read_draws(tables: list[Path]) -> Iterator[Draws]:
+    """Yield the draws of the listed rows of earlier assignments."""
+    for table in tables:
+        for block in open_table(table).blocks(["id", "listed", "held_out", "propensity"], rows=8 * BLOCK_ROWS):
+            rows = block.filter(block.column("listed"))
+            yield Draws(
+                ids=rows.column("id"),
+                held_out=rows.column("held_out").to_numpy(zero_copy_only=False),
+                propensity=rows.column("propensity").to_numpy(),
+            )
+
+
+def _write_assignments(folder: Path, predictions: TableReader, decided: _Decided) -> pa.Table:
     """Write what was decided for every row, and return the rows to contact, best first, with their ranks."""
     words = pa.array([None, *REASONS[1:]], pa.string())
     added = [("listed", pa.bool_()), ("held_out", pa.bool_()), ("contacted", pa.bool_()), ("propensity", pa.float64())]
@@ -172,7 +228,7 @@ def _write_assignments(folder: Path, predictions: TableReader, decided: _Decided
                 pa.array(listed),
                 pa.array(held_out),
                 pa.array(listed & ~held_out),
-                pa.array(np.where(listed, 1.0 - share, 0.0)),
+                pa.array(decided.propensity[rows]),
                 words.take(pa.array(decided.status[rows])),
             ]
             assignments = pa.RecordBatch.from_arrays(columns, schema=schema)

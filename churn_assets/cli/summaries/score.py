@@ -12,7 +12,7 @@ from churn_assets.console.safe_text import on_one_line
 from churn_model.decisions.policy import Policy
 from churn_model.errors import ChurnError
 from churn_model.reports.evaluate import EvaluateReport
-from churn_model.reports.retention_list import ListReport
+from churn_model.reports.retention_list import ListReport, describe_holdout
 from churn_model.spec.dataset import Dataset
 from churn_model.wording import assumption, is_known, percent, usd
 from resources.catalog.names import BATCH_PREDICTIONS, CONTACTS, EVALUATION_REPORT, LIST, RETENTION_LIST
@@ -38,6 +38,7 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
         f"Batch {batch} of {dataset.name}: contact {counts.to_contact:,} of {counts.rows:,} customers.",
         f"  {_contacts_line(ports, dataset, report)}",
         *([f"  Not on the list: {excluded}."] if excluded else []),
+        *([f"  Hold-out:    {describe_holdout(report.holdout)}"] if report.holdout and counts.held_out else []),
         *quarantine_lines(ports, record.rows, "scored"),
         *ignored_column_lines(ports, record.rows),
         *_unknown_value_lines(ports, dataset, batch),

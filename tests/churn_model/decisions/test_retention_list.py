@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from churn_model.decisions.holdout import Draws, HoldoutDraw
 from churn_model.decisions.retention_list import (
     BELOW_CUTOFF,
     COOLDOWN,
@@ -17,7 +18,6 @@ from churn_model.decisions.retention_list import (
     OVER_BUDGET,
     OVER_CAPACITY,
     History,
-    HoldoutDraw,
     Selection,
     row_status,
     select_customers,
@@ -37,6 +37,12 @@ def select(saving: Any, limits: RetentionList | None = None, ids: list[str] | No
     texts = pa.array(ids or names(len(saving)), pa.large_string())
     settings_ = {"contact_cost": 100.0, "draw": AUTUMN, "history": History(), **more}
     return select_customers(texts, saving, limits or RetentionList(), **settings_)
+
+
+def drawn(ids: list[str], *, held_out: bool = False, propensity: float = 0.7) -> Draws:
+    return Draws(
+        ids=pa.array(ids, pa.string()), held_out=np.full(len(ids), held_out), propensity=np.full(len(ids), propensity)
+    )
 
 
 def test_the_best_come_first() -> None:
@@ -127,13 +133,31 @@ def test_the_same_programme_and_period_hold_out_the_same_customers_and_others_ho
 @pytest.mark.parametrize("share", [0.1, 0.9])
 def test_an_earlier_assignment_holds_while_its_outcome_is_open(share: float) -> None:
     ids = names(100)
-    history = History(held_out=[pa.array(ids[::2])], not_held_out=[pa.array(ids[1::2])])
+    history = History(draws=[drawn(ids[::2], held_out=True), drawn(ids[1::2])])
     found = select(np.arange(100, 0, -1), RetentionList(holdout=share), history=history)
     assert found.held_out.tolist() == [True, False] * 50
+    assert set(found.propensity.tolist()) == {0.7}
+    assert not found.new.any()
+
+
+def test_a_list_without_a_hold_out_settles_no_draw() -> None:
+    history = History(draws=[drawn(names(1000), propensity=1.0)])
+    found = select(np.full(2000, 9.0), RetentionList(holdout=0.2), history=history)
+    assert found.new.all()
+    assert 330 < found.held_out.sum() < 470
+    assert set(found.propensity.tolist()) == {0.8}
+
+
+def test_customers_drawn_at_another_share_keep_their_draw_and_its_propensity() -> None:
+    history = History(draws=[drawn(names(100), propensity=0.9)])
+    found = select(np.full(300, 9.0), RetentionList(holdout=0.5), history=history)
+    assert found.propensity.tolist() == [0.9] * 100 + [0.5] * 200
+    assert found.new.tolist() == [False] * 100 + [True] * 200
+    assert not found.held_out[:100].any()
 
 
 def test_who_was_held_out_stays_so_when_the_share_becomes_zero() -> None:
-    assert select([9, 8], history=History(held_out=[pa.array(["C0001"])])).held_out.tolist() == [False, True]
+    assert select([9, 8], history=History(draws=[drawn(["C0001"], held_out=True)])).held_out.tolist() == [False, True]
 
 
 def test_a_contact_that_earns_money_is_refused() -> None:
@@ -169,7 +193,7 @@ def test_it_is_the_rule_applied_to_one_customer_after_the_other(
     ids = [f"C{number}" for number in rng.permutation(len(saving))]
     held, recent = ({name for name in ids if rng.random() < share} for share in (0.3, 0.2))
     limits = RetentionList(capacity=capacity, budget=budget)
-    history = History(listed=[pa.array(sorted(recent), pa.string())], held_out=[pa.array(sorted(held), pa.string())])
+    history = History(listed=[pa.array(sorted(recent), pa.string())], draws=[drawn(sorted(held), held_out=True)])
     found = select(saving, limits, ids, history=history)
     listed = [(ids[n], bool(out)) for n, out in zip(found.order, found.held_out, strict=True)]
     assert listed == plain_selection(ids, saving, limits, held, recent)

@@ -125,6 +125,17 @@ def test_earlier_lists_are_respected_whatever_the_parts(
     assert set(listed_ids(one, "held_out")) == held
 
 
+def test_a_hold_out_says_before_sending_what_it_can_show(tmp_path: Path) -> None:
+    done = run(tmp_path, predictions(2000), dataset(holdout=0.2))
+    report = json.loads((done.result / "report.json").read_text("utf-8"))
+    power = report["detail"]["holdout"]["power"]
+    assert power["compared"] == report["counts"]["listed"]
+    assert power["held_out"] == report["counts"]["held_out"]
+    assert power["half_width"] > 0
+    assert [check["passed"] for check in report["checks"]] == [True]
+    assert "with 80% power" in (done.result / "list" / "holdout.txt").read_text("utf-8")
+
+
 def listed_ids(layout: Layout, column: str = "listed") -> list[str]:
     assigned = table(layout, "assignments")
     ids: list[str] = assigned.filter(assigned[column])["id"].to_pylist()
