@@ -60,7 +60,15 @@ class Bench:
             shutil.rmtree(self.folder / f"truth-{rows}")
         return folder
 
-    def step(self, name: str, step: str, *, costs: Costs | None = None, **inputs: Path) -> Path:
+    def step(
+        self,
+        name: str,
+        step: str,
+        *,
+        costs: Costs | None = None,
+        columns: Mapping[str, str] | None = None,
+        **inputs: Path,
+    ) -> Path:
         """The folders of a step that has yet to run; its result will be in `result(root)`."""
         root = self.folder / "steps" / name
         shutil.rmtree(root, ignore_errors=True)
@@ -68,7 +76,9 @@ class Bench:
         config.mkdir(parents=True)
         spec = restrict_dataset(dataset(), step)
         (config / "dataset.json").write_text((replace(spec, costs=costs) if costs else spec).to_json(), "utf-8")
-        (config / "request.json").write_text(json.dumps({"version": VERSION, "threads": self.threads}), "utf-8")
+        (config / "request.json").write_text(
+            json.dumps({"version": VERSION, "threads": self.threads, "columns": columns}), "utf-8"
+        )
         for key, path in inputs.items():
             (root / "processing" / "input" / key).symlink_to(path)
         return root

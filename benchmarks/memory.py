@@ -1,5 +1,7 @@
 """Peak memory of each step's process at many rows against few."""
 
+from pathlib import Path
+
 from benchmarks.measure import Bench, Ratio, Usage, result
 from benchmarks.scoring import fitted_bundle, ingested_batch
 
@@ -9,7 +11,7 @@ STREAMED, TRAINED = 1.15, 1.4
 def memory(bench: Bench, few: int, many: int) -> list[Ratio]:
     """Ingest, preprocess, train and score at both sizes; train's is the whole step with its search."""
     bundle = fitted_bundle(bench)
-    used = {rows: _all_steps(bench, rows, bundle.parent) for rows in (few, many)}
+    used = {rows: _all_steps(bench, rows, bundle) for rows in (few, many)}
     return [
         Ratio(
             name=f"peak memory, {step}",
@@ -30,7 +32,7 @@ def _told(usage: Usage) -> dict[str, float]:
     }
 
 
-def _all_steps(bench: Bench, rows: int, bundle: object) -> dict[str, Usage]:
+def _all_steps(bench: Bench, rows: int, bundle: Path) -> dict[str, Usage]:
     landing = bench.sample(rows)
     ingest = bench.step(f"ingest-{rows}", "ingest", landed=landing / "train")
     preprocess = bench.step(f"preprocess-{rows}", "preprocess", rows=result(ingest))
@@ -39,7 +41,7 @@ def _all_steps(bench: Bench, rows: int, bundle: object) -> dict[str, Usage]:
         step: bench.run_step(root, step)
         for step, root in (("ingest", ingest), ("preprocess", preprocess), ("train", train))
     }
-    batch = ingested_batch(bench, rows, bench.folder / "bundle" / "model.tar.gz")
+    batch = ingested_batch(bench, rows, bundle)
     # With the sample's own costs, so with the reasons of all who are to be contacted.
-    score = bench.step(f"score-{rows}", "score", rows=batch, bundle=bundle)  # type: ignore[arg-type]
+    score = bench.step(f"score-{rows}", "score", rows=batch, bundle=bundle.parent)
     return {**used, "score": bench.run_step(score, "score")}

@@ -13,6 +13,7 @@ from benchmarks.measure import VERSION, Bench, Ratio, dataset, median_ratio, med
 from churn_model.features.encoding import encode
 from churn_model.features.schema import fit_schema
 from churn_model.models.bundle import make_bundle, read_bundle, write_bundle
+from churn_model.models.bundle_file import BUNDLE, read_required_columns
 from churn_model.models.calibration import Calibration
 from churn_model.models.families import Hyperparameters, fit_model
 from churn_model.spec.dataset import Costs
@@ -104,7 +105,7 @@ def fitted_bundle(bench: Bench, rows: int = 100_000) -> Path:
     schema = fit_schema(table, dataset())
     encoded = encode(table, schema, HYPER.family)
     model = fit_model(encoded, np.asarray(table["_label"]), HYPER, seed=0, threads=bench.threads)
-    path = bench.folder / "bundle" / "model.tar.gz"
+    path = bench.folder / "bundle" / BUNDLE
     path.parent.mkdir(exist_ok=True)
     write_bundle(make_bundle(model, schema, Calibration(), about={"version": VERSION}, rows=table), path)
     return path
@@ -112,9 +113,8 @@ def fitted_bundle(bench: Bench, rows: int = 100_000) -> Path:
 
 def ingested_batch(bench: Bench, rows: int, bundle: Path) -> Path:
     """A batch of so many rows, ingested for that bundle."""
-    root = bench.step(
-        f"ingest-batch-{rows}", "ingest", landed=bench.sample(rows) / "score" / "2025-09", bundle=bundle.parent
-    )
+    landed, columns = bench.sample(rows) / "score" / "2025-09", read_required_columns(bundle)
+    root = bench.step(f"ingest-batch-{rows}", "ingest", columns=columns, landed=landed)
     if not result(root).exists():
         bench.run_step(root, "ingest")
     return result(root)

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from churn_assets.cli.app import EXIT_CODES, build_parser
 from churn_model import scoring
+from churn_model.checks import Check
 from churn_model.decisions.retention_list import REASONS
 from churn_model.ingest.files import ENDINGS
 from churn_model.reports import step_report
@@ -258,7 +259,7 @@ def _reports() -> Iterator[str]:
         "step": "The step's name.",
         "counts": "Whole numbers, by name.",
         "metrics": "Numbers, by name; null where there is none.",
-        "checks": f"Each with {', '.join(field.name for field in dataclasses.fields(step_report.Check))}. What they mean: [checks](checks.md).",
+        "checks": f"Each with {', '.join(field.name for field in dataclasses.fields(Check))}. What they mean: [checks](checks.md).",
         "detail": "Tables, curves and lists: the leaderboard, leaks, the evaluation, the gate's decision and its facts.",
         "files": "Each file of the version with its size, digest and rows (null where it is no table).",
     }

@@ -2,9 +2,7 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from churn_assets.assets._checks import Claim, check_results
+from churn_assets.assets._checks import check_results
 from churn_assets.assets.batch_predictions import batch_predictions
 from churn_assets.assets.champion_model import champion_model
 from churn_assets.assets.evaluation_report import evaluation_report
@@ -25,81 +23,24 @@ from churn_assets.assets.raw_customers import raw_customers
 from churn_assets.assets.retention_list import retention_list
 from churn_assets.assets.tuned_model import tuned_model
 from churn_assets.cli.summaries import compare_summary, explore_summary, report_summary, score_summary
+from churn_model.checks import Claim
 from churn_model.decisions.policy import Policy
 from churn_model.models.bundle import read_bundle
 from churn_model.models.reasons import make_explainer
-from churn_model.reports.step_report import REPORT, StepReport
 from churn_model.scoring import score
-from churn_model.spec.dataset import Dataset
 from resources.catalog import names
 from resources.catalog.decisions import list_decisions
 from resources.catalog.layout import require_layout
 from resources.catalog.pointers import read_batch, read_champion, require_current
-from resources.catalog.publish import Publication, require_published
 from resources.catalog.published_tables import open_published_table
-from resources.local.alerts import LocalAlerts
-from resources.local.lake import LocalLake
-from resources.local.run_locks import LocalRunLocks
-from resources.local.tables import LocalTables
-from resources.ports.lake import Lake, Manifest
-from resources.ports.runner import Runner, StepRequest
-from resources.specs.loader import load_specs
-from resources.wiring import Ports
-
-OLD = Path(__file__).parent / "old_lake"
-BATCH = "may"
-
-
-class Replay(Runner):
-    """Instead of running a step, gives what the old lake holds of it: its latest version of the same asset."""
-
-    lake: LocalLake
-    old: str
-
-    def run(self, request: StepRequest) -> StepReport:
-        asset = Path(request.output).parent
-        manifests = (Path(self.old) / asset).glob("*/_manifest.json")
-        latest = max(manifests, key=lambda path: Manifest.from_json(path.read_bytes()).made_at)
-        shutil.copytree(latest.parent, self.lake.uri(request.output), ignore=shutil.ignore_patterns(latest.name))
-        return StepReport.from_json((latest.parent / REPORT).read_bytes())
-
-    def libraries(self, imports: frozenset[str]) -> str:
-        return "those of another day"
-
-
-@dataclass(frozen=True)
-class Old:
-    """A copy of an old lake."""
-
-    ports: Ports
-    dataset: Dataset
-
-    @property
-    def lake(self) -> Lake:
-        return self.ports.lake
-
-    def publication(self, asset: str, batch: str | None = None) -> Publication:
-        shown = require_current(self.lake, "shop", asset, batch)
-        return Publication(shown.version, shown.prefix, require_published(self.lake, shown.prefix), reused=True)
+from tests.old_lake.copies import OLD, Old, copy_of
+from tests.old_lake.make import BATCH
 
 
 @pytest.fixture(scope="module", params=sorted(path.name for path in OLD.glob("schema_*")))
 def old(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Old:
     """A copy to read."""
     return copy_of(request.param, tmp_path_factory.mktemp(request.param))
-
-
-def copy_of(name: str, home: Path) -> Old:
-    shutil.copytree(OLD / name / "lake", home / "lake")
-    lake = LocalLake(root=str(home / "lake"))
-    ports = Ports(
-        lake=lake,
-        tables=LocalTables(lake=lake, database=str(home / "tables.duckdb")),
-        runner=Replay(lake=lake, old=str(OLD / name / "lake")),
-        run_locks=LocalRunLocks(folder=str(home / "locks")),
-        alerts=LocalAlerts(log=str(home / "alerts.log")),
-    )
-    return Old(ports, load_specs(OLD / name / "datasets").datasets["shop"])
 
 
 def test_its_layout_is_read(old: Old) -> None:
@@ -145,7 +86,7 @@ def test_its_champion_scores_its_batch_as_it_did(old: Old) -> None:
 
 
 def test_a_claim_that_it_does_not_answer_is_not_evaluated(old: Old) -> None:
-    later = Claim("made_up_later", "What nobody asked on that day.")
+    later = Claim("made_up_later", description="What nobody asked on that day.")
     (answer,) = check_results([later], old.publication(names.RAW_CUSTOMERS).report.checks)
     assert (answer.passed, answer.severity) == (True, dg.AssetCheckSeverity.WARN)
     assert "Not evaluated by that version" in str(answer.description)

@@ -1,26 +1,20 @@
-"""The checks of assets: how they are declared, and what a step's report answers."""
+"""Claims as Dagster's asset checks, and their results from a step's report."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import dagster as dg
 
+from churn_model.checks import Check, Claim
 from churn_model.errors import problem
-from churn_model.reports.step_report import Check
 from churn_model.wording import NOT_EVALUATED
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A check of an asset, as its definition declares it. A check that does not block is a fact to weigh: its severity is WARN."""
-
-    name: str
-    description: str
-    blocking: bool = True
-
-    def spec(self, asset: dg.AssetKey) -> dg.AssetCheckSpec:
-        """Return the check as Dagster declares it."""
-        return dg.AssetCheckSpec(self.name, asset=asset, description=self.description, blocking=self.blocking)
+def check_specs(asset: dg.AssetKey, claims: Sequence[Claim]) -> list[dg.AssetCheckSpec]:
+    """Return the claims about an asset as Dagster declares them."""
+    return [
+        dg.AssetCheckSpec(claim.name, asset=asset, description=claim.description, blocking=claim.blocking)
+        for claim in claims
+    ]
 
 
 def check_results(claims: Sequence[Claim], checks: Sequence[Check]) -> list[dg.AssetCheckResult]:

@@ -1,26 +1,17 @@
-"""What `raw_customers` and `raw_batch` have in common: the claims of ingest, and what they show."""
+"""What `raw_customers` and `raw_batch` have in common: the places of quarantined records, and what they show."""
 
 from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 
-from churn_assets.assets._checks import Claim
 from churn_assets.assets._metadata import column_schema, records_table
+from churn_model.checks import Check
 from churn_model.reports.ingest import IngestReport
-from churn_model.reports.step_report import Check
 from resources.catalog.names import QUARANTINE
 from resources.catalog.publish import Publication
 from resources.ports.lake import Lake
 
-ACCOUNTED = Claim(
-    "every_record_is_accounted_for",
-    "Each physical record that landed is a row or in quarantine with its reason: the counts agree.",
-)
-CONTRACT = Claim(
-    "landed_data_keeps_the_contract",
-    "The columns that the spec names are there, and at most one record in ten is in quarantine.",
-)
 _MOST_IGNORED_SHOWN = 50
 
 

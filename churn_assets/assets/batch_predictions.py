@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import dagster as dg
 
-from churn_assets.assets._checks import Claim, accept, check_results, no_failure_blocks
+from churn_assets.assets._checks import accept, check_results, check_specs, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import (
     MODEL_TEAM,
@@ -17,6 +17,7 @@ from churn_assets.assets._metadata import (
 from churn_model.errors import ChurnError, problem
 from churn_model.reports.score import ScoreReport
 from churn_model.spec.dataset import Dataset
+from churn_model.steps.claims.score import CLAIMS, LIKE_TRAINING
 from resources.catalog.names import (
     BATCH_PREDICTIONS,
     CHAMPION_MODEL,
@@ -38,23 +39,6 @@ from resources.ports.tables import Tables
 
 ACCEPT_TAG = "churn/accept"
 """A run with this tag and the value `yes` scores a batch that does not look like training."""
-LIKE_TRAINING = "the_batch_looks_like_training"
-KNOWN_VALUES = "categories_hold_known_values"
-CLAIMS = (
-    Claim(
-        "every_row_is_scored_once",
-        "There is one prediction for each row of the batch, under the same ids in the same order.",
-    ),
-    Claim(
-        KNOWN_VALUES,
-        "In each category, nearly all rows hold a value that training knew; the model takes others for missing.",
-        blocking=False,
-    ),
-    Claim(
-        LIKE_TRAINING,
-        "No column that matters to the model is blank or unknown in nearly all rows, or a hundred times larger, unless it was so in training.",
-    ),
-)
 
 
 def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
@@ -72,7 +56,7 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
         partitions_def=batch_partitions(dataset.name),
         description="For each row of the batch the calibrated probability that the customer leaves, whether to contact the customer, "
         "and for those to be contacted up to three reasons.",
-        check_specs=[claim.spec(key) for claim in CLAIMS],
+        check_specs=check_specs(key, CLAIMS),
     )
     def asset(
         context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks
@@ -92,7 +76,7 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
             results = check_results(CLAIMS, predictions.report.checks)
             accepted = context.run.tags.get(ACCEPT_TAG) == "yes" or record.accepted == predictions.version
             if accepted:
-                results = accept(results, LIKE_TRAINING)
+                results = accept(results, LIKE_TRAINING.name)
                 point_to(lake, batch_key(dataset.name, batch), replace(record, accepted=predictions.version))
             if no_failure_blocks(results):
                 folder = predictions.prefix + PREDICTIONS

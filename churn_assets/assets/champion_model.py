@@ -6,13 +6,15 @@ from typing import Any
 
 import dagster as dg
 
-from churn_assets.assets._checks import Claim, check_results
+from churn_assets.assets._checks import check_results, check_specs
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import MODEL_TEAM, retrain_freshness
+from churn_model.checks import Check, Claim
 from churn_model.errors import ChurnError, problem
+from churn_model.evaluation import promotion
 from churn_model.evaluation.promotion import Fact, describe_saving
 from churn_model.reports.evaluate import EvaluateReport
-from churn_model.reports.step_report import Check, StepReport
+from churn_model.reports.step_report import StepReport
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
 from resources.catalog.decisions import Decision, list_champions, record_decision
@@ -39,44 +41,12 @@ from resources.errors import DamagedError, RollbackError
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
 
-# What the gate weighs are facts, not faults: a kept champion is a success.
-CLAIMS = (
-    Claim(
-        "customers_have_a_key",
-        "The spec says what names a customer: a column, or none, if each row is a customer of its own.",
-        blocking=False,
-    ),
-    Claim(
-        "no_other_column_names_customers",
-        "No column but the id has values that name groups of rows with one label, as customers' names do, or the spec vouches for it.",
-        blocking=False,
-    ),
-    Claim(
-        "enough_customers_to_judge",
-        "The test and validation splits hold enough of both classes to tell a good model from luck.",
-        blocking=False,
-    ),
-    Claim(
-        "ranks_leavers_better_than_chance",
-        "With 99 % confidence the model ranks leavers better than chance.",
-        blocking=False,
-    ),
-    Claim(
-        "saves_money",
-        "With 95 % confidence the model is cheaper than contacting nobody and than contacting everybody.",
-        blocking=False,
-    ),
-    Claim(
-        "no_suspected_leak",
-        "No column looks as if it were written after the fact, or the spec vouches for it.",
-        blocking=False,
-    ),
-    Claim(
-        "is_the_champion",
-        "The candidate scores from now on. Where not, the reason says why the champion stays.",
-        blocking=False,
-    ),
+IS_CHAMPION = Claim(
+    "is_the_champion",
+    description="The candidate scores from now on. If not, the reason says why the champion stays.",
+    blocking=False,
 )
+CLAIMS = (*promotion.CLAIMS, IS_CHAMPION)
 
 
 PREVIOUS = "previous"
@@ -100,7 +70,7 @@ def champion_model(dataset: Dataset) -> dg.AssetsDefinition:
         freshness_policy=retrain_freshness(dataset),
         kinds={"xgboost"},
         description="The model that scores. It is replaced only by a candidate that has proved itself better on rows that neither has seen.",
-        check_specs=[claim.spec(key) for claim in CLAIMS],
+        check_specs=check_specs(key, CLAIMS),
     )
     def asset(config: ChampionConfig, lake: Lake, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
@@ -292,7 +262,9 @@ def _materialize_result(champion: Champion | None, report: StepReport, verdict: 
     checks = [Check(fact.name, fact.holds, fact.expected, fact.found, fact.todo) for fact in facts]
     is_champion = verdict.outcome in ("first", "promoted", "unchanged", "rolled_back")
     todo = "nothing: a kept champion is a success" if champion else "see the other checks"
-    checks.append(Check("is_the_champion", is_champion, "a candidate that proved itself", verdict.reason, todo))
+    checks.append(
+        IS_CHAMPION.check(is_champion, expected="a candidate that proved itself", found=verdict.reason, todo=todo)
+    )
     metadata: dict[str, Any] = {
         "reused": verdict.outcome == "unchanged",
         "outcome": verdict.outcome,

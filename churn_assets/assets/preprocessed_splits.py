@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from churn_assets.assets._checks import Claim, check_results, no_failure_blocks
+from churn_assets.assets._checks import check_results, check_specs, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import (
     DATA_TEAM,
@@ -14,6 +14,7 @@ from churn_assets.assets._metadata import (
 )
 from churn_model.reports.preprocess import PreprocessReport
 from churn_model.spec.dataset import Dataset
+from churn_model.steps.claims.preprocess import CLAIMS
 from resources.catalog.names import PREPROCESSED_SPLITS, RAW_CUSTOMERS, asset_key, current_key, versions_prefix
 from resources.catalog.pointers import point_to, require_current
 from resources.catalog.publish import publish_step
@@ -21,17 +22,6 @@ from resources.catalog.versions import step_maker
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
-
-CLAIMS = (
-    Claim(
-        "no_customer_in_two_splits",
-        "A customer's rows are all in one of train, validation and test, and no row is lost.",
-    ),
-    Claim(
-        "no_column_gives_the_label_away",
-        "No column predicts the label almost perfectly, repeats it, or is dated after the snapshot.",
-    ),
-)
 
 
 def preprocessed_splits(dataset: Dataset) -> dg.AssetsDefinition:
@@ -48,7 +38,7 @@ def preprocessed_splits(dataset: Dataset) -> dg.AssetsDefinition:
         kinds={"parquet"},
         description=f"Train, validation and test, divided by {dataset.split.by} and written in the order of the customers' hashes. "
         "The test split decides promotion and nothing else.",
-        check_specs=[claim.spec(key) for claim in CLAIMS],
+        check_specs=check_specs(key, CLAIMS),
     )
     def asset(lake: Lake, runner: Runner, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():

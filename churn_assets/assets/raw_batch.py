@@ -4,14 +4,17 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from churn_assets.assets._checks import check_results, no_failure_blocks
+from churn_assets.assets._checks import check_results, check_specs, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import DATA_TEAM, code_version_of, materialize_result
-from churn_assets.assets._raw_table import ACCOUNTED, CONTRACT, locate_quarantine, table_metadata
+from churn_assets.assets._raw_table import locate_quarantine, table_metadata
 from churn_model.errors import ChurnError, problem
-from churn_model.spec.dataset import Dataset
+from churn_model.models.bundle_file import BUNDLE, encode_json, read_required_columns
+from churn_model.spec.dataset import Dataset, Kind
+from churn_model.steps.claims.ingest import ACCOUNTED, CONTRACT
 from churn_model.wording import counted
-from resources.catalog.integrity import read_manifest
+from resources.catalog.digests import digest_of
+from resources.catalog.integrity import read_manifest, require_whole_input
 from resources.catalog.landing import fingerprint_of, fingerprints, list_batch, listing_of
 from resources.catalog.names import CHAMPION_MODEL, RAW_BATCH, ROWS, asset_key, batch_partitions, versions_prefix
 from resources.catalog.pointers import BatchRecord, Champion, Current, read_batch, read_champion, record_batch, utc_now
@@ -24,6 +27,7 @@ from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
 CLAIMS = (ACCOUNTED, CONTRACT)
+COLUMNS = "columns"  # the key of the step's request, and of what the version is made from
 
 
 def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
@@ -39,7 +43,7 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
         deps=[asset_key(dataset.name, CHAMPION_MODEL)],
         partitions_def=batch_partitions(dataset.name),
         description="A landed batch as typed rows or quarantine. The champion is resolved here, once, so that a promotion meanwhile changes nothing.",
-        check_specs=[claim.spec(key) for claim in CLAIMS],
+        check_specs=check_specs(key, CLAIMS),
     )
     def asset(
         context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks
@@ -51,15 +55,17 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
             contents = fingerprints(lake, entries)
             if change := _describe_change(lake, dataset, batch, contents):
                 context.log.warning(change)
+            columns = _read_required_columns(lake, champion)
             table = publish_step(
                 lake,
                 runner,
                 dataset,
                 maker=step_maker("ingest"),
                 folder=versions_prefix(dataset.name, RAW_BATCH, batch),
-                inputs={"landed": [entry.key for entry in entries], "bundle": [champion.prefix]},
-                upstream={**contents, "bundle": champion.version},
+                inputs={"landed": [entry.key for entry in entries]},
+                upstream={**contents, COLUMNS: digest_of(encode_json(columns))},
                 contents=contents,
+                parameters={COLUMNS: columns},
             )
             results = check_results(CLAIMS, locate_quarantine(table, lake))
             if no_failure_blocks(results):
@@ -82,7 +88,9 @@ def _describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping
         before = read_manifest(lake, known.rows.prefix).upstream if known else {}
     except DamagedError:
         return ""
-    landed = {key: content for key, content in before.items() if key != "bundle"}
+    landed = {
+        key: content for key, content in before.items() if key not in (COLUMNS, "bundle")
+    }  # earlier code wrote `bundle`
     if not landed or landed == contents:
         return ""
     changes = {
@@ -92,6 +100,13 @@ def _describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping
     }
     counts = ", ".join(f"{counted(len(keys), 'file')} {what}" for what, keys in changes.items() if keys)
     return f"Batch {batch} has changed since it was last scored ({counts}) and is scored again."
+
+
+def _read_required_columns(lake: Lake, champion: Champion) -> dict[str, Kind]:
+    """Return the columns that the champion reads of a batch, which is all that ingest takes from it."""
+    require_whole_input(lake, champion.prefix)
+    with lake.open(champion.prefix + BUNDLE) as stream:
+        return read_required_columns(stream)
 
 
 def _require_champion(lake: Lake, dataset: Dataset) -> Champion:

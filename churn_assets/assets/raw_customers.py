@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from churn_assets.assets._checks import Claim, check_results, no_failure_blocks
+from churn_assets.assets._checks import check_results, check_specs, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import DATA_TEAM, code_version_of, materialize_result, retrain_freshness
-from churn_assets.assets._raw_table import ACCOUNTED, CONTRACT, locate_quarantine, table_metadata
+from churn_assets.assets._raw_table import locate_quarantine, table_metadata
 from churn_model.errors import InputError, problem
 from churn_model.ingest.files import ENDINGS
 from churn_model.spec.dataset import Dataset
+from churn_model.steps.claims.ingest import ACCOUNTED, BOTH_CLASSES, CONTRACT
 from resources.catalog.landed_versions import made_from_landed, report_landed
 from resources.catalog.landing import fingerprints, list_landed
 from resources.catalog.names import (
@@ -31,14 +32,7 @@ from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
-CLAIMS = (
-    ACCOUNTED,
-    CONTRACT,
-    Claim(
-        "both_classes_are_present",
-        "Some customers left and some stayed: otherwise there is nothing to learn.",
-    ),
-)
+CLAIMS = (ACCOUNTED, CONTRACT, BOTH_CLASSES)
 
 
 def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
@@ -54,7 +48,7 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
         freshness_policy=retrain_freshness(dataset),
         kinds={"duckdb", "parquet"},
         description=f"Every record that landed in {train_prefix(dataset.name)} as a typed row, or in quarantine with file, line, column and reason.",
-        check_specs=[claim.spec(key) for claim in CLAIMS],
+        check_specs=check_specs(key, CLAIMS),
     )
     def asset(
         context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from churn_assets.assets._checks import Claim, check_results
+from churn_assets.assets._checks import check_results, check_specs
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import (
     RETENTION_TEAM,
@@ -22,6 +22,7 @@ from churn_model.decisions.list_csv import select_list_columns
 from churn_model.errors import ChurnError, problem
 from churn_model.reports.retention_list import ListReport, describe_holdout
 from churn_model.spec.dataset import Dataset
+from churn_model.steps.claims.retention_list import CLAIMS
 from churn_model.wording import NOT_EVALUATED
 from resources.catalog.integrity import read_manifest
 from resources.catalog.ledger import INPUTS, History, enter_list
@@ -48,13 +49,6 @@ from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
 MAKER = step_maker("retention_list")
-CLAIMS = (
-    Claim(
-        "the_hold_out_is_the_draw_that_it_should_be",
-        "The share of customers held out by this list is the one that the spec asks for (sample-ratio check, chi-square, p of 0.001 or more).",
-        blocking=False,
-    ),
-)
 _FIRST = 10
 
 
@@ -73,7 +67,7 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         partitions_def=batch_partitions(dataset.name),
         description="Whom to contact, best expected saving first, after opt-outs and recent contacts, within budget and capacity. "
         "Every scored row keeps whether it was listed, held out and contacted, and with what chance.",
-        check_specs=[claim.spec(key) for claim in CLAIMS],
+        check_specs=check_specs(key, CLAIMS),
     )
     def asset(
         context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks

@@ -15,6 +15,7 @@ from churn_assets.reporting import plots as drawing
 from churn_assets.reporting.page_templates import template
 from churn_assets.reporting.plots import MOST_REASONS
 from churn_model import wording
+from churn_model.checks import Check
 from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff
 from churn_model.evaluation.metrics import Contacts, Estimate, Money
 from churn_model.evaluation.promotion import Decision, Outcome
@@ -22,7 +23,6 @@ from churn_model.models.reason_summary import ReasonSummary
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.ingest import IngestReport
 from churn_model.reports.preprocess import PreprocessReport
-from churn_model.reports.step_report import Check
 from churn_model.reports.train import TrainReport, TrialSummary
 from churn_model.spec.dataset import Costs, Dataset, ValueColumn
 from churn_model.wording import counted, is_known, one_line, percent, usd

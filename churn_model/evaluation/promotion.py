@@ -9,11 +9,45 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from churn_model.checks import Claim
 from churn_model.evaluation.comparison import LEAST_GAIN, Comparison
 from churn_model.evaluation.metrics import Evaluation
 from churn_model.spec.dataset import Gate
 from churn_model.training.leaks import Leak, SharedLabel
 from churn_model.wording import assumption, describe_rows, one_line, usd
+
+KEYED = Claim(
+    "customers_have_a_key",
+    description="The spec says what names a customer: a column, or none, if each row is a customer of its own.",
+    blocking=False,
+)
+NO_OTHER_KEY = Claim(
+    "no_other_column_names_customers",
+    description="No column but the id has values that name groups of rows with one label, as customers' names do, or the spec vouches for it.",
+    blocking=False,
+)
+NO_SUSPECTED_LEAK = Claim(
+    "no_suspected_leak",
+    description="No column looks as if it were written after the fact, or the spec vouches for it.",
+    blocking=False,
+)
+ENOUGH = Claim(
+    "enough_customers_to_judge",
+    description="The test and validation splits hold enough of both classes to tell a good model from luck.",
+    blocking=False,
+)
+RANKS = Claim(
+    "ranks_leavers_better_than_chance",
+    description="With 99% confidence the model ranks leavers better than chance.",
+    blocking=False,
+)
+SAVES = Claim(
+    "saves_money",
+    description="With 95% confidence the model is cheaper than contacting nobody and than contacting everybody.",
+    blocking=False,
+)
+CLAIMS = (KEYED, NO_OTHER_KEY, ENOUGH, RANKS, SAVES, NO_SUSPECTED_LEAK)
+"""What the gate asks of every candidate. These are facts to weigh, not faults: a kept champion is a success."""
 
 LEAST_TEST = 30
 LEAST_VALIDATION = 50
@@ -128,7 +162,7 @@ def _as_yaml(name: str) -> str:
 
 def _has_key(evidence: Evidence) -> Fact:
     return Fact(
-        name="customers_have_a_key",
+        name=KEYED.name,
         holds=evidence.has_key,
         expected="a spec that says what names a customer",
         found="an id" if evidence.has_key else "the spec does not say what names a customer",
@@ -152,7 +186,7 @@ def _no_other_names(evidence: Evidence) -> Fact:
         found = f"{evidence.names[0].rows:,} rows equal another in everything, the label included, as customers that landed twice do"
     column = _as_yaml(first.column) if first else ""
     return Fact(
-        name="no_other_column_names_customers",
+        name=NO_OTHER_KEY.name,
         holds=not evidence.names,
         expected="no column but the id whose values name customers",
         found=found,
@@ -169,7 +203,7 @@ def _no_leaks(evidence: Evidence) -> Fact:
     told = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     columns = [_as_yaml(leak.column) for leak in evidence.leaks]
     return Fact(
-        name="no_suspected_leak",
+        name=NO_SUSPECTED_LEAK.name,
         holds=not names,
         expected="no column that seems to be written after the customer left",
         found=f"{told} may be known only after a customer has left" if names else "none",
@@ -187,7 +221,7 @@ def _enough(evidence: Evidence) -> Fact:
     test = min(candidate.leavers, candidate.rows - candidate.leavers)
     validation = min(evidence.validation_leavers, evidence.validation_stayers)
     return Fact(
-        name="enough_customers_to_judge",
+        name=ENOUGH.name,
         holds=test >= LEAST_TEST and validation >= LEAST_VALIDATION,
         expected=f"at least {LEAST_TEST} who left and {LEAST_TEST} who stayed in test, {LEAST_VALIDATION} of each in validation",
         found=f"{candidate.leavers} left and {candidate.rows - candidate.leavers} stayed in test, "
@@ -199,7 +233,7 @@ def _enough(evidence: Evidence) -> Fact:
 def _ranks(evidence: Evidence) -> Fact:
     candidate = evidence.candidate
     return Fact(
-        name="ranks_leavers_better_than_chance",
+        name=RANKS.name,
         holds=bool(candidate.auc_lower_99 > 0.5),
         expected="an AUC that is above 0.5 with 99 % confidence",
         found=f"AUC {candidate.auc.value:.3f}, at least {candidate.auc_lower_99:.3f}",
@@ -210,7 +244,7 @@ def _ranks(evidence: Evidence) -> Fact:
 def _saves(evidence: Evidence) -> Fact:
     saving = evidence.candidate.money.saving_better
     return Fact(
-        name="saves_money",
+        name=SAVES.name,
         holds=bool(saving.low > 0),
         expected=f"cheaper than {WITHOUT_MODEL}, with 95 % confidence",
         found=f"saves {usd(saving.value)} a customer, at least {usd(saving.low)}",

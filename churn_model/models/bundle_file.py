@@ -13,14 +13,15 @@ import io
 import json
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from churn_model.errors import BundleError, problem
 from churn_model.records import from_plain
 from churn_model.spec.dataset import Kind
 
+BUNDLE = "model.tar.gz"
 SCHEMA = 2
 REFIT = "retrain the model: run `churn retrain` for this dataset"
 MEGABYTE = 1 << 20
@@ -68,18 +69,18 @@ def _read_sources(package: Path | None) -> dict[str, bytes]:
     }
 
 
-def read_members(path: Path) -> dict[str, bytes]:
-    """Return the members by name; nothing is unpacked to disk.
+def read_members(source: Path | BinaryIO, names: Collection[str] = LIMITS.keys()) -> dict[str, bytes]:
+    """Return the members of these names; nothing is unpacked to disk.
 
-    Raise BundleError if the file is no tar.gz, holds a member that is unsafe, too large or missing, or follows another schema.
+    Raise BundleError if the file is no tar.gz, lacks one of them, holds a member that is unsafe or too large, or follows another schema.
     """
     found: dict[str, bytes] = {}
     other = 0
     try:
-        with tarfile.open(path, mode="r|gz") as archive:
+        with _open(source) as archive:
             for member in archive:
                 _require_safe(member)
-                if member.name in LIMITS and member.name not in found:
+                if member.name in names and member.name not in found:
                     stream = archive.extractfile(member)
                     found[member.name] = stream.read(LIMITS[member.name]) if stream else b""
                 else:
@@ -90,18 +91,25 @@ def read_members(path: Path) -> dict[str, bytes]:
             problem(expected="a tar.gz file", found=f"something else ({type(error).__name__})", todo=REFIT)
         ) from error
     _require_schema(found.get("about.json"))
-    absent = sorted(set(LIMITS) - set(found))
-    _require(not absent, f"a bundle with {', '.join(sorted(LIMITS))}", f"no {', '.join(absent)}")
+    absent = sorted(set(names) - set(found))
+    _require(not absent, f"a bundle with {', '.join(sorted(names))}", f"no {', '.join(absent)}")
     return found
 
 
-def read_required_columns(path: Path) -> dict[str, Kind]:
+def _open(source: Path | BinaryIO) -> tarfile.TarFile:
+    if isinstance(source, Path):
+        return tarfile.open(source, mode="r|gz")
+    return tarfile.open(fileobj=source, mode="r|gz")
+
+
+def read_required_columns(source: Path | BinaryIO) -> dict[str, Kind]:
     """Return the landed columns that scoring with this bundle needs, with their types, without loading the model.
 
     Raise BundleError as `read_members` does.
     """
+    members = read_members(source, ("about.json", "features.json"))
     try:
-        return from_plain(dict[str, Kind], json.loads(read_members(path)["features.json"])["required"])
+        return from_plain(dict[str, Kind], json.loads(members["features.json"])["required"])
     except (KeyError, TypeError, ValueError) as error:
         raise unreadable(error) from error
 

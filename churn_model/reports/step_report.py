@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from churn_model.checks import Check
 from churn_model.errors import ChurnError, problem
 from churn_model.records import RecordError, finite, from_plain, to_plain
 
@@ -23,17 +24,6 @@ T = TypeVar("T")
 
 class ReportError(ChurnError):
     """A report cannot be read by this version of the code."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """A claim about what a step did, that can be false; `todo` says what to do if it is."""
-
-    name: str
-    passed: bool
-    expected: str
-    found: str
-    todo: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from churn_model.evaluation.comparison import agreement, auc_difference, compare
 from churn_model.evaluation.metrics import Evaluation, Scores, evaluate
 from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
 from churn_model.models.bundle import Bundle, read_bundle
+from churn_model.models.bundle_file import BUNDLE
 from churn_model.reports.compare import CompareCounts, CompareReport, ModelFigures
 from churn_model.reports.step_report import Report
 from churn_model.steps.contract import Layout, run_step
@@ -47,7 +48,7 @@ def step(layout: Layout) -> Report:
 
 
 def _bundle(folder: Path, threads: int) -> Bundle:
-    return read_bundle(folder / "model.tar.gz", threads=threads)
+    return read_bundle(folder / BUNDLE, threads=threads)
 
 
 def _scores(test: pa.Table, bundle: Bundle, policy: Policy) -> Scores:

@@ -18,6 +18,7 @@ from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
 from churn_model.evaluation.segments import weak_segments
 from churn_model.features.encoding import encode
 from churn_model.models.bundle import Bundle, read_bundle
+from churn_model.models.bundle_file import BUNDLE
 from churn_model.models.reason_summary import ReasonSummary
 from churn_model.models.reasons import make_explainer, summarise
 from churn_model.reports.evaluate import EvaluateCounts, EvaluateReport
@@ -47,7 +48,7 @@ def step(layout: Layout) -> Report:
     """Judge, compare, decide."""
     dataset, threads = layout.dataset, int(layout.request["threads"])
     test = open_table(layout.required("splits") / "test").read()
-    candidate = read_bundle(layout.required("candidate") / "model.tar.gz", threads=threads)
+    candidate = read_bundle(layout.required("candidate") / BUNDLE, threads=threads)
     policy = Policy(dataset.costs)
     curve, searched = out_of_fold_curve(
         layout.required("candidate") / OUT_OF_FOLD,
@@ -87,7 +88,7 @@ def _champion(folder: Path | None, test: pa.Table, candidate: Scores, dataset: D
     """The champion with its own schema and calibration, at today's costs. Where it lacks a column, it cannot be compared; that is said."""
     if folder is None:
         return None
-    bundle = read_bundle(folder / "model.tar.gz", threads=threads)
+    bundle = read_bundle(folder / BUNDLE, threads=threads)
     try:
         policy = Policy(dataset.costs)
         scores = score_rows(test, bundle, policy)

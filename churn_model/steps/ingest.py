@@ -1,14 +1,16 @@
-"""Step `ingest`: landed files to canonical rows and quarantine. With input `bundle`, a batch to score: its columns are those the model needs.
+"""Step `ingest`: landed files to canonical rows and quarantine.
 
-Inputs: `landed` (files under their whole keys), `bundle` (a published model; absent for training).
+Input: `landed` (files under their whole keys). The request's `columns`, with their types, are those that the model of a batch needs; absent for
+training.
 Result: tables `rows` and `quarantine`.
 """
 
+from churn_model.checks import Check
 from churn_model.ingest.canonical_rows import REPEATS, Ingested, ingest
 from churn_model.ingest.formats.base import LandedFile
-from churn_model.models.bundle_file import read_required_columns
 from churn_model.reports.ingest import IngestCounts, IngestReport
-from churn_model.reports.step_report import Check, Report
+from churn_model.reports.step_report import Report
+from churn_model.steps.claims.ingest import ACCOUNTED, BOTH_CLASSES, CONTRACT
 from churn_model.steps.contract import Layout, run_step
 from churn_model.steps.input_files import unchanged_files
 from churn_model.tables import open_table
@@ -23,11 +25,9 @@ _REPEATED = (
 
 def step(layout: Layout) -> Report:
     """Ingest what landed."""
-    bundle = layout.input("bundle")
-    expected = read_required_columns(bundle / "model.tar.gz") if bundle else None
     with unchanged_files(layout, "landed") as landed:
         files = [LandedFile(key=name, path=path) for name, path in landed]
-        made = ingest(files, layout.dataset, layout.result, expected=expected)
+        made = ingest(files, layout.dataset, layout.result, expected=layout.request.get("columns"))
     checks = [_accounted(made), _contract(made)]
     if made.positives is not None:
         checks.append(_classes(made.positives, made.rows))
@@ -48,12 +48,11 @@ def step(layout: Layout) -> Report:
 
 
 def _accounted(made: Ingested) -> Check:
-    return Check(
-        "every_record_is_accounted_for",
+    return ACCOUNTED.check(
         made.records == made.rows + made.quarantined,
         expected=f"{made.records:,} records as rows or in quarantine",
         found=f"{made.rows:,} rows and {made.quarantined:,} in quarantine",
-        todo="report this: it is a fault of ours",
+        todo="report this: it is a bug",
     )
 
 
@@ -66,8 +65,7 @@ def _contract(made: Ingested) -> Check:
         *([_REPEATED] if set(shown) & set(REPEATS) else []),
         *([_MEND] if set(shown) - set(REPEATS) or not shown else []),
     ]
-    return Check(
-        "landed_data_keeps_the_contract",
+    return CONTRACT.check(
         made.rows > 0 and made.quarantined <= _MOST_QUARANTINED * made.records,
         expected=f"at least one row, and at most {_MOST_QUARANTINED:.0%} of {made.records:,} records in quarantine",
         found=f"{made.rows:,} rows, {made.quarantined:,} in quarantine" + (f": {worst}" if worst else ""),
@@ -76,8 +74,7 @@ def _contract(made: Ingested) -> Check:
 
 
 def _classes(positives: int, rows: int) -> Check:
-    return Check(
-        "both_classes_are_present",
+    return BOTH_CLASSES.check(
         0 < positives < rows,
         expected="customers who left and customers who stayed",
         found=f"{positives:,} who left among {rows:,}",

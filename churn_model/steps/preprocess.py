@@ -10,13 +10,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from churn_model.checks import Check
 from churn_model.errors import Problem
 from churn_model.features.named_columns import require_described
 from churn_model.prefetch import prefetch
 from churn_model.reports.preprocess import PreprocessReport, SplitCounts
-from churn_model.reports.step_report import Check, Report
+from churn_model.reports.step_report import Report
 from churn_model.spec.column_names import same_name
 from churn_model.spec.dataset import Dataset
+from churn_model.steps.claims.preprocess import DISJOINT, NO_LEAK
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import TableReader, TableWriter, open_table
 from churn_model.training.groups import find_shared_labels
@@ -80,8 +82,7 @@ def _as_name(leak: Leak) -> Leak:
 
 
 def _integrity(unmet: tuple[Problem, ...], counts: SplitCounts) -> Check:
-    return Check(
-        "no_customer_in_two_splits",
+    return DISJOINT.check(
         not unmet,
         expected=" and ".join(one.expected for one in unmet)
         or "train, validation and test with both classes each, and no customer in two",
@@ -92,8 +93,7 @@ def _integrity(unmet: tuple[Problem, ...], counts: SplitCounts) -> Check:
 
 
 def _no_leak(leaks: tuple[Leak, ...]) -> Check:
-    return Check(
-        "no_column_gives_the_label_away",
+    return NO_LEAK.check(
         not leaks,
         expected="no column that knows the label",
         found="; ".join(f"{leak.column}: {leak.why}" for leak in leaks) or "none found",

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.arrays import BoolArray, FloatArray, IntArray
+from churn_model.checks import Check
 from churn_model.decisions.holdout import SMALLEST_RATIO_P, Draws, HoldoutDraw, holdout_power, sample_ratio_p
 from churn_model.decisions.list_csv import select_list_columns, write_csv
 from churn_model.decisions.policy import Policy
@@ -32,13 +33,13 @@ from churn_model.errors import InputError, problem
 from churn_model.ingest.values import parse_opt_outs
 from churn_model.prefetch import prefetch
 from churn_model.reports.retention_list import Holdout, ListCounts, ListMoney, ListReport, describe_holdout
-from churn_model.reports.step_report import Check, Report
+from churn_model.reports.step_report import Report
 from churn_model.spec.column_names import same_name
 from churn_model.spec.dataset import Dataset
+from churn_model.steps.claims.retention_list import RATIO
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import BLOCK_ROWS, TableReader, TableWriter, open_table, write_table
 
-RATIO_CHECK = "the_hold_out_is_the_draw_that_it_should_be"
 _IDS = pa.large_string()  # 2 GB of ids are no limit then
 
 
@@ -131,8 +132,7 @@ def _summarize_holdout(selection: Selection, probability: FloatArray, share: flo
 def _check_ratio(holdout: Holdout, share: float) -> Check:
     p = holdout.ratio_p
     found = f"{holdout.drawn_held_out:,} of {holdout.drawn:,} drawn customers held out"
-    return Check(
-        RATIO_CHECK,
+    return RATIO.check(
         p is None or p >= SMALLEST_RATIO_P,
         expected=f"about {share:.0%} of the customers drawn for this list held out",
         found=found if p is None else f"{found} (chi-square, p = {p:.2g})",

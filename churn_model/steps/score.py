@@ -9,17 +9,20 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
+from churn_model.checks import Check
 from churn_model.decisions.policy import Policy
 from churn_model.features.batch_columns import describe_batch, find_differences
 from churn_model.features.encoding import encode, unknown_levels
 from churn_model.features.schema import FeatureSchema
 from churn_model.models.bundle import Bundle, read_bundle
+from churn_model.models.bundle_file import BUNDLE
 from churn_model.models.reasons import REASONS, Explainer, make_explainer, weigh_features
 from churn_model.prefetch import prefetch
 from churn_model.reports.score import ScoreCounts, ScoreReport
-from churn_model.reports.step_report import Check, Report
+from churn_model.reports.step_report import Report
 from churn_model.scoring import prediction_schema, score
 from churn_model.spec.column_names import same_name
+from churn_model.steps.claims.score import KNOWN_VALUES, LIKE_TRAINING, SCORED_ONCE
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import TableReader, TableWriter, open_table
 
@@ -30,7 +33,7 @@ MOST_UNKNOWN = 0.05
 def step(layout: Layout) -> Report:
     """Score the batch."""
     threads = int(layout.request["threads"])
-    bundle = read_bundle(layout.required("bundle") / "model.tar.gz", threads=threads)
+    bundle = read_bundle(layout.required("bundle") / BUNDLE, threads=threads)
     policy = Policy(layout.dataset.costs)
     explainer = make_explainer(
         bundle.schema, bundle.model.family, words=layout.dataset.words, groups=layout.dataset.groups
@@ -62,12 +65,11 @@ def step(layout: Layout) -> Report:
             lineage=_lineage(bundle, policy, source.schema.names),
         ),
         checks=[
-            Check(
-                "every_row_is_scored_once",
+            SCORED_ONCE.check(
                 written == rows and same_ids,
                 expected=f"a prediction for each of {rows:,} rows, ids in the same order",
                 found=f"{written:,} predictions" + ("" if same_ids else ", other ids"),
-                todo="report this: it is a fault of ours",
+                todo="report this: it is a bug",
             ),
             _levels_are_known(unknown, rows, bundle.schema),
             _looks_like_training(source, bundle, explainer),
@@ -82,8 +84,7 @@ def _levels_are_known(unknown: Mapping[str, int], rows: int, schema: FeatureSche
     text = "; ".join(
         f"{name}: {count:,} of {rows:,} rows hold a value that training did not know" for name, count in strange.items()
     )
-    return Check(
-        "categories_hold_known_values",
+    return KNOWN_VALUES.check(
         not strange,
         expected=f"at most {MOST_UNKNOWN:.0%} more rows than in training with a value that it did not know, in each category",
         found=text or "values that training knew",
@@ -96,8 +97,7 @@ def _looks_like_training(source: TableReader, bundle: Bundle, explainer: Explain
     canaries = encode(bundle.canary.rows, bundle.schema, bundle.model.family)
     weights = weigh_features(canaries, bundle.model, explainer)
     found = find_differences(describe_batch(sample, bundle.schema), sample.num_rows, bundle.schema, weights)
-    return Check(
-        "the_batch_looks_like_training",
+    return LIKE_TRAINING.check(
         not found,
         expected="columns that are filled, spelled and scaled as in training, if they matter to the model",
         found="; ".join(f"{name}: {what}" for name, what in found.items()) or "columns as in training",

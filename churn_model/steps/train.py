@@ -15,6 +15,7 @@ import xgboost
 
 import churn_model
 from churn_model.models.bundle import make_bundle, write_bundle
+from churn_model.models.bundle_file import BUNDLE
 from churn_model.records import to_plain
 from churn_model.reports.step_report import Report
 from churn_model.reports.train import ClassCounts, TrainCounts, TrainReport, TrialSummary
@@ -40,7 +41,7 @@ def step(layout: Layout) -> Report:
     candidate = train(train_rows, validation_rows, dataset, threads=int(request["threads"]), all_rows=all_rows)
     about = _about(candidate, dataset, str(request["version"]))
     bundle = make_bundle(candidate.model, candidate.schema, candidate.calibration, about=about, rows=train_rows)
-    write_bundle(bundle, layout.result / "model.tar.gz", package=Path(churn_model.__file__).parent)
+    write_bundle(bundle, layout.result / BUNDLE, package=Path(churn_model.__file__).parent)
     write_out_of_fold(candidate.out_of_fold, layout.result / OUT_OF_FOLD)
     best = candidate.leaderboard[0].metrics
     labels = tables[1].read(["_label"])["_label"].to_numpy()

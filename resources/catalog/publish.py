@@ -5,6 +5,7 @@ The order is the promise: the version is computed, looked up, made, and publishe
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
@@ -54,7 +55,7 @@ def publish_step(
     inputs: Mapping[str, Sequence[str]],
     upstream: Mapping[str, str],
     contents: Mapping[str, str] | None = None,
-    parameters: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> Publication:
     """Find the version of a step's result that these inputs give, or run the step and publish it.
 

@@ -2,7 +2,7 @@
 
 Code is compared by what it does. Comments, docstrings, layout and messages are left out, so that editing one makes no new version. A message is a
 text written inside a `raise`, a call of a logger, `problem(...)` or `Problem(...)`, or under `expected=`, `found=`, `todo=` or `description=` of a
-`Check` or `Claim`. Any other text counts.
+`Check` or `Claim`, or of the answer `check(...)` to a claim. Any other text counts.
 """
 
 import ast
@@ -20,7 +20,7 @@ OURS = frozenset({"churn_model", "churn_assets", "resources"})
 LOCK = "requirements.lock"
 
 _MESSAGE_CALLS = frozenset({"problem", "Problem"})
-_CHECK_CALLS = frozenset({"Check", "Claim"})
+_CHECK_CALLS = frozenset({"Check", "Claim", "check"})
 _CHECK_MESSAGES = frozenset({"expected", "found", "todo", "description"})
 _LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
 # Distributions whose name is not that of the module they install.

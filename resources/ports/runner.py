@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
@@ -22,8 +23,8 @@ class StepRequest:
     threads: int
     contents: Mapping[str, str] = field(
         default_factory=dict
-    )  # of landed inputs, by key: what the version was computed from
-    parameters: Mapping[str, str] = field(default_factory=dict)  # what the step reads of its request beside these
+    )  # of landed inputs, by key: the version was computed from it
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # plain values that the step reads of its request
 
 
 class Runner(dg.ConfigurableResource, ABC):

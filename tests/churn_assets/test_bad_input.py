@@ -24,13 +24,14 @@ from rich.console import Console
 
 import churn_model
 from churn_assets.console.safe_text import on_one_line, say
+from churn_model.checks import Check
 from churn_model.errors import ChurnError
 from churn_model.features.encoding import encode
 from churn_model.features.schema import fit_schema
 from churn_model.models.bundle import make_bundle, write_bundle
+from churn_model.models.bundle_file import BUNDLE, read_required_columns
 from churn_model.models.calibration import Calibration
 from churn_model.models.families import Hyperparameters, fit_model
-from churn_model.reports.step_report import Check
 from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, ValueColumn
 from churn_model.steps import ingest, preprocess, score
 from churn_model.steps.contract import Layout
@@ -80,12 +81,14 @@ def as_csv(header: Sequence[str], rows: Sequence[Sequence[str]], **dialect: str 
     return out.getvalue().encode()
 
 
-def layout(folder: Path, dataset: Dataset = SHOP, **inputs: Path) -> Layout:
+def layout(
+    folder: Path, dataset: Dataset = SHOP, *, columns: Mapping[str, str] | None = None, **inputs: Path
+) -> Layout:
     shutil.rmtree(folder, ignore_errors=True)
     config = folder / "processing" / "input" / "config"
     config.mkdir(parents=True)
     (config / "dataset.json").write_text(dataset.to_json())
-    (config / "request.json").write_text(json.dumps({"version": "v1", "threads": 1}))
+    (config / "request.json").write_text(json.dumps({"version": "v1", "threads": 1, "columns": columns}))
     for name, path in inputs.items():
         (config.parent / name).symlink_to(path)
     made = Layout(folder)
@@ -110,7 +113,12 @@ class Champion:
     folder: Path
 
     def ingest(self, folder: Path, files: Mapping[str, bytes], dataset: Dataset = SHOP) -> Layout:
-        made = layout(folder / "ingest", dataset, landed=list_landed(folder / "landed", files), bundle=self.folder)
+        made = layout(
+            folder / "ingest",
+            dataset,
+            columns=read_required_columns(self.folder / BUNDLE),
+            landed=list_landed(folder / "landed", files),
+        )
         made.write_report("ingest", ingest.step(made))
         return made
 
@@ -159,7 +167,7 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Champion:
     model = fit_model(encode(train, schema, "boosted_trees"), np.asarray(train["_label"]), hyper, seed=0, threads=1)
     bundle = make_bundle(model, schema, Calibration(kind="identity"), about={"version": "v1"}, rows=train)
     (folder / "bundle").mkdir()
-    write_bundle(bundle, folder / "bundle" / "model.tar.gz", package=Path(churn_model.__file__).parent)
+    write_bundle(bundle, folder / "bundle" / BUNDLE, package=Path(churn_model.__file__).parent)
     return Champion(folder / "bundle")
 
 

@@ -52,7 +52,7 @@ def test_the_page_of_checks_names_every_check_and_every_fact_of_the_gate(tmp_pat
         r'^ +name="(\w+)"', (PROJECT / "churn_model" / "evaluation" / "promotion.py").read_text("utf-8"), re.MULTILINE
     )
     assert len(checks) >= 10
-    assert len(facts) >= 9
+    assert len(facts) >= 5
     assert [name for name in sorted({*checks, *facts, "spec_is_valid"}) if name not in told] == []
 
 

@@ -1,6 +1,5 @@
 """The summary of `churn score`."""
 
-from churn_assets.assets.batch_predictions import KNOWN_VALUES
 from churn_assets.cli.summaries._lake import (
     find_report,
     ignored_column_lines,
@@ -14,6 +13,7 @@ from churn_model.errors import ChurnError
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.retention_list import ListReport, describe_holdout
 from churn_model.spec.dataset import Dataset
+from churn_model.steps.claims.score import KNOWN_VALUES
 from churn_model.wording import assumption, is_known, percent, usd
 from resources.catalog.names import BATCH_PREDICTIONS, CONTACTS, EVALUATION_REPORT, LIST, RETENTION_LIST
 from resources.catalog.pointers import read_batch, read_current
@@ -77,7 +77,9 @@ def _unknown_value_lines(ports: Ports, dataset: Dataset, batch: str) -> list[str
     """Return the categories in which many rows of a batch hold values that the model never saw."""
     predictions = read_current(ports.lake, dataset.name, BATCH_PREDICTIONS, batch)
     report = read_published(ports.lake, predictions.prefix) if predictions else None
-    failed = [check for check in (report.checks if report else ()) if check.name == KNOWN_VALUES and not check.passed]
+    failed = [
+        check for check in (report.checks if report else ()) if check.name == KNOWN_VALUES.name and not check.passed
+    ]
     return [f"  Be careful:  {on_one_line(check.found)}; {check.todo}." for check in failed]
 
 

@@ -14,12 +14,13 @@ import pyarrow as pa
 import pytest
 
 from churn_assets.reporting.evaluation_page import PageFacts, page, plots
+from churn_model.checks import Check
 from churn_model.evaluation.promotion import Decision, Fact
 from churn_model.records import from_plain, to_plain
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.ingest import IngestCounts, IngestReport
 from churn_model.reports.preprocess import PreprocessReport
-from churn_model.reports.step_report import Check, Report, StepReport
+from churn_model.reports.step_report import Report, StepReport
 from churn_model.reports.train import TrainReport
 from churn_model.spec.dataset import Contact, Costs, Dataset, Label, Search, Split, ValueColumn
 from churn_model.steps import evaluate, preprocess, train

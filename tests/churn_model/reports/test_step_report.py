@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from churn_model.checks import Check
 from churn_model.models.calibration import Calibration
 from churn_model.reports.ingest import IngestCounts, IngestReport
 from churn_model.reports.preprocess import PreprocessReport
 from churn_model.reports.step_report import (
     OLDEST_SCHEMA,
     REPORT_SCHEMA,
-    Check,
     PublishedFile,
     Report,
     ReportError,

@@ -39,12 +39,12 @@ GRAPH: Mapping[str, Made] = {
     PAGE: Made(EVALUATION_PAGE_MAKER, (EVALUATION,)),
     EXPLORATION: Made(EXPLORATION_PAGE_MAKER, (RAW_CUSTOMERS,)),
     COMPARISON: Made(step_maker("compare"), (SPLITS, MODEL)),
-    RAW_BATCH: Made(step_maker("ingest"), (MODEL,)),
+    RAW_BATCH: Made(step_maker("ingest")),  # and the columns that the champion needs, not its version
     PREDICTIONS: Made(step_maker("score"), (RAW_BATCH, MODEL)),
     LIST: Made(step_maker("retention_list"), (PREDICTIONS,)),
 }
 EVERYTHING = set(GRAPH)
-FROM_SPLITS = EVERYTHING - {RAW_CUSTOMERS, EXPLORATION}
+FROM_SPLITS = EVERYTHING - {RAW_CUSTOMERS, RAW_BATCH, EXPLORATION}
 FROM_MODEL = FROM_SPLITS - {SPLITS}
 NOTHING: set[str] = set()
 
@@ -108,7 +108,22 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ("the pages' style", f"{TEMPLATES}/report.css.j2", edit_text("{", "{ "), {PAGE, EXPLORATION}),
     ("the exploration page", "churn_assets/reporting/exploration_page.py", add_statement, {EXPLORATION}),
     ("its template", f"{TEMPLATES}/exploration.html.j2", edit_text("<title>", "<title>New "), {EXPLORATION}),
+    ("a claim about the landed table", "churn_model/steps/claims/ingest.py", add_statement, EVERYTHING),
+    ("a claim about the splits", "churn_model/steps/claims/preprocess.py", add_statement, FROM_SPLITS),
+    ("a claim about predictions", "churn_model/steps/claims/score.py", add_statement, {PREDICTIONS, LIST}),
     # What is no code.
+    (
+        "a claim's words",
+        "churn_model/steps/claims/score.py",
+        edit_text('description="', 'description="Really: '),
+        NOTHING,
+    ),
+    (
+        "a claim's words",
+        "churn_model/evaluation/promotion.py",
+        edit_text('description="', 'description="Really: '),
+        NOTHING,
+    ),
     ("a comment", "churn_model/steps/ingest.py", add_comment, NOTHING),
     ("a comment everywhere is read", "churn_model/spec/dataset.py", add_comment, NOTHING),
     ("docstrings", "churn_model/training/search.py", edit_docstrings, NOTHING),
