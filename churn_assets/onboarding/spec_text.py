@@ -100,12 +100,18 @@ def _in_comment(text: str) -> str:
 
 
 def _key(guesses: Guesses) -> Iterator[str]:
-    if guesses.id:
-        yield f"id: {scalar(guesses.id.column)} # {_in_comment(guesses.id.why)}"
+    key = guesses.key
+    if key.id:
+        why = _in_comment(key.id.why)
+        line = f"id: {scalar(key.id.column)} # {why}"
+        yield from [line] if len(line) <= LONGEST_LINE else [f"# {why}", f"id: {scalar(key.id.column)}"]
     else:
-        yield "# id: no column was recognized as one. Without an id, a row is identified by a hash of its values."
-    if guesses.as_of:
-        yield f"as_of: {scalar(guesses.as_of.column)} # the day a row describes: {guesses.as_of.why}"
+        yield "# WHAT NAMES A CUSTOMER? No column was recognized as the id, and nothing is promoted until the spec says. Uncomment one line:"
+        for one in key.candidates:
+            yield f"# id: {scalar(one.column)} # {_in_comment(one.why)}"
+        yield "# id: none # each row is a customer of its own: no customer has two rows, and nobody on the list can be called by name"
+    if key.as_of:
+        yield f"as_of: {scalar(key.as_of.column)} # the day a row describes: {key.as_of.why}"
         yield "horizon: 30d # how far beyond that day the label looks; check it"
     label = guesses.label
     yield ""
@@ -114,6 +120,7 @@ def _key(guesses: Guesses) -> Iterator[str]:
     if label.doubt:
         yield f"  # A GUESS: READ IT. {_in_comment(label.doubt)}."
         yield "  # If it is the other way round, swap positive and negative, or the list will name the customers who stay."
+    yield from (f"  # {_in_comment(sentence)}" for sentence in label.means)
     yield f"  positive: [{', '.join(_quoted(value) for value in label.positive)}] # {label.why}"
     if label.negative:
         yield f"  negative: [{', '.join(_quoted(value) for value in label.negative)}] # rows with any other value go to quarantine"

@@ -261,7 +261,7 @@ class _Reader:
         if name == self._columns.id:
             return parse_ids(array)
         if name == self._columns.as_of:
-            return parse_as_of(array)
+            return parse_as_of(array, self._dataset.as_of_format)
         if name == self._columns.label:
             return parse_labels(array, self._dataset.label)
         if same_name(name, self._dataset.costs.value_column or ""):

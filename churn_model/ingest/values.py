@@ -64,14 +64,15 @@ def parse_worths(array: pa.Array) -> ParsedColumn:
     return ParsedColumn(null_at(cells.values, wrong) if wrong else cells.values, wrong | cells.wrong)
 
 
-def parse_as_of(array: pa.Array) -> ParsedColumn:
-    """Parse the snapshot's date as date32: an ISO date, or the date part of an ISO timestamp as it is written."""
+def parse_as_of(array: pa.Array, form: str = ISO) -> ParsedColumn:
+    """Parse the snapshot's date as date32: text in the format `form`, or the date part of a timestamp as it is written; a month is its first day."""
     if DATE.accepts(array.type):
         days = DATE.parse(array).values
         blank = np.flatnonzero(days.is_null().to_numpy(zero_copy_only=False))
         return ParsedColumn(days, {int(row): Reason("a date", "a blank") for row in blank})
     text = read_text(array)
-    cells = parse_days(text.values, ISO, blank=Reason("a date", "a blank"))
+    hint = "write its format under types in the spec, such as `date %m/%Y`" if form == ISO else ""
+    cells = parse_days(text.values, form, blank=Reason("a date", "a blank"), hint=hint)
     return ParsedColumn(cells.values, cells.wrong | text.wrong)
 
 

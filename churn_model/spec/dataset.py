@@ -404,6 +404,12 @@ class Dataset:
         return None if self.id is None or self.id.strip().lower() == NO_ID else self.id
 
     @property
+    def as_of_format(self) -> str:
+        """How the snapshot's date is written, as in `strptime`: what `types` says of its column, else ISO."""
+        kinds = {name_key(name): kind for name, kind in self.types.items()}
+        return kinds.get(name_key(self.as_of or ""), "").removeprefix("date").strip() or "%Y-%m-%d"
+
+    @property
     def not_features(self) -> frozenset[str]:
         """Lower-case names of the columns that are never a feature: id, date, label, split, opt-out, and what the spec ignores."""
         named = (self.id_column, self.as_of, self.label.column, self.split.column, self.list.opt_out, *self.ignore)

@@ -277,7 +277,7 @@ def _types(dataset: Dataset) -> Iterator[Finding]:
     for name, kind in dataset.types.items():
         yield from _type(("types", name), kind)
         role = next((role for _, column, role in _roles(dataset) if same_name(name, column)), None)
-        if role:
+        if role and not (same_name(name, dataset.as_of or "") and kind.startswith("date ")):
             yield wrong(
                 ("types", name),
                 "a column that is a feature",

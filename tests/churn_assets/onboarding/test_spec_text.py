@@ -17,7 +17,11 @@ from openpyxl import Workbook
 
 from churn_assets.onboarding.spec_text import MORE, propose, scalar
 from churn_model.errors import InputError
+from churn_model.ingest.canonical_rows import ingest
+from churn_model.ingest.formats.base import LandedFile
 from churn_model.spec.dataset import Dataset
+from churn_model.tables import open_table
+from churn_model.training.splits import assign
 from resources.errors import CommandError
 from resources.specs.loader import load_spec
 
@@ -190,7 +194,79 @@ def test_of_several_columns_without_repeats_the_id_is_the_one_that_is_named_so(t
 def test_no_id_is_said(tmp_path: Path) -> None:
     found, text = proposed(tmp_path, customers().drop_columns(["customer_id"]))
     assert found.id is None
-    assert "# id: no column was recognized as one" in text
+    assert "WHAT NAMES A CUSTOMER? No column was recognized as the id" in text
+    assert "\n# id: none # each row is a customer of its own" in text
+    assert loaded(tmp_path, text.replace("# id: none", "id: none")).id == "none"
+
+
+MONTHS = {
+    "2024-0{}": "date %Y-%m",
+    "20240{}": "date %Y%m",
+    "0{}/2024": "date %m/%Y",
+    "01.0{}.2024": "date %d.%m.%Y",
+    "2024-0{}-01": "date",
+}
+
+
+def months(spelling: str, ids: str, customers: int = 120) -> pa.Table:
+    """Customers with five months each, and a label at random for each customer."""
+    rng = np.random.default_rng(len(spelling) + len(ids))
+    left = rng.random(customers) < 0.4
+    name, pattern = ids.split("=")
+    rows = [(n, month) for n in rng.permutation(customers).tolist() for month in range(1, 6)]
+    return pa.table(
+        {
+            name: [pattern.format(n) if n % 40 or "blank" not in name else None for n, _ in rows],
+            "month": [spelling.format(month) for _, month in rows],
+            "fee": rng.random(len(rows)).round(3),
+            "churned": np.where([left[n] for n, _ in rows], "yes", "no"),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "ids", ["customer_id=C{:05d}", "CLIENTNUM={}7", "blank_account_no=A-{}", "ref=x{}y", "Kunde=K{}"]
+)
+@pytest.mark.parametrize("spelling", list(MONTHS))
+def test_customers_with_several_months_have_one_id_however_both_are_spelled(
+    tmp_path: Path, spelling: str, ids: str
+) -> None:
+    found, text = proposed(tmp_path, months(spelling, ids))
+    assert found.id == ids.split("=", maxsplit=1)[0], text
+    if "blank" not in ids:
+        assert found.as_of == "month", text
+        assert found.types.get("month", "date") == MONTHS[spelling]
+    out = tmp_path / "rows"
+    ingested = ingest([LandedFile("table.csv", tmp_path / "table.csv")], found, out, expected=None)
+    assert ingested.rows + ingested.quarantined == 600
+    assert ingested.quarantined == (600 - months(spelling, ids)[found.id or ""].drop_null().__len__())
+    rows = open_table(out / "rows").read()
+    assigned = pa.table({"id": rows["_id"], "split": assign(rows, found)})
+    assert assigned.group_by("id").aggregate([("split", "count_distinct")])[
+        "split_count_distinct"
+    ].unique().to_pylist() == [1]
+
+
+def test_customers_with_several_rows_and_no_date_are_named_and_said(tmp_path: Path) -> None:
+    found, text = proposed(tmp_path, months("2024-0{}", "customer_id=C{}").drop_columns(["month"]))
+    assert (found.id, found.as_of) == ("customer_id", None)
+    assert "id: customer_id # 600 rows of 120 customers; the rows of a customer stay in one split" in text
+
+
+def test_a_number_without_a_name_is_offered_as_an_id_and_a_shop_is_not(tmp_path: Path) -> None:
+    more = {"code": RNG.permutation(ROWS) + 762_143_795, "store_id": RNG.integers(0, 3, ROWS)}
+    found, text = proposed(tmp_path, customers(**more).drop_columns(["customer_id"]))
+    assert found.id is None
+    assert "# id: code # each of the 300 rows has its own" in text
+    assert "# id: store_id" not in text
+
+
+def test_ids_that_a_spreadsheet_rounded_are_said(tmp_path: Path) -> None:
+    found, text = proposed(
+        tmp_path, customers(account_id=[f"1.{n % 90:02d}E+11" for n in range(ROWS)]).drop_columns(["customer_id"])
+    )
+    assert (found.id, found.ignore) == (None, ("account_id",))
+    assert "ids that a spreadsheet has rounded, such as 1.00E+11: export the file again with ids as text" in text
 
 
 def test_other_roles_are_noticed(tmp_path: Path) -> None:
@@ -217,6 +293,46 @@ def test_the_value_that_means_left_is_guessed(
     found, text = proposed(tmp_path, table)
     assert (found.label.positive, found.label.negative) == (positive, negative)
     assert ("a guess, the rarer value: check it" in text) == (values == ("red", "blue"))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "positive"),
+    [
+        ("Subscriber", ("NO", "YES"), ("NO",)),
+        ("Kündigung", ("ja", "nein"), ("ja",)),
+        ("statut", ("résilié", "actif"), ("résilié",)),
+        ("estado", ("baja", "alta"), ("baja",)),
+        ("aktiv", ("nein", "ja"), ("nein",)),
+        ("Exited", ("1", "0"), ("1",)),
+    ],
+)
+def test_the_direction_follows_what_the_words_mean_and_is_a_sentence(
+    tmp_path: Path, name: str, values: tuple[str, str], positive: tuple[str, ...]
+) -> None:
+    table = customers().drop_columns(["churned"]).append_column(name, [np.where(LEFT, *values).tolist()])
+    found, text = proposed(tmp_path, table, label=name)
+    assert found.label.positive == positive
+    assert f"  # Rows with {name} = {values[0]} count as left: {LEFT.sum()} of 300 ({LEFT.mean():.1%})." in text
+    assert f"  # Rows with {name} = {values[1]} count as stayed: {(~LEFT).sum()} of 300" in text
+
+
+def test_one_value_in_many_spellings_is_one_value(tmp_path: Path) -> None:
+    spelled = [
+        [" Yes", "YES", "yes."][n % 3] if left else ["No", " no", "NO.", "no"][n % 4] for n, left in enumerate(LEFT)
+    ]
+    found, text = proposed(tmp_path, customers().drop_columns(["churned"]).append_column("churned", [spelled]))
+    assert (found.label.column, len(found.label.positive), found.label.negative) == ("churned", 1, ())
+    assert f"{LEFT.sum()} of 300" in text
+    assert (
+        ingest([LandedFile("table.csv", tmp_path / "table.csv")], found, tmp_path / "out", expected=None).rows == ROWS
+    )
+
+
+def test_a_label_of_three_values_is_offered_with_what_to_write(tmp_path: Path) -> None:
+    three = np.where(LEFT, "Churned", np.where(np.arange(ROWS) % 3 == 0, "Joined", "Stayed"))
+    found, text = proposed(tmp_path, customers().drop_columns(["churned"]).append_column("status", [three.tolist()]))
+    assert (found.label.positive, set(found.label.negative)) == (("Churned",), {"Joined", "Stayed"})
+    assert "holds 3 values: move to positive what means left, to negative what means stayed" in text
 
 
 @pytest.mark.parametrize(
