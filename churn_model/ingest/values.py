@@ -71,8 +71,7 @@ def parse_as_of(array: pa.Array, form: str = ISO) -> ParsedColumn:
         blank = np.flatnonzero(days.is_null().to_numpy(zero_copy_only=False))
         return ParsedColumn(days, {int(row): Reason("a date", "a blank") for row in blank})
     text = read_text(array)
-    hint = "write its format under types in the spec, such as `date %m/%Y`" if form == ISO else ""
-    cells = parse_days(text.values, form, blank=Reason("a date", "a blank"), hint=hint)
+    cells = parse_days(text.values, form, blank=Reason("a date", "a blank"))
     return ParsedColumn(cells.values, cells.wrong | text.wrong)
 
 
