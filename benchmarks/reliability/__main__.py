@@ -20,12 +20,14 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.measure import RESULTS
+from benchmarks.reliability.damage import DAMAGE
+from benchmarks.reliability.full_disks import FULL_DISKS
 from benchmarks.reliability.home import Homes
 from benchmarks.reliability.kills import KILLS
 from benchmarks.reliability.power_cuts import POWER_CUTS
 from benchmarks.reliability.trial import Kind, NotPossible
 
-KINDS: Sequence[Kind] = (KILLS, POWER_CUTS)
+KINDS: Sequence[Kind] = (KILLS, POWER_CUTS, FULL_DISKS, DAMAGE)
 
 
 @dataclass

@@ -42,6 +42,7 @@ watch: {settle: 1s}
 BLIND = "ignore: [contract, tenure_months]\n"
 """What makes a first champion that a retrain without it beats."""
 SPEC += BLIND
+_POINTERS = ("/current.json", "/champion.json")
 _CLOCKS = {"made_at", "since", "landed_at", "listed_at", "decided_at"}
 
 
@@ -59,6 +60,7 @@ class Home:
 
     root: Path
     code: Path
+    output: Path | None = None  # where the commands' output goes: outside of the folder, if that may be full
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -124,7 +126,7 @@ class Home:
 
     def start(self, *arguments: str, plan: dict[str, Any] | None = None) -> "subprocess.Popen[str]":
         """`churn` in a process of its own; the `home` fixtures end it where the test does not."""
-        out = (self.root / f"said-{len(self.started)}.txt").open("w")
+        out = self._output(len(self.started)).open("w")
         with out:
             process = subprocess.Popen(
                 [sys.executable, str(DRIVER), json.dumps(plan or {}), *arguments],
@@ -139,9 +141,12 @@ class Home:
         self.started.append(process)
         return process
 
+    def _output(self, number: int) -> Path:
+        return (self.output or self.root) / f"said-{number}.txt"
+
     def end_of(self, process: "subprocess.Popen[str]") -> Ended:
         code = process.wait(PATIENCE_SECONDS)
-        said = (self.root / f"said-{self.started.index(process)}.txt").read_text()
+        said = self._output(self.started.index(process)).read_text()
         print(said)  # shown where a test fails
         return Ended(code, said)
 
@@ -178,20 +183,28 @@ class Home:
             }
 
     def problems(self) -> list[str]:
-        """What is shown and not whole."""
+        """Return what is shown and not whole."""
         found = []
         for entry in self.lake.entries("shop/"):
-            if entry.key.endswith(MANIFEST):
-                prefix = entry.key.removesuffix(MANIFEST)
-                for name, file in json.loads(self.lake.read(entry.key))["files"].items():
-                    path = Path(self.lake.uri(prefix + name))
-                    if not path.is_file() or path.stat().st_size != file["size"]:
-                        found.append(f"{prefix}{name} is not as its manifest says")
-            elif entry.key.endswith("current.json") or entry.key.startswith(("shop/batches/", "shop/champion.json")):
-                shown = _prefixes(json.loads(self.lake.read(entry.key)))
-                lost = [prefix for prefix in shown if not Path(self.lake.uri(prefix + MANIFEST)).exists()]
-                found += [f"{entry.key} shows {prefix}, which is not published" for prefix in lost]
+            is_manifest = entry.key.endswith(MANIFEST)
+            if not is_manifest and not entry.key.endswith(_POINTERS) and not entry.key.startswith("shop/batches/"):
+                continue
+            try:
+                content = json.loads(self.lake.read(entry.key))
+            except ValueError:
+                found.append(f"{entry.key} is no JSON")
+                continue
+            prefix = entry.key.removesuffix(MANIFEST)
+            for name, file in content["files"].items() if is_manifest else ():
+                path = Path(self.lake.uri(prefix + name))
+                if not path.is_file() or path.stat().st_size != file["size"]:
+                    found.append(f"{prefix}{name} is not as its manifest says")
+            lost = [] if is_manifest else [each for each in _prefixes(content) if not self._is_published(each)]
+            found += [f"{entry.key} shows {each}, which is not published" for each in lost]
         return found
+
+    def _is_published(self, prefix: str) -> bool:
+        return Path(self.lake.uri(prefix + MANIFEST)).exists()
 
     def processes(self) -> list[int]:
         """Everything alive that works in this folder."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from benchmarks.reliability.home import Home, Homes, copied
+from benchmarks.reliability.home import Ended, Home, Homes, copied
 from benchmarks.reliability.trial import Kind, Trial
 
 _LAKE, _RUNNER, _TABLES = (
@@ -166,6 +166,16 @@ def problems_after(home: Home, command: tuple[str, ...], undisturbed: Home) -> l
     problems += home.problems()
     problems += differences(home.contents(), undisturbed.contents())
     problems += [f"process {number} was left behind" for number in home.processes()]
+    return problems
+
+
+def bad_words(ended: Ended) -> list[str]:
+    """Return what is wrong with how a command ended that could not do its work: it has to say so in words."""
+    problems = [f"exit code {ended.code}: {ended.said[-1000:]}"] if ended.code not in (0, 1) else []
+    if "Traceback" in ended.said:
+        problems.append(f"a stack trace: {ended.said[-1500:]}")
+    if ended.code == 1 and "Expected " not in ended.said:
+        problems.append(f"no words: {ended.said[-1000:]}")
     return problems
 
 

@@ -141,8 +141,7 @@ def enter_list(
         ledger = read_ledger(lake, dataset.name, data)
         known = _find_list(lake, dataset, batch, ledger)
         if known and known[0] == inputs:
-            current = known[1]
-            return Publication(current.version, current.prefix, require_published(lake, current.prefix), reused=True)
+            return _find_or_remake(lake, ledger, batch, known[1], cooldown, make)
         history = ledger.history(now, cooldown)
         made = make(history)
         time = history.listed_at.isoformat(timespec="microseconds")
@@ -152,6 +151,28 @@ def enter_list(
             return made
         except SwapConflict:
             continue
+
+
+def _find_or_remake(
+    lake: Lake,
+    ledger: Ledger,
+    batch: str,
+    current: Current,
+    cooldown: timedelta,
+    make: Callable[[History], Publication],
+) -> Publication:
+    """Return the list that a batch has. A damaged one is made again, against the ledger as it was then. Raise DamagedError if that gives another."""
+    try:
+        return Publication(current.version, current.prefix, require_published(lake, current.prefix), reused=True)
+    except DamagedError:
+        entry = ledger.latest(batch)
+        if entry is None:
+            raise
+        earlier = Ledger(tuple(each for each in ledger.entries if each.time < entry.time))
+        made = make(earlier.history(entry.time, cooldown))
+        if made.version != current.version:
+            raise
+        return made
 
 
 def _find_list(lake: Lake, dataset: Dataset, batch: str, ledger: Ledger) -> tuple[str, Current] | None:
