@@ -23,6 +23,7 @@ from churn_model.column_types.category import CATEGORY
 from churn_model.features.encoding import encode
 from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.models.bundle import read_bundle
+from churn_model.models.contributions import contributions
 from churn_model.steps.contract import Layout
 from churn_model.tables import open_table
 
@@ -107,7 +108,7 @@ def our_contributions(bundle: str, source: str) -> Callable[[], object]:
     """Ours of the same rows, tables and check against the margin included."""
     read = read_bundle(Path(bundle), threads=1)
     encoded = encode(_some(source), read.schema, read.model.family)
-    return lambda: read.model.contributions(encoded)
+    return lambda: contributions(read.model, encoded)
 
 
 def _fitted(source: str) -> tuple[pa.Table, FeatureSchema]:

@@ -1,6 +1,6 @@
 """The model families, each an XGBoost booster.
 
-Belongs here: hyperparameters of a family, fitting one booster, its margins, probabilities and contributions. Does not belong here: choosing
+Belongs here: hyperparameters of a family, fitting one booster, its margins and probabilities. Does not belong here: choosing
 hyperparameters (`search.py`), encoding rows (`preprocessing.py`), calibration.
 
 boosted_trees   gradient boosting, histogram splits
@@ -11,7 +11,6 @@ linear          logistic regression by coordinate descent (the default updater i
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +23,6 @@ from churn_model.arrays import FloatArray
 from churn_model.errors import BundleError, InputError, problem
 from churn_model.features.encoding import Encoded
 from churn_model.models.booster_json import require_sound_booster
-from churn_model.models.tree_shap import TreeShap
 from churn_model.spec.dataset import Family
 from churn_model.stats.logistic import sigmoid
 
@@ -46,7 +44,6 @@ _TUNABLE: Mapping[Family, frozenset[str]] = {
     "linear": frozenset({"eta", "lambda", "alpha"}),
 }
 _WHOLE = frozenset({"max_depth", "num_parallel_tree"})
-_AGREE = 1e-4  # log odds by which a row's contributions may miss its margin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +78,7 @@ class Model:
 
     def margins(self, encoded: Encoded) -> FloatArray:
         """Log odds, float64 (n,), of encoded rows (n, width)."""
-        self._require_width(encoded)
+        self.require_width(encoded)
         self.booster.set_param({"nthread": self.threads})
         if len(encoded) == 0:
             return np.zeros(0)
@@ -94,32 +91,6 @@ class Model:
     def probabilities(self, encoded: Encoded) -> FloatArray:
         """Probabilities before calibration, float64 (n,)."""
         return sigmoid(self.margins(encoded))
-
-    def contributions(self, encoded: Encoded) -> FloatArray:
-        """Exact contributions to the margin, float64 (n, width + 1): the encoded columns, then the bias. A row sums to its margin.
-
-        From tables where the trees are shallow, which takes a tenth of the time; rows whose sum misses the margin, and all other boosters,
-        are XGBoost's own. The same for a row alone and in any block.
-        """
-        self._require_width(encoded)
-        if self._shap is None:
-            return self._contributions_of_xgboost(encoded)
-        found = self._shap.contributions(encoded)
-        missed = ~(np.abs(found.sum(axis=1) - self.margins(encoded)) <= _AGREE)
-        if missed.any():
-            found[missed] = self._contributions_of_xgboost(np.ascontiguousarray(encoded[missed]))
-        return found
-
-    def _contributions_of_xgboost(self, encoded: Encoded) -> FloatArray:
-        if len(encoded) == 0:
-            return np.zeros((0, self.width + 1))
-        self.booster.set_param({"nthread": self.threads})
-        raw = self.booster.predict(self._matrix(encoded), pred_contribs=True)
-        return np.asarray(raw, dtype=np.float64).reshape(len(encoded), self.width + 1)
-
-    @cached_property
-    def _shap(self) -> TreeShap | None:
-        return None if self.family == "linear" else TreeShap.of(self.booster)
 
     def to_json(self) -> bytes:
         """The booster as XGBoost's own JSON: the same bytes for the same booster."""
@@ -141,7 +112,8 @@ class Model:
     def _matrix(self, encoded: Encoded) -> xgb.DMatrix:
         return xgb.DMatrix(encoded, missing=np.nan, nthread=self.threads)
 
-    def _require_width(self, encoded: Encoded) -> None:
+    def require_width(self, encoded: Encoded) -> None:
+        """Raise InputError unless the rows have as many columns as the booster reads."""
         # XGBoost itself scores a row that is too short without a word.
         if encoded.ndim != 2 or encoded.shape[1] != self.width:
             raise InputError(

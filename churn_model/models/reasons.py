@@ -16,6 +16,7 @@ from churn_model.column_types.interface import Feature, Readable
 from churn_model.column_types.registry import column_type
 from churn_model.features.encoding import Encoded, feature_names_of
 from churn_model.features.schema import FeatureSchema, Rows, column_named, values_of
+from churn_model.models.contributions import contributions
 from churn_model.models.families import Model
 from churn_model.models.reason_summary import ReasonSummary
 from churn_model.spec.column_names import AS_OF, name_key, same_name
@@ -134,14 +135,14 @@ def _sum_by_reason(features: FloatArray, explainer: Explainer) -> FloatArray:
 def reasons(rows: Rows, encoded: Encoded, model: Model, explainer: Explainer) -> Reasons:
     """Return up to three reasons for each of these rows, strongest first: only what raises the risk, by at least 0.1 log odds.
 
-    `encoded` are the same rows, encoded. Contributions are exact (`Model.contributions`), and to the raw margin: calibration is monotone,
+    `encoded` are the same rows, encoded. Contributions are exact (`contributions.contributions`), and to the raw margin: calibration is monotone,
     so order and sign hold.
     """
     n = len(encoded)
     sizes, leaders = np.full((n, REASONS), np.nan), np.full((n, REASONS), -1, dtype=np.int64)
     for start in range(0, n, BLOCK):
         block = slice(start, min(start + BLOCK, n))
-        sizes[block], leaders[block] = _strongest(model.contributions(encoded[block]), explainer)
+        sizes[block], leaders[block] = _strongest(contributions(model, encoded[block]), explainer)
     columns = {
         int(number): _describe(rows, explainer.schema.features[int(number)])
         for number in np.unique(leaders[leaders >= 0])
@@ -208,7 +209,7 @@ def _format_values(numbers: FloatArray, values: Readable, feature: Feature, word
 
 def weigh_features(encoded: Encoded, model: Model, explainer: Explainer) -> dict[str, float]:
     """Return, by feature, the share of what the absolute contributions of these encoded rows add up to."""
-    sizes = np.abs(_sum_by_feature(model.contributions(encoded), explainer)).sum(axis=0)
+    sizes = np.abs(_sum_by_feature(contributions(model, encoded), explainer)).sum(axis=0)
     total = float(sizes.sum()) or 1.0
     return {feature.name: float(size) / total for feature, size in zip(explainer.schema.features, sizes, strict=True)}
 
@@ -218,7 +219,7 @@ def summarise(
 ) -> ReasonSummary:
     """Return what the model looks at, over the first `most_rows` rows (canonical rows are in hash order: a random sample)."""
     rows, encoded = rows.slice(0, most_rows), encoded[:most_rows]
-    features = _sum_by_feature(model.contributions(encoded), explainer)
+    features = _sum_by_feature(contributions(model, encoded), explainer)
     found = _sum_by_reason(features, explainer)
     size = np.abs(found).mean(axis=0) if len(found) else np.zeros(found.shape[1])
     order = np.argsort(-size, kind="stable")

@@ -8,6 +8,7 @@ import pytest
 
 from churn_model.features.encoding import encode
 from churn_model.features.schema import FeatureSchema, fit_schema
+from churn_model.models.contributions import contributions
 from churn_model.models.families import Hyperparameters, Model, fit_model
 from churn_model.models.reasons import LEAST, Explainer, make_explainer, reasons, summarise
 from churn_model.spec.dataset import Dataset, Label
@@ -60,7 +61,7 @@ def test_contributions_add_up_to_the_margin_whatever_counts_as_one_reason(hyper:
     table, encoded, model, explainer, _ = fitted(hyper, groups={"where and what": ("city", "plan")})
     found = summarise(table, encoded, model, explainer)
     assert set(found.names) == {"calls", "total charge", "where and what"}
-    bias = model.contributions(encoded)[:, -1]
+    bias = contributions(model, encoded)[:, -1]
     assert found.contributions.sum(axis=1) + bias == pytest.approx(model.margins(encoded), abs=1e-4)
     assert found.mean_size == pytest.approx(np.abs(found.contributions).mean(axis=0))
     assert (np.diff(found.mean_size) <= 0).all()
