@@ -1,4 +1,4 @@
-"""The sample in the shape of a landing: `train/`, `score/<batch>/`, `outcomes/`; and its truth, which never lies in it."""
+"""The sample in the shape of a landing: `train/`, `score/<batch>/`, `outcomes/`; and its truth, in another folder."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

@@ -20,7 +20,7 @@ _Z_90 = 1.6449  # of a 90% interval
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationBin:
-    """Customers of similar probability: what was predicted, what came, and its 90 % Wilson interval."""
+    """Customers of similar probability: what was predicted, what came, and its 90% Wilson interval."""
 
     rows: int
     predicted: float
@@ -30,7 +30,7 @@ class CalibrationBin:
 
 
 def calibration_bin(p: FloatArray) -> IntArray:
-    """Which of ten bins of equal width each probability lies in: (n,)."""
+    """Return the bin of each probability (n,), of ten of equal width."""
     return np.minimum((p * BINS).astype(np.int64), BINS - 1)
 
 

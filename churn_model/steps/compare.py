@@ -59,7 +59,7 @@ def _scores(test: pa.Table, bundle: Bundle, policy: Policy) -> Scores:
 
 
 def _add_figures(content: CompareReport, first: Scores, second: Scores, policy: Policy) -> CompareReport:
-    """Add what there is to say if rows are left."""
+    """Add the figures that exist only if rows are left."""
     evaluation = evaluate(first, policy)
     return replace(
         content,

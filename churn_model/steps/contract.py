@@ -59,7 +59,7 @@ class Layout:
         folder = self.input(name)
         if folder is None:
             raise ChurnError(
-                f"Expected an input named {name} below {self.root}; found none. This is a fault of whoever started the step"
+                f"Expected an input named {name} below {self.root}; found none. This is a bug in the runner that started the step"
             )
         return folder
 
@@ -85,7 +85,7 @@ class Layout:
         return request
 
     def files(self, name: str) -> list[tuple[str, Path]]:
-        """The files of an input with their names below it, in the order of their names."""
+        """Return the files of an input with their names below it, in the order of their names."""
         folder = self.required(name)
         found = [(path.relative_to(folder).as_posix(), path) for path in folder.rglob("*") if path.is_file()]
         return sorted(found, key=lambda pair: pair[0].encode())

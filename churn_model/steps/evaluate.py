@@ -1,6 +1,6 @@
 """Step `evaluate`: candidate and champion on the untouched test rows, and the gate's decision.
 
-Inputs: `splits`, `candidate`, and `champion` where there is one. Result: table `scores` (id, label, both probabilities).
+Inputs: `splits`, `candidate`, and `champion` if there is one. Result: table `scores` (id, label, both probabilities).
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ _SUMMARY_ROWS = 2000
 
 @dataclass(frozen=True)
 class _Judged:
-    """The champion on the same rows, or why it cannot score them."""
+    """The champion's scores of the same rows, or why it cannot score them."""
 
     version: str
     scores: Scores | None = None
@@ -85,7 +85,7 @@ def step(layout: Layout) -> Report:
 
 
 def _champion(folder: Path | None, test: pa.Table, candidate: Scores, dataset: Dataset, threads: int) -> _Judged | None:
-    """The champion with its own schema and calibration, at today's costs. Where it lacks a column, it cannot be compared; that is said."""
+    """Score with the champion, its own schema and calibration, at today's costs; without a column that it needs, report why it cannot be compared."""
     if folder is None:
         return None
     bundle = read_bundle(folder / BUNDLE, threads=threads)
@@ -125,7 +125,7 @@ def _decide(
 
 
 def _write_scores(folder: Path, test: pa.Table, candidate: Scores, champion: _Judged | None) -> None:
-    """What the decision rests on, row by row."""
+    """Write the scores that the decision rests on, row by row."""
     columns = {"id": test["_id"], "label": test["_label"], "candidate": pa.array(candidate.p)}
     if champion and champion.scores:
         columns["champion"] = pa.array(champion.scores.p)

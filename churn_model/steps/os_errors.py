@@ -1,6 +1,6 @@
-"""What the machine refuses, in a user's words: room, permission, memory.
+"""Explain errors of the operating system (disk full, permission denied, out of memory) to the user, also if a library wraps them.
 
-Belongs here: telling such an error from a fault of ours, wherever a library wraps it. Does not belong here: errors about data (`errors`).
+Errors about data are in `errors`.
 """
 
 import errno
@@ -39,7 +39,10 @@ _PATH = re.compile(r": '([^'\n]+)'")
 
 
 def explain_os_error(error: BaseException, setting: str = _HOME) -> str | None:
-    """What the machine refused, where that is at the bottom of an error; None for every other error. `setting` names the folder in question."""
+    """Return the explanation of the operating system's error that caused `error`, or None if there is none.
+
+    `setting`: the environment variable that names the folder in question.
+    """
     for each in _chain(error):
         if isinstance(each, MemoryError):
             return problem(expected="enough memory", found="none left", todo=_MEMORY)
@@ -49,7 +52,7 @@ def explain_os_error(error: BaseException, setting: str = _HOME) -> str | None:
 
 
 def explain_os_error_text(said: str, setting: str = _HOME) -> str | None:
-    """The same for an error of which only the text is left, as `OSError: [Errno 28] No space left on device: '/lake/x'`."""
+    """Return the explanation of an error whose text alone is left, such as `OSError: [Errno 28] No space left on device: '/lake/x'`."""
     number = _NUMBER.search(said)
     if number and int(number[1]) in _BY_NUMBER:
         path = _PATH.search(said)
@@ -67,7 +70,7 @@ def explain_os_error_text(said: str, setting: str = _HOME) -> str | None:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, and what it came of."""
+    """Yield the error and all its causes."""
     seen: list[BaseException] = []
     waiting: list[BaseException | None] = [error]
     while waiting:

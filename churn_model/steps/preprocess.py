@@ -28,7 +28,7 @@ from churn_model.training.splits import NAMES, SplitCheck, make_split_rule
 
 
 def step(layout: Layout) -> Report:
-    """Split, and look for leaks in train. Raises InputError where the spec names columns that did not land."""
+    """Split, and look for leaks in train. Raise InputError if the spec names columns that did not land."""
     dataset = layout.dataset
     source = open_table(layout.required("rows") / "rows")
     require_described(source.schema, dataset)
@@ -55,7 +55,7 @@ def step(layout: Layout) -> Report:
 
 
 def _split(source: TableReader, dataset: Dataset, result: Path) -> SplitCheck:
-    """Write each row to its split, and check what must hold of all of them."""
+    """Write each row to its split, and check that no customer is in two."""
     needed = [name for name in source.schema.names if name == "_as_of" or same_name(name, dataset.split.column or "")]
     rule = make_split_rule(source.blocks(needed), dataset)
     checked = SplitCheck()

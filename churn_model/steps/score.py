@@ -109,7 +109,7 @@ def _looks_like_training(source: TableReader, bundle: Bundle, explainer: Explain
 def _scored(
     batches: Iterator[pa.RecordBatch], bundle: Bundle, policy: Policy, explainer: Explainer, threads: int
 ) -> Iterator[tuple[pa.Table, bool, Counter[str]]]:
-    """The predictions of each batch, whether they have its ids in its order, and its values that training did not know."""
+    """Yield each block's predictions, whether they have its ids in its order, and its values that training did not know."""
     for batch in batches:
         predictions = score(batch, bundle, policy, explainer, threads=threads)
         same_ids = predictions["id"].combine_chunks().equals(batch.column("_id").cast("string"))
@@ -117,12 +117,12 @@ def _scored(
 
 
 def _repeated(schema: pa.Schema) -> list[str]:
-    """The columns whose values repeat: a dictionary of the others would be built and thrown away."""
+    """Return the columns whose values repeat: a dictionary of the others would be built and thrown away."""
     return [name for name in schema.names if name not in ("id", "churn_probability", "expected_saving")]
 
 
 def _lineage(bundle: Bundle, policy: Policy, landed: list[str]) -> dict[str, tuple[str, ...]]:
-    """Which landed columns each prediction's column is made of."""
+    """Return the landed columns that each column of the predictions is made of."""
     features = tuple(bundle.schema.required)
     worth = policy.costs.value_column
     needed = features if worth is None else (*(name for name in features if not same_name(name, worth)), worth)
