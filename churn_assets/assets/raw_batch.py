@@ -14,7 +14,7 @@ from churn_model.spec.dataset import Dataset, Kind
 from churn_model.steps.claims.ingest import ACCOUNTED, CONTRACT
 from churn_model.wording import counted
 from resources.catalog.digests import digest_of
-from resources.catalog.integrity import read_manifest, require_whole_input
+from resources.catalog.integrity import read_manifest, require_whole, require_whole_input
 from resources.catalog.landing import fingerprint_of, fingerprints, list_batch, listing_of
 from resources.catalog.names import CHAMPION_MODEL, RAW_BATCH, ROWS, asset_key, batch_partitions, versions_prefix
 from resources.catalog.pointers import BatchRecord, Champion, Current, read_batch, read_champion, record_batch, utc_now
@@ -119,4 +119,5 @@ def _require_champion(lake: Lake, dataset: Dataset) -> Champion:
                 todo=f"run `churn retrain {dataset.name}` and see what its gate says",
             )
         )
+    require_whole(lake, champion.prefix)  # also if everything made with it is found again
     return champion

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,17 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     assert project.champion() == back
     assert project.churn("rollback", "shop", "no-such-version") == ExitCode.FAILED
     assert f"found no-such-version. The earlier champions of shop: {second.version}" in project.output
+
+    # All of it is as published; what is damaged is said, with what to do.
+    assert project.churn("verify", "shop") == ExitCode.DONE
+    assert "MB, all as published." in project.output
+    Path(project.lake.uri("shop/champion.json")).write_bytes(b"")
+    assert project.churn("verify") == ExitCode.FAILED
+    assert "found an empty file. Run `churn verify shop --repair`" in project.output
+    assert project.churn("verify", "shop", "--repair") == ExitCode.DONE
+    restored = project.champion()
+    assert restored is not None
+    assert replace(restored, since=back.since) == back
 
     # What lies in the lake is whole: every version has a manifest whose files are there.
     manifests = [entry.key for entry in project.lake.entries("shop/") if entry.key.endswith(MANIFEST)]

@@ -1,0 +1,22 @@
+"""Damaged files on real processes, a sample: all kinds of files and harms are in `make soak`, and each reader in tests/resources/catalog."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reliability.damage import try_damage
+from benchmarks.reliability.home import Homes
+
+pytestmark = pytest.mark.prove
+
+
+@pytest.mark.parametrize(
+    ("verb", "pattern", "how"),
+    [
+        ("score", "lake/shop/tuned_model/*/model.tar.gz", "garbage"),
+        ("retrain", "lake/shop/champion.json", "empty"),
+        ("score", "lake/shop/retention_list/monday/*/list/list.csv", "cut"),
+    ],
+)
+def test_a_damaged_file_is_made_again_or_said(homes: Homes, tmp_path: Path, verb: str, pattern: str, how: str) -> None:
+    assert try_damage(verb, pattern, how)(homes, tmp_path) == []
