@@ -14,24 +14,27 @@ from churn_assets.assets._metadata import (
     lineage,
     materialize_result,
 )
+from churn_assets.assets.raw_batch import ingest_batch
 from churn_model.errors import ChurnError, problem
 from churn_model.reports.score import ScoreReport
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.claims.score import CLAIMS, LIKE_TRAINING
+from resources.catalog.integrity import read_manifest
 from resources.catalog.names import (
     BATCH_PREDICTIONS,
     CHAMPION_MODEL,
     PREDICTIONS,
     RAW_BATCH,
+    RETENTION_LIST,
     asset_key,
     batch_key,
     batch_partitions,
     current_key,
     versions_prefix,
 )
-from resources.catalog.pointers import BatchRecord, point_to, read_batch
+from resources.catalog.pointers import BatchRecord, point_to, read_batch, read_current
 from resources.catalog.publish import publish_step
-from resources.catalog.versions import step_maker
+from resources.catalog.versions import step_maker, version_of
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
@@ -63,6 +66,8 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         batch = context.partition_key
         with user_errors_as_failures():
+            if not _runs_with(context, source):
+                _ingest_again(lake, runner, tables, dataset, context)
             record = require_batch_record(lake, dataset, batch)
             predictions = publish_step(
                 lake,
@@ -71,7 +76,7 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
                 maker=step_maker("score"),
                 folder=versions_prefix(dataset.name, BATCH_PREDICTIONS, batch),
                 inputs={"rows": [record.rows.prefix], "bundle": [record.champion.prefix]},
-                upstream={RAW_BATCH: record.rows.version, "champion": record.champion.version},
+                upstream=_upstream(record),
             )
             results = check_results(CLAIMS, predictions.report.checks)
             accepted = context.run.tags.get(ACCEPT_TAG) == "yes" or record.accepted == predictions.version
@@ -89,10 +94,51 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
                 "dagster/column_lineage": lineage(source, scored.lineage),
                 "champion": record.champion.version,
                 "accepted": accepted,
+                "list": _compare_list(lake, dataset, record, predictions.version),
             }
             return materialize_result(predictions, lake, results, metadata)
 
     return asset
+
+
+def _runs_with(context: dg.AssetExecutionContext, source: dg.AssetKey) -> bool:
+    """Return whether this run makes `source` too, and so has resolved the champion already."""
+    return context.run.asset_selection is None or source in context.run.asset_selection
+
+
+def _ingest_again(
+    lake: Lake, runner: Runner, tables: Tables, dataset: Dataset, context: dg.AssetExecutionContext
+) -> None:
+    """Ingest the batch for today's champion, as `raw_batch` would: found again if nothing has changed."""
+    ingested = ingest_batch(lake, runner, tables, dataset, context.partition_key, context.log.warning)
+    if not no_failure_blocks(ingested.results):
+        raise ChurnError(
+            problem(
+                expected=f"batch {context.partition_key} to pass the checks of {RAW_BATCH}",
+                found="one that fails",
+                todo=f"materialize {RAW_BATCH} of this batch and look at its checks",
+            )
+        )
+
+
+def _upstream(record: BatchRecord) -> dict[str, str]:
+    return {RAW_BATCH: record.rows.version, "champion": record.champion.version}
+
+
+def predictions_version(runner: Runner, dataset: Dataset, record: BatchRecord) -> str:
+    """Return the version of the predictions that today's spec and code make of a batch as it is recorded."""
+    maker = step_maker("score")
+    return version_of(maker, dataset, _upstream(record), libraries=runner.libraries(maker.source().libraries))
+
+
+def _compare_list(lake: Lake, dataset: Dataset, record: BatchRecord, version: str) -> str:
+    """Return whether the list shown for a batch was made of these predictions, and what to do if not."""
+    shown = read_current(lake, dataset.name, RETENTION_LIST, record.batch)
+    if shown is None:
+        return f"none yet: materialize {RETENTION_LIST}"
+    if read_manifest(lake, shown.prefix).upstream.get(BATCH_PREDICTIONS) == version:
+        return "made of these predictions"
+    return f"made of earlier predictions: materialize {RETENTION_LIST}"
 
 
 def require_batch_record(lake: Lake, dataset: Dataset, batch: str) -> BatchRecord:

@@ -1,6 +1,7 @@
 """One landed batch as a table, and the champion that will score it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import dagster as dg
 
@@ -18,7 +19,7 @@ from resources.catalog.integrity import read_manifest, require_whole, require_wh
 from resources.catalog.landing import fingerprint_of, fingerprints, list_batch, listing_of
 from resources.catalog.names import CHAMPION_MODEL, RAW_BATCH, ROWS, asset_key, batch_partitions, versions_prefix
 from resources.catalog.pointers import BatchRecord, Champion, Current, read_batch, read_champion, record_batch, utc_now
-from resources.catalog.publish import publish_step
+from resources.catalog.publish import Publication, publish_step
 from resources.catalog.versions import step_maker
 from resources.errors import DamagedError
 from resources.ports.lake import Lake
@@ -50,35 +51,50 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         batch = context.partition_key
         with user_errors_as_failures():
-            champion = _require_champion(lake, dataset)
-            entries = list_batch(lake, dataset.name, batch)
-            contents = fingerprints(lake, entries)
-            if change := _describe_change(lake, dataset, batch, contents):
-                context.log.warning(change)
-            columns = _read_required_columns(lake, champion)
-            table = publish_step(
-                lake,
-                runner,
-                dataset,
-                maker=step_maker("ingest"),
-                folder=versions_prefix(dataset.name, RAW_BATCH, batch),
-                inputs={"landed": [entry.key for entry in entries]},
-                upstream={**contents, COLUMNS: digest_of(encode_json(columns))},
-                contents=contents,
-                parameters={COLUMNS: columns},
-            )
-            results = check_results(CLAIMS, locate_quarantine(table, lake))
-            if no_failure_blocks(results):
-                tables.publish(dataset.name, RAW_BATCH, table.version, table.prefix + ROWS, batch)
-                scored_by = Current(champion.version, champion.prefix)
-                record = BatchRecord(
-                    batch, fingerprint_of(contents), listing_of(entries), utc_now(), table.current, scored_by
-                )
-                record_batch(lake, dataset.name, record)
-            metadata = {**table_metadata(table, lake), "champion": champion.version}
-            return materialize_result(table, lake, results, metadata)
+            ingested = ingest_batch(lake, runner, tables, dataset, batch, context.log.warning)
+            metadata = {**table_metadata(ingested.table, lake), "champion": ingested.champion.version}
+            return materialize_result(ingested.table, lake, ingested.results, metadata)
 
     return asset
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestedBatch:
+    """A batch as a table, what its checks found, and the champion that scores it."""
+
+    table: Publication
+    results: Sequence[dg.AssetCheckResult]
+    champion: Champion
+
+
+def ingest_batch(
+    lake: Lake, runner: Runner, tables: Tables, dataset: Dataset, batch: str, warn: Callable[[str], object]
+) -> IngestedBatch:
+    """Find or make the table of a batch for today's champion, and record both unless a blocking check fails."""
+    champion = _require_champion(lake, dataset)
+    entries = list_batch(lake, dataset.name, batch)
+    contents = fingerprints(lake, entries)
+    if change := _describe_change(lake, dataset, batch, contents):
+        warn(change)
+    columns = _read_required_columns(lake, champion)
+    table = publish_step(
+        lake,
+        runner,
+        dataset,
+        maker=step_maker("ingest"),
+        folder=versions_prefix(dataset.name, RAW_BATCH, batch),
+        inputs={"landed": [entry.key for entry in entries]},
+        upstream={**contents, COLUMNS: digest_of(encode_json(columns))},
+        contents=contents,
+        parameters={COLUMNS: columns},
+    )
+    results = check_results(CLAIMS, locate_quarantine(table, lake))
+    if no_failure_blocks(results):
+        tables.publish(dataset.name, RAW_BATCH, table.version, table.prefix + ROWS, batch)
+        scored_by = Current(champion.version, champion.prefix)
+        record = BatchRecord(batch, fingerprint_of(contents), listing_of(entries), utc_now(), table.current, scored_by)
+        record_batch(lake, dataset.name, record)
+    return IngestedBatch(table=table, results=results, champion=champion)
 
 
 def _describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping[str, str]) -> str:

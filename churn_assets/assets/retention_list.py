@@ -17,21 +17,19 @@ from churn_assets.assets._metadata import (
     materialize_result,
     records_table,
 )
-from churn_assets.assets.batch_predictions import require_batch_record
+from churn_assets.assets.batch_predictions import predictions_version, require_batch_record
 from churn_model.decisions.list_csv import select_list_columns
 from churn_model.errors import ChurnError, problem
 from churn_model.reports.retention_list import ListReport, describe_holdout
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.claims.retention_list import CLAIMS
 from churn_model.wording import NOT_EVALUATED
-from resources.catalog.integrity import read_manifest
 from resources.catalog.ledger import INPUTS, History, enter_list
 from resources.catalog.names import (
     ASSIGNMENTS,
     BATCH_PREDICTIONS,
     CONTACTS,
     LIST,
-    RAW_BATCH,
     RETENTION_LIST,
     asset_key,
     batch_key,
@@ -49,6 +47,7 @@ from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
 MAKER = step_maker("retention_list")
+_OWN_COLUMNS = ("listed", "held_out", "contacted", "propensity", "left_out")
 _FIRST = 10
 
 
@@ -76,7 +75,7 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         with user_errors_as_failures():
             record = require_batch_record(lake, dataset, batch)
             predictions = require_current(lake, dataset.name, BATCH_PREDICTIONS, batch)
-            _require_of(lake, record, predictions)
+            _require_of(runner, dataset, record, predictions)
             entered = _enter(lake, runner, dataset, record, predictions)
             tables.publish(dataset.name, RETENTION_LIST, entered.version, entered.prefix + ASSIGNMENTS, batch)
             point_to(lake, current_key(dataset.name, RETENTION_LIST, batch), entered.current)
@@ -88,15 +87,14 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
     return asset
 
 
-def _require_of(lake: Lake, record: BatchRecord, predictions: Current) -> None:
-    """Raise ChurnError unless the predictions shown are those of the rows and the champion on record: otherwise their rows would not match."""
-    upstream = read_manifest(lake, predictions.prefix).upstream
-    if (upstream[RAW_BATCH], upstream["champion"]) != (record.rows.version, record.champion.version):
+def _require_of(runner: Runner, dataset: Dataset, record: BatchRecord, predictions: Current) -> None:
+    """Raise ChurnError unless the predictions shown are of the rows and the champion on record, at today's costs: list and predictions agree."""
+    if predictions.version != predictions_version(runner, dataset, record):
         raise ChurnError(
             problem(
-                expected=f"predictions of batch {record.batch} as it was last ingested",
-                found="those of an earlier one",
-                todo=f"materialize {BATCH_PREDICTIONS}, or run the job again",
+                expected=f"predictions of batch {record.batch} as it was last ingested, at today's costs",
+                found="earlier ones",
+                todo=f"materialize {BATCH_PREDICTIONS} and {RETENTION_LIST} of this batch together, or run `churn score {dataset.name} {record.batch}`",
             )
         )
 
@@ -132,16 +130,17 @@ def _metadata(lake: Lake, entered: Publication, source: dg.AssetKey) -> dict[str
     """The first contacts as a table, the place of the list, and what its hold-out can show."""
     report = entered.report.read(ListReport)
     contacts = open_published_table(lake, entered.prefix + CONTACTS).first(_FIRST)
+    assignments = open_published_table(lake, entered.prefix + ASSIGNMENTS).schema
     first = [
         {name: None if value is None else str(value) for name, value in row.items()}
         for row in select_list_columns(contacts).to_pylist()
     ]
     names = list(select_list_columns(contacts).column_names)
     return {
-        "dagster/row_count": report.counts.to_contact,
-        "dagster/column_schema": column_schema({field.name: str(field.type) for field in contacts.schema}),
+        "dagster/row_count": report.counts.rows,
+        "dagster/column_schema": column_schema({field.name: str(field.type) for field in assignments}),
         "dagster/column_lineage": lineage(
-            source, {name: [name] for name in contacts.column_names if name not in ("rank", "propensity")}
+            source, {name: [name] for name in assignments.names if name not in _OWN_COLUMNS}
         ),
         "list": dg.MetadataValue.path(lake.uri(entered.prefix + LIST)),
         "holdout_power": describe_holdout(report.holdout) if report.holdout else NOT_EVALUATED,

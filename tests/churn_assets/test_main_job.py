@@ -47,6 +47,33 @@ def assignments(workspace: Workspace, batch: str) -> pa.Table:
     return open_published_table(workspace.lake, shown.prefix + "assignments/").read()
 
 
+def materialize(workspace: Workspace, asset: str, batch: str) -> str:
+    """Materialize one asset alone for a batch, as its button does. Return what it says of the list, or why it failed."""
+    from churn_assets.cli.workspace import open_instance
+    from churn_assets.definitions import build_definitions
+    from resources.catalog.names import asset_key, partitions_name
+    from resources.settings import read_settings
+    from resources.specs.loader import load_specs
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", "")
+        for name, value in workspace.settings.items():
+            patch.setenv(name, value)
+        settings = read_settings()
+        with open_instance(settings) as instance:
+            instance.add_dynamic_partitions(partitions_name("shop"), [batch])
+            job = build_definitions(load_specs(settings.datasets), settings).resolve_implicit_global_asset_job_def()
+            result = job.execute_in_process(
+                instance=instance,
+                asset_selection=[asset_key("shop", asset)],
+                partition_key=batch,
+                raise_on_error=False,
+            )
+    failures = [str(event.step_failure_data.user_failure_data) for event in result.get_step_failure_events()]
+    made = [event.step_materialization_data.materialization for event in result.get_asset_materialization_events()]
+    return " ".join(failures or [str(each.metadata["list"].value) for each in made])
+
+
 def sample(rows: int, switches: Switches | None = None, seed: int = 1729) -> pa.Table:
     generator = Generator(seed=seed, switches=switches or Switches())
     return pa.concat_tables(piece.landed for piece in generator.training(rows))
@@ -120,6 +147,18 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     assert set(dearer.filter(dearer["will_churn"])["id"].to_pylist()) < set(
         tuesday.filter(tuesday["will_churn"])["id"].to_pylist()
     )
+
+    # By mouse: predictions at new costs say that the list is of earlier ones; a list is never made of predictions at other costs.
+    project.write_spec("shop", BLIND.replace("cost: 40", "cost: 50"))
+    assert "at today's costs; found earlier ones" in materialize(project, "retention_list", "tuesday")
+    assert "made of earlier predictions: materialize retention_list" in materialize(
+        project, "batch_predictions", "tuesday"
+    )
+    materialize(project, "retention_list", "tuesday")
+    assert "made of these predictions" in materialize(project, "batch_predictions", "tuesday")
+    # A new batch needs no other button first.
+    project.land(landed, name="d.csv", batch="wednesday")
+    assert "none yet: materialize retention_list" in materialize(project, "batch_predictions", "wednesday")
 
     # So dear that none is: no sum of nothing is told, and then the costs of before stand again.
     project.write_spec("shop", BLIND.replace("cost: 40", "cost: 1000000"))
