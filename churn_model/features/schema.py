@@ -180,7 +180,7 @@ def refuse_in_expression(name: str, source: str, kind: pa.DataType) -> str | Non
     return problem(
         expected=f"numbers in {source!r}, for the derived {name!r}",
         found=type_of(kind).noun,
-        todo="take it out of the expression; or, if it holds numbers but for a few values, mend those, "
+        todo="take it out of the expression; or, if it holds numbers but for a few values, fix those, "
         f"or write `types: {{{source}: number}}` in the spec, which sets their rows aside",
     )
 

@@ -16,7 +16,7 @@ from churn_model.steps.input_files import unchanged_files
 from churn_model.tables import open_table
 
 _MOST_QUARANTINED = 0.1  # of all records: above it something is wrong with the file, not with some records
-_MEND = "look at the quarantine table, mend the file or the spec, and land it again under the same name"
+_FIX = "look at the quarantine table, fix the file or the spec, and land it again under the same name"
 _REPEATED = (
     "files add up: land the newer file under the older one's name, or remove the older one from its folder; if a customer has several rows for "
     "one day, remove as_of from the spec, or name a column under id that tells them apart"
@@ -63,7 +63,7 @@ def _contract(made: Ingested) -> Check:
     worst = ", ".join(f"{reason} ({counts[reason]}{examples.get(reason, '')})" for reason in shown)
     todos = [
         *([_REPEATED] if set(shown) & set(REPEATS) else []),
-        *([_MEND] if set(shown) - set(REPEATS) or not shown else []),
+        *([_FIX] if set(shown) - set(REPEATS) or not shown else []),
     ]
     return CONTRACT.check(
         made.rows > 0 and made.quarantined <= _MOST_QUARANTINED * made.records,

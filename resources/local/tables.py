@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from churn_model.errors import problem
+from churn_model.tables import part_name
 from resources.catalog.digests import digest_of
 from resources.errors import TablesError
 from resources.local.lake import LocalLake
@@ -66,7 +67,7 @@ class LocalTables(Tables):
         return digest_of(repr((columns, content)).encode())
 
     def unload(self, table: str, prefix: str) -> Sequence[str]:
-        key = prefix + "part-0.parquet"
+        key = prefix + part_name(0)
         target = Path(self.lake.uri(key))
         target.parent.mkdir(parents=True, exist_ok=True)
         with self._connected() as connection, self._missing_table_explained():

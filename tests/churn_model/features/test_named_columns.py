@@ -53,7 +53,7 @@ def test_a_derived_column_does_not_replace_a_landed_one() -> None:
 def test_an_expression_over_text_names_both_columns() -> None:
     message = (
         "Expected numbers in 'plan', for the derived 'twice'; found text. Take it out of the expression; or, if it holds numbers "
-        "but for a few values, mend those, or write `types: {plan: number}` in the spec, which sets their rows aside."
+        "but for a few values, fix those, or write `types: {plan: number}` in the spec, which sets their rows aside."
     )
     with pytest.raises(InputError) as raised:
         require_described(ROWS, replace(SHOP, derived={"twice": "calls + plan"}))
