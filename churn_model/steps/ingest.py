@@ -28,9 +28,7 @@ def step(layout: Layout) -> Report:
     with unchanged_files(layout, "landed") as landed:
         files = [LandedFile(key=name, path=path) for name, path in landed]
         made = ingest(files, layout.dataset, layout.result, expected=layout.request.get("columns"))
-    checks = [_accounted(made), _contract(made)]
-    if made.positives is not None:
-        checks.append(_classes(made.positives, made.rows))
+    checks = check_ingested(made)
     content = IngestReport(
         counts=IngestCounts(
             records=made.records,
@@ -45,6 +43,12 @@ def step(layout: Layout) -> Report:
         reasons=made.reasons,
     )
     return Report(content=content, checks=checks)
+
+
+def check_ingested(made: Ingested) -> list[Check]:
+    """Return the checks of what was ingested: every record accounted for, the contract, and for training both classes."""
+    classes = [] if made.positives is None else [_classes(made.positives, made.rows)]
+    return [_accounted(made), _contract(made), *classes]
 
 
 def _accounted(made: Ingested) -> Check:

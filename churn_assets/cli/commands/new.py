@@ -7,7 +7,7 @@ from rich.console import Console
 
 from churn_assets.cli.command import FORMATS_HELP, Command, ExitCode
 from churn_assets.console.safe_text import say
-from churn_model.errors import ChurnError, SpecError, problem
+from churn_model.errors import ChurnError, SpecError, listed, problem
 from churn_model.steps.os_errors import explain_os_error
 from resources.durable import replace_file
 from resources.settings import Settings
@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Guess a spec from a file, write it and print it."""
+    from churn_assets.onboarding.landing_check import landing_problems
     from churn_assets.onboarding.spec_text import propose
+    from resources.specs.loader import load_spec
 
     path = settings.datasets / f"{arguments.dataset}.yaml"
     if path.exists():
@@ -42,6 +44,10 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     )
     _write_spec(path, text)
     say(console, text)
+    refused = landing_problems(load_spec(path), arguments.file)
+    if refused:
+        say(console, f"Written to {path}. As it is, this file would be refused when it is landed:\n{listed(refused)}")
+        return ExitCode.FAILED
     say(console, f"Written to {path}. Read it, correct it, then: churn land {arguments.dataset} {arguments.file}")
     return ExitCode.DONE
 
