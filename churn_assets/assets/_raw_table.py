@@ -13,6 +13,7 @@ from resources.catalog.publish import Publication
 from resources.ports.lake import Lake
 
 _MOST_IGNORED_SHOWN = 50
+_MOST_WORDS_SHOWN = 100
 
 
 def locate_quarantine(table: Publication, lake: Lake) -> list[Check]:
@@ -35,6 +36,14 @@ def table_metadata(table: Publication, lake: Lake) -> dict[str, Any]:
         reasons = [{"reason": reason, "records": count} for reason, count in (report.reasons or {}).items()]
         metadata["quarantine"] = records_table(reasons, {"reason": "string", "records": "int"})
         metadata["quarantine location"] = dg.MetadataValue.path(lake.uri(table.prefix + QUARANTINE))
+    if report.missing_words:
+        words = [
+            {"column": name, "word": word, "records": count}
+            for name, counts in report.missing_words.items()
+            for word, count in counts.items()
+        ]
+        schema = {"column": "string", "word": "string", "records": "int"}
+        metadata["read as missing"] = records_table(words[:_MOST_WORDS_SHOWN], schema)
     if report.ignored_columns:
         metadata["ignored columns"] = ", ".join(report.ignored_columns[:_MOST_IGNORED_SHOWN])
     return metadata

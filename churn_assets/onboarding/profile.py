@@ -16,7 +16,8 @@ import pyarrow as pa
 from churn_model.arrays import FloatArray, IntArray
 from churn_model.column_types.date import DateCount
 from churn_model.column_types.landed import MISSING_WORDS, LandedValues
-from churn_model.column_types.number import is_decimal_comma
+from churn_model.column_types.number import NUMBER
+from churn_model.column_types.number_count import NumberCount
 from churn_model.column_types.registry import column_type
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import file_problems
@@ -36,7 +37,6 @@ MOSTLY = 0.95
 Holds = Literal["number", "date", "text"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
 _OTHER_DATE = re.compile(
     r"(?:\d{1,2}([./-])\d{1,2}\1(?:\d{4}|\d{2})|\d{4}([./])\d{1,2}\2\d{1,2})(?:[T ,]+\d{1,2}:[\d:.]+(?: ?[AaPp][Mm])?)?"
 )
@@ -82,10 +82,10 @@ class ColumnProfile:
 
     @property
     def decimal_commas(self) -> bool:
-        """Return whether the values would be numbers if their commas were points."""
-        return self.holds == "text" and self._mostly(
-            lambda value: is_decimal_comma(value) or _NUMBER.fullmatch(value) is not None
-        )
+        """Return whether the values are numbers in no one format."""
+        count = NumberCount()
+        count.add(LandedValues(pa.array(self.values, pa.string()).take(pa.array(self.codes[self.codes >= 0]))))
+        return self.holds == "text" and count.problem(self.name) is not None
 
     @property
     def other_dates(self) -> bool:
@@ -237,8 +237,13 @@ def profile_column(name: str, column: Any) -> ColumnProfile:
     """Return what an Arrow column of landed values holds."""
     texts, indices = _encode(column)
     trimmed = [(text or "").strip() for text in texts]
-    read = np.array([float(text) if _NUMBER.fullmatch(text) else np.nan for text in trimmed])
-    read[~np.isfinite(read)] = np.nan
+    count = NumberCount()
+    count.add(LandedValues(pa.array(trimmed, pa.string()).take(indices)))
+    read = (
+        column_type(count.kind or NUMBER.name)
+        .parse(pa.array(trimmed, pa.string()))
+        .values.to_numpy(zero_copy_only=False)
+    )
     raw = np.asarray(indices.fill_null(len(texts)).to_numpy(zero_copy_only=False), dtype=np.int64)
     rows = np.bincount(raw, minlength=len(texts) + 1)[: len(texts)]
     holds = _infer_holds(trimmed, rows, read)

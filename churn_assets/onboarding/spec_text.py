@@ -142,8 +142,8 @@ def _columns(guesses: Guesses) -> Iterator[str]:
         yield from (f"  {scalar(one.column)}: {one.says} # {one.why}" for one in guesses.types)
     if guesses.commas:
         yield ""
-        yield "# Numbers with commas are not read: export these columns with decimal points (26.08, not 26,08) and no"
-        yield "# thousands separators. If one of them does not hold numbers, list it under types as a category."
+        yield "# These numbers may be read in several ways: export the columns in one, or name their format under types, such as"
+        yield "# `number 1.234,5`. If one of them does not hold numbers, list it under types as a category."
         yield from (f"#   {scalar(one.column)}: {_in_comment(one.why)}" for one in guesses.commas)
     if guesses.split:
         yield ""

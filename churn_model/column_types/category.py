@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from churn_model.arrays import FloatArray, IntArray
 from churn_model.column_types.interface import ColumnType, Feature, FittedColumn, Layout, Readable, TypeCount
-from churn_model.column_types.landed import ParsedColumn, read_text, trim
+from churn_model.column_types.landed import MISSING_CATEGORIES, ParsedColumn, count_words, read_text, trim
 from churn_model.column_types.parts import EncodedPart, LookupPart
 from churn_model.column_types.spelling import Spelling, are_flags
 from churn_model.spec.dataset import Kind
@@ -57,9 +57,14 @@ class Category(ColumnType):
         return None
 
     def parse(self, array: pa.Array) -> ParsedColumn:
-        """Return text as landed, without the blanks around it. Only blank is missing."""
+        """Return text as landed, without the blanks around it. Missing: blank and `MISSING_CATEGORIES`."""
         text = read_text(array)
-        return ParsedColumn(trim(text.values), text.wrong)
+        trimmed = trim(text.values)
+        missing = pc.is_in(trimmed, value_set=pa.array(MISSING_CATEGORIES))
+        if not pc.any(missing).as_py():
+            return ParsedColumn(trimmed, text.wrong)
+        known = pc.if_else(missing, pa.scalar(None, pa.string()), trimmed)
+        return ParsedColumn(known, text.wrong, count_words(trimmed, missing))
 
     def holds(self, kind: pa.DataType) -> bool:
         """Whether the type is text, or a dictionary of it."""

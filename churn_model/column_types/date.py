@@ -213,7 +213,7 @@ class Date(ColumnType):
         text = read_text(array)
         hint = "write its format under types in the spec, such as `date %d.%m.%Y`" if self.form is None else ""
         parsed = parse_days(text.values, self.form or ISO, blank=None, hint=hint)
-        return ParsedColumn(parsed.values, parsed.wrong | text.wrong)
+        return ParsedColumn(parsed.values, parsed.wrong | text.wrong, parsed.words)
 
     def holds(self, kind: pa.DataType) -> bool:
         """Whether the type is date32, which canonical rows have."""

@@ -1,7 +1,7 @@
 """Landed values before they have a type: their text, how often each occurs, and what is wrong with those that cannot be used."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +14,14 @@ from churn_model.arrays import BoolArray, IntArray
 FIELD_LIMIT = 1 << 20
 """Bytes that a value may have."""
 SHORT = 40
-MISSING_WORDS = ("", "na", "n/a", "nan", "null", "none")
+_ERRORS = ("#n/a", "#na", "#null!", "#div/0!", "#value!", "#ref!", "#name?", "#num!")
+MISSING_WORDS = (
+    *("", "na", "n/a", "n.a.", "nan", "-nan", "null", "(null)", "none", "nil", "\\n", "<na>"),
+    *("-", "--", ".", "?", "unknown", "missing", *_ERRORS),
+)
 """What stands for a missing value in a column of any type but category, in lower case and without the blanks around it."""
+MISSING_CATEGORIES = (*("\\N", "NULL", "null", "<NA>"), *(error.upper() for error in _ERRORS))
+"""What databases and spreadsheets write for a missing value: it is no level of a category either."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,14 @@ class Reason:
 
 @dataclass(frozen=True)
 class ParsedColumn:
-    """A column's values (null: missing), and the reason for each row whose value is wrong; these are null as well."""
+    """A column's values (null: missing), and the reason for each row whose value is wrong; these are null as well.
+
+    `words`: the words that were read as missing, and how many rows hold each; blanks are not counted.
+    """
 
     values: pa.Array
     wrong: dict[int, Reason]
+    words: dict[str, int] = field(default_factory=dict)
 
 
 class LandedValues:
@@ -145,6 +155,12 @@ def trim(text: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(pc.binary_length(trimmed), 0), pa.scalar(None, pa.string()), trimmed)
 
 
+def count_words(text: pa.Array, missing: pa.Array) -> dict[str, int]:
+    """Return the words, without the blanks around them, in the rows that are `missing`, and how many rows hold each."""
+    found = text.filter(pc.and_(missing, pc.greater(pc.fill_null(pc.binary_length(text), 0), 0))).value_counts()
+    return {one["values"]: one["counts"] for one in found.to_pylist()}
+
+
 def cast_plain_numbers(text: pa.Array) -> pa.Array | None:
     """Return the text as float64 if every value is a plain finite number or empty, else None: the common case, at Arrow's speed."""
     values = pc.if_else(pc.equal(pc.binary_length(text), 0), pa.scalar(None, pa.string()), text)
@@ -167,6 +183,10 @@ def parse_distinct(
     parsed = [parse(value) if value else blank for value in encoded.dictionary.to_pylist()]
     table = pa.array([None if isinstance(value, Reason) else value for value in parsed], kind)
     codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
+    words = [n for n, value in enumerate(encoded.dictionary.to_pylist()) if value and parsed[n] is None]
+    counts = np.bincount(codes[codes >= 0], minlength=len(parsed))
     refused = np.array([isinstance(value, Reason) for value in [*parsed, blank]])
     wrong = {int(row): [*parsed, blank][codes[row]] for row in np.flatnonzero(refused[codes])}
-    return ParsedColumn(table.take(encoded.indices), wrong)
+    return ParsedColumn(
+        table.take(encoded.indices), wrong, {encoded.dictionary[n].as_py(): int(counts[n]) for n in words}
+    )

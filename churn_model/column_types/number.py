@@ -12,15 +12,25 @@ import pyarrow.compute as pc
 from churn_model.arrays import FloatArray
 from churn_model.column_types.interface import ColumnType, Feature, FittedColumn, Layout, Readable, TypeCount
 from churn_model.column_types.landed import (
-    MISSING_WORDS,
-    LandedValues,
     ParsedColumn,
     Reason,
-    as_mask,
     cast_plain_numbers,
+    count_words,
     null_at,
+    parse_distinct,
     quote_value,
     read_text,
+)
+from churn_model.column_types.number_count import NumberCount
+from churn_model.column_types.number_format import (
+    AS_IS,
+    INFINITE,
+    NUMBER_NAME,
+    NumberFormat,
+    are_zeros_and_ones,
+    classify_numbers,
+    is_formatted,
+    parse_format,
 )
 from churn_model.column_types.parts import ComputedPart, Encoded, EncodedPart
 from churn_model.column_types.spelling import NO, YES
@@ -29,95 +39,36 @@ from churn_model.spec.dataset import Kind
 from churn_model.wording import number_text
 
 NUMBER_LIMIT = float(np.finfo(np.float32).max)
-MOST_COMMA_LEVELS = 20
-"""Different values with a decimal comma up to which a column may be a category, such as that of a few prices."""
-
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
-_DRESSED = re.compile(r"([+-]?\s*[$€£¥₹]?|[$€£¥₹]\s*[+-])\s*[0-9]+([,.'’\s][0-9]+)*\s*([$€£¥₹%]|[A-Z]{3})?")
-# 26,08 and 1.234,5; 1,234 may mean either, and is taken for one of these if the values beside it are.
-_COMMA = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)?,[0-9]+")
-_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+")
-_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 _FLAGS = "0/1"
 # Standard deviations beyond which a linear model would follow a mistyped value anywhere.
 _FURTHEST = 8.0
 
 
-class NumberCount(TypeCount):
-    """Recognises numbers: at least 95% of the values that are present are plain finite numbers.
-
-    present  values that are neither blank nor a word for missing
-    flags    values that say yes or no, as 1 and 0 do
-    commas   values that would be numbers if their commas were points; `written` holds different ones
-    """
-
-    def __init__(self) -> None:
-        self.present = 0
-        self.numbers = 0
-        self.flags = 0
-        self.commas = 0
-        self.written: dict[str, int] = {}
-
-    def add(self, values: LandedValues) -> None:
-        """Count one more chunk."""
-        if values.numbers is not None:
-            known = len(values.numbers) - values.numbers.null_count
-            if self.flags == self.present and _are_zeros_and_ones(values.numbers):
-                self.flags += known
-            self.present += known
-            self.numbers += known
-            return
-        texts, counts = values.distinct
-        trimmed, number, missing = _classify(texts)
-        self.present += int(counts[~as_mask(missing)].sum())
-        self.numbers += int(counts[as_mask(number)].sum())
-        self.flags += int(counts[as_mask(pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array(YES + NO)))].sum())
-        at = np.flatnonzero(as_mask(pc.match_substring_regex(trimmed, f"^({_COMMA.pattern})$")))
-        self.commas += int(counts[at].sum())
-        if len(self.written) <= MOST_COMMA_LEVELS:
-            self.written |= dict.fromkeys(trimmed.take(pa.array(at)).to_pylist(), 0)
-
-    @property
-    def kind(self) -> Kind | None:
-        """`number`, also for a column without any value. Flags of which some are words are none."""
-        if self.flags == self.present > self.numbers:
-            return None
-        return Number.name if 20 * self.numbers >= 19 * self.present else None
-
-    def problem(self, name: str) -> str | None:
-        """Decimal commas in what would be numbers otherwise: each would be a category of its own."""
-        if len(self.written) <= MOST_COMMA_LEVELS or 20 * (self.numbers + self.commas) < 19 * self.present:
-            return None
-        return problem(
-            expected=f"numbers without commas in {quote_value(name)}",
-            found=f"numbers such as {quote_value(next(iter(self.written)))}",
-            todo="export it with decimal points and no thousands separators (26.08 for 26,08), "
-            f"or, if these are no numbers, write `types: {{{name}: category}}` in the spec",
-        )
-
-
 @dataclass(frozen=True)
 class Number(ColumnType):
-    """A quantity. `flags`: all values of training are 0 or 1, so that yes, TRUE and t are 1, and no, false and f are 0."""
+    """A quantity.
 
+    form   how its text is written
+    flags  all values of training are 0 or 1, so that yes, TRUE and t are 1, and no, false and f are 0
+    """
+
+    form: NumberFormat = AS_IS
     flags: bool = False
 
-    name: ClassVar[str] = "number"
+    name: ClassVar[str] = NUMBER_NAME
     noun: ClassVar[str] = "numbers"
-    pattern: ClassVar[str] = f"number( {_FLAGS})?"
+    pattern: ClassVar[str] = f"number( {_FLAGS}| 1[., ']?234[.,]5( ?[^ ]+)?)?"
     arrow_type: ClassVar[pa.DataType] = pa.float64()
     stored_type: ClassVar[pa.DataType] = pa.float64()
 
     @property
     def kind(self) -> Kind:
-        """`number`, or `number 0/1`."""
-        return f"{self.name} {_FLAGS}" if self.flags else self.name
+        """`number`, `number 0/1`, or a format such as `number 1.234,5`."""
+        return f"{self.name} {_FLAGS}" if self.flags else self.form.kind
 
     def configure(self, text: str) -> "Number":
-        """Return the type of flags. Raises ValueError for any other text."""
-        if text != _FLAGS:
-            raise ValueError(f"{self.name}, or {self.name} {_FLAGS}")
-        return Number(flags=True)
+        """Return the type of flags, or of numbers in the format of an example. Raises ValueError for any other text."""
+        return Number(flags=True) if text == _FLAGS else Number(parse_format(text))
 
     def accepts(self, stored: pa.DataType) -> bool:
         """Whether the type is an integer, a float or a decimal. Booleans are yes and no, so categories."""
@@ -133,22 +84,39 @@ class Number(ColumnType):
         Missing: blank and `MISSING_WORDS`. Wrong: all other text, infinities, and what float32 cannot hold.
         """
         if self.accepts(array.type) or pa.types.is_boolean(array.type) or pa.types.is_null(array.type):
-            return _refuse_out_of_range(_cast_doubles(array), {})
+            return _refuse_out_of_range(ParsedColumn(_cast_doubles(array), {}))
         text = read_text(array)
-        quick = cast_plain_numbers(text.values)
+        quick = cast_plain_numbers(text.values) if self.form == AS_IS else None
         if quick is not None:
-            return _refuse_out_of_range(quick, text.wrong)
-        trimmed, number, missing = _classify(text.values)
+            return _refuse_out_of_range(ParsedColumn(quick, text.wrong))
+        trimmed, number, missing = classify_numbers(text.values)
+        words = count_words(trimmed, missing)
         if self.flags:
             lower = pc.utf8_lower(trimmed)
-            for words, digit in ((YES, "1"), (NO, "0")):
-                is_flag = pc.is_in(lower, value_set=pa.array(words))
+            for flags, digit in ((YES, "1"), (NO, "0")):
+                is_flag = pc.is_in(lower, value_set=pa.array(flags))
                 trimmed, number = pc.if_else(is_flag, digit, trimmed), pc.or_(number, is_flag)
+        if self.form != AS_IS:  # 1.234 may be another number than it seems
+            number = pc.and_(number, pa.scalar(False))
         plain = pc.if_else(number, pc.utf8_ltrim(trimmed, characters="+"), pa.scalar(None, pa.string()))
-        odd = np.flatnonzero(as_mask(pc.invert(pc.or_(number, missing))))
-        found = dict(zip(odd.tolist(), trimmed.take(pa.array(odd)).to_pylist(), strict=True))
-        wrong = {row: _explain_refusal(value) for row, value in found.items()} | text.wrong
-        return _refuse_out_of_range(plain.cast(pa.float64()), wrong)
+        odd = pc.if_else(pc.or_(number, missing), pa.scalar(None, pa.string()), trimmed)
+        dressed = parse_distinct(odd, self._read, pa.float64(), None)
+        values = pc.coalesce(plain.cast(pa.float64()), dressed.values)
+        return _refuse_out_of_range(ParsedColumn(values, dressed.wrong | text.wrong, words))
+
+    def _read(self, value: str) -> float | Reason:
+        number = self.form.read(value)
+        return self._explain_refusal(value) if number is None else number
+
+    def _explain_refusal(self, value: str) -> Reason:
+        if re.match(INFINITE, value):
+            return _REFUSED_INFINITE
+        if self.form != AS_IS:
+            return Reason(f"a number such as {self.form}", quote_value(value))
+        if is_formatted(value):
+            todo = f"write its format under types in the spec, such as `{self.name} 1,234.5` or `{self.name} 1.234,5 €`"
+            return Reason("a number such as 1234.5", quote_value(value), todo)
+        return Reason("a number", quote_value(value))
 
     def holds(self, kind: pa.DataType) -> bool:
         """Whether `as_numbers` reads a column of this Arrow type."""
@@ -163,7 +131,7 @@ class Number(ColumnType):
         """Return the feature of a column; none if it has no value or only one. Whether its values are flags is kept in its kind."""
         values = as_numbers(column, name)
         known = values[np.isfinite(values)]
-        return fit_numbers(name, values, kind=Number(flags=bool(np.isin(known, (0.0, 1.0)).all())).kind)
+        return fit_numbers(name, values, kind=Number(self.form, are_zeros_and_ones(known)).kind)
 
     def width(self, feature: Feature, layout: Layout) -> int:
         """One column; in a linear model, one more for missing values if training had any."""
@@ -259,57 +227,24 @@ def _standardise(feature: Feature) -> Callable[[FloatArray, Encoded], None]:
     return write
 
 
-def _are_zeros_and_ones(numbers: pa.Array) -> bool:
-    values = numbers.to_numpy(zero_copy_only=False)
-    return bool(np.isin(values[~np.isnan(values)], (0.0, 1.0)).all())
-
-
-def is_decimal_comma(value: str) -> bool:
-    """Whether a text looks like a number with a decimal comma, such as 26,08 or 1.234,5."""
-    return _COMMA.fullmatch(value) is not None
-
-
 def _cast_doubles(array: pa.Array) -> pa.Array:
     doubles = array.cast(pa.float64(), safe=False)
     return pc.if_else(pc.is_nan(doubles), pa.scalar(None, pa.float64()), doubles)
 
 
-def _classify(text: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:
-    """Return the text without the blanks around it, a mask of the numbers and one of the missing values."""
-    trimmed = pc.utf8_trim_whitespace(text)
-    number = pc.fill_null(pc.match_substring_regex(trimmed, _NUMBER), False)
-    missing = pc.is_in(pc.utf8_lower(trimmed), value_set=pa.array([*MISSING_WORDS, None]))
-    return trimmed, number, missing
-
-
-def _refuse_out_of_range(values: pa.Array, wrong: dict[int, Reason]) -> ParsedColumn:
-    doubles = values.to_numpy(zero_copy_only=False)
+def _refuse_out_of_range(column: ParsedColumn) -> ParsedColumn:
+    doubles = column.values.to_numpy(zero_copy_only=False)
     beyond = np.flatnonzero(np.abs(doubles) > NUMBER_LIMIT)
     if not beyond.size:
-        return ParsedColumn(values, wrong)
+        return column
     found = {
-        int(row): _refuse_infinite()
+        int(row): _REFUSED_INFINITE
         if np.isinf(doubles[row])
         else Reason(f"a number within {NUMBER_LIMIT:.2g}", f"{doubles[row]:g}")
         for row in beyond
     }
-    return ParsedColumn(null_at(values, beyond), wrong | found)
+    return ParsedColumn(null_at(column.values, beyond), column.wrong | found, column.words)
 
 
-def _refuse_infinite() -> Reason:
-    return Reason(f"a finite number within {NUMBER_LIMIT:.2g}", "one beyond")
-
-
-def _explain_refusal(value: str) -> Reason:
-    if _INFINITE.fullmatch(value):
-        return _refuse_infinite()
-    if is_decimal_comma(value) and not _THOUSANDS.fullmatch(value):
-        return Reason("a number with a decimal point, not a comma", quote_value(value), "write 26.08 for 26,08")
-    if _DRESSED.fullmatch(value):
-        return Reason(
-            "a number without thousands separators, currency or percent signs, such as 1234.5", quote_value(value)
-        )
-    return Reason("a number", quote_value(value))
-
-
+_REFUSED_INFINITE = Reason("a finite number", "an infinite one", "write it blank if it is unknown")
 NUMBER = Number()

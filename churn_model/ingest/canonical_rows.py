@@ -52,6 +52,7 @@ class Ingested:
 
     `kinds`: every column of `rows` but the key columns. `reasons`: the commonest reasons for quarantine and how often each held.
     `positives`: rows that left; None when scoring. `examples`: for each of `reasons` what the first such record held, and what to do.
+    `missing_words`: by column, the words that were read as missing, the commonest `TOP_REASONS` of them, and how many records hold each.
     """
 
     records: int
@@ -63,6 +64,7 @@ class Ingested:
     reasons: dict[str, int]
     positives: int | None
     examples: dict[str, str] = field(default_factory=dict)
+    missing_words: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def to_counts(self) -> dict[str, Any]:
         """All of it as JSON can hold it."""
@@ -127,6 +129,7 @@ def ingest(
         reasons,
         positives if columns.label else None,
         examples,
+        {name: dict(words.most_common(TOP_REASONS)) for name, words in reader.missing_words.items()},
     )
 
 
@@ -224,6 +227,7 @@ class _Reader:
         self._columns = columns
         self._kinds = kinds
         self._equal = OccurrenceCounter()
+        self.missing_words: dict[str, Counter[str]] = {}
         self._identity = sorted((name for name in kinds if name_key(name) not in dataset.not_features), key=str.lower)
         self.wanted = [*columns.keys, *kinds]
         fields = [("_id", pa.string()), ("_as_of", pa.date32()), ("_hash", pa.uint64()), ("_label", pa.int8())]
@@ -243,6 +247,8 @@ class _Reader:
         for name, column in cells.items():
             for row, reason in column.wrong.items():
                 wrong.setdefault(row, (name, reason))
+            if column.words:
+                self.missing_words.setdefault(name, Counter()).update(column.words)
         for row in _blank_rows(list(cells.values()), len(chunk.lines)):
             wrong[row] = (None, Reason("values", "blanks alone"))
         good = np.ones(len(chunk.lines), dtype=bool)

@@ -23,6 +23,7 @@ class IngestReport:
     columns          the table's columns with their Arrow types
     ignored_columns  landed columns that the model does not read
     reasons          why records are in quarantine, and how many for each reason
+    missing_words    by column, the words that were read as missing, and how many records hold each
     """
 
     counts: IngestCounts
@@ -30,3 +31,4 @@ class IngestReport:
     kinds: Mapping[str, str] | None = None
     ignored_columns: tuple[str, ...] | None = None
     reasons: Mapping[str, int] | None = None
+    missing_words: Mapping[str, Mapping[str, int]] | None = None

@@ -376,7 +376,8 @@ class Dataset:
     types: dict[str, Kind] = field(
         default_factory=dict,
         metadata=_about(
-            "number, category or date, if inference is wrong; a date may have a format, such as `date %d.%m.%Y`, and in a `category any case` "
+            "number, category or date, if inference is wrong; a date may have a format, such as `date %d.%m.%Y`, and so may a "
+            "number, such as `number 1.234,5 €`; in a `category any case` "
             "upper and lower case are one value."
         ),
     )

@@ -41,6 +41,7 @@ def step(layout: Layout) -> Report:
         kinds=made.kinds,
         ignored_columns=tuple(made.ignored_columns),
         reasons=made.reasons,
+        missing_words=made.missing_words,
     )
     return Report(content=content, checks=checks)
 
