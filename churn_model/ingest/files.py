@@ -17,6 +17,11 @@ _OTHERS = {
     b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "a zip archive",
     b"\xd0\xcf\x11\xe0": "an old Excel file (.xls), or a workbook with a password",
+    b"%PDF": "a PDF document",
+    b"<!doctype html": "a web page",
+    b"<html": "a web page",
+    b"<?xml": "an XML document",
+    b"[{": "a JSON document (one array)",
 }
 
 
@@ -53,7 +58,10 @@ def _require_own_format(file: LandedFile, named: Format) -> None:
     if named.recognizes(head):
         return
     found = next((f"{other.name} ({other.endings[0]})" for other in FORMATS if other.recognizes(head)), None)
-    found = found or next((what for magic, what in _OTHERS.items() if head.startswith(magic)), None)
+    text = head.lstrip().lower()
+    found = found or next(
+        (what for magic, what in _OTHERS.items() if head.startswith(magic) or text.startswith(magic)), None
+    )
     zipped = f"{named.endings[0]}.gz"
     if found == "gzip" and zipped in named.endings:
         found = f"gzip ({zipped})"

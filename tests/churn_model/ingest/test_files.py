@@ -93,3 +93,18 @@ def test_an_unknown_ending_names_those_that_are_known(tmp_path: Path) -> None:
 def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^t\.csv: .*a file that can be read.*No such file or directory"):
         open_part(LandedFile("t.csv", tmp_path / "t.csv"))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (b"<?xml version='1.0'?>", "an XML document"),
+        (b'[{"id": 1}]', r"a JSON document \(one array\)"),
+        (b"%PDF-1.7", "a PDF document"),
+    ],
+)
+def test_what_is_no_table_is_called_what_it_is(tmp_path: Path, content: bytes, what: str) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(InputError, match=f"a.csv: Expected CSV; found {what}"):
+        open_part(LandedFile("a.csv", tmp_path / "a.csv"))
