@@ -3,17 +3,19 @@
 Belongs here: reading them whole and without quarantine, which benchmarks can afford. Landed data is read by `churn_model/ingest/canonical_rows.py`.
 """
 
+import datetime
 import hashlib
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
 from churn_assets.sample.generator import Generator
 from churn_model.errors import InputError
-from churn_model.spec.dataset import Dataset
+from churn_model.spec.dataset import Dataset, Label
 from resources.specs.loader import load_spec
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -24,20 +26,32 @@ FILES = {
     "leads": "leads.csv",
     "synthetic": "synthetic_churn.csv",
 }
+FIELD = {
+    "bank": Dataset(
+        name="bank",
+        id="CustomerId",
+        label=Label(column="Exited", positive=("1",)),
+    ),
+    "ecommerce": Dataset(name="ecommerce", id="CustomerID", label=Label(column="Churn", positive=("1",))),
+    "hotel": Dataset(name="hotel", id="Booking_ID", label=Label(column="booking_status", positive=("Canceled",))),
+}
+"""Public tables of shared/data/field, which have no spec of their own in datasets/."""
 
 
 def spec_of(name: str) -> Dataset:
-    """The dataset that datasets/<name>.yaml describes."""
-    return load_spec(ROOT / "datasets" / f"{name}.yaml")
+    """Return the dataset that datasets/<name>.yaml describes, or one of FIELD."""
+    return FIELD[name] if name in FIELD else load_spec(ROOT / "datasets" / f"{name}.yaml")
 
 
 def shared_rows(name: str, dataset: Dataset) -> pa.Table:
     """Canonical rows of a file of shared/data. Raises InputError where the folder is not there."""
-    path = SHARED / FILES[name]
+    path = SHARED / FILES[name] if name in FILES else SHARED / "field"
     if not path.exists():
         raise InputError(
             f"Expected {path.name} in the folder shared/data beside the project; found none. Run the other tables."
         )
+    if name in FIELD:
+        return canonical(_READ[name](path), dataset)
     text = pyarrow.csv.ConvertOptions(strings_can_be_null=True, null_values=["", " "])
     return canonical(pyarrow.csv.read_csv(path, convert_options=text), dataset)
 
@@ -81,7 +95,40 @@ def _plain(text: str) -> str:
 
 
 def _column(column: pa.ChunkedArray, kind: str | None) -> pa.ChunkedArray:
+    if pa.types.is_date(column.type):
+        return column.combine_chunks()
     is_text = not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type))
     if kind == "category" or (kind is None and is_text):
         return column.cast(pa.string()).combine_chunks().dictionary_encode()
     return column.cast(pa.float64())
+
+
+def _read_bank(folder: Path) -> pa.Table:
+    return pyarrow.csv.read_csv(folder / "bank.csv.gz").drop_columns(["RowNumber", "Surname"])
+
+
+def _read_ecommerce(folder: Path) -> pa.Table:
+    first, *rows = openpyxl.load_workbook(folder / "ecommerce.xlsx", read_only=True)["E Comm"].iter_rows(
+        values_only=True
+    )
+    return pa.table({str(name): pa.array([row[place] for row in rows]) for place, name in enumerate(first)})
+
+
+def _read_hotel(folder: Path) -> pa.Table:
+    """Bookings, with their day of arrival as a date; three dozen of 29 February 2018 have none."""
+    options = pyarrow.csv.ConvertOptions(column_types={"date_of_arrival": pa.string()})
+    found = pyarrow.csv.read_csv(folder / "hotel.csv.gz", convert_options=options)
+    days = [_day(text) for text in found["date_of_arrival"].to_pylist()]
+    place = found.schema.get_field_index("date_of_arrival")
+    return found.set_column(place, "date_of_arrival", pa.array(days, pa.date32()))
+
+
+def _day(text: str) -> datetime.date | None:
+    day, month, year = (int(part) for part in text.split("/"))
+    try:
+        return datetime.date(year, month, day)
+    except ValueError:
+        return None
+
+
+_READ = {"bank": _read_bank, "ecommerce": _read_ecommerce, "hotel": _read_hotel}

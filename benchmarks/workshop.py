@@ -50,7 +50,8 @@ def one_hot(rows: pa.Table) -> FloatArray:
             codes = column.combine_chunks().cast(pa.string()).dictionary_encode().indices.fill_null(-1).to_numpy()
             columns += [codes == level for level in range(int(codes.max()) + 1)]
         else:
-            columns.append(column.to_numpy())
+            is_date = pa.types.is_date(column.type)
+            columns.append(np.asarray(column.cast(pa.int32()) if is_date else column, dtype=np.float64))
     return np.column_stack(columns).astype(np.float32)
 
 
