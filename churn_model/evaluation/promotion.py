@@ -6,7 +6,7 @@ Belongs here: the rules, the facts that they weigh, and the sentence that a mana
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from churn_model.checks import Claim
@@ -123,10 +123,20 @@ class Decision:
 
 
 def decide(evidence: Evidence) -> Decision:
-    """What the rules say; the same evidence, the same decision."""
-    stop = (_has_key(evidence), _no_other_names(evidence), _no_leaks(evidence))
+    """Return what the rules say; the same evidence, the same decision. Suspected leaks are no part of the candidate, which is said."""
+    leaks = _no_leaks(evidence)
+    decision = _decide(evidence, leaks)
+    if leaks.holds:
+        return decision
+    return replace(
+        decision, reason=f"{decision.reason} The candidate does without a column: {leaks.found}. {leaks.todo}."
+    )
+
+
+def _decide(evidence: Evidence, leaks: Fact) -> Decision:
+    stop = (_has_key(evidence), _no_other_names(evidence))
     judged = (_enough(evidence), _ranks(evidence), _saves(evidence))
-    facts, champion = stop + judged, evidence.champion
+    facts, champion = (*stop, leaks, *judged), evidence.champion
     for fact in stop:
         if not fact.holds:
             return Decision(outcome="refused", reason=f"Nothing is promoted: {fact.found}. {fact.todo}.", facts=facts)

@@ -4,7 +4,8 @@ Input: `splits` (published `preprocessed_splits`). Result: `model.tar.gz`, and `
 held-out rows with their probabilities, from which the evaluation computes what follows from costs.
 """
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,15 @@ import churn_model
 from churn_model.models.bundle import make_bundle, write_bundle
 from churn_model.models.bundle_file import BUNDLE
 from churn_model.records import to_plain
+from churn_model.reports.preprocess import PreprocessReport
 from churn_model.reports.step_report import Report
 from churn_model.reports.train import ClassCounts, TrainCounts, TrainReport, TrialSummary
+from churn_model.spec.column_names import same_name
 from churn_model.spec.dataset import Dataset
+from churn_model.spec.expressions import compile_expression
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import open_table
+from churn_model.training.leaks import Leak
 from churn_model.training.out_of_fold import OUT_OF_FOLD, write_out_of_fold
 from churn_model.training.search import Trial, what_more_would_help
 from churn_model.training.train import SAMPLE, SAMPLED_ABOVE, AllRows, Candidate, train
@@ -29,8 +34,9 @@ from churn_model.training.train import SAMPLE, SAMPLED_ABOVE, AllRows, Candidate
 
 def step(layout: Layout) -> Report:
     """Search, calibrate, fit, bundle."""
-    dataset, request = layout.dataset, layout.request
-    splits = layout.required("splits")
+    request, splits = layout.request, layout.required("splits")
+    suspects = layout.read_report("splits", PreprocessReport).suspects
+    dataset = _without(layout.dataset, suspects)
     tables = [open_table(splits / name) for name in ("train", "validation")]
     count = sum(table.rows for table in tables)
     share = SAMPLE / count if count > SAMPLED_ABOVE else 1.0
@@ -62,11 +68,25 @@ def step(layout: Layout) -> Report:
             searched_on=candidate.searched_on,
             calibration=candidate.calibration,
             validation=ClassCounts(leavers=int(labels.sum()), stayers=int(len(labels) - labels.sum())),
-            left_out=candidate.schema.left_out,
+            left_out={
+                **candidate.schema.left_out,
+                **{leak.column: f"may be known only after a customer has left: {leak.why}" for leak in suspects},
+            },
             averaged=_weights(candidate),
             more_would_help=what_more_would_help(candidate.leaderboard),
         )
     )
+
+
+def _without(dataset: Dataset, suspects: Sequence[Leak]) -> Dataset:
+    """Return the dataset with the suspected columns, and what is derived from them, among those that are never a feature."""
+    names = tuple(leak.column for leak in suspects)
+    derived = tuple(
+        name
+        for name, text in dataset.derived.items()
+        if any(same_name(source, column) for source in compile_expression(text).columns for column in names)
+    )
+    return replace(dataset, ignore=(*dataset.ignore, *names, *derived))
 
 
 def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Columns that know the outcome because they were written after it.
 
-Belongs here: what is certainly a leak (it blocks the run) and what is suspected (it stops promotion until the spec vouches for it). Does
-not belong here: acting on it (`judging.promotion`, the asset checks). Only train rows are looked at. The limits were fitted on four real tables.
+Certain leaks block the run. The model does without suspected ones until the spec vouches for them. Only train rows are looked at. False
+alarms and misses on real tables and planted leaks: `benchmarks/results/leaks.md`.
 """
 
 import re
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn_model.arrays import IntArray
+from churn_model.arrays import FloatArray, IntArray
 from churn_model.column_types.category import CATEGORY, encode_levels
 from churn_model.column_types.date import DATE, YEAR_FIRST, parse_days
 from churn_model.column_types.registry import type_of
@@ -28,6 +28,13 @@ from churn_model.training.leaks import Leak, LeakKind
 CERTAIN_AUC = 0.98
 SUSPECT_AUC = 0.77
 SUSPECT_SHARE = 0.10
+PURE_RATE = 0.8
+PURE_LEAVERS = 0.1
+"""A leak is written for leavers: some of its values are theirs nearly alone. From this share of leavers among the rows of a value, and this
+share of all leavers that have such values, a strong column is suspected; an honest one has values with half leavers, such as a short
+contract (`benchmarks/results/leaks.md`)."""
+CLEAR_AUC = 0.88
+"""From here a column is suspected without such values: a copy of the label with one in ten wrong has none where few leave."""
 LATER_SHARE = 0.01
 """Share of dated rows after the snapshot from which a column is a leak; below, it may be mistyping."""
 DATES_SHARE = 0.95
@@ -99,9 +106,10 @@ def certain_leaks(train: pa.Table, dataset: Dataset) -> tuple[Leak, ...]:
 
 
 def suspected_leaks(train: pa.Table, dataset: Dataset, *, threads: int) -> tuple[Leak, ...]:
-    """Columns that seem to be written after the fact: they stop promotion until the spec lists them under ignore or known.
+    """Return the columns that seem to be written after the fact: models do without them until the spec lists them under known.
 
-    Suspected: alone an out-of-fold AUC of 0.77 and a tenth of the log loss that a small model explains is lost without it; or by its name.
+    Suspected by its name; or because alone it has an out-of-fold AUC of 0.77, a tenth of the log loss that a small model explains is lost
+    without it, and either some of its values are those of leavers nearly alone or the AUC is 0.88.
     At most 20,000 rows are looked at (the first: canonical rows are in hash order).
     """
     sample = train.slice(0, MOST_ROWS)
@@ -111,6 +119,7 @@ def suspected_leaks(train: pa.Table, dataset: Dataset, *, threads: int) -> tuple
         name: alone
         for name in names
         if (alone := univariate_auc(sample[name].combine_chunks(), y, fold)) >= SUSPECT_AUC
+        and (alone >= CLEAR_AUC or share_of_pure_leavers(sample[name].combine_chunks(), y, fold) >= PURE_LEAVERS)
     }
     found = []
     todo = "List it under ignore in the spec, or under known if it is known before a customer leaves"
@@ -149,20 +158,33 @@ def assign_folds(rows: pa.Table) -> IntArray:
 
 
 def univariate_auc(values: Any, y: Any, fold: IntArray) -> float:
-    """How well one column alone tells who left: AUC of out-of-fold rates by value; numbers in up to 64 bins of equal size.
+    """Return how well one column alone tells who left: AUC of out-of-fold rates by value; numbers in up to 64 bins of equal size.
 
     `fold` (n,) is what `assign_folds` gives. NaN with one class only.
     """
+    rates = _out_of_fold_rates(values, y, fold)
+    # Each fold is ranked by itself: the prior differs between folds, against the label.
+    found = [auc(y[fold == k], rates[fold == k]) for k in np.unique(fold)]
+    return float(np.mean(found))
+
+
+def share_of_pure_leavers(values: Any, y: Any, fold: IntArray) -> float:
+    """Return the share of all leavers whose value of the column has at least 80% leavers in the other folds; 0 without a leaver."""
+    pure = _out_of_fold_rates(values, y, fold) >= PURE_RATE
+    left = np.asarray(y) > 0
+    return float(pure[left].mean()) if left.any() else 0.0
+
+
+def _out_of_fold_rates(values: Any, y: Any, fold: IntArray) -> FloatArray:
+    """Return for each row the smoothed share of leavers among the rows of other folds that have its value, (n,)."""
     codes, count = _codes(values)
     place = codes * FOLDS + fold
     rows = np.bincount(place, minlength=count * FOLDS).reshape(count, FOLDS)
     leavers = np.bincount(place, weights=np.asarray(y, dtype=np.float64), minlength=count * FOLDS).reshape(count, FOLDS)
     other_rows, other_leavers = rows.sum(axis=1, keepdims=True) - rows, leavers.sum(axis=1, keepdims=True) - leavers
     prior = other_leavers.sum(axis=0) / np.maximum(other_rows.sum(axis=0), 1)
-    rates = (other_leavers + 5 * prior) / (other_rows + 5)
-    # Each fold is ranked by itself: the prior differs between folds, against the label.
-    found = [auc(y[fold == k], rates[codes[fold == k], k]) for k in np.unique(fold)]
-    return float(np.mean(found))
+    rates: FloatArray = (other_leavers + 5 * prior) / (other_rows + 5)
+    return rates[codes, fold]
 
 
 def _codes(values: Any) -> tuple[IntArray, int]:

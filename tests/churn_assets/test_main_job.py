@@ -20,7 +20,10 @@ from pyarrow import csv
 from churn_assets.cli.command import ExitCode
 from churn_assets.sample.generator import Generator
 from churn_assets.sample.population import Switches
+from churn_model.models.bundle import read_bundle
+from churn_model.reports.train import TrainReport
 from resources.catalog.pointers import read_batch, read_current
+from resources.catalog.publish import require_published
 from resources.catalog.published_tables import open_published_table
 from resources.ports.lake import MANIFEST
 from tests.conftest import Workspace
@@ -231,14 +234,19 @@ def test_a_column_that_gives_the_label_away_stops_the_run_and_is_named(project: 
     assert read_current(project.lake, "shop", "preprocessed_splits") is None
 
 
-def test_a_suspected_leak_is_not_promoted_until_the_spec_vouches_for_it(project: Workspace) -> None:
+def test_a_suspected_leak_is_left_out_of_the_model_that_is_promoted(project: Workspace) -> None:
     project.land(sample(4000, Switches(leak=0.6)))
-    assert project.churn("retrain", "shop") == ExitCode.NOTHING_PROMOTED
-    assert "retention_call_minutes may be known only after a customer has left" in project.output
-    assert project.champion() is None
-    project.write_spec("shop", SPEC + "ignore: [retention_call_minutes]\n")
+    project.write_spec("shop", SPEC.replace("derived: {", "derived: {long_call: retention_call_minutes * 2, "))
     assert project.churn("retrain", "shop") == ExitCode.DONE
-    assert project.champion() is not None
+    assert "retention_call_minutes may be known only after a customer has left" in project.output
+    champion = project.champion()
+    assert champion is not None
+    left_out = require_published(project.lake, champion.prefix).read(TrainReport).left_out
+    assert left_out is not None
+    assert "may be known only after" in left_out["retention_call_minutes"]
+    path = project.root / "model.tar.gz"
+    path.write_bytes(project.lake.read(f"{champion.prefix}model.tar.gz"))
+    assert not {"retention_call_minutes", "long_call"} & set(read_bundle(path).schema.names)
 
 
 def test_noise_is_never_promoted(project: Workspace) -> None:

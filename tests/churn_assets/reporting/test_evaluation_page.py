@@ -392,7 +392,7 @@ def test_a_refused_candidate_is_shown_with_its_suspects_and_what_to_do(
         "List it under ignore",
         "Saves money does not hold",
         "Look at costs",
-        "Do not believe the figures below",
+        "The model does without it",
     ):
         assert shown in banner
 

@@ -15,6 +15,7 @@ from churn_model.training.leak_detection import (
     SUSPECT_AUC,
     assign_folds,
     certain_leaks,
+    share_of_pure_leavers,
     suspected_leaks,
     univariate_auc,
 )
@@ -141,6 +142,19 @@ def test_a_leak_does_not_hide_behind_a_column_derived_from_it() -> None:
     rows = table(credit=lambda y, rng: pa.array(y * 2.0 + rng.normal(size=len(y))))
     leaks = suspected_leaks(rows, dataset(derived={"twice": "`credit` * 2"}), threads=1)
     assert found(leaks) == {"credit": "explains_too_much"}
+
+
+def strong(y: Any, rng: Any) -> Any:
+    """A contract by the month: nine in ten leavers have one, and a third of those who stay."""
+    return text(np.where(rng.random(len(y)) < np.where(y == 1, 0.9, 0.33), "month", "year"))
+
+
+def test_the_only_strong_column_is_not_suspected_if_its_values_are_not_those_of_leavers_alone() -> None:
+    rows = table(contract=strong).drop_columns(["tenure", "calls"])
+    y = np.asarray(rows["_label"])
+    assert univariate_auc(rows["contract"].combine_chunks(), y, FOLD) > SUSPECT_AUC
+    assert share_of_pure_leavers(rows["contract"].combine_chunks(), y, FOLD) == 0
+    assert suspected_leaks(rows, dataset(), threads=1) == ()
 
 
 @pytest.mark.parametrize(
