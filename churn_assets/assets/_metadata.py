@@ -22,7 +22,8 @@ def materialize_result(
 ) -> dg.MaterializeResult:
     """Return what Dagster records: the version as data version, its place, whether it was reused, counts, metrics, checks."""
     report = publication.report
-    numbers = {**report.counts, **{name: value for name, value in report.metrics.items() if value is not None}}
+    metrics = {name: round_figure(value) for name, value in report.metrics.items() if value is not None}
+    numbers = {**report.counts, **metrics}
     common: dict[str, Any] = {
         "version": publication.version,
         "reused": publication.reused,
@@ -33,6 +34,16 @@ def materialize_result(
         metadata={**common, **numbers, **metadata},
         check_results=list(results),
     )
+
+
+def round_figure(value: Any) -> Any:
+    """Return a float with six significant digits, as the UI shows it, and anything else as it is."""
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def table_name(dataset: Dataset, asset: str) -> dict[str, str]:
+    """Return the metadata that names the view in which readers in SQL find an asset."""
+    return {"dagster/table_name": f"{dataset.name}.{asset}"}
 
 
 def column_schema(columns: Mapping[str, str]) -> dg.TableSchema:
@@ -62,7 +73,7 @@ def plot(png: bytes) -> dg.MarkdownMetadataValue:
 def records_table(records: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> dg.TableMetadataValue:
     """Return rows as a table for the UI; missing values stay empty."""
     rows = [
-        dg.TableRecord({name: "" if record.get(name) is None else record[name] for name in columns})
+        dg.TableRecord({name: "" if record.get(name) is None else round_figure(record[name]) for name in columns})
         for record in records
     ]
     return dg.MetadataValue.table(

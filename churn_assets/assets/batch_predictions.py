@@ -13,6 +13,7 @@ from churn_assets.assets._metadata import (
     column_schema,
     lineage,
     materialize_result,
+    table_name,
 )
 from churn_assets.assets.raw_batch import ingest_batch
 from churn_model.errors import ChurnError, problem
@@ -52,6 +53,7 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
         key=key,
         deps=[source, asset_key(dataset.name, CHAMPION_MODEL)],
         group_name=dataset.name,
+        metadata=table_name(dataset, BATCH_PREDICTIONS),
         code_version=code_version_of(dataset, step_maker("score")),
         freshness_policy=batch_freshness(dataset),
         owners=MODEL_TEAM,

@@ -7,7 +7,7 @@ import dagster as dg
 
 from churn_assets.assets._checks import check_results, check_specs, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
-from churn_assets.assets._metadata import DATA_TEAM, code_version_of, materialize_result
+from churn_assets.assets._metadata import DATA_TEAM, code_version_of, materialize_result, table_name
 from churn_assets.assets._raw_table import locate_quarantine, table_metadata
 from churn_model.errors import ChurnError, problem
 from churn_model.models.bundle_file import BUNDLE, encode_json, read_required_columns
@@ -38,6 +38,7 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
     @dg.asset(
         key=key,
         group_name=dataset.name,
+        metadata=table_name(dataset, RAW_BATCH),
         code_version=code_version_of(dataset, step_maker("ingest")),
         owners=DATA_TEAM,
         kinds={"duckdb", "parquet"},

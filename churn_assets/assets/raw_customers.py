@@ -6,7 +6,7 @@ import dagster as dg
 
 from churn_assets.assets._checks import check_results, check_specs, no_failure_blocks
 from churn_assets.assets._errors import user_errors_as_failures
-from churn_assets.assets._metadata import DATA_TEAM, code_version_of, materialize_result, retrain_freshness
+from churn_assets.assets._metadata import DATA_TEAM, code_version_of, materialize_result, retrain_freshness, table_name
 from churn_assets.assets._raw_table import locate_quarantine, table_metadata
 from churn_model.errors import InputError, problem
 from churn_model.ingest.files import ENDINGS
@@ -43,6 +43,7 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
         key=key,
         deps=[landed],
         group_name=dataset.name,
+        metadata=table_name(dataset, RAW_CUSTOMERS),
         code_version=code_version_of(dataset, step_maker("ingest")),
         owners=DATA_TEAM,
         freshness_policy=retrain_freshness(dataset),

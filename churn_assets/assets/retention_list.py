@@ -16,6 +16,7 @@ from churn_assets.assets._metadata import (
     lineage,
     materialize_result,
     records_table,
+    table_name,
 )
 from churn_assets.assets.batch_predictions import predictions_version, require_batch_record
 from churn_model.decisions.list_csv import select_list_columns
@@ -59,6 +60,7 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         key=key,
         deps=[source],
         group_name=dataset.name,
+        metadata=table_name(dataset, RETENTION_LIST),
         code_version=code_version_of(dataset, MAKER),
         freshness_policy=batch_freshness(dataset),
         owners=RETENTION_TEAM,

@@ -4,6 +4,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from churn_assets.assets._metadata import round_figure
 from churn_assets.console.progress import progress_logger
 from churn_assets.definitions import FACTORIES, build_definitions
 from churn_model.errors import SpecError
@@ -87,3 +88,20 @@ def test_a_spec_that_cannot_be_used_is_red_and_its_assets_stay_in_view(
     assert found.status is AssetCheckExecutionRecordStatus.FAILED
     with dg.build_sensor_context(instance=instance, cursor=result.cursor) as context:
         assert isinstance(sensor(context), dg.SkipReason)
+
+
+def test_the_tables_name_their_view_in_sql(dataset: Dataset) -> None:
+    named = {
+        asset.key.path[-1]: asset.metadata_by_key[asset.key].get("dagster/table_name")
+        for asset in (make(dataset) for make in FACTORIES)
+    }
+    tables = ("raw_customers", "raw_batch", "batch_predictions", "retention_list")
+    assert {name: view for name, view in named.items() if view} == {name: f"telco.{name}" for name in tables}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.12345678901234567, 0.123457), (1e-9, 1e-9), (float("inf"), float("inf")), (7, 7), ("a", "a")],
+)
+def test_figures_are_shown_with_six_digits(value: object, shown: object) -> None:
+    assert round_figure(value) == shown
