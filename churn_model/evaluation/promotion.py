@@ -28,7 +28,7 @@ NO_OTHER_KEY = Claim(
 )
 NO_SUSPECTED_LEAK = Claim(
     "no_suspected_leak",
-    description="No column looks as if it were written after the fact, or the spec vouches for it.",
+    description="No column looks as if it were written after the fact, or the spec vouches for it. The model does without a column that does.",
     blocking=False,
 )
 ENOUGH = Claim(

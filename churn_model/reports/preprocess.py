@@ -22,7 +22,7 @@ class PreprocessReport:
 
     columns   their columns with their Arrow types
     leaks     columns that certainly give the label away: they block the run
-    suspects  columns that may: they stop a promotion
+    suspects  columns that may: the model does without them
     names     columns that seem to name customers, and are not the id: they stop a promotion
     """
 
