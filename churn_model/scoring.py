@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from churn_model.arrays import BoolArray
-from churn_model.decisions.policy import Policy
+from churn_model.decisions.policy import PROVISIONAL, Policy
 from churn_model.errors import InputError, problem
 from churn_model.features.encoding import Encoded, encode
 from churn_model.features.schema import Rows
@@ -56,6 +57,12 @@ def score(batch: Rows, bundle: Bundle, policy: Policy, explainer: Explainer, *, 
     )
     blocks = [_score_block(block, bundle, policy, explainer, schema) for block in _blocks(batch)]
     return pa.Table.from_batches(blocks, schema=schema).combine_chunks()
+
+
+def mark_provisional(predictions: pa.Table) -> pa.Table:
+    """Return predictions whose model versions say that the gate refused the model."""
+    marked = pc.binary_join_element_wise(PROVISIONAL, predictions["model_version"].cast(pa.string()), "")
+    return predictions.set_column(predictions.schema.get_field_index("model_version"), "model_version", marked)
 
 
 def _blocks(batch: Rows) -> Iterator[pa.RecordBatch]:

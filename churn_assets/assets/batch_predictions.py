@@ -15,7 +15,7 @@ from churn_assets.assets._metadata import (
     materialize_result,
     table_name,
 )
-from churn_assets.assets.raw_batch import ingest_batch
+from churn_assets.assets.raw_batch import asks_for_provisional, ingest_batch, resolve_scorer
 from churn_model.errors import ChurnError, problem
 from churn_model.reports.score import ScoreReport
 from churn_model.spec.dataset import Dataset
@@ -79,6 +79,7 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
                 folder=versions_prefix(dataset.name, BATCH_PREDICTIONS, batch),
                 inputs={"rows": [record.rows.prefix], "bundle": [record.champion.prefix]},
                 upstream=_upstream(record),
+                parameters=_provisional(record),
             )
             results = check_results(CLAIMS, predictions.report.checks)
             accepted = context.run.tags.get(ACCEPT_TAG) == "yes" or record.accepted == predictions.version
@@ -97,6 +98,7 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
                 "champion": record.champion.version,
                 "accepted": accepted,
                 "list": _compare_list(lake, dataset, record, predictions.version),
+                **({"provisional": record.provisional} if record.provisional else {}),
             }
             return materialize_result(predictions, lake, results, metadata)
 
@@ -112,7 +114,8 @@ def _ingest_again(
     lake: Lake, runner: Runner, tables: Tables, dataset: Dataset, context: dg.AssetExecutionContext
 ) -> None:
     """Ingest the batch for today's champion, as `raw_batch` would: found again if nothing has changed."""
-    ingested = ingest_batch(lake, runner, tables, dataset, context.partition_key, context.log.warning)
+    scorer = resolve_scorer(lake, dataset, provisional=asks_for_provisional(context))
+    ingested = ingest_batch(lake, runner, tables, dataset, context.partition_key, scorer, context.log.warning)
     if not no_failure_blocks(ingested.results):
         raise ChurnError(
             problem(
@@ -124,7 +127,11 @@ def _ingest_again(
 
 
 def _upstream(record: BatchRecord) -> dict[str, str]:
-    return {RAW_BATCH: record.rows.version, "champion": record.champion.version}
+    return {RAW_BATCH: record.rows.version, "champion": record.champion.version, **_provisional(record)}
+
+
+def _provisional(record: BatchRecord) -> dict[str, str]:
+    return {"provisional": "yes"} if record.provisional else {}
 
 
 def predictions_version(runner: Runner, dataset: Dataset, record: BatchRecord) -> str:

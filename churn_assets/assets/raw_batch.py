@@ -11,15 +11,33 @@ from churn_assets.assets._metadata import DATA_TEAM, code_version_of, materializ
 from churn_assets.assets._raw_table import locate_quarantine, table_metadata
 from churn_model.errors import ChurnError, problem
 from churn_model.models.bundle_file import BUNDLE, encode_json, read_required_columns
+from churn_model.reports.evaluate import EvaluateReport
 from churn_model.spec.dataset import Dataset, Kind
 from churn_model.steps.claims.ingest import ACCOUNTED, CONTRACT
 from churn_model.wording import counted
 from resources.catalog.digests import digest_of
 from resources.catalog.integrity import read_manifest, require_whole, require_whole_input
 from resources.catalog.landing import fingerprint_of, fingerprints, list_batch, listing_of
-from resources.catalog.names import CHAMPION_MODEL, RAW_BATCH, ROWS, asset_key, batch_partitions, versions_prefix
-from resources.catalog.pointers import BatchRecord, Champion, Current, read_batch, read_champion, record_batch, utc_now
-from resources.catalog.publish import Publication, publish_step
+from resources.catalog.names import (
+    CHAMPION_MODEL,
+    EVALUATION_REPORT,
+    RAW_BATCH,
+    ROWS,
+    TUNED_MODEL,
+    asset_key,
+    batch_partitions,
+    versions_prefix,
+)
+from resources.catalog.pointers import (
+    BatchRecord,
+    Current,
+    read_batch,
+    read_champion,
+    read_current,
+    record_batch,
+    utc_now,
+)
+from resources.catalog.publish import Publication, publish_step, require_published
 from resources.catalog.versions import step_maker
 from resources.errors import DamagedError
 from resources.ports.lake import Lake
@@ -29,6 +47,16 @@ from resources.ports.tables import Tables
 
 CLAIMS = (ACCOUNTED, CONTRACT)
 COLUMNS = "columns"  # the key of the step's request, and of what the version is made from
+PROVISIONAL_TAG = "churn/provisional"
+"""A run with this tag and the value `yes` scores with the newest model, refused by the gate, if there is no champion."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """The model that scores a batch; `refused`: why the gate refused it, None for a champion."""
+
+    model: Current
+    refused: str | None = None
 
 
 def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
@@ -52,7 +80,8 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         batch = context.partition_key
         with user_errors_as_failures():
-            ingested = ingest_batch(lake, runner, tables, dataset, batch, context.log.warning)
+            scorer = resolve_scorer(lake, dataset, provisional=asks_for_provisional(context))
+            ingested = ingest_batch(lake, runner, tables, dataset, batch, scorer, context.log.warning)
             metadata = {**table_metadata(ingested.table, lake), "champion": ingested.champion.version}
             return materialize_result(ingested.table, lake, ingested.results, metadata)
 
@@ -61,18 +90,31 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
 
 @dataclass(frozen=True, kw_only=True)
 class IngestedBatch:
-    """A batch as a table, what its checks found, and the champion that scores it."""
+    """A batch as a table, what its checks found, and the model that scores it."""
 
     table: Publication
     results: Sequence[dg.AssetCheckResult]
-    champion: Champion
+    champion: Current
+
+
+def asks_for_provisional(context: dg.AssetExecutionContext) -> bool:
+    """Return whether a run may score with a model that the gate refused."""
+    return context.run.tags.get(PROVISIONAL_TAG) == "yes"
 
 
 def ingest_batch(
-    lake: Lake, runner: Runner, tables: Tables, dataset: Dataset, batch: str, warn: Callable[[str], object]
+    lake: Lake,
+    runner: Runner,
+    tables: Tables,
+    dataset: Dataset,
+    batch: str,
+    scorer: Scorer,
+    warn: Callable[[str], object],
 ) -> IngestedBatch:
-    """Find or make the table of a batch for today's champion, and record both unless a blocking check fails."""
-    champion = _require_champion(lake, dataset)
+    """Find or make the table of a batch for the model that scores it, and record both unless a blocking check fails."""
+    champion = scorer.model
+    if scorer.refused:
+        warn(f"Scored with a provisional model that the gate refused. {scorer.refused}")
     entries = list_batch(lake, dataset.name, batch)
     contents = fingerprints(lake, entries)
     if change := _describe_change(lake, dataset, batch, contents):
@@ -92,8 +134,15 @@ def ingest_batch(
     results = check_results(CLAIMS, locate_quarantine(table, lake))
     if no_failure_blocks(results):
         tables.publish(dataset.name, RAW_BATCH, table.version, table.prefix + ROWS, batch)
-        scored_by = Current(champion.version, champion.prefix)
-        record = BatchRecord(batch, fingerprint_of(contents), listing_of(entries), utc_now(), table.current, scored_by)
+        record = BatchRecord(
+            batch,
+            fingerprint_of(contents),
+            listing_of(entries),
+            utc_now(),
+            table.current,
+            champion,
+            provisional=scorer.refused,
+        )
         record_batch(lake, dataset.name, record)
     return IngestedBatch(table=table, results=results, champion=champion)
 
@@ -119,16 +168,33 @@ def _describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping
     return f"Batch {batch} has changed since it was last scored ({counts}) and is scored again."
 
 
-def _read_required_columns(lake: Lake, champion: Champion) -> dict[str, Kind]:
-    """Return the columns that the champion reads of a batch, which is all that ingest takes from it."""
+def _read_required_columns(lake: Lake, champion: Current) -> dict[str, Kind]:
+    """Return the columns that the model reads of a batch, which is all that ingest takes from it."""
     require_whole_input(lake, champion.prefix)
     with lake.open(champion.prefix + BUNDLE) as stream:
         return read_required_columns(stream)
 
 
-def _require_champion(lake: Lake, dataset: Dataset) -> Champion:
+def resolve_scorer(lake: Lake, dataset: Dataset, *, provisional: bool) -> Scorer:
+    """Return the champion, or, if there is none and `provisional` asks for it, the model that the gate refused.
+
+    Raise ChurnError if there is no such model, or a champion where a provisional model is asked for.
+    """
     champion = read_champion(lake, dataset.name)
-    if champion is None:
+    if champion is not None and provisional:
+        raise ChurnError(
+            problem(
+                expected=f"no champion of {dataset.name}, for a provisional model to score in its place",
+                found=f"champion {champion.version}",
+                todo="score without --provisional",
+            )
+        )
+    if champion is not None:
+        require_whole(lake, champion.prefix)  # also if everything made with it is found again
+        return Scorer(Current(champion.version, champion.prefix))
+    model, evaluation = (read_current(lake, dataset.name, asset) for asset in (TUNED_MODEL, EVALUATION_REPORT))
+    report = require_published(lake, evaluation.prefix).read(EvaluateReport) if evaluation else None
+    if model is None or report is None or report.candidate_version != model.version:
         raise ChurnError(
             problem(
                 expected=f"a champion of {dataset.name} to score with",
@@ -136,5 +202,14 @@ def _require_champion(lake: Lake, dataset: Dataset) -> Champion:
                 todo=f"run `churn retrain {dataset.name}` and see what its gate says",
             )
         )
-    require_whole(lake, champion.prefix)  # also if everything made with it is found again
-    return champion
+    if not provisional:
+        raise ChurnError(
+            problem(
+                expected=f"a champion of {dataset.name} to score with",
+                found=f"none, for the gate refused the last model. {report.decision.reason}",
+                todo="to score with it all the same, each row and list marked as provisional, add --provisional to `churn score`, or "
+                f"the tag {PROVISIONAL_TAG}: yes to the run",
+            )
+        )
+    require_whole(lake, model.prefix)
+    return Scorer(model, report.decision.reason)

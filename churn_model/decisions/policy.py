@@ -14,6 +14,9 @@ from churn_model.decisions.costs import OutcomeCosts, outcome_costs
 from churn_model.features.schema import Rows, column_named
 from churn_model.spec.dataset import Costs
 
+PROVISIONAL = "provisional-"
+"""What `model_version` begins with if the gate refused the model."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decisions:

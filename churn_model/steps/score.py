@@ -20,7 +20,7 @@ from churn_model.models.reasons import REASONS, Explainer, make_explainer, weigh
 from churn_model.prefetch import prefetch
 from churn_model.reports.score import ScoreCounts, ScoreReport
 from churn_model.reports.step_report import Report
-from churn_model.scoring import prediction_schema, score
+from churn_model.scoring import mark_provisional, prediction_schema, score
 from churn_model.spec.column_names import same_name
 from churn_model.steps.claims.score import KNOWN_VALUES, LIKE_TRAINING, SCORED_ONCE
 from churn_model.steps.contract import Layout, run_step
@@ -38,6 +38,7 @@ def step(layout: Layout) -> Report:
     explainer = make_explainer(
         bundle.schema, bundle.model.family, words=layout.dataset.words, groups=layout.dataset.groups
     )
+    is_provisional = layout.request.get("provisional") == "yes"
     source = open_table(layout.required("rows") / "rows")
     contacted, same_ids, probability, saving = 0, True, 0.0, 0.0
     unknown: Counter[str] = Counter()
@@ -47,7 +48,7 @@ def step(layout: Layout) -> Report:
         for predictions, has_same_ids, of_block in prefetch(
             _scored(prefetch(source.blocks(), 1), bundle, policy, explainer, threads), 1
         ):
-            writer.write(predictions)
+            writer.write(mark_provisional(predictions) if is_provisional else predictions)
             same_ids = same_ids and has_same_ids
             unknown += of_block
             chosen = predictions["will_churn"].to_numpy()

@@ -60,6 +60,7 @@ class BatchRecord:
     champion: Current  # the model resolved for them
     list: Current | None = None  # the retention list made of them; None until the batch is done
     accepted: str | None = None  # the predictions that a person accepted although the batch does not look like training
+    provisional: str | None = None  # why the gate refused the model, if it is no champion
 
 
 def utc_now() -> str:

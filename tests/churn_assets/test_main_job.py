@@ -22,6 +22,7 @@ from churn_assets.sample.generator import Generator
 from churn_assets.sample.population import Switches
 from churn_model.models.bundle import read_bundle
 from churn_model.reports.train import TrainReport
+from resources.catalog.names import LIST
 from resources.catalog.pointers import read_batch, read_current
 from resources.catalog.publish import require_published
 from resources.catalog.published_tables import open_published_table
@@ -269,6 +270,24 @@ def test_a_table_too_small_to_judge_promotes_nothing(project: Workspace) -> None
     project.land(sample(700))
     assert project.churn("retrain", "shop") == ExitCode.NOTHING_PROMOTED
     assert "too small to judge" in project.output
+
+    # The model scores all the same by one explicit word, and whatever comes of it says so.
+    project.land(sample(300, seed=2).drop_columns(["churned"]), name="today.csv", batch="today")
+    assert project.churn("score", "shop", "today") == ExitCode.FAILED
+    assert "the gate refused the last model. Nothing is promoted: too small to judge" in project.output
+    assert "add --provisional to `churn score`" in project.output
+    assert project.churn("score", "shop", "today", "--provisional") == ExitCode.DONE
+    assert "PROVISIONAL: the gate refused this model. Nothing is promoted: too small to judge" in project.output
+    assert project.champion() is None
+    current = read_current(project.lake, "shop", "retention_list", "today")
+    assert current is not None
+    listed = project.lake.read(current.prefix + LIST).decode().splitlines()
+    assert listed[0].endswith('"model_version"')
+    assert len(listed) > 1
+    assert all('"provisional-' in line for line in listed[1:])
+    project.land(sample(300, seed=2).drop_columns(["churned"]), name="again.csv", batch="again")
+    assert project.churn("score", "shop", "again", "--provisional") == ExitCode.DONE
+    assert f"{len(listed) - 1:,} listed not long ago" in project.output
 
 
 def test_many_bad_records_stop_the_run_and_are_counted_by_reason(project: Workspace) -> None:

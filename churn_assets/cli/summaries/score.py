@@ -22,6 +22,10 @@ from resources.catalog.published_tables import open_published_table
 from resources.wiring import Ports
 
 _MOST_CONTACTS = 5
+_NO_NAMES = (
+    "  No id:       customers are named by a hash of their values, by which nobody can be called. "
+    "If there is an id, name its column in the spec."
+)
 
 
 def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
@@ -39,6 +43,8 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
         f"  {_contacts_line(ports, dataset, report)}",
         *([f"  Not on the list: {excluded}."] if excluded else []),
         *([f"  Hold-out:    {describe_holdout(report.holdout)}"] if report.holdout and counts.held_out else []),
+        *([f"  PROVISIONAL: the gate refused this model. {record.provisional}"] if record.provisional else []),
+        *([_NO_NAMES] if dataset.id_column is None and counts.to_contact else []),
         *quarantine_lines(ports, record.rows, "scored"),
         *ignored_column_lines(ports, record.rows),
         *_unknown_value_lines(ports, dataset, batch),
