@@ -22,7 +22,7 @@ ROWS = [f"C{n},{n % 7},{'yes' if n % 3 else 'no'}" for n in range(120)]
         (
             [row.replace(",3,", ",inf,") for row in ROWS[:60]] + [f"{row.rsplit(',', 1)[0]}," for row in ROWS[60:]],
             ExitCode.FAILED,
-            "60 in quarantine: churned: expected a label (60 records",
+            "69 in quarantine: churned: expected a label (60 records",
         ),
     ],
 )

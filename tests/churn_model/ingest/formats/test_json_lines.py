@@ -108,7 +108,7 @@ def test_only_the_columns_that_are_asked_for_have_to_be_plain(tmp_path: Path) ->
     [
         (b" \n\n", r"^t\.jsonl: .*records.*no keys and no values"),
         (b"{}\n", r"^t\.jsonl: .*records.*no keys and no values"),
-        (b'[{"x": 1}]', r"^t\.jsonl: .*one JSON object per line.*an array on line 1"),
+        (b'[{"x": 1}]', r"^t\.jsonl: Expected JSON Lines; found a JSON document \(one array\)"),
         (b'{\n"x": 1\n}\n', r"^t\.jsonl: .*one JSON object per line.*not JSON .* on line 1"),
         (b"id,x\na,1\n", r"^t\.jsonl: .*one JSON object per line.*not JSON .* on line 1"),
         ('{"x": 1}'.encode("utf-16"), r"^t\.jsonl: .*UTF-8.*UTF-16"),
