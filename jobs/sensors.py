@@ -1,96 +1,54 @@
-"""What wakes the jobs: `<dataset>_new_batches` looks at what landed in score/ and asks for one run a settled batch.
+"""What wakes the jobs: `<dataset>_new_batches` looks at what landed in score/ and asks for one run for each settled batch.
 
-A sweep reads the listing in key order, a bounded number of pages a tick, and carries on where it stopped: also in the middle of a batch, whose
-listing is then known only when its last page was read. Whether a batch is new is asked of the lake, not of the sensor's memory: a cursor that
-is lost repeats no work and loses none.
+Whether a batch is new is asked of the lake and of Dagster's runs, not of the sensor's memory: a cursor that is lost repeats no work and loses
+none. A batch that failed for a reason of its own is not asked for again; one whose run was cut short is, a few times.
 """
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
-from resources.catalog.landing import BATCH_NAME, batch_of, is_data, listing_of
+from jobs.batches import LISTING_TAG, Request, SeenBatch, Sweep, assess_batch, sweep_batches
+from resources.catalog.landing import batch_of, describe_unreadable, find_unreadable
 from resources.catalog.names import batch_partitions, new_batches_sensor_name, retrain_job_name, score_prefix
-from resources.catalog.pointers import read_batch, read_champion
-from resources.ports.lake import Entry, Lake
+from resources.catalog.pointers import read_champion
+from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
 
 if TYPE_CHECKING:
     # Dagster exports the function that makes it, not its name.
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-PAGES_A_TICK = 50
+OBJECTS_A_TICK = 50_000
 SECONDS_A_TICK = 30
 REQUESTS_A_TICK = 20
-REPEATS_AFTER_KILLS = 3  # a batch that is too large for the machine is not tried for ever
 _SWEEPS_BETWEEN_FULL_ONES = 20  # every so many sweeps, batches older than `watch.recent` are looked at as well
+_MOST_NAMED = 10  # batches in a skip message
 
 
 @dataclass
-class Sweep:
-    """How far a sweep has come: the last key read, and the batch that it stands in. This is the sensor's cursor."""
+class Tick:
+    """What one look at the landing area gave."""
 
-    after: str = ""
-    batch: str = ""
-    listing: str = ""
-    newest: float = 0.0
-    number: int = 0
+    requests: list[Request] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)  # each batch that is not asked for, and why
 
-    def reads(self, entry: Entry, batch: str) -> None:
-        """Take one more object of the listing in."""
-        if batch != self.batch:
-            self.batch, self.listing, self.newest = batch, "", 0.0
-        self.after = entry.key
-        if is_data(entry.key):
-            self.listing = listing_of([entry], self.listing)
-            self.newest = max(self.newest, entry.modified.timestamp())
-
-    def ends_batch(self) -> "SeenBatch | None":
-        """The batch that the sweep stands in, if it has data; the sweep then stands in none."""
-        seen = SeenBatch(self.batch, self.listing, self.newest) if self.listing else None
-        self.batch, self.listing, self.newest = "", "", 0.0
-        return seen
-
-
-@dataclass(frozen=True)
-class SeenBatch:
-    """A batch whose whole listing was read."""
-
-    name: str
-    listing: str
-    newest: float  # seconds since 1970: when its youngest object was written
-
-
-def sweep_batches(
-    lake: Lake, dataset: str, sweep: Sweep, *, pages: int, until: float, page_size: int = 1000
-) -> Iterator[SeenBatch]:
-    """The batches whose listing ends within the budget, `sweep` moved along; at the end of the prefix it begins anew."""
-    prefix = score_prefix(dataset)
-    for _ in range(pages):
-        page = lake.list(prefix, sweep.after, page_size)
-        for entry in page:
-            batch = batch_of(dataset, entry.key)
-            if batch != sweep.batch and (seen := sweep.ends_batch()):
-                yield seen
-            sweep.reads(entry, batch)
-        if len(page) < page_size:
-            sweep.after, sweep.number = "", sweep.number + 1
-            if seen := sweep.ends_batch():
-                yield seen
-            return
-        if time.monotonic() > until:
-            return
+    def describe_waiting(self) -> str:
+        """Return what waits and why, or that nothing is new."""
+        if not self.waiting:
+            return "Nothing new has landed and settled."
+        more = len(self.waiting) - _MOST_NAMED
+        return "\n".join([*self.waiting[:_MOST_NAMED], *([f"And {more:,} more."] if more > 0 else [])])
 
 
 def new_batches_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") -> dg.SensorDefinition:
-    """The sensor that scores what lands."""
+    """Return the sensor that scores what lands."""
     partitions = batch_partitions(dataset.name)
 
     @dg.sensor(
@@ -106,67 +64,55 @@ def new_batches_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") ->
         if read_champion(lake, dataset.name) is None:
             return dg.SkipReason(f"No champion of {dataset.name} yet: run {retrain_job_name(dataset.name)}.")
         sweep = Sweep(**json.loads(context.cursor)) if context.cursor else Sweep()
-        wanted, refused = _find_batches_to_score(context, lake, dataset, sweep)
+        tick = _look(context, lake, run_locks, dataset, sweep)
+        names = [request.batch.name for request in tick.requests]
         return dg.SensorResult(
-            run_requests=[
-                dg.RunRequest(
-                    run_key=_run_key(context.instance, run_locks, job.name, batch),
-                    partition_key=batch.name,
-                    tags=_tags(dataset, batch),
-                )
-                for batch in wanted
-            ],
-            dynamic_partitions_requests=[partitions.build_add_request([batch.name for batch in wanted])]
-            if wanted
-            else [],
+            run_requests=[_run_request(dataset, request) for request in tick.requests],
+            dynamic_partitions_requests=[partitions.build_add_request(names)] if names else [],
             cursor=json.dumps(asdict(sweep)),
-            skip_reason=None if wanted else "Nothing new has landed and settled." + (f" {refused}" if refused else ""),
+            skip_reason=None if names else tick.describe_waiting(),
         )
 
     return sensor
 
 
-def _find_batches_to_score(
-    context: dg.SensorEvaluationContext, lake: Lake, dataset: Dataset, sweep: Sweep
-) -> tuple[list[SeenBatch], str]:
-    """The settled batches that are not scored as they are now, and what is to be said of names that are refused.
+def _look(context: dg.SensorEvaluationContext, lake: Lake, run_locks: RunLocks, dataset: Dataset, sweep: Sweep) -> Tick:
+    """Return the settled batches that are not scored as they are now, and what is to be said of the others. Move `sweep` along.
 
     At most REQUESTS_A_TICK, within SECONDS_A_TICK; the sweep stops there and goes on at the next tick.
     """
     until = time.monotonic() + SECONDS_A_TICK
     full = sweep.number % _SWEEPS_BETWEEN_FULL_ONES == 0
-    wanted: list[SeenBatch] = []
-    refused = ""
-    for batch in sweep_batches(lake, dataset.name, sweep, pages=PAGES_A_TICK, until=until):
-        if not BATCH_NAME.fullmatch(batch.name):
-            refused = (
-                f"A batch name was refused below {score_prefix(dataset.name)}: Expected letters, digits and . _ = - (at most 64, "
-                f"the first a letter or digit); found {batch.name[:80]!r}. Rename it."
-            )
-            context.log.warning(refused)
-        elif _needs_scoring(lake, dataset, batch, full=full):
-            wanted.append(batch)
-        # Each batch may cost a question to the lake, and a page may hold a thousand of them.
-        if len(wanted) == REQUESTS_A_TICK or time.monotonic() > until:
+    tick = Tick()
+    unreadable = find_unreadable(lake, score_prefix(dataset.name))
+    if unreadable:
+        tick.waiting.append(f"Not read: {describe_unreadable(lake, unreadable)}.")
+        context.log.warning(tick.waiting[-1])
+    stopped = {batch_of(dataset.name, each.key) for each in unreadable if each.may_hold_data}
+    for batch in sweep_batches(lake, dataset.name, sweep, objects=OBJECTS_A_TICK, until=until):
+        if batch.name not in stopped and (full or _is_recent(dataset, batch)):
+            found = assess_batch(lake, context.instance, run_locks, dataset, batch)
+            if isinstance(found, Request):
+                tick.requests.append(found)
+            elif found:
+                tick.waiting.append(f"Batch {batch.name[:80]!r}: {found}")
+        # Each batch may cost a question to the lake and to Dagster, and there may be thousands.
+        if len(tick.requests) == REQUESTS_A_TICK or time.monotonic() > until:
             break
-    return wanted, refused
+    if tick.requests:  # Dagster shows a skip message only if nothing is asked for
+        for line in tick.waiting[:_MOST_NAMED]:
+            context.log.info(line)
+    return tick
 
 
-def _needs_scoring(lake: Lake, dataset: Dataset, batch: SeenBatch, *, full: bool) -> bool:
-    """Whether a batch has settled and is not scored as it is now. One that is no longer recent is asked about in a full sweep alone."""
-    age = datetime.now(UTC).timestamp() - batch.newest
-    if age < seconds(dataset.watch.settle) or (age > seconds(dataset.watch.recent) and not full):
-        return False
-    known = read_batch(lake, dataset.name, batch.name)
-    return known is None or known.listing != batch.listing or known.list is None
+def _is_recent(dataset: Dataset, batch: SeenBatch) -> bool:
+    """Return whether a batch is looked at in every sweep, not in a full one alone."""
+    return datetime.now(UTC).timestamp() - batch.newest <= seconds(dataset.watch.recent)
 
 
-def _run_key(instance: dg.DagsterInstance, run_locks: RunLocks, job: str, batch: SeenBatch) -> str:
-    """What Dagster knows a request by, for ever: a batch that failed for a reason is not asked for again, one whose run was killed is."""
-    runs = instance.get_runs(dg.RunsFilter(job_name=job, tags={"batch": batch.name}))
-    killed = min(sum(run_locks.was_abandoned(run) for run in runs), REPEATS_AFTER_KILLS)
-    return f"{batch.name}:{batch.listing}" + (f":{killed}" if killed else "")
-
-
-def _tags(dataset: Dataset, batch: SeenBatch) -> Mapping[str, Any]:
-    return {"dataset": dataset.name, "batch": batch.name}
+def _run_request(dataset: Dataset, request: Request) -> dg.RunRequest:
+    return dg.RunRequest(
+        run_key=request.run_key,
+        partition_key=request.batch.name,
+        tags={"dataset": dataset.name, "batch": request.batch.name, LISTING_TAG: request.batch.listing},
+    )

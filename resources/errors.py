@@ -10,6 +10,7 @@ ChurnError                  (churn_model.errors)
 │   └── PublishError        a version's files are missing or incomplete
 ├── TablesError             the catalog or the query engine refused an operation
 ├── StepFailed              a step ended without a report
+│   └── StepKilled          a signal ended the step's process, as the system does if memory runs short
 └── RollbackError           the champion cannot be rolled back to that model
 """
 
@@ -50,6 +51,10 @@ class TablesError(ChurnError):
 
 class StepFailed(ChurnError):
     """A step ended without a report."""
+
+
+class StepKilled(StepFailed):
+    """A signal ended the step's process, as the system does if memory runs short."""
 
 
 class RollbackError(ChurnError):

@@ -17,7 +17,14 @@ from churn_model.steps.claims.ingest import ACCOUNTED, CONTRACT
 from churn_model.wording import counted
 from resources.catalog.digests import digest_of
 from resources.catalog.integrity import read_manifest, require_whole, require_whole_input
-from resources.catalog.landing import fingerprint_of, fingerprints, list_batch, listing_of
+from resources.catalog.landing import (
+    describe_unreadable,
+    find_unreadable,
+    fingerprint_of,
+    fingerprints,
+    list_batch,
+    listing_of,
+)
 from resources.catalog.names import (
     CHAMPION_MODEL,
     EVALUATION_REPORT,
@@ -25,6 +32,7 @@ from resources.catalog.names import (
     ROWS,
     TUNED_MODEL,
     asset_key,
+    batch_landing_prefix,
     batch_partitions,
     versions_prefix,
 )
@@ -116,6 +124,8 @@ def ingest_batch(
     if scorer.refused:
         warn(f"Scored with a provisional model that the gate refused. {scorer.refused}")
     entries = list_batch(lake, dataset.name, batch)
+    if passed_over := find_unreadable(lake, batch_landing_prefix(dataset.name, batch)):
+        warn(f"Passed over: {describe_unreadable(lake, passed_over)}.")
     contents = fingerprints(lake, entries)
     if change := _describe_change(lake, dataset, batch, contents):
         warn(change)

@@ -8,12 +8,10 @@ from churn_assets.assets._checks import check_results, check_specs, no_failure_b
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import DATA_TEAM, code_version_of, materialize_result, retrain_freshness, table_name
 from churn_assets.assets._raw_table import locate_quarantine, table_metadata
-from churn_model.errors import InputError, problem
-from churn_model.ingest.files import ENDINGS
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.claims.ingest import ACCOUNTED, BOTH_CLASSES, CONTRACT
 from resources.catalog.landed_versions import made_from_landed, report_landed
-from resources.catalog.landing import fingerprints, list_landed
+from resources.catalog.landing import describe_unreadable, find_unreadable, fingerprints, list_training
 from resources.catalog.names import (
     LANDED_CUSTOMERS,
     RAW_CUSTOMERS,
@@ -55,6 +53,8 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks
     ) -> dg.MaterializeResult:
         with user_errors_as_failures():
+            if passed_over := find_unreadable(lake, train_prefix(dataset.name)):
+                context.log.warning(f"Passed over: {describe_unreadable(lake, passed_over)}.")
             keys, contents = _training_files(lake, tables, dataset)
             table = publish_step(
                 lake,
@@ -82,14 +82,5 @@ def _training_files(lake: Lake, tables: Tables, dataset: Dataset) -> tuple[Seque
     if dataset.source.table:
         copy = copy_table(lake, tables, dataset.name, dataset.source.table)
         return copy.keys, {dataset.source.table: copy.version}
-    prefix = train_prefix(dataset.name)
-    entries = list_landed(lake, prefix)
-    if not entries:
-        raise InputError(
-            problem(
-                expected=f"at least one file ({', '.join(ENDINGS)}) below {lake.uri(prefix)}",
-                found="none",
-                todo=f"land one: `churn land {dataset.name} FILE`",
-            )
-        )
+    entries = list_training(lake, dataset.name)
     return [entry.key for entry in entries], fingerprints(lake, entries)

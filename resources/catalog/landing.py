@@ -1,8 +1,11 @@
-"""What users dropped: which files count, what a batch is, and when it is whole.
+"""What users dropped: which files count, what a batch is, and what cannot be read.
 
 landing/<dataset>/train/**               training data
 landing/<dataset>/score/<batch>/**       a batch; a file dropped straight into score/ is a batch of its own
 landing/<dataset>/outcomes/**            labels that come later
+
+What is no plain file is never opened or followed. A pipe, a socket or a device is passed over. A link, a folder without permission or a name
+that is not UTF-8 may hold rows that someone counts on: it stops the batch, or the training data, that it is in, and nothing beside it.
 """
 
 import re
@@ -11,42 +14,94 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from churn_model.errors import InputError, listed, problem
-from churn_model.ingest.files import describe_endings, find_format
+from churn_model.ingest.files import ENDINGS, describe_endings, find_format
 from resources.catalog.digests import digest_of
 from resources.catalog.names import batch_landing_prefix, score_prefix, train_prefix
 from resources.errors import CommandError
-from resources.ports.lake import Entry, Lake
+from resources.ports.lake import Entry, Lake, Unreadable
 
-_BATCH_RULE = "Expected a batch name of letters, digits and . _ = - (at most 64, the first a letter or digit); found {found!r}. Rename it"
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
+_MOST_NAMED = 5
 
 
 def is_data(key: str) -> bool:
-    """Whether an object is data: names that begin with `.` or `_` are marks of the tools that wrote it."""
-    return not key.rpartition("/")[2].startswith((".", "_"))
+    """Return whether an object is data: names that begin with `.` or `_` are marks of the tools that wrote it."""
+    return not key.rstrip("/").rpartition("/")[2].startswith((".", "_"))
 
 
 def batch_of(dataset: str, key: str) -> str:
-    """The batch that a landed object belongs to, whatever its name."""
+    """Return the batch that a landed object belongs to, whatever its name."""
     return key.removeprefix(score_prefix(dataset)).partition("/")[0]
 
 
+def batch_name_problem(name: str) -> str | None:
+    """Return what is wrong with a batch's name, or None."""
+    if BATCH_NAME.fullmatch(name):
+        return None
+    expected = "a batch name of letters, digits and . _ = - (at most 64, the first a letter or digit)"
+    return problem(expected=expected, found=repr(name[:80]), todo="rename it")
+
+
+def find_unreadable(lake: Lake, prefix: str) -> list[Unreadable]:
+    """Return what is below a landing prefix and cannot be read, in key order, without the marks of tools."""
+    return [each for each in lake.unreadable(prefix) if is_data(each.key)]
+
+
+def describe_unreadable(lake: Lake, found: Sequence[Unreadable]) -> str:
+    """Return what cannot be read as text: the first few and why, and how many more there are."""
+    named = [f"{lake.uri(each.key)}: {each.reason}" for each in found[:_MOST_NAMED]]
+    return ". ".join([*named, *([f"And {len(found) - _MOST_NAMED:,} more"] if len(found) > _MOST_NAMED else [])])
+
+
 def list_landed(lake: Lake, prefix: str) -> list[Entry]:
-    """The data objects below a landing prefix, in key order."""
+    """Return the data objects below a landing prefix, in key order."""
     return [entry for entry in lake.entries(prefix) if is_data(entry.key)]
 
 
-def list_batch(lake: Lake, dataset: str, batch: str) -> list[Entry]:
-    """The data objects of one batch. Raises CommandError for what can be no batch's name; InputError where there is none."""
-    if not BATCH_NAME.fullmatch(batch):
-        raise CommandError(_BATCH_RULE.format(found=batch[:80]))
-    prefix = score_prefix(dataset)
-    found = [entry for entry in list_landed(lake, prefix + batch) if batch_of(dataset, entry.key) == batch]
+def list_training(lake: Lake, dataset: str) -> list[Entry]:
+    """Return the data objects of the training data. Raise InputError if there is none, or if some of it cannot be read."""
+    prefix = train_prefix(dataset)
+    _require_readable(lake, find_unreadable(lake, prefix))
+    found = list_landed(lake, prefix)
     if not found:
         raise InputError(
-            f"Expected files of batch {batch} below {lake.uri(prefix + batch)}; found none. Land them: `churn land {dataset} FILE --batch {batch}`"
+            problem(
+                expected=f"at least one file ({', '.join(ENDINGS)}) below {lake.uri(prefix)}",
+                found="none",
+                todo=f"land one: `churn land {dataset} FILE`",
+            )
         )
     return found
+
+
+def list_batch(lake: Lake, dataset: str, batch: str) -> list[Entry]:
+    """Return the data objects of one batch.
+
+    Raise CommandError if the name can be no batch's; InputError if there is no such batch, or if some of it cannot be read.
+    """
+    if name_problem := batch_name_problem(batch):
+        raise CommandError(name_problem)
+    key = score_prefix(dataset) + batch
+    around = find_unreadable(lake, key)
+    _require_readable(lake, [each for each in around if batch_of(dataset, each.key) == batch])
+    # The key itself comes before all that it is a prefix of.
+    found = [entry for entry in lake.list(key, limit=1) if entry.key == key] + list_landed(lake, f"{key}/")
+    if not found:
+        raise InputError(
+            problem(
+                expected=f"files of batch {batch} below {lake.uri(key)}",
+                found="none",
+                todo=f"land them: `churn land {dataset} FILE --batch {batch}`",
+            )
+        )
+    return found
+
+
+def _require_readable(lake: Lake, found: Sequence[Unreadable]) -> None:
+    lost = [each for each in found if each.may_hold_data]
+    if lost:
+        what = describe_unreadable(lake, lost)
+        raise InputError(problem(expected="plain files only", found=what, todo="then run the job again"))
 
 
 def fingerprints(lake: Lake, entries: Sequence[Entry]) -> dict[str, str]:
@@ -56,12 +111,12 @@ def fingerprints(lake: Lake, entries: Sequence[Entry]) -> dict[str, str]:
 
 
 def fingerprint_of(contents: dict[str, str]) -> str:
-    """One text for all of a batch's content."""
+    """Return a digest of all of a batch's content."""
     return digest_of("\x00".join(f"{key}={value}" for key, value in sorted(contents.items())).encode())
 
 
 def listing_of(entries: Iterable[Entry], before: str = "") -> str:
-    """One text for how a batch looks in a listing; a listing cut into pages is carried on with `before`. No content is read for it."""
+    """Return a digest of a listing: no content is read. `before` is the digest of the part of the listing before these entries."""
     for entry in entries:
         before = digest_of(f"{before}\x00{entry.key}\x00{entry.size}\x00{entry.token}".encode())
     return before
@@ -69,15 +124,19 @@ def listing_of(entries: Iterable[Entry], before: str = "") -> str:
 
 @dataclass(frozen=True)
 class Landing:
-    """A file that was landed: its key, and whether it took the place of another of that name."""
+    """A file that was landed: its key, and whether it replaced another of that name."""
 
     key: str
     replaced: bool
 
 
 def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> list[Landing]:
-    """Put files into the landing, each whole. Raises CommandError with all that is wrong before any is landed."""
-    problems = [f"Expected a file; found nothing at {path}. See to the name" for path in files if not path.is_file()]
+    """Copy files into the landing area, each atomically. Raise CommandError with every problem before any is copied."""
+    problems = [
+        problem(expected="a file", found=f"none at {path}", todo="check the name")
+        for path in files
+        if not path.is_file()
+    ]
     problems += [
         problem(expected=describe_endings(), found=path.name, todo="convert the file")
         for path in files
@@ -85,19 +144,19 @@ def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> 
     ]
     names = [path.name for path in files]
     problems += [
-        f"Expected each file's name once; found {name} twice. Rename one"
+        problem(expected="each file's name once", found=f"{name} twice", todo="rename one")
         for name in sorted(set(names))
         if names.count(name) > 1
     ]
-    if batch is not None and not BATCH_NAME.fullmatch(batch):
-        problems.append(_BATCH_RULE.format(found=batch[:80]))
+    if batch is not None and (name_problem := batch_name_problem(batch)):
+        problems.append(name_problem)
     if problems:
         raise CommandError(listed(problems))
     folder = train_prefix(dataset) if batch is None else batch_landing_prefix(dataset, batch)
-    made = [Landing(folder + path.name, _is_there(lake, folder + path.name)) for path in files]
-    for path, landing in zip(files, made, strict=True):
+    landings = [Landing(folder + path.name, _is_there(lake, folder + path.name)) for path in files]
+    for path, landing in zip(files, landings, strict=True):
         lake.put(landing.key, path)
-    return made
+    return landings
 
 
 def _is_there(lake: Lake, key: str) -> bool:

@@ -1,20 +1,20 @@
 """The lake as a folder. Keys are paths below it, listed in the order a bucket would list them."""
 
 import io
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from churn_model.errors import listed, problem
 from resources.catalog.digests import digest_object
-from resources.durable import PARTIAL, make_folders, replace_file, sync_files, sync_folder
+from resources.durable import make_folders, replace_file, sync_files, sync_folder
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
 from resources.file_locks import hold
-from resources.ports.lake import MANIFEST, Entry, Lake, Manifest
+from resources.local.folders import walk
+from resources.ports.lake import MANIFEST, Entry, Lake, Manifest, Unreadable
 
 _DISK_REMEDY = "free some space, or check the folder's permissions"
 
@@ -25,18 +25,19 @@ class LocalLake(Lake):
     root: str
 
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[Entry]:
-        page: list[Entry] = []
-        # Only the deepest whole folder of the prefix is walked; the rest of it filters names.
-        folder = prefix.rpartition("/")[0]
-        for key, path in _walk(self._path(folder), folder + "/" if folder else "", after):
-            if key.startswith(prefix) and key > after:
-                try:
-                    page.append(_entry(key, path))
-                except FileNotFoundError:
-                    continue  # removed since the folder was read, as can happen in a bucket
-                if len(page) == limit:
-                    break
-        return page
+        return [*islice(self.entries(prefix, after), limit)]
+
+    def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """Iterate in one walk: each page of a listing would read its folder again."""
+        return (found for found in self._walk(prefix, after) if isinstance(found, Entry))
+
+    def unreadable(self, prefix: str) -> Sequence[Unreadable]:
+        return [found for found in self._walk(prefix) if isinstance(found, Unreadable)]
+
+    def _walk(self, prefix: str, after: str = "") -> Iterator[Entry | Unreadable]:
+        # Only the deepest whole folder of the prefix is walked; the rest of it is how names in there begin.
+        folder, slash, start = prefix.rpartition("/")
+        return walk(self._path(folder), folder + slash, after, start)
 
     def open(self, key: str) -> BinaryIO:
         try:
@@ -148,37 +149,3 @@ def _translate_os_errors(what: str) -> Iterator[None]:
         raise LakeError(
             problem(expected=f"to {what}", found=error.strerror or str(error), todo=_DISK_REMEDY)
         ) from error
-
-
-def _entry(key: str, path: Path) -> Entry:
-    stat = path.stat()
-    return Entry(key, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC), f"{stat.st_size}-{stat.st_mtime_ns}")
-
-
-def _walk(folder: Path, prefix: str, after: str) -> Iterator[tuple[str, Path]]:
-    """Yield the files below `folder` in the byte order of their keys, without entering folders that end before `after`."""
-    try:
-        inside = list(os.scandir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except OSError as error:
-        raise LakeError(
-            problem(
-                expected=f"to list {prefix or 'the lake'}",
-                found=error.strerror or str(error),
-                todo="check the folder's permissions",
-            )
-        ) from error
-    # A folder sorts as its name with the slash that every key below it has there.
-    named = sorted(
-        ((f"{item.name}/" if item.is_dir() else item.name, item) for item in inside), key=lambda pair: pair[0].encode()
-    )
-    for name, item in named:
-        key = prefix + name
-        if name.startswith(PARTIAL) or (name.startswith(".") and name.endswith(".lock")):
-            continue
-        if name.endswith("/"):
-            if key > after or after.startswith(key):
-                yield from _walk(Path(item.path), key, after)
-        elif key > after:
-            yield key, Path(item.path)

@@ -23,7 +23,7 @@ from resources.catalog.integrity import find_damage
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import restrict_dataset
 from resources.durable import make_folders
-from resources.errors import NotInLake, StepFailed
+from resources.errors import NotInLake, StepFailed, StepKilled
 from resources.file_locks import hold, try_lock
 from resources.local.lake import LocalLake
 from resources.ports.runner import Runner, StepRequest
@@ -139,7 +139,7 @@ class LocalRunner(Runner):
                         process.kill()
                         process.wait()
         if code != 0:
-            raise StepFailed(_explain_failure(request, root, code, log))
+            raise (StepKilled if code < 0 else StepFailed)(_explain_failure(request, root, code, log))
 
     def _environment(self, root: Path, threads: int) -> Mapping[str, str]:
         """Return the few variables that a step needs. No secret of the user's environment reaches the step or its log."""

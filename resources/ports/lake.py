@@ -45,12 +45,24 @@ class Manifest:
         return from_plain(cls, json.loads(data))
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """Something below a prefix that is no object: a link, a named pipe, a folder that cannot be opened."""
+
+    key: str  # as text; bytes that are no UTF-8 are escaped
+    reason: str
+    may_hold_data: bool  # False for pipes, sockets and devices
+
+
 class Lake(dg.ConfigurableResource, ABC):
     """A folder or a bucket. Objects are written once, except for pointers, which move by `swap` alone."""
 
     @abstractmethod
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[Entry]:
-        """Return at most `limit` objects below `prefix` whose key is greater than `after`, in key order."""
+        """Return at most `limit` objects below `prefix` whose key is greater than `after`, in key order.
+
+        What `unreadable` names is left out.
+        """
 
     @abstractmethod
     def open(self, key: str) -> BinaryIO:
@@ -94,9 +106,12 @@ class Lake(dg.ConfigurableResource, ABC):
     def uri(self, key: str) -> str:
         """Return the object's address for a person to open: a path or an s3:// URI."""
 
-    def entries(self, prefix: str) -> Iterator[Entry]:
-        """Iterate over every object below `prefix`, page by page, in key order."""
-        after = ""
+    def unreadable(self, prefix: str) -> Sequence[Unreadable]:
+        """Return what is below `prefix` and can be read by no means, in key order. A bucket has no such thing."""
+        return ()
+
+    def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """Iterate over every object below `prefix` whose key is greater than `after`, in key order."""
         while page := self.list(prefix, after):
             yield from page
             after = page[-1].key

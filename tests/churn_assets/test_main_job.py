@@ -313,7 +313,7 @@ def test_many_bad_records_stop_the_run_and_are_counted_by_reason(project: Worksp
         (("score", "shop", "no/slash"), ExitCode.MISUSED, "Expected a batch name of letters, digits"),
         (("report", "shop"), ExitCode.FAILED, "Run `churn retrain shop` first"),
         (("rollback", "shop"), ExitCode.FAILED, "Expected a champion of shop to roll back from"),
-        (("land", "shop", "missing.csv"), ExitCode.MISUSED, "found nothing at missing.csv"),
+        (("land", "shop", "missing.csv"), ExitCode.MISUSED, "found none at missing.csv"),
         (("land", "shop", __file__), ExitCode.MISUSED, "a name ending in .csv, .csv.gz, .parquet"),
         (("land", "shop", "CUSTOMERS", "--batch", "a b"), ExitCode.MISUSED, "Expected a batch name of letters, digits"),
         (("new", "EN2", "CUSTOMERS"), ExitCode.MISUSED, "found 'EN2'. Name it en2"),

@@ -1,6 +1,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from churn_model.errors import InputError
 from churn_model.spec.dataset import Dataset
 from jobs import sensors as triggers
+from jobs.batches import MOST_REPEATS, Sweep, sweep_batches
 from jobs.score import score_job
-from jobs.sensors import Sweep, new_batches_sensor, sweep_batches
+from jobs.sensors import new_batches_sensor
 from resources.catalog.landing import list_batch, listing_of
 from resources.catalog.names import batch_key, champion_key
 from resources.catalog.pointers import (
@@ -25,6 +28,7 @@ from resources.catalog.pointers import (
     read_batch,
     to_bytes,
 )
+from resources.errors import StepKilled
 from resources.local.lake import LocalLake
 from resources.local.run_locks import PROCESS_TAG, LocalRunLocks
 
@@ -118,25 +122,143 @@ def test_a_batch_that_was_taken_up_but_has_no_list_yet_is_asked_for(
     assert asked(tick(lake, dataset, instance)) == ["today"]
 
 
-def test_a_batch_whose_run_was_killed_gets_a_new_key_a_few_times_and_one_that_failed_does_not(
-    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance
+def _raise(error: BaseException, cause: Exception | None = None) -> None:
+    raise error from cause
+
+
+ENDINGS: dict[str, Callable[[], None]] = {
+    "bad data": lambda: _raise(dg.Failure("bad"), InputError("bad")),
+    "a step killed": lambda: _raise(dg.Failure("killed"), StepKilled("killed by signal 9")),
+    "interrupted": lambda: _raise(dg.DagsterExecutionInterruptedError()),
+}
+
+
+def run_ends(lake: LocalLake, instance: dg.DagsterInstance, request: Any, how: str) -> None:
+    """Let the run that was asked for end as Dagster and the system would have it."""
+    tags = {**request.tags, "dagster/partition": request.partition_key}
+    if how in ENDINGS:
+        job = dg.GraphDefinition(name="telco_score_batch", node_defs=[_ending(how)])
+        job.to_job(tags=tags).execute_in_process(instance=instance, raise_on_error=False)
+        return
+    run_id = str(uuid4())
+    if how == "the machine stopped":
+        tags[PROCESS_TAG] = leave_dead_process(lake, run_id)
+    status = dg.DagsterRunStatus.CANCELED if how == "cancelled" else dg.DagsterRunStatus.STARTED
+    run = dg.DagsterRun("telco_score_batch", run_id, tags=tags, status=status)
+    instance.add_run(run)
+    if how == "its process killed":  # Dagster notices that before we do
+        instance.report_run_failed(run)
+
+
+def _ending(how: str) -> dg.OpDefinition:
+    @dg.op(name="ends")
+    def ends() -> None:
+        ENDINGS[how]()
+
+    return ends
+
+
+CUT_SHORT = ("a step killed", "interrupted", "the machine stopped", "its process killed", "cancelled")
+
+
+@pytest.mark.parametrize("how", CUT_SHORT)
+def test_a_batch_whose_run_was_cut_short_is_asked_for_three_more_times_and_then_named(
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance, how: str
 ) -> None:
     crown(lake)
     drop(lake, "today/a.csv")
     keys = []
-    for died in (False, True, True, True, True):
-        keys.append(tick(lake, dataset, instance).run_requests[0].run_key)
-        run_id = str(uuid4())
-        process = {PROCESS_TAG: leave_dead_process(lake, run_id)} if died else {}
-        run = dg.DagsterRun(
-            "telco_score_batch", run_id, tags={"batch": "today", **process}, status=dg.DagsterRunStatus.STARTED
+    for _ in range(1 + MOST_REPEATS):
+        (request,) = tick(lake, dataset, instance).run_requests
+        keys.append(request.run_key)
+        run_ends(lake, instance, request, how)
+    assert keys == [keys[0], *(f"{keys[0]}:{number}" for number in (1, 2, 3))]
+    last = tick(lake, dataset, instance)
+    assert asked(last) == []
+    assert "Batch 'today': 4 runs of it were cut short" in last.skip_reason.skip_message
+    assert "run `churn score telco today`" in last.skip_reason.skip_message
+    drop(lake, "today/a.csv", b"id\n1\n2\n")
+    assert asked(tick(lake, dataset, instance)) == ["today"]
+
+
+def test_a_batch_that_failed_for_a_reason_is_not_asked_for_again_and_the_run_is_named(
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance
+) -> None:
+    crown(lake)
+    drop(lake, "today/a.csv")
+    (request,) = tick(lake, dataset, instance).run_requests
+    run_ends(lake, instance, request, "bad data")
+    (run,) = instance.get_runs()
+    assert f"Batch 'today': run {run.run_id[:8]} failed" in tick(lake, dataset, instance).skip_reason.skip_message
+
+
+def test_a_batch_waits_for_the_run_that_has_it(lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance) -> None:
+    crown(lake)
+    drop(lake, "today/a.csv")
+    instance.add_run(
+        dg.DagsterRun(
+            "telco_score_batch", str(uuid4()), tags={"dagster/partition": "today"}, status=dg.DagsterRunStatus.STARTING
         )
-        instance.add_run(run)
-        if not died:
-            instance.report_run_failed(run)
-    keys.append(tick(lake, dataset, instance).run_requests[0].run_key)
-    plain = keys[0]
-    assert keys == [plain, plain, f"{plain}:1", f"{plain}:2", f"{plain}:3", f"{plain}:3"]
+    )
+    result = tick(lake, dataset, instance)
+    assert asked(result) == []
+    assert "has it (starting)" in result.skip_reason.skip_message
+
+
+def test_a_request_that_dagster_never_launched_is_made_again_under_its_key(
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance
+) -> None:
+    crown(lake)
+    drop(lake, "today/a.csv")
+    (first,) = tick(lake, dataset, instance).run_requests
+    instance.add_run(
+        dg.DagsterRun(
+            "telco_score_batch",
+            str(uuid4()),
+            tags={**first.tags, "dagster/partition": "today"},
+            status=dg.DagsterRunStatus.NOT_STARTED,
+        )
+    )
+    (again,) = tick(lake, dataset, instance).run_requests
+    assert again.run_key == first.run_key
+
+
+def test_a_batch_whose_record_is_damaged_is_asked_for_and_stops_no_other(
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance
+) -> None:
+    crown(lake)
+    for name in ("monday", "tuesday"):
+        drop(lake, f"{name}/a.csv")
+        score(lake, name)
+    record = Path(lake.uri(batch_key("telco", "monday")))
+    record.write_bytes(record.read_bytes()[:50])
+    assert asked(tick(lake, dataset, instance)) == ["monday"]
+
+
+def test_what_cannot_be_read_is_named_and_the_good_batches_are_asked_for(
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance
+) -> None:
+    crown(lake)
+    drop(lake, "good/a.csv")
+    drop(lake, "half/a.csv")
+    folder = Path(lake.uri("landing/telco/score"))
+    os.mkfifo(folder / "pipe.csv")
+    os.mkfifo(folder / "good" / "pipe.csv")
+    (folder / "loop").symlink_to("loop")
+    (folder / "half" / "more.csv").symlink_to(folder / "good" / "a.csv")
+    Path(os.fsdecode(os.fsencode(folder) + b"/donn\xe9es.csv")).write_text("id\n1\n")
+    assert asked(tick(lake, dataset, instance)) == ["good"]
+    score(lake, "good")
+    message = tick(lake, dataset, instance).skip_reason.skip_message
+    for name in (
+        "pipe.csv: it is a named pipe",
+        "loop: links are not followed",
+        "half/more.csv: links",
+        "donn\\xe9es.csv",
+    ):
+        assert name in message
+    with pytest.raises(InputError, match=r"half/more\.csv: links are not followed; copy what it points at"):
+        list_batch(lake, "telco", "half")
 
 
 def test_a_changed_batch_is_asked_for_under_another_key(
@@ -219,10 +341,10 @@ def test_a_tick_whose_time_is_over_stops_at_the_next_batch_and_the_next_one_goes
     assert found == [["a"], ["b"], ["c"], ["a"]]
 
 
-@given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=6), pages=st.integers(1, 3), page_size=st.integers(1, 5))
+@given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=6), objects=st.integers(1, 15))
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_a_sweep_cut_anywhere_sees_each_batch_once_and_whole(
-    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], pages: int, page_size: int
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], objects: int
 ) -> None:
     lake = LocalLake(root=str(tmp_path_factory.mktemp("lake")))
     for batch, files in enumerate(sizes):
@@ -230,7 +352,7 @@ def test_a_sweep_cut_anywhere_sees_each_batch_once_and_whole(
             drop(lake, f"b{batch}/{number}.csv")
     sweep, seen, ticks = Sweep(), [], 0
     while sweep.number == 0:
-        seen += list(sweep_batches(lake, "telco", sweep, pages=pages, until=time.monotonic() + 60, page_size=page_size))
+        seen += list(sweep_batches(lake, "telco", sweep, objects=objects, until=time.monotonic() + 60))
         sweep = Sweep(**json.loads(json.dumps(vars(sweep))))  # as the cursor keeps it
         ticks += 1
         assert ticks < 100

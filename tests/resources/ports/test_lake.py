@@ -1,8 +1,11 @@
 """What every lake promises. A new adapter joins by adding itself to both tables."""
 
 import io
+import os
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -251,3 +254,87 @@ def test_locks_and_writes_in_progress_are_not_listed(any_lake: Lake) -> None:
     any_lake.swap("d/champion.json", None, b"{}")
     any_lake.put("d/x", b"")
     assert keys(any_lake, "d/") == ["d/champion.json", "d/x"]
+
+
+@pytest.fixture
+def strange_folder(tmp_path: Path) -> Iterator[Path]:
+    """A landing area with everything that is no plain file, beside one that is."""
+    folder = tmp_path / "lake" / "landing"
+    (folder / "b").mkdir(parents=True)
+    (folder / "b" / "good.csv").write_text("id\n1\n")
+    (folder / "b" / ".partial-x").write_text("half")
+    os.mkfifo(folder / "b" / "pipe.csv")
+    (folder / "device").symlink_to("/dev/zero")
+    (folder / "loop").symlink_to("loop")
+    (folder / "up").symlink_to(folder)
+    (folder / "outside.csv").symlink_to(tmp_path / "outside.csv")
+    (tmp_path / "outside.csv").write_text("id\n2\n")
+    with socket.socket(socket.AF_UNIX) as listening:
+        here = Path.cwd()
+        os.chdir(folder)  # a socket's address is short
+        try:
+            listening.bind("socket")
+            Path(os.fsdecode(b"donn\xe9es.csv")).write_text("id\n3\n")
+            for _ in range(600):
+                Path("deep").mkdir()
+                os.chdir("deep")
+            Path("lost.csv").write_text("id\n4\n")
+        finally:
+            os.chdir(here)
+        yield folder
+
+
+def test_what_is_no_plain_file_is_named_and_never_opened(strange_folder: Path) -> None:
+    lake = LocalLake(root=str(strange_folder.parent))
+    assert keys(lake, "") == ["landing/b/good.csv"]
+    found = {each.key.removeprefix("landing/"): each for each in lake.unreadable("landing/")}
+    assert sorted(found)[:1] == ["b/pipe.csv"]
+    assert {key for key, each in found.items() if not each.may_hold_data} == {"b/pipe.csv", "socket"}
+    deep = next(key for key in found if key.startswith("deep/"))
+    assert sorted(found.keys() - {deep}) == [
+        "b/pipe.csv",
+        "device",
+        "donn\\xe9es.csv",
+        "loop",
+        "outside.csv",
+        "socket",
+        "up",
+    ]
+    assert "more than 64 folders deep" in found[deep].reason
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to the superuser")
+def test_a_closed_folder_is_named_and_what_is_beside_it_is_listed(tmp_path: Path) -> None:
+    lake = LocalLake(root=str(tmp_path))
+    for key in ("d/a/x", "d/b/x", "d/c/x"):
+        lake.put(key, b"x")
+    for name, mode in (("a", 0o000), ("b", 0o444)):  # not listed; listed and not entered
+        (tmp_path / "d" / name).chmod(mode)
+    try:
+        assert keys(lake, "d/") == ["d/c/x"]
+        assert [each.key for each in lake.unreadable("d/")] == ["d/a/", "d/b/x"]
+        with pytest.raises(LakeError, match="Expected to list d/a/"):
+            lake.list("d/a/")
+    finally:
+        for name in ("a", "b"):
+            (tmp_path / "d" / name).chmod(0o755)
+
+
+@given(
+    names=st.lists(st.text(st.sampled_from("ab/-."), min_size=1, max_size=6), max_size=12, unique=True), data=st.data()
+)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_one_walk_lists_what_pages_list(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], data: st.DataObject
+) -> None:
+    lake = LocalLake(root=str(tmp_path_factory.mktemp("lake")))
+    for name in names:
+        with suppress(LakeError, OSError):  # some are no keys, and some are folders of others
+            lake.put(name, b"x")
+    every = [entry.key for entry in lake.entries("")]
+    prefix = data.draw(st.sampled_from([key[:end] for key in ["", *every] for end in range(len(key) + 1)]))
+    after = data.draw(st.sampled_from(["", *every]))
+    expected = [key for key in every if key.startswith(prefix) and key > after]
+    assert every == sorted(every)
+    assert [entry.key for entry in lake.entries(prefix, after)] == expected
+    assert [entry.key for entry in Lake.entries(lake, prefix, after)] == expected

@@ -1,0 +1,103 @@
+"""Walk the folders of a lake in the order of a bucket's keys. What is no plain file is named and never opened or followed."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from churn_model.errors import problem
+from resources.durable import PARTIAL
+from resources.errors import LakeError
+from resources.ports.lake import Entry, Unreadable
+
+_MOST_LEVELS = 64  # of folders in folders
+_SPECIAL = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def walk(folder: Path, prefix: str, after: str = "", start: str = "") -> Iterator[Entry | Unreadable]:
+    """Yield what is below `folder`, whose key is `prefix`, in the byte order of the keys, from the first key greater than `after`.
+
+    `start` is how the names in `folder` itself begin. Raise LakeError if `folder` cannot be opened.
+    """
+    try:
+        items = _list_folder(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise LakeError(
+            problem(
+                expected=f"to list {prefix or 'the lake'}",
+                found=error.strerror or str(error),
+                todo="check the folder's permissions",
+            )
+        ) from error
+    yield from _walk_items(items, prefix, after, start)
+
+
+def _list_folder(folder: str | Path) -> list[tuple[str, os.DirEntry[str]]]:
+    """Return what is in a folder by name, in key order. A folder has the slash that every key below it has there."""
+    with os.scandir(folder) as items:
+        named = [(f"{item.name}/" if item.is_dir(follow_symlinks=False) else item.name, item) for item in items]
+    return sorted(named, key=lambda pair: os.fsencode(pair[0]))
+
+
+def _walk_items(
+    items: list[tuple[str, os.DirEntry[str]]], prefix: str, after: str, start: str
+) -> Iterator[Entry | Unreadable]:
+    for name, item in items:
+        # A listing does not show what is being written, as a bucket shows no upload in progress.
+        if not name.startswith(start) or name.startswith(PARTIAL) or (name.startswith(".") and name.endswith(".lock")):
+            continue
+        text = os.fsencode(name).decode("utf-8", "backslashreplace")
+        key = prefix + text
+        if text != name:
+            yield Unreadable(key, "its name is not UTF-8; rename it", may_hold_data=True)
+        elif not name.endswith("/"):
+            if key > after:
+                yield from _describe(key, item)
+        elif key > after or after.startswith(key):
+            yield from _walk_folder(key, item, after)
+
+
+def _walk_folder(key: str, item: os.DirEntry[str], after: str) -> Iterator[Entry | Unreadable]:
+    if key.count("/") > _MOST_LEVELS:
+        yield Unreadable(key, f"it is more than {_MOST_LEVELS} folders deep; move its files up", may_hold_data=True)
+        return
+    try:
+        items = _list_folder(item.path)
+    except FileNotFoundError:
+        return  # removed since the folder around it was read, as can happen in a bucket
+    except OSError as error:
+        yield _refused(key, "folder", error)
+        return
+    yield from _walk_items(items, key, after, "")
+
+
+def _describe(key: str, item: os.DirEntry[str]) -> Iterator[Entry | Unreadable]:
+    """Yield a file as an object, anything else as unreadable, and nothing if it was removed meanwhile."""
+    with suppress(FileNotFoundError):
+        try:
+            found = item.stat(follow_symlinks=False)
+        except PermissionError as error:
+            yield _refused(key, "file", error)
+            return
+        if stat.S_ISREG(found.st_mode):
+            modified = datetime.fromtimestamp(found.st_mtime, UTC)
+            yield Entry(key, found.st_size, modified, f"{found.st_size}-{found.st_mtime_ns}")
+        elif stat.S_ISLNK(found.st_mode):
+            yield Unreadable(key, "links are not followed; copy what it points at", may_hold_data=True)
+        else:
+            what = _SPECIAL.get(stat.S_IFMT(found.st_mode), "no file")
+            yield Unreadable(key, f"it is {what}; remove it", may_hold_data=False)
+
+
+def _refused(key: str, what: str, error: OSError) -> Unreadable:
+    reason = f"the {what} cannot be opened ({error.strerror or error}); check its permissions"
+    return Unreadable(key, reason, may_hold_data=True)
