@@ -147,7 +147,8 @@ def test_every_asset_shows_its_reports(replayed: Replayed) -> None:
     assert len(metadata(result, names.MODEL_COMPARISON)["figures"].records) == 5
     assert metadata(result, names.RAW_BATCH)["ignored columns"] == "colour"
     assert metadata(result, names.BATCH_PREDICTIONS)["dagster/row_count"] == 39
-    assert metadata(result, names.RETENTION_LIST)["dagster/row_count"] == 5
+    assert metadata(result, names.RETENTION_LIST)["dagster/row_count"] == 39
+    assert metadata(result, names.RETENTION_LIST)["to_contact"] == 5
 
 
 def test_every_check_has_an_answer(replayed: Replayed) -> None:

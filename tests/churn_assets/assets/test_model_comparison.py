@@ -89,6 +89,7 @@ class Home:
         self.root, self.patch = root, patch
         patch.setenv("CHURN_HOME", str(root / "home"))
         patch.setenv("CHURN_DATASETS", str(root / "datasets"))
+        patch.setenv("DAGSTER_HOME", "")
         self.lake = LocalLake(root=str(root / "home" / "lake"))
         (root / "datasets").mkdir()
 
