@@ -28,7 +28,7 @@ $(VENV)/.base: requirements.lock | $(BIN)/uv
 	$(SAY) 'Installing the libraries into $(VENV) (0.8 GB; seconds on a fast line; only when the lock changes)'
 	@SECONDS=0; $(SYNC) requirements.lock && \
 	  echo "$(CURDIR)" > "$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')/churn_assets.pth" && \
-	  printf '#!/bin/sh\nexec "$(CURDIR)/$(BIN)/python" -m churn_assets.cli "$$@"\n' > $(BIN)/churn && chmod +x $(BIN)/churn && \
+	  printf '#!/bin/sh\nexec "$(CURDIR)/$(BIN)/python" -P -m churn_assets.cli "$$@"\n' > $(BIN)/churn && chmod +x $(BIN)/churn && \
 	  touch $@ && echo "installed in $$SECONDS s"
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.base

@@ -40,7 +40,8 @@ class LocalTables(Tables):
                 f"select batch, prefix from {schema}._shown where kind = ? order by batch", [kind]
             ).fetchall()
             parts = (
-                f"select {_literal(name) + ' as batch, ' if name else ''}* from read_parquet({_literal(self._files(key))})"
+                f"select {_literal(name) + ' as batch, ' if name else ''}* "
+                f"from read_parquet({_literal(self._files(key))}, hive_partitioning = false)"
                 for name, key in shown
             )
             connection.execute(f"create or replace view {view} as {' union all by name '.join(parts)}")

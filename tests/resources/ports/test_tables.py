@@ -51,6 +51,15 @@ def test_batches_are_parts_of_one_table_and_move_by_themselves(tables: Tables, l
     assert tables.count("telco", "batch_predictions") == 5
 
 
+def test_a_batch_named_like_a_partition_is_no_column(tables: Tables, lake: LocalLake) -> None:
+    name = "churn_probability=0"
+    put(lake, f"telco/p/{name}/v1/", id=["a", "b"], churn_probability=[0.25, 0.75])
+    tables.publish("telco", "batch_predictions", "v1", f"telco/p/{name}/v1/", name)
+    (key,) = tables.unload("telco.batch_predictions", "telco/unloaded/")
+    with lake.open(key) as stream:
+        assert pq.read_table(stream)["churn_probability"].to_pylist() == [0.25, 0.75]
+
+
 def test_what_is_unloaded_can_be_read_back(tables: Tables, lake: LocalLake) -> None:
     put(lake, "telco/raw_customers/v1/rows/", _id=["a", "b"], x=[1, 2])
     tables.publish("telco", "raw_customers", "v1", "telco/raw_customers/v1/rows/")
