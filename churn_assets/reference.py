@@ -123,11 +123,11 @@ def _fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
 
 
 def _key(field: dataclasses.Field[Any]) -> tuple[str, str, str]:
-    told = str(field.metadata["description"])
+    text = str(field.metadata["description"])
     choices = _choices(field.type)
-    if not all(choice in told for choice in choices):
-        told += f" One of: {', '.join(choices)}."
-    return f"`{field.name}`", _default(field), told
+    if not all(choice in text for choice in choices):
+        text += f" One of: {', '.join(choices)}."
+    return f"`{field.name}`", _default(field), text
 
 
 def _choices(hint: Any) -> tuple[str, ...]:
@@ -177,10 +177,10 @@ def _commands() -> Iterator[str]:
     yield ""
     commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     for name, command in commands.choices.items():
-        told, _, example = (command.description or "").partition("\n\n")
+        text, _, example = (command.description or "").partition("\n\n")
         yield f"### churn {name}"
         yield ""
-        yield from _wrapped(f"{told} Example: `{example.strip()}`")
+        yield from _wrapped(f"{text} Example: `{example.strip()}`")
         yield ""
         given = [action for action in command._actions if not isinstance(action, argparse._HelpAction)]
         yield from _table(("argument", "meaning"), ((f"`{_argument(action)}`", _meaning(action)) for action in given))
@@ -196,18 +196,18 @@ def _argument(action: argparse.Action) -> str:
 
 
 def _meaning(action: argparse.Action) -> str:
-    told = action.help or ""
-    given = action.default not in (None, argparse.SUPPRESS) and "default" not in told
-    return f"{told} (default {action.default})" if given else told
+    text = action.help or ""
+    given = action.default not in (None, argparse.SUPPRESS) and "default" not in text
+    return f"{text} (default {action.default})" if given else text
 
 
 def _environment() -> Iterator[str]:
     yield "## Environment"
     yield ""
-    told = re.findall(r"(\w+): \w+  # ((?:CHURN|DAGSTER)_\w+): (.+)", inspect.getsource(settings.Settings))
+    variables = re.findall(r"(\w+): \w+  # ((?:CHURN|DAGSTER)_\w+): (.+)", inspect.getsource(settings.Settings))
     rows = (
         (f"`{name}`", _DEFAULTS[name], _sentence(f"{field} {text}" if text.startswith("of ") else text))
-        for field, name, text in told
+        for field, name, text in variables
     )
     yield from _table(("variable", "default", "meaning"), rows)
 

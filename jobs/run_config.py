@@ -1,4 +1,4 @@
-"""How a run is told in the terminal of whoever started it: our lines in place of every event of Dagster with its stack traces.
+"""How a run reports to the terminal that started it: our lines in place of all of Dagster's events and their stack traces.
 
 The UI has all of them. `churn` asks for its own variant of the same logger.
 """

@@ -86,7 +86,7 @@ class Switches:
 
     `drift_column` and `drift_sd`: a number moves by so many of its standard deviations, before it is held to its range; what follows from
     it (a charge from minutes) follows. `odds`: everyone's odds of leaving are multiplied. `charge_effect`: the effect of the sum of charges
-    is multiplied (-1 turns it round). `leak`: a column `retention_call_minutes`, above zero for this share of leavers and 1 % of stayers,
+    is multiplied (-1 turns it round). `leak`: a column `retention_call_minutes`, above zero for this share of leavers and 1% of stayers,
     empty in batches. `signal`: the columns' effects are multiplied and the latent takes over what they lose; 0 is a label that is noise to
     every column. `since`: the first month (0: of training, 6: the first batch) that drift, odds and charge_effect touch.
     """

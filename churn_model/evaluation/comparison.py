@@ -26,7 +26,7 @@ LEAST_GAIN = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Candidate minus champion, a row: below 0 the candidate is better. `high` is the 95 % bound, `upper` the one-sided 97.5 % bound."""
+    """Candidate minus champion, a row: below 0 the candidate is better. `high` is the 95% bound, `upper` the one-sided 97.5% bound."""
 
     candidate: float
     champion: float
@@ -180,7 +180,7 @@ def auc_difference(first: Scores, second: Scores, draws: int | None = None) -> E
 def unseen_by_champion(ids: Iterable[str], *, champion: Split, today: Split) -> BoolArray:
     """Which customers the champion cannot have been trained on: those of its own test bucket. (n,).
 
-    All of them while the rule that decides the test bucket is unchanged. A split by column cannot be told for other rows: then nobody.
+    All of them while the rule that decides the test bucket is unchanged. A split by column is unknown for other rows: then nobody.
     """
     customers = list(ids)
     if _test_rule(champion) == _test_rule(today):

@@ -79,7 +79,7 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A figure on the judged rows, and the median, 5 % and 95 % quantile of its resamples: `low` is the one-sided 95 % bound."""
+    """A figure on the judged rows, and the median, 5% and 95% quantile of its resamples: `low` is the one-sided 95% bound."""
 
     value: float
     median: float

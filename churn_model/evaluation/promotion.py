@@ -210,13 +210,13 @@ def _no_other_names(evidence: Evidence) -> Fact:
 
 def _no_leaks(evidence: Evidence) -> Fact:
     names = [one_line(leak.column, 40) for leak in evidence.leaks]
-    told = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    listing = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     columns = [_as_yaml(leak.column) for leak in evidence.leaks]
     return Fact(
         name=NO_SUSPECTED_LEAK.name,
         holds=not names,
         expected="no column that seems to be written after the customer left",
-        found=f"{told} may be known only after a customer has left" if names else "none",
+        found=f"{listing} may be known only after a customer has left" if names else "none",
         todo=f"List {'it' if len(names) == 1 else 'each'} in the spec: under ignore, or under known if it is known in time",
         remedy=(
             f"known: [{', '.join(columns)}]  # what is known before a customer leaves; list the others under ignore",
@@ -245,7 +245,7 @@ def _ranks(evidence: Evidence) -> Fact:
     return Fact(
         name=RANKS.name,
         holds=bool(candidate.auc_lower_99 > 0.5),
-        expected="an AUC that is above 0.5 with 99 % confidence",
+        expected="an AUC that is above 0.5 with 99% confidence",
         found=f"AUC {candidate.auc.value:.3f}, at least {candidate.auc_lower_99:.3f}",
         todo="Land columns that say more about customers, or more customers",
     )
@@ -256,8 +256,8 @@ def _saves(evidence: Evidence) -> Fact:
     return Fact(
         name=SAVES.name,
         holds=bool(saving.low > 0),
-        expected=f"cheaper than {WITHOUT_MODEL}, with 95 % confidence",
-        found=f"saves {usd(saving.value)} a customer, at least {usd(saving.low)}",
+        expected=f"cheaper than {WITHOUT_MODEL}, with 95% confidence",
+        found=f"saves {usd(saving.value)} per customer, at least {usd(saving.low)}",
         todo="Look at costs in the spec: what a contact costs, how often it works, what a customer is worth",
     )
 
@@ -270,7 +270,7 @@ def _no_money(candidate: Evaluation) -> str:
     else:
         sure = (
             f"there is signal, but at these costs it may be cheaper to contact {better}: "
-            f"the saving against {WITHOUT_MODEL} lies between {usd(money.saving_better.low)} and {usd(money.saving_better.high)} a customer"
+            f"the saving against {WITHOUT_MODEL} lies between {usd(money.saving_better.low)} and {usd(money.saving_better.high)} per customer"
         )
     return f"{sure} (AUC {candidate.auc.value:.2f}; {assumption(money.assumed_success)})."
 
@@ -306,7 +306,7 @@ def _against(champion: Champion, gate: Gate, facts: tuple[Fact, ...]) -> Decisio
         reason = (
             f"Promoted: on {comparison.rows:,} rows that neither model saw, the candidate predicts better than the champion "
             f"(log loss {log_loss.candidate:.4f} against {log_loss.champion:.4f}) and "
-            f"costs {usd(cost.candidate)} a customer instead of {usd(cost.champion)}."
+            f"costs {usd(cost.candidate)} per customer instead of {usd(cost.champion)}."
         )
         return Decision(outcome="promoted", reason=reason, facts=facts)
     if gate.promotion == "not_worse" and champion.is_old:
@@ -336,7 +336,7 @@ def _better(comparison: Comparison) -> tuple[Fact, Fact, Fact]:
         Fact(
             name="predicts_better_than_the_champion",
             holds=bool(log_loss.upper < 0),
-            expected="a lower log loss than the champion's, with 97.5 % confidence",
+            expected="a lower log loss than the champion's, with 97.5% confidence",
             found=f"{log_loss.candidate:.4f} against {log_loss.champion:.4f}; the difference is at most {log_loss.upper:+.4f}",
             todo=f"Nothing: the smallest gain that this test could have shown is {comparison.smallest_gain:.4f}",
         ),
@@ -351,7 +351,7 @@ def _better(comparison: Comparison) -> tuple[Fact, Fact, Fact]:
             name="costs_no_more_than_the_champion",
             holds=bool(cost.mean <= 0),
             expected="a cost at most the champion's, at today's costs",
-            found=f"{usd(cost.candidate)} against {usd(cost.champion)} a customer",
+            found=f"{usd(cost.candidate)} against {usd(cost.champion)} per customer",
             todo="Nothing, or look at costs in the spec",
         ),
     )
@@ -359,11 +359,13 @@ def _better(comparison: Comparison) -> tuple[Fact, Fact, Fact]:
 
 def _kept(comparison: Comparison, sure: Fact, large: Fact, cheap: Fact) -> str:
     log_loss = comparison.log_loss
-    told = f"log loss {log_loss.candidate:.4f} against {log_loss.champion:.4f}"
+    losses = f"log loss {log_loss.candidate:.4f} against {log_loss.champion:.4f}"
     if not sure.holds:
-        why = f"the candidate has not proved itself better on {comparison.rows:,} rows that neither model saw ({told})"
+        why = (
+            f"the candidate has not proved itself better on {comparison.rows:,} rows that neither model saw ({losses})"
+        )
     elif not large.holds:
-        why = f"the candidate's gain is too small to be worth a change ({told})"
+        why = f"the candidate's gain is too small to be worth a change ({losses})"
     else:
         why = f"the candidate predicts better but costs more: {cheap.found}"
     return f"The champion stays: {why}. The smallest gain in log loss that this test could have shown is {comparison.smallest_gain:.4f}."
@@ -375,18 +377,18 @@ def _not_worse(champion: Champion, gate: Gate, facts: tuple[Fact, ...]) -> Decis
     fact = Fact(
         name="not_worse_than_an_old_champion",
         holds=bool(cost.upper <= room),
-        expected=f"at most {usd(room)} a customer more than the champion, with 97.5 % confidence, which is older than {gate.max_age}",
-        found=f"{usd(cost.mean)} a customer more, at most {usd(cost.upper)}",
+        expected=f"at most {usd(room)} per customer more than the champion, with 97.5% confidence, which is older than {gate.max_age}",
+        found=f"{usd(cost.mean)} per customer more, at most {usd(cost.upper)}",
         todo="Nothing: the next candidate is weighed again",
     )
     if fact.holds:
         reason = (
             f"Promoted: the champion is older than {gate.max_age}, and the candidate is not worse: "
-            f"{usd(cost.candidate)} a customer against {usd(cost.champion)}, at most {usd(cost.upper)} more."
+            f"{usd(cost.candidate)} per customer against {usd(cost.champion)}, at most {usd(cost.upper)} more."
         )
         return Decision(outcome="promoted", reason=reason, facts=(*facts, fact))
     reason = (
-        f"The champion stays, though it is older than {gate.max_age}: the candidate may cost up to {usd(cost.upper)} a customer more, "
+        f"The champion stays, though it is older than {gate.max_age}: the candidate may cost up to {usd(cost.upper)} per customer more, "
         f"and {usd(room)} is allowed."
     )
     return Decision(outcome="kept", reason=reason, facts=(*facts, fact))

@@ -54,7 +54,7 @@ def weak_segments(
 
     `rows`: the canonical rows that were scored, in the same order. Numbers are cut into thirds; missing values are a segment of their own.
     `without`: columns that are not looked at. One written after the customer left would make segments in which every model is weak.
-    Weak: beyond the Bonferroni bound at 5 % over all segments and both scores.
+    Weak: beyond the Bonferroni bound at 5% over all segments and both scores.
     """
     if rows.num_rows != len(scores.y):
         raise InputError(

@@ -126,7 +126,7 @@ class Model:
 
 
 def booster_parameters(hyper: Hyperparameters, *, seed: int, threads: int) -> dict[str, Any]:
-    """What XGBoost is told. `base_score` is fixed: other releases read a fitted one differently."""
+    """The parameters passed to XGBoost. `base_score` is fixed: other releases read a fitted one differently."""
     values = {name: int(value) if name in _WHOLE else float(value) for name, value in hyper.values.items()}
     return {
         "objective": "binary:logistic",

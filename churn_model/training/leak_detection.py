@@ -41,13 +41,13 @@ DATES_SHARE = 0.95
 """Share of different texts that must read as dates before a column of text is taken for one."""
 MOST_ROWS = 20_000
 MOST_ROWS_AT_ALL = 200_000
-"""Rows that `certain_leaks` needs at most: an AUC of 0.98 or a share of 1 % is as plain in these as in millions."""
+"""Rows that `certain_leaks` needs at most: an AUC of 0.98 or a share of 1% is as plain in these as in millions."""
 FOLDS = 5
 NUMBER_BINS = 64
 SMALL_MODEL = Hyperparameters(
     family="boosted_trees", rounds=60, values={"eta": 0.15, "max_depth": 5, "min_child_weight": 5}
 )
-"""Deep enough that other columns stand in for an honest one: with depth 3 an honest column reached 13 %, with depth 5 at most 9 %."""
+"""Deep enough that other columns stand in for an honest one: with depth 3 an honest column reached 13%, with depth 5 at most 9%."""
 
 AFTER_THE_FACT = re.compile(
     # Who left, or how; what is done with customers who leave. Words for a contract's plan or a reason to buy are left alone.

@@ -1,6 +1,6 @@
 """Choose a family, its hyperparameters and its rounds, and which trials are averaged into the model.
 
-Trials are asked for in rounds of `search.parallel` and told in their order, whatever thread was faster: the same data, spec, seed and
+Trials are suggested in rounds of `search.parallel` and reported in their order, whatever thread was faster: the same data, spec, seed and
 thread count give the same leaderboard. Only `search.time` makes it depend on the machine. The first trial of each family is a setting known
 to be good, so the search never ends below it. Rounds of boosting are those with the lowest log loss on held-out rows. All metrics are of
 held-out probabilities after cross-fitted calibration, as they will be served. Which rows are fitted and which are held out is `train.py`'s

@@ -215,7 +215,7 @@ def _section(key: str, raw: Any) -> tuple[Any, list[Finding]]:
 
 
 def _broken_beside(section: str, raw: Any, error: ValidationError) -> Iterator[Finding]:
-    """The rules that other keys of a section break: told in the same round as what has the wrong type, which hides them."""
+    """Return the rules that other keys of a section break, reported together with what has the wrong type, which hides them."""
     rest = copy.deepcopy(raw)
     for one in error.errors(include_url=False):
         if one["type"] != "value_error":
@@ -256,7 +256,7 @@ def _infinite(value: Any, steps: Steps) -> Iterator[Finding]:
 
 def _type_findings(section: str, error: ValidationError) -> Iterator[Finding]:
     for one in error.errors(include_url=False):
-        # Where a number or {column: ...} may stand, each of the two complains; the one that was meant is told.
+        # Where a number or {column: ...} may stand, each of the two complains; only the one that was meant is reported.
         branch = next((step for step in one["loc"] if step in ("float", "ValueColumn")), None)
         steps: Steps = (section, *_written(one["loc"]))
         raw = one["input"]

@@ -163,7 +163,7 @@ def test_a_better_candidate_is_promoted() -> None:
     found = decide(evidence(champion=champion(comparison())))
     assert found.outcome == "promoted"
     assert "0.2800 against 0.3000" in found.reason
-    assert "$38.00 a customer instead of $40.00" in found.reason
+    assert "$38.00 per customer instead of $40.00" in found.reason
 
 
 @pytest.mark.parametrize(
