@@ -281,7 +281,7 @@ def describe_saving(candidate: Evaluation) -> str:
     saving = money.saving_better
     return (
         f"judged on {describe_rows(candidate.rows, candidate.customers)} it never saw, it saves {usd(saving.low)} to {usd(saving.high)} "
-        f"a customer against {WITHOUT_MODEL}, {assumption(money.assumed_success)}"
+        f"per customer against {WITHOUT_MODEL}, {assumption(money.assumed_success)}"
     )
 
 

@@ -60,7 +60,7 @@ def test_the_first_commands_of_a_new_folder_may_be_several_at_once(new_home: Cal
         home = new_home()
         several = [home.start("retrain", "shop") for _ in range(3)]
         for run in several:
-            assert "land one: `churn land shop FILE`" in home.end_of(run).said
+            assert "Land one: `churn land shop FILE`" in home.end_of(run).said
 
 
 def test_a_batch_is_scored_by_the_champion_on_its_record_though_another_is_promoted_meanwhile(

@@ -122,7 +122,7 @@ def test_a_table_file_held_by_another_program_is_said_and_the_run_can_be_repeate
         ended = home.churn("score", "shop", "monday", plan={"set": {"resources.local.tables:_PATIENCE_SECONDS": 1}})
     assert ended.code == 1
     assert "found it held by another process" in ended.said
-    assert "close that, or read it with `duckdb -readonly`" in ended.said
+    assert "Close that process, or read the database with `duckdb -readonly`" in ended.said
     assert "Traceback" not in ended.said
     assert home.problems() == []
     assert home.churn("score", "shop", "monday").code == 0

@@ -100,7 +100,7 @@ def test_the_first_good_model_is_the_first_champion_and_the_reason_names_money_a
     for words in (
         "First champion",
         "1,000 customers it never saw",
-        "a customer against the better of contacting nobody and contacting everybody",
+        "per customer against the better of contacting nobody and contacting everybody",
         "if every contacted leaver stays",
         "AUC",
     ):
