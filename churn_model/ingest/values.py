@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.arrays import BoolArray
-from churn_model.column_types.category import CATEGORY
 from churn_model.column_types.date import DATE, ISO, is_iso_date, parse_days
 from churn_model.column_types.landed import (
     ParsedColumn,
@@ -20,6 +19,7 @@ from churn_model.column_types.landed import (
     parse_distinct,
     quote_value,
     read_text,
+    trim,
 )
 from churn_model.column_types.number import NUMBER
 from churn_model.column_types.spelling import NO, YES
@@ -33,7 +33,10 @@ _WHOLE = re.compile(r"([+-]?\d+)\.0*")
 
 
 def parse_ids(array: pa.Array) -> ParsedColumn:
-    """Parse ids: text, as in a category; but a missing id is wrong, and so is a number that is not whole."""
+    """Parse ids: text as landed, without the blanks around it. A blank is wrong, and so is a number that is not whole.
+
+    A word such as `null` is an id like any other: whose id it is, only the user knows.
+    """
     if pa.types.is_floating(array.type):
         values = array.cast(pa.float64()).to_numpy(zero_copy_only=False)
         broken = ~np.isnan(values) & ((values != np.floor(values)) | (np.abs(values) >= 2**53))
@@ -46,7 +49,8 @@ def parse_ids(array: pa.Array) -> ParsedColumn:
             for row in np.flatnonzero(broken)
         }
     else:
-        cells, wrong = CATEGORY.parse(array), {}
+        text = read_text(array)
+        cells, wrong = ParsedColumn(trim(text.values), text.wrong), {}
     blank = np.flatnonzero(cells.values.is_null().to_numpy(zero_copy_only=False))
     return ParsedColumn(cells.values, {int(row): Reason("an id", "a blank") for row in blank} | wrong | cells.wrong)
 

@@ -319,7 +319,7 @@ def test_a_batch_of_bad_records_is_refused_as_a_whole_and_says_where_they_are(
     )
     (path,) = re.findall(r"Look at the quarantine \((.*?)\)", ended.said)
     assert pq.read_table(path)["reason"].to_pylist()[0] == "expected text in UTF-8, found another encoding"
-    assert "region: Expected text in UTF-8 (" in ended.said
+    assert "region: expected text in UTF-8 (" in ended.said
     scores_clean_after(home, "monday", batch, clean)
 
 
