@@ -8,7 +8,6 @@ searches the depths around the setting that paid.
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from churn_model.models.families import Hyperparameters
@@ -114,14 +113,19 @@ SPACES: Mapping[Family, Space] = {
 
 @dataclass
 class Study:
-    """One family's side of the search. The same answers in the same order are followed by the same questions."""
+    """One family's side of the search. The same answers in the same order are followed by the same questions.
+
+    A round may ask for more than is answered: for all settings at once, where it is long enough, and for Optuna's first values before the
+    last setting is answered. Optuna then begins again with all answers, around the setting that paid.
+    """
 
     family: Family
     metric: Metric
     seed: int
     _asked: int = 0
     _losses: list[float] = field(default_factory=list)
-    _told: list[tuple[Mapping[str, float], float]] = field(default_factory=list)
+    _answers: list[tuple[Mapping[str, float], float]] = field(default_factory=list)
+    _sampler: tuple[Setting, Any] | None = None
 
     def ask(self) -> tuple[dict[str, float], Any]:
         """Return the values to try next, fixed ones included, and what `tell` needs to know of the question."""
@@ -129,16 +133,18 @@ class Study:
         number, self._asked = self._asked, self._asked + 1
         if number < len(space.settings) and self._climbs():
             return {**space.fixed, **space.settings[number].values}, None
-        question = self._optuna.ask(self._distributions)
-        return {**space.fixed, **question.params}, question
+        _, study = self._sampler = self._sampler or self._begin_sampling(space.settings[self._count_paid()])
+        question = study.ask(_distributions(self._sampler[0]))
+        return {**space.fixed, **question.params}, (study, question)
 
     def tell(self, question: Any, values: Mapping[str, float], metrics: Mapping[Metric, float]) -> None:
         """Take the metrics of values that were asked for."""
-        if question is not None:
-            self._optuna.tell(question, metrics[self.metric])
-            return
-        self._losses.append(metrics["log_loss"])
-        self._told.append((values, metrics[self.metric]))
+        self._answers.append((values, metrics[self.metric]))
+        if question is None:
+            self._losses.append(metrics["log_loss"])
+            self._sampler = None
+        elif self._sampler and question[0] is self._sampler[1]:
+            self._sampler[1].tell(question[1], metrics[self.metric])
 
     def _climbs(self) -> bool:
         """Whether each setting so far has paid against the one before."""
@@ -146,41 +152,40 @@ class Study:
             loss <= (1 - DEEPER_PAYS) * before for before, loss in zip(self._losses, self._losses[1:], strict=False)
         )
 
-    @property
-    def _best_setting(self) -> Setting:
+    def _count_paid(self) -> int:
+        """Return how many settings after the first paid, one after the other."""
         paid = 0
         for before, loss in zip(self._losses, self._losses[1:], strict=False):
             if loss > (1 - DEEPER_PAYS) * before:
                 break
             paid += 1
-        return SPACES[self.family].settings[paid]
+        return paid
 
-    @cached_property
-    def _distributions(self) -> dict[str, Any]:
-        kinds = importlib.import_module("optuna.distributions")
-        return {
-            name: kinds.IntDistribution(int(found.low), int(found.high))
-            if found.whole
-            else kinds.FloatDistribution(found.low, found.high, log=found.log)
-            for name, found in self._best_setting.around.items()
-        }
-
-    @cached_property
-    def _optuna(self) -> Any:
+    def _begin_sampling(self, setting: Setting) -> tuple[Setting, Any]:
+        """Return a setting and Optuna's study around it, which knows all answers that lie within."""
         # Importing Optuna takes longer than a trial, and only a search needs it.
         optuna = importlib.import_module("optuna")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=_STARTUP_TRIALS, constant_liar=True)
         direction = "maximize" if self.metric in HIGHER_IS_BETTER else "minimize"
         study = optuna.create_study(direction=direction, sampler=sampler)
-        for values, metric in self._told:
-            around = self._best_setting.around
-            within = {name: values[name] for name in around}
-            if all(around[name].low <= value <= around[name].high for name, value in within.items()):
-                study.add_trial(
-                    optuna.trial.create_trial(params=within, distributions=self._distributions, value=metric)
-                )
-        return study
+        distributions = _distributions(setting)
+        for values, metric in self._answers:
+            within = {name: values[name] for name in setting.around}
+            if all(setting.around[name].low <= value <= setting.around[name].high for name, value in within.items()):
+                study.add_trial(optuna.trial.create_trial(params=within, distributions=distributions, value=metric))
+        return setting, study
+
+
+def _distributions(setting: Setting) -> dict[str, Any]:
+    """Return a setting's ranges as Optuna's distributions."""
+    kinds = importlib.import_module("optuna.distributions")
+    return {
+        name: kinds.IntDistribution(int(found.low), int(found.high))
+        if found.whole
+        else kinds.FloatDistribution(found.low, found.high, log=found.log)
+        for name, found in setting.around.items()
+    }
 
 
 def at_bound(hyper: Hyperparameters) -> str | None:

@@ -171,6 +171,22 @@ def test_deeper_trees_are_searched_only_where_they_pay() -> None:
     assert max(deep) > 8
 
 
+@pytest.mark.parametrize("at_once", [2, 3, 4])
+def test_the_range_that_paid_is_searched_however_many_are_asked_at_once(at_once: int) -> None:
+    study = Study("boosted_trees", "log_loss", 1)
+    loss = {3: 0.4, 6: 0.3, 10: 0.25}
+    depths: list[int] = []
+    for _ in range(24 // at_once):
+        questions = [study.ask() for _ in range(at_once)]
+        for values, question in questions:
+            depth = int(values["max_depth"])
+            depths.append(depth)
+            study.tell(question, values, {"log_loss": 0.4 if question else loss[depth]})
+    assert [depth for depth in depths if depth in loss][:2] == [3, 6]
+    assert set(depths[6:]) <= set(range(6, 13))
+    assert max(depths) > 10
+
+
 def interactions(n: int = 1500) -> Material:
     """Rows whose outcome is the parity of five signs: a tree of depth 3 sees nothing of it."""
     random = np.random.default_rng(4)
