@@ -210,7 +210,7 @@ def _opened(part: Source) -> Iterator[pq.ParquetFile]:
             with part() as stream:
                 yield pq.ParquetFile(stream, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
             raise  # the machine's, not the file's
         place = part.as_posix() if isinstance(part, Path) else "a published table"
         raise ChurnError(

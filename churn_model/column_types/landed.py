@@ -149,6 +149,12 @@ def as_mask(mask: pa.Array) -> BoolArray:
     return filled
 
 
+def read_words(array: pa.Array) -> ParsedColumn:
+    """Return the values as text without the blanks around it. Only a blank is missing: `null` is a word like any other."""
+    text = read_text(array)
+    return ParsedColumn(trim(text.values), text.wrong)
+
+
 def trim(text: pa.Array) -> pa.Array:
     """Return the text without the blanks around it; blank values become null."""
     trimmed = pc.utf8_trim_whitespace(text)

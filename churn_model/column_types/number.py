@@ -131,7 +131,7 @@ class Number(ColumnType):
         """Return the feature of a column; none if it has no value or only one. Whether its values are flags is kept in its kind."""
         values = as_numbers(column, name)
         known = values[np.isfinite(values)]
-        return fit_numbers(name, values, kind=Number(self.form, are_zeros_and_ones(known)).kind)
+        return fit_numbers(name, values, kind=Number(self.form, self.form == AS_IS and are_zeros_and_ones(known)).kind)
 
     def width(self, feature: Feature, layout: Layout) -> int:
         """One column; in a linear model, one more for missing values if training had any."""

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from churn_model.arrays import IntArray
 from churn_model.column_types.interface import TypeCount
 from churn_model.column_types.landed import LandedValues, as_mask, quote_value
 from churn_model.column_types.number_format import (
@@ -64,24 +65,39 @@ class NumberCount(TypeCount):
         self.points += int(counts[grouped].sum())
         self._add_plain(int(counts[plain].sum()), int(counts[plain & ~(points & ~grouped)].sum()))
         dressed = np.flatnonzero(as_mask(pc.match_substring_regex(trimmed, DRESSED)) & ~plain & ~as_mask(missing))
-        for text, count in zip(trimmed.take(pa.array(dressed)).to_pylist(), counts[dressed].tolist(), strict=True):
-            self._add_dressed(text, count)
+        if len(dressed):
+            self._add_dressed(trimmed.take(pa.array(dressed)), counts[dressed])
 
     def _add_plain(self, rows: int, without_point: int) -> None:
         self.numbers += rows
         for example in SEPARATORS:
             self.read[example] += without_point if example in _DECIMAL_COMMA else rows
 
-    def _add_dressed(self, text: str, count: int) -> None:
+    def _add_dressed(self, texts: pa.Array, counts: IntArray) -> None:
+        """Count different texts (n,) with separators or marks, and their rows (n,). Which formats read a text, its digits do not matter for."""
+        shapes = pc.replace_substring_regex(texts, "[0-9]", "0").dictionary_encode()
+        codes = shapes.indices.to_numpy()
+        rows = np.bincount(codes, weights=counts, minlength=len(shapes.dictionary)).astype(np.int64)
+        readable = np.array(
+            [
+                self._add_shape(text, count)
+                for text, count in zip(shapes.dictionary.to_pylist(), rows.tolist(), strict=True)
+            ]
+        )
+        if len(self.written) <= MOST_LEVELS:
+            some = np.flatnonzero(readable[codes])[: MOST_LEVELS + 1]
+            self.written |= dict.fromkeys(texts.take(pa.array(some)).to_pylist())
+
+    def _add_shape(self, text: str, count: int) -> bool:
+        """Count `count` rows of a shape, and return whether any format reads it."""
         mark = find_mark(text)
         readers = [example for example in SEPARATORS if NumberFormat(example, mark).read(text) is not None]
         if readers:
             self.marks[mark] = self.marks.get(mark, 0) + count
-            if len(self.written) <= MOST_LEVELS:
-                self.written[text] = None
         self.points += count if "." in text and {PLAIN, "1.234,5"} <= set(readers) else 0
         for example in readers:
             self.read[example] += count
+        return bool(readers)
 
     @property
     def kind(self) -> Kind | None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn_model.arrays import BoolArray, FloatArray, IntArray
+from churn_model.arrays import BoolArray, FloatArray
 
 SMALLEST_RATIO_P = 0.001
 """Below this p-value of the sample-ratio check, a hold-out was not drawn as it says: no effect may be read from it."""
@@ -52,10 +52,6 @@ class Settled:
     known: BoolArray
     held_out: BoolArray
     propensity: FloatArray
-
-    def take(self, rows: IntArray) -> "Settled":
-        """Return the draws of some of the customers."""
-        return Settled(known=self.known[rows], held_out=self.held_out[rows], propensity=self.propensity[rows])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,8 +109,9 @@ def select_customers(
     calls = None
     if limits.budget is not None and contact_cost > 0:
         calls = int(np.floor(limits.budget / contact_cost + 1e-9))
-    settled = find_settled(ids, history.draws).take(order)
-    held_out = _draw(ids.take(pa.array(order)), limits.holdout, calls, draw, settled)
+    chosen = ids.take(pa.array(order))
+    settled = find_settled(chosen, history.draws)
+    held_out = _draw(chosen, limits.holdout, calls, draw, settled)
     status[eligible] = OVER_BUDGET if len(held_out) < len(order) else OVER_CAPACITY
     order = order[: len(held_out)]
     status[order] = LISTED

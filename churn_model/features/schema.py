@@ -29,12 +29,14 @@ Rows: TypeAlias = pa.Table | pa.RecordBatch
 class FeatureSchema:
     """The features of a model in their order, and the columns that were left out with the reason.
 
-    Categories with up to `one_hot_limit` levels become one column per level for trees, others one column of codes.
+    Categories with up to `one_hot_limit` levels become one column per level for trees, others one column of codes. `sources` are the types of the
+    landed columns that derived features are computed from.
     """
 
     features: tuple[Feature, ...]
     one_hot_limit: int = ONE_HOT_LIMIT
     left_out: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Kind] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -52,7 +54,7 @@ class FeatureSchema:
             for source in _compile(feature.expression).columns if feature.expression is not None else ():
                 if name_key(source) not in present:
                     present.add(name_key(source))
-                    needed[source] = NUMBER.name
+                    needed[source] = self.sources.get(source, NUMBER.name)
         return needed
 
     def feature(self, name: str) -> Feature:
@@ -72,6 +74,7 @@ class FeatureSchema:
             "features": [dataclasses.asdict(feature) for feature in self.features],
             "one_hot_limit": self.one_hot_limit,
             "left_out": dict(self.left_out),
+            "sources": dict(self.sources),
         }
 
     @classmethod
@@ -82,7 +85,12 @@ class FeatureSchema:
                 Feature(**{**part, "levels": tuple(part["levels"]), "shares": tuple(part["shares"])})
                 for part in values["features"]
             )
-            return cls(features=features, one_hot_limit=int(values["one_hot_limit"]), left_out=dict(values["left_out"]))
+            return cls(
+                features=features,
+                one_hot_limit=int(values["one_hot_limit"]),
+                left_out=dict(values["left_out"]),
+                sources=dict(values.get("sources", {})),
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 problem(
@@ -129,7 +137,13 @@ def fit_schema(train: pa.Table, dataset: Dataset) -> FeatureSchema:
                 todo="land more columns or shorten `ignore`",
             )
         )
-    return FeatureSchema(features=tuple(features), left_out=left_out)
+    return FeatureSchema(features=tuple(features), left_out=left_out, sources=_source_kinds(train, dataset))
+
+
+def _source_kinds(train: pa.Table, dataset: Dataset) -> dict[str, Kind]:
+    """Return the types of the landed columns that the derived ones are computed from: a number keeps its format."""
+    kinds = {name_key(name): kind_of(train.schema.field(name)) for name in train.column_names}
+    return {source: kinds[name_key(source)] for text in dataset.derived.values() for source in _compile(text).columns}
 
 
 def column_named(rows: Rows, name: str) -> Any:

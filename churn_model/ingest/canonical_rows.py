@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 
 from churn_model.arrays import IntArray
 from churn_model.column_types.category import CATEGORY
-from churn_model.column_types.landed import LandedValues, ParsedColumn, Reason
+from churn_model.column_types.landed import LandedValues, ParsedColumn, Reason, read_words
 from churn_model.column_types.registry import column_type, column_types, describe_field
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import Columns, resolve_columns
@@ -31,7 +31,6 @@ from churn_model.ingest.row_order import (
     HashOrder,
     OccurrenceCounter,
     Repeat,
-    number_equal_ids,
     row_hashes,
     value_ids,
 )
@@ -272,17 +271,15 @@ class _Reader:
             return parse_labels(array, self._dataset.label)
         if same_name(name, self._dataset.costs.value_column or ""):
             return parse_worths(array)
+        if same_name(name, self._dataset.list.opt_out or ""):
+            return read_words(array)
         return column_type(self._kinds[name]).parse(array)
 
     def _rows(self, cells: dict[str, ParsedColumn], good: np.ndarray[Any, np.dtype[np.bool_]]) -> pa.RecordBatch:
         mask = pa.array(good)
         kept = {name: column.values if good.all() else column.values.filter(mask) for name, column in cells.items()}
         landed = kept[self._columns.id] if self._columns.id else None
-        row_ids = (
-            landed
-            if landed is not None
-            else number_equal_ids(value_ids([kept[name] for name in self._identity]), self._equal)
-        )
+        row_ids = landed if landed is not None else value_ids([kept[name] for name in self._identity], self._equal)
         columns = {"_id": row_ids, "_hash": pa.array(row_hashes(row_ids, self._dataset.split.seed))}
         columns |= {
             written: kept[name]

@@ -35,8 +35,8 @@ def row_hashes(ids: pa.Array, seed: int) -> HashArray:
     return np.frombuffer(digests, ">u8").astype(np.uint64)
 
 
-def value_ids(columns: Sequence[pa.Array]) -> pa.Array:
-    """(n,) for rows without an id: 16 hex digits of blake2b-64 over their values, canonical columns in the order given.
+def value_hashes(columns: Sequence[pa.Array]) -> HashArray:
+    """Return blake2b-64 over the values of each row (n,), canonical columns in the order given: the same for equal rows.
 
     There is at least one column. A number counts by its bits, anything else by the length and bytes of its text: different rows are never written alike.
     """
@@ -50,9 +50,8 @@ def value_ids(columns: Sequence[pa.Array]) -> pa.Array:
             piece = pc.binary_join_element_wise(pc.binary_length(text).cast(pa.string()), text, ":")
         pieces.append(piece)
     joined = pc.binary_join_element_wise(*pieces, "\x1f", null_handling="replace", null_replacement="")
-    return pa.array(
-        [blake2b(value, digest_size=8).hexdigest() for value in joined.cast(pa.binary()).to_pylist()], pa.string()
-    )
+    digests = b"".join(blake2b(value, digest_size=8).digest() for value in joined.cast(pa.binary()).to_pylist())
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
 
 
 class OccurrenceCounter:
@@ -77,17 +76,17 @@ class OccurrenceCounter:
         return before
 
 
-def number_equal_ids(ids: pa.Array, counter: OccurrenceCounter) -> pa.Array:
-    """Return value ids (n,) with `-2`, `-3` ... after those that came before: equal rows are customers of their own."""
-    values = np.array([int(value, 16) for value in ids.to_pylist()], dtype=np.uint64)
-    before = counter.count_before(values)
-    again = np.flatnonzero(before)
-    if not len(again):
-        return ids
-    numbered = ids.to_pylist()
-    for row in again:
-        numbered[row] = f"{numbered[row]}-{before[row] + 1}"
-    return pa.array(numbered, pa.string())
+def value_ids(columns: Sequence[pa.Array], counter: OccurrenceCounter) -> pa.Array:
+    """Return ids (n,) of rows without one: 16 hex digits of their `value_hashes`, and `-2`, `-3` ... for those that came before.
+
+    So equal rows are customers of their own.
+    """
+    hashes = value_hashes(columns)
+    before = counter.count_before(hashes)
+    ids = [f"{value:016x}" for value in hashes.tolist()]
+    for row in np.flatnonzero(before):
+        ids[row] += f"-{before[row] + 1}"
+    return pa.array(ids, pa.string())
 
 
 class Repeat(NamedTuple):
@@ -273,8 +272,7 @@ def _first_equal(rows: pa.RecordBatch, order: IntArray, repeated: BoolArray, fir
     if not len(with_others):
         return equal
     sample = rows.take(pa.array(order[with_others]))
-    digests = value_ids(sample.columns[:-2]).to_pylist()
-    values = np.array([int(digest, 16) for digest in digests], dtype=np.uint64)
+    values = value_hashes(sample.columns[:-2])
     ranked = np.lexsort((values, first[with_others]))  # stable: the first row of equal ones comes first
     same = _tied(values[ranked]) & _tied(first[with_others][ranked])
     places = with_others[ranked]

@@ -19,7 +19,7 @@ from churn_model.column_types.landed import (
     parse_distinct,
     quote_value,
     read_text,
-    trim,
+    read_words,
 )
 from churn_model.column_types.number import NUMBER
 from churn_model.column_types.spelling import NO, YES
@@ -49,8 +49,7 @@ def parse_ids(array: pa.Array) -> ParsedColumn:
             for row in np.flatnonzero(broken)
         }
     else:
-        text = read_text(array)
-        cells, wrong = ParsedColumn(trim(text.values), text.wrong), {}
+        cells, wrong = read_words(array), {}
     blank = np.flatnonzero(cells.values.is_null().to_numpy(zero_copy_only=False))
     return ParsedColumn(cells.values, {int(row): Reason("an id", "a blank") for row in blank} | wrong | cells.wrong)
 

@@ -271,7 +271,7 @@ class Search:
     time: str | None = field(
         default=None,
         metadata=_about(
-            "No trial is begun after this long, such as 10m. The same model on another machine is then not promised.",
+            "No trial but the first of each family is begun after this long, such as 10m. The same model on another machine is then not promised.",
         ),
     )
     engine: Literal["job"] = field(default="job", metadata=_about("job: one job runs all trials."))

@@ -106,11 +106,15 @@ class Layout:
         partial.replace(self.result / REPORT)
 
 
-def _describe_file(path: Path) -> PublishedFile:
+def digest_file(path: Path) -> str:
+    """Return the digest of a file, as manifests and the versions of landed files hold it."""
     with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _describe_file(path: Path) -> PublishedFile:
     rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
-    return PublishedFile(path.stat().st_size, digest, rows)
+    return PublishedFile(path.stat().st_size, digest_file(path), rows)
 
 
 def run_step(name: str, step: Callable[[Layout], Report]) -> None:

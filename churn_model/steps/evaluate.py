@@ -59,7 +59,8 @@ def step(layout: Layout) -> Report:
     evaluation = evaluate(scores, policy)
     champion = _champion(layout.input("champion"), test, scores, dataset, threads)
     _write_scores(layout.result / "scores", test, scores, champion)
-    decision, decision_when_old = _decide(layout, dataset, evaluation, champion)
+    splits = layout.read_report("splits", PreprocessReport)
+    decision, decision_when_old = _decide(layout, dataset, evaluation, champion, splits)
     return Report(
         content=EvaluateReport(
             counts=EvaluateCounts(
@@ -78,7 +79,7 @@ def step(layout: Layout) -> Report:
             decision=decision,
             decision_when_old=decision_when_old,
             comparison=champion.comparison if champion else None,
-            segments=weak_segments(test, scores, without=dataset.ignore),
+            segments=weak_segments(test, scores, without=(*dataset.ignore, *(leak.column for leak in splits.suspects))),
             reasons=_summarise_reasons(test, candidate, dataset),
         )
     )
@@ -99,10 +100,9 @@ def _champion(folder: Path | None, test: pa.Table, candidate: Scores, dataset: D
 
 
 def _decide(
-    layout: Layout, dataset: Dataset, evaluation: Evaluation, champion: _Judged | None
+    layout: Layout, dataset: Dataset, evaluation: Evaluation, champion: _Judged | None, splits: PreprocessReport
 ) -> tuple[Decision, Decision]:
     """Return what the gate decides while the champion is young, and once it is older than `gate.max_age`: a step has no clock."""
-    splits = layout.read_report("splits", PreprocessReport)
     validation = layout.read_report("candidate", TrainReport).validation
 
     def decide_at(*, is_old: bool) -> Decision:

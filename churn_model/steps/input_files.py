@@ -1,12 +1,11 @@
 """The files of an input, read only as what they were when the run looked at them."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from churn_model.errors import InputError, listed, problem
-from churn_model.steps.contract import Layout
+from churn_model.steps.contract import Layout, digest_file
 
 _AGAIN = "run the job again once all files are complete"
 
@@ -67,6 +66,4 @@ def _identify(path: Path) -> tuple[int, ...] | None:
 
 def _content(path: Path) -> str:
     """Return the size and the digest of a file, as the version names them."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    return f"{path.stat().st_size}:{digest}"
+    return f"{path.stat().st_size}:{digest_file(path)}"

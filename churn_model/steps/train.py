@@ -36,7 +36,8 @@ def step(layout: Layout) -> Report:
     """Search, calibrate, fit, bundle."""
     request, splits = layout.request, layout.required("splits")
     suspects = layout.read_report("splits", PreprocessReport).suspects
-    dataset = _without(layout.dataset, suspects)
+    left_out = _explain_suspects(layout.dataset, suspects)
+    dataset = replace(layout.dataset, ignore=(*layout.dataset.ignore, *left_out))
     tables = [open_table(splits / name) for name in ("train", "validation")]
     count = sum(table.rows for table in tables)
     share = SAMPLE / count if count > SAMPLED_ABOVE else 1.0
@@ -68,25 +69,26 @@ def step(layout: Layout) -> Report:
             searched_on=candidate.searched_on,
             calibration=candidate.calibration,
             validation=ClassCounts(leavers=int(labels.sum()), stayers=int(len(labels) - labels.sum())),
-            left_out={
-                **candidate.schema.left_out,
-                **{leak.column: f"may be known only after a customer has left: {leak.why}" for leak in suspects},
-            },
+            left_out={**candidate.schema.left_out, **left_out},
             averaged=_weights(candidate),
             more_would_help=what_more_would_help(candidate.leaderboard),
         )
     )
 
 
-def _without(dataset: Dataset, suspects: Sequence[Leak]) -> Dataset:
-    """Return the dataset with the suspected columns, and what is derived from them, among those that are never a feature."""
-    names = tuple(leak.column for leak in suspects)
-    derived = tuple(
-        name
-        for name, text in dataset.derived.items()
-        if any(same_name(source, column) for source in compile_expression(text).columns for column in names)
-    )
-    return replace(dataset, ignore=(*dataset.ignore, *names, *derived))
+def _explain_suspects(dataset: Dataset, suspects: Sequence[Leak]) -> dict[str, str]:
+    """Return the suspected columns and what is derived from them, each with why the model does without it."""
+    found = {leak.column: f"may be known only after a customer has left: {leak.why}" for leak in suspects}
+    for name, text in dataset.derived.items():
+        sources = [
+            leak.column
+            for leak in suspects
+            for source in compile_expression(text).columns
+            if same_name(source, leak.column)
+        ]
+        if sources:
+            found[name] = f"is computed from {sources[0]}, which may be known only after a customer has left"
+    return found
 
 
 def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, Any]:

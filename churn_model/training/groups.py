@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from churn_model.arrays import BoolArray, FloatArray, IntArray
 from churn_model.column_types.category import encode_levels
@@ -34,7 +35,7 @@ def find_shared_labels(train: pa.Table, dataset: Dataset) -> tuple[SharedLabel, 
     y = np.asarray(train["_label"], dtype=np.float64)
     if not len(y) or y.std() == 0:
         return ()
-    owners = _codes_of(train["_id"])
+    owners = train["_id"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     passed_over = {name_key(name) for name in (dataset.label.column, *dataset.known)}
     codes = {
         name: _codes_of(train[name])
@@ -43,8 +44,7 @@ def find_shared_labels(train: pa.Table, dataset: Dataset) -> tuple[SharedLabel, 
     }
     if dataset.id_column is None:
         # Equal rows have one id but for the number that ingest gives them.
-        base = pa.array([value.partition("-")[0] for value in train["_id"].to_pylist()], pa.string())
-        codes[EQUAL_ROWS] = _codes_of(base)
+        codes[EQUAL_ROWS] = _codes_of(pc.utf8_slice_codeunits(train["_id"], 0, 16))
     found = (measure_agreement(name, code, owners, y) for name, code in codes.items())
     return tuple(one for one in found if one is not None and one.agreement >= LEAST_AGREEMENT)
 

@@ -121,9 +121,11 @@ def train(
     )
     fit = _Fit(material, schema, seed=dataset.split.seed, threads=threads)
     trials = search(material, dataset.search, seed=fit.seed, threads=threads)
-    members = choose_members(trials, material, dataset.search.metric)
-    if len(rows) > OUT_OF_FOLD_UP_TO:
-        members = (Member(trial=trials[0], weight=1.0),)
+    members = (
+        choose_members(trials, material, dataset.search.metric)
+        if len(rows) <= OUT_OF_FOLD_UP_TO
+        else (Member(trial=trials[0], weight=1.0),)
+    )
     held = np.concatenate([part.held for part in calibrated_on])
     raw = sigmoid(average_margins(members)) if calibrated_on is parts else fit.held_out(members, calibrated_on)
     fitted = fit_calibration(raw, material.y[held], material.folds[held])

@@ -8,7 +8,7 @@ SCORED_ONCE = Claim(
 )
 KNOWN_VALUES = Claim(
     "categories_hold_known_values",
-    description="In each category, nearly all rows hold a value that training knew; the model takes others for missing.",
+    description="In each category, hardly more rows than in training hold a value that it did not know; the model takes such values for missing.",
     blocking=False,
 )
 LIKE_TRAINING = Claim(

@@ -8,6 +8,7 @@ import pytest
 
 from churn_model.column_types.category import MAX_LEVELS
 from churn_model.column_types.number import as_numbers
+from churn_model.column_types.registry import describe_field
 from churn_model.errors import InputError, TooLittleData
 from churn_model.features.schema import FeatureSchema, column_named, fit_schema
 from churn_model.spec.dataset import Dataset, Label, Split
@@ -111,6 +112,19 @@ def test_a_derived_column_is_computed_from_columns_that_are_themselves_ignored()
 def test_required_names_a_source_that_is_a_feature_once() -> None:
     schema = fit_schema(rows(Day=number(1.0, 2.0), plan=category("a", "b")), dataset(derived={"twice": "day + day"}))
     assert schema.required == {"Day": "number", "plan": "category"}
+
+
+def test_a_source_keeps_the_format_in_which_it_landed() -> None:
+    kind = "number 1.234,5 €"
+    landed = pa.table([number(1.5, 2.5, 3.5)], schema=pa.schema([describe_field("Fee", kind)]))
+    schema = fit_schema(landed, dataset(ignore=("fee",), derived={"twice": "fee * 2"}))
+    assert FeatureSchema.from_dict(json.loads(json.dumps(schema.to_dict()))).required == {"fee": kind}
+
+
+def test_a_formatted_column_of_nothing_but_0_and_1_keeps_its_format() -> None:
+    kind = "number 1234.5 %"
+    landed = pa.table([number(0.0, 1.0, 1.0)], schema=pa.schema([describe_field("share", kind)]))
+    assert fit_schema(landed, dataset()).required == {"share": kind}
 
 
 def test_every_absent_source_of_a_derived_column_is_named() -> None:

@@ -20,7 +20,7 @@ from pyarrow import parquet
 from churn_model.errors import ChurnError, InputError
 from churn_model.ingest.canonical_rows import Ingested, ingest
 from churn_model.ingest.formats.base import LandedFile
-from churn_model.ingest.row_order import row_hashes, value_ids
+from churn_model.ingest.row_order import OccurrenceCounter, row_hashes, value_ids
 from churn_model.spec.dataset import Dataset, Kind, Label, RetentionList, Split
 from churn_model.tables import BLOCK_ROWS
 
@@ -102,7 +102,7 @@ def test_an_id_without_its_own_column_is_a_hash_of_the_values_and_not_of_the_lab
     dataset = replace(SHOP, id=None, ignore=("Phone",))
     files = {"a.csv": "plan,left,phone,age\nDSL,yes,1,1.50\nDSL,no,2,1.5\nDSL,yes,1,1.5\nnone,yes,1,2\n"}
     found = run(tmp_path, files, dataset)
-    first, other = value_ids([pa.array([1.5, 2.0]), pa.array(["DSL", "none"])]).to_pylist()
+    first, other = value_ids([pa.array([1.5, 2.0]), pa.array(["DSL", "none"])], OccurrenceCounter()).to_pylist()
     assert found.ids == {first, f"{first}-2", f"{first}-3", other}
     assert (found.wrong, found.counts.rows) == ([], 4)
 
@@ -177,7 +177,7 @@ def test_an_opt_out_is_yes_or_no_or_the_files_are_refused(
     head = "id,age,no calls,left\na,1,1,no\nb,2,,yes\n"
     found = run(tmp_path, {"a.csv": head + "c,3,0.0,no\nd,4,1.0,no,\n"}, dataset, expected)
     assert (found.ids, found.counts.quarantined) == ({"a", "b", "c"}, 1)
-    words = ["2"] if kind else ["Ja", "nein"]
+    words = ["2"] if kind else ["Ja", "NULL", "nein"]
     lines = "".join(f"{word},1,{word},no\n" for word in words)
     message = (
         "Expected yes (yes, true, 1, y, t), no (no, false, 0, n, f) or a blank, which is no, in the opt-out column 'No Calls'; "

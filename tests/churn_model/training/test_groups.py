@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from churn_model.ingest.row_order import OccurrenceCounter, number_equal_ids, value_ids
+from churn_model.ingest.row_order import OccurrenceCounter, value_ids
 from churn_model.spec.dataset import Dataset, Label
 from churn_model.training.groups import find_shared_labels
 
@@ -68,7 +68,7 @@ def test_customers_that_landed_twice_are_found_and_a_coarse_table_is_not_taken_f
     left = rng.random(300) < 0.4
 
     def table(columns: list[pa.Array], y: np.ndarray) -> pa.Table:
-        ids = number_equal_ids(value_ids(columns), OccurrenceCounter())
+        ids = value_ids(columns, OccurrenceCounter())
         return pa.table({"_id": ids, "_label": y.astype(np.int8)})
 
     twice = table([pa.array(np.tile(fee, 2))], np.tile(left, 2))
