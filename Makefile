@@ -58,7 +58,7 @@ fix: setup-dev ## mend what can be mended by itself
 
 test: setup-dev ## the tests, under five minutes
 	$(SAY) 'Tests (a few minutes)'
-	@SECONDS=0; $(BIN)/python -m pytest -n auto --dist loadfile -m 'not prove and not soak' && echo "took $$SECONDS s"
+	@SECONDS=0; $(BIN)/python -m pytest -n auto --dist loadfile -m 'not prove' && echo "took $$SECONDS s"
 
 prove: setup-dev image ## kills, daemons, other Pythons: under 45 minutes
 	$(SAY) 'Proofs on real processes'

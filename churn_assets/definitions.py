@@ -55,8 +55,9 @@ def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
     in_process = settings.executor is Executor.IN_PROCESS
     tags = ports.run_locks.job_tags() if in_process else {}
     parts = [_dataset_definitions(dataset, tags) for dataset in specs.datasets.values()]
-    if specs.bad:
-        parts.append(_broken_specs_definitions(specs.bad))
+    parts.append(
+        _broken_specs_definitions(specs.bad)
+    )  # also without one: its sensor remembers which spec was broken last
     assets = [asset for part in parts for asset in part.assets or () if isinstance(asset, dg.AssetsDefinition)]
     checks = frozenset(key for asset in assets for key in asset.check_keys)
     shared = dg.Definitions(

@@ -183,7 +183,10 @@ def _commands() -> Iterator[str]:
         yield from _wrapped(f"{text} Example: `{example.strip()}`")
         yield ""
         given = [action for action in command._actions if not isinstance(action, argparse._HelpAction)]
-        yield from _table(("argument", "meaning"), ((f"`{_argument(action)}`", _meaning(action)) for action in given))
+        if given:
+            yield from _table(
+                ("argument", "meaning"), ((f"`{_argument(action)}`", _meaning(action)) for action in given)
+            )
     yield from _wrapped(EXIT_CODES)
     yield ""
 
@@ -191,13 +194,13 @@ def _commands() -> Iterator[str]:
 def _argument(action: argparse.Action) -> str:
     value = str(action.metavar or action.dest.upper())
     if action.option_strings:
-        return f"{action.option_strings[-1]} {value}"
+        return action.option_strings[-1] if action.nargs == 0 else f"{action.option_strings[-1]} {value}"
     return {"+": f"{value} ...", "?": f"[{value}]"}.get(str(action.nargs), value)
 
 
 def _meaning(action: argparse.Action) -> str:
     text = action.help or ""
-    given = action.default not in (None, argparse.SUPPRESS) and "default" not in text
+    given = action.default not in (None, False, argparse.SUPPRESS) and "default" not in text
     return f"{text} (default {action.default})" if given else text
 
 

@@ -9,6 +9,7 @@ from resources.catalog.names import CHAMPION_MODEL
 from resources.ports.alerts import Alerts
 
 _MOST_A_TICK = 100
+_SECONDS_A_TICK = 20  # a destination may hang for as long as the sensor's whole time; the next tick goes on
 
 
 def describe_failed_run(run: dg.DagsterRun) -> str:
@@ -31,7 +32,10 @@ def _batch(run: dg.DagsterRun) -> str:
 
 
 def failed_runs_sensor() -> dg.SensorDefinition:
-    """Return the sensor that sends a line for each run of this code location that failed."""
+    """Return the sensor that sends a line for each failed run that the UI, a schedule or a sensor of this code location started.
+
+    A run that `churn` started is reported by the command itself.
+    """
 
     @dg.run_failure_sensor(
         name="failed_runs",
@@ -49,7 +53,7 @@ def failed_checks_sensor(checks: frozenset[dg.AssetCheckKey]) -> dg.SensorDefini
     """Return the sensor that sends a line for each failed evaluation of these checks.
 
     Those of `champion_model` are left out: they are what the gate weighs, and a kept champion is a success. The cursor is the time, in seconds
-    since 1970, of the newest evaluation that was read. Events of all runs have no common order in SQLite, so the history of each check is read.
+    since 1970, up to which evaluations were read. Events of all runs have no common order in SQLite, so the history of each check is read.
     """
     watched = [key for key in sorted(checks, key=str) if key.asset_key.path[-1] != CHAMPION_MODEL]
 
@@ -60,29 +64,35 @@ def failed_checks_sensor(checks: frozenset[dg.AssetCheckKey]) -> dg.SensorDefini
         description="Sends an alert for each failed check, except those that the gate weighs.",
     )
     def sensor(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SkipReason:
-        since = float(context.cursor or time.time())
-        evaluations = _evaluations_since(context.instance, watched, since)
-        failed = [(event, evaluation) for event, evaluation in evaluations if not evaluation.passed]
-        for event, evaluation in failed:
+        end, ends_at = time.monotonic() + _SECONDS_A_TICK, time.time()
+        since, sent = float(context.cursor or ends_at), 0
+        for event, evaluation in _read_failures(context.instance, watched, since, ends_at):
+            if time.monotonic() > end:
+                break
             run = context.instance.get_run_by_id(event.run_id)
             for reason in alerts.send(describe_failed_check(evaluation, run)):
                 context.log.warning(f"An alert was not delivered. {reason}")
-        context.update_cursor(repr(evaluations[-1][0].timestamp if evaluations else since))
-        return dg.SkipReason(f"Alerts sent: {len(failed)}.")
+            sent += 1
+            context.update_cursor(repr(event.timestamp))
+        else:
+            context.update_cursor(repr(ends_at))
+        return dg.SkipReason(f"Alerts sent: {sent}.")
 
     return sensor
 
 
-def _evaluations_since(
-    instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey], since: float
+def _read_failures(
+    instance: dg.DagsterInstance, checks: Sequence[dg.AssetCheckKey], since: float, until: float
 ) -> list[tuple[dg.EventLogEntry, dg.AssetCheckEvaluation]]:
-    """Return the evaluations after a time, oldest first; at most _MOST_A_TICK of each check."""
+    """Return the failed evaluations after `since` and up to `until`, oldest first; at most _MOST_A_TICK of each check."""
     storage, found = instance.event_log_storage, []
-    for key in storage.get_latest_asset_check_execution_by_key(checks):
+    for key, latest in storage.get_latest_asset_check_execution_by_key(checks).items():
+        if latest.event and _evaluation(latest.event) and latest.event.timestamp <= since:
+            continue
         for record in storage.get_asset_check_execution_history(key, limit=_MOST_A_TICK):
             event = record.event
             evaluation = _evaluation(event)
-            if event and evaluation and event.timestamp > since:
+            if event and evaluation and not evaluation.passed and since < event.timestamp <= until:
                 found.append((event, evaluation))
     return sorted(found, key=lambda each: each[0].timestamp)
 

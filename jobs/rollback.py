@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def rollback_job(dataset: Dataset, tags: Mapping[str, str] | None = None) -> "UnresolvedAssetJobDefinition":
-    """Return the job that moves the champion back: to the champion before the present one, unless its run is configured otherwise."""
+    """Return the job that moves the champion back: to the champion before the last promotion, unless its run is configured otherwise."""
     return asset_job(
         dataset,
         name=rollback_job_name(dataset.name),
         assets=[CHAMPION_MODEL],
-        description=f"Make the champion of {dataset.name} before the present one the champion again, or an earlier model: `rollback_to` in the config.",
+        description=f"Make the champion of {dataset.name} before the last promotion the champion again, or an earlier model: `rollback_to` in the config.",
         lock=LockKind.RETRAIN,
         tags=tags,
         config={op_name(dataset.name, CHAMPION_MODEL): {"config": {"rollback_to": "previous"}}},

@@ -84,7 +84,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         threads=int(threads),
         dagster_home=dagster_home,
         executor=Executor(executor),
-        alert_command=env.get("CHURN_ALERT_COMMAND", ""),
+        alert_command=env.get("CHURN_ALERT_COMMAND", "").strip(),
         alert_webhook=webhook,
     )
 

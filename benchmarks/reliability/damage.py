@@ -25,6 +25,8 @@ TARGETS = (
     ("score", "lake/shop/raw_batch/monday/*/rows/part-00000.parquet"),
     ("score", "lake/shop/batch_predictions/monday/*/predictions/part-00000.parquet"),
     ("score", "lake/shop/retention_list/monday/*/list/list.csv"),
+    ("score", "lake/shop/retention_list/monday/current.json"),
+    ("score", "lake/shop/retention_list/monday/*/_manifest.json"),
     ("retrain", "lake/shop/preprocessed_splits/*/_manifest.json"),
     ("retrain", "lake/shop/evaluation_report/*/report.json"),
     ("retrain", "lake/shop/evaluation_page/*/report.html"),

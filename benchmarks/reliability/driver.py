@@ -2,7 +2,7 @@
 
 Started by path, never imported: `driver.py '<plan as JSON>' retrain shop`, and as a step's interpreter `driver.py '<plan>' -m churn_model...`.
 The code under test knows nothing of it. A plan: `call` (`module:Class.method` or `module:function`), `match` (a pattern that the call's
-arguments hold), `nth`, `moment` (before or after), `mark` (a file that says it was reached; a plan whose mark is there does nothing any more),
+arguments hold), `moment` (before or after), `mark` (a file that says it was reached; a plan whose mark is there does nothing any more),
 `then` (kill or wait), `step` (only in that step), `set` (values to put in place of a module's own, such as a patience).
 """
 
@@ -27,14 +27,13 @@ def _arm(plan: dict[str, Any]) -> None:
     for part in outer:
         owner = getattr(owner, part)
     original = getattr(owner, name)
-    left = plan.get("nth", 1)
+    armed = True
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        nonlocal left
-        told = " ".join(str(each)[:2000] for each in (*(args[1:] if outer else args), *kwargs.values()))
-        met = re.search(plan.get("match", ""), told) is not None
-        left -= met
-        stops = met and left == 0
+        nonlocal armed
+        call = " ".join(str(each)[:2000] for each in (*(args[1:] if outer else args), *kwargs.values()))
+        met = re.search(plan.get("match", ""), call) is not None
+        stops, armed = met and armed, armed and not met
         if stops and plan["moment"] == "before":
             _stop(plan)
         result = original(*args, **kwargs)

@@ -32,7 +32,6 @@ class Point:
     call: str
     match: str = ""
     moment: str = "before"
-    nth: int = 1
     step: str = ""
     # With a step: whether it dies itself, or waits and lives on when its run is killed.
     then: str = "kill"
@@ -110,13 +109,6 @@ ROLLBACKS = (
     ),
     Point("rollback: after its last write, before the run ends", f"{_LAKE}.swap", "shop/decisions/", "after"),
 )
-
-
-def cut_before_the_evaluation(homes: Homes, root: Path) -> Home:
-    """Return a folder whose first retrain was killed between the model and its evaluation."""
-    home = homes.landed.copy(root)
-    kill(home, FROM_THE_MODEL[0])
-    return home
 
 
 def kill(home: Home, point: Point) -> None:

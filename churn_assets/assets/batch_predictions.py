@@ -36,6 +36,7 @@ from resources.catalog.names import (
 from resources.catalog.pointers import BatchRecord, point_to, read_batch, read_current
 from resources.catalog.publish import publish_step
 from resources.catalog.versions import step_maker, version_of
+from resources.errors import DamagedError
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
@@ -82,7 +83,9 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
                 parameters=_provisional(record),
             )
             results = check_results(CLAIMS, predictions.report.checks)
-            accepted = context.run.tags.get(ACCEPT_TAG) == "yes" or record.accepted == predictions.version
+            accepted = any(result.check_name == LIKE_TRAINING.name and not result.passed for result in results) and (
+                context.run.tags.get(ACCEPT_TAG) == "yes" or record.accepted == predictions.version
+            )
             if accepted:
                 results = accept(results, LIKE_TRAINING.name)
                 point_to(lake, batch_key(dataset.name, batch), replace(record, accepted=predictions.version))
@@ -97,7 +100,9 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
                 "dagster/column_lineage": lineage(source, scored.lineage),
                 "champion": record.champion.version,
                 "accepted": accepted,
-                "list": _compare_list(lake, dataset, record, predictions.version),
+                "list": "made next by this run"
+                if _runs_with(context, asset_key(dataset.name, RETENTION_LIST))
+                else _compare_list(lake, dataset, record, predictions.version),
                 **({"provisional": record.provisional} if record.provisional else {}),
             }
             return materialize_result(predictions, lake, results, metadata)
@@ -105,9 +110,9 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
     return asset
 
 
-def _runs_with(context: dg.AssetExecutionContext, source: dg.AssetKey) -> bool:
-    """Return whether this run makes `source` too, and so has resolved the champion already."""
-    return context.run.asset_selection is None or source in context.run.asset_selection
+def _runs_with(context: dg.AssetExecutionContext, other: dg.AssetKey) -> bool:
+    """Return whether this run makes another asset too: `raw_batch` has then resolved the champion already, and the list comes next."""
+    return context.run.asset_selection is None or other in context.run.asset_selection
 
 
 def _ingest_again(
@@ -142,12 +147,18 @@ def predictions_version(runner: Runner, dataset: Dataset, record: BatchRecord) -
 
 def _compare_list(lake: Lake, dataset: Dataset, record: BatchRecord, version: str) -> str:
     """Return whether the list shown for a batch was made of these predictions, and what to do if not."""
-    shown = read_current(lake, dataset.name, RETENTION_LIST, record.batch)
+    try:
+        shown = read_current(lake, dataset.name, RETENTION_LIST, record.batch)
+        made_of = read_manifest(lake, shown.prefix).upstream.get(BATCH_PREDICTIONS) if shown else None
+    except DamagedError:
+        return f"damaged: materialize {RETENTION_LIST}"
     if shown is None:
         return f"none yet: materialize {RETENTION_LIST}"
-    if read_manifest(lake, shown.prefix).upstream.get(BATCH_PREDICTIONS) == version:
-        return "made of these predictions"
-    return f"made of earlier predictions: materialize {RETENTION_LIST}"
+    return (
+        "made of these predictions"
+        if made_of == version
+        else f"made of earlier predictions: materialize {RETENTION_LIST}"
+    )
 
 
 def require_batch_record(lake: Lake, dataset: Dataset, batch: str) -> BatchRecord:

@@ -16,7 +16,7 @@ from churn_model.spec.dataset import Dataset, Kind
 from churn_model.steps.claims.ingest import ACCOUNTED, CONTRACT
 from churn_model.wording import counted
 from resources.catalog.digests import digest_of
-from resources.catalog.integrity import read_manifest, require_whole, require_whole_input
+from resources.catalog.integrity import read_manifest, require_whole
 from resources.catalog.landing import (
     describe_unreadable,
     find_unreadable,
@@ -180,7 +180,6 @@ def _describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping
 
 def _read_required_columns(lake: Lake, champion: Current) -> dict[str, Kind]:
     """Return the columns that the model reads of a batch, which is all that ingest takes from it."""
-    require_whole_input(lake, champion.prefix)
     with lake.open(champion.prefix + BUNDLE) as stream:
         return read_required_columns(stream)
 

@@ -92,10 +92,16 @@ def guess_key(table: Table, label: LabelGuess, wanted: str | None) -> Key:
 
 def _can_name(column: ColumnProfile) -> bool:
     """Return whether the values may be names at all: short text or whole numbers, and not few."""
-    short = column.holds == "text" and sum(map(len, column.values[:1000])) <= 40 * len(column.values[:1000])
     return (
-        column.distinct > 20 and (short or column.whole_numbers) and not column.other_dates and column.date_kind is None
+        column.distinct > 20
+        and (_is_short_text(column) or column.whole_numbers)
+        and not column.other_dates
+        and column.date_kind is None
     )
+
+
+def _is_short_text(column: ColumnProfile) -> bool:
+    return column.holds == "text" and sum(map(len, column.values[:1000])) <= 40 * len(column.values[:1000])
 
 
 def _is_rounded(column: ColumnProfile) -> bool:
@@ -112,7 +118,7 @@ def _is_unique(column: ColumnProfile) -> bool:
 
 def _id_score(column: ColumnProfile) -> int:
     """Return how much a column with a different value in each row looks like an id."""
-    text = column.holds == "text" and sum(map(len, column.values[:1000])) <= 40 * len(column.values[:1000])
+    text = _is_short_text(column)
     if not text and not column.whole_numbers:
         return 0
     hint = 4 if _ID.search(column.words) else 2 if _ID_TOO.search(column.words) else 0

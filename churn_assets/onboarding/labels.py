@@ -20,9 +20,10 @@ MOST_GUESSED_VALUES = 5
 """Values of a label that nobody named; a column of more is not guessed to be one."""
 
 _LEFT = (
-    r"churn|attrit|exit(ed|s)?\b|\bleft\b|leaver|\bgone\b|\blost\b|cancel|lapsed|closed|convert|conversion|terminat|unsubscrib|deactivat"
-    r"|inactive|ge?kündigt|kuendig|kündig|ausgetreten|verloren|abgewandert|r[ée]sili|d[ée]sabonn|\bparti\b|perdu|\bbaja\b|abandon|dado de baja"
-    r"|cancelad|rescind|desist|disdett|recess|abbandon|opgezegd|opzeg|vertrokken|odejsc|odejśc|zrezygn"
+    r"churn|attrit|ge?kündigt|kuendig|kündig"
+    r"|\b(?:exit(ed|s)?\b|left\b|leaver|gone\b|lost\b|cancel|lapsed|closed|convert|conversion|terminat|unsubscrib|deactivat|inactive"
+    r"|ausgetreten|verloren|abgewandert|r[ée]sili|d[ée]sabonn|parti\b|perdu|baja\b|abandon|dado de baja"
+    r"|cancelad|rescind|desist|disdett|recess[oi]\b|abbandon|opgezegd|opzeg|vertrokken|odejsc|odejśc|zrezygn)"
 )
 _LEFT_NAMES = (
     re.compile(r"^(is |has )?churn(ed|er)?( ?(flag|label|value|yn|status))?$"),

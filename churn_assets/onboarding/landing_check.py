@@ -15,10 +15,10 @@ MOST_BYTES = 256 << 20
 """Larger files are not read a second time."""
 
 
-def landing_problems(dataset: Dataset, file: Path) -> list[str]:
-    """Return what landing and ingest would refuse of a file under this spec, a text each; none for a file that is too large to be read again."""
+def landing_problems(dataset: Dataset, file: Path) -> list[str] | None:
+    """Return what landing and ingest would refuse of a file under this spec, a text each; None if it is too large to be read again."""
     if file.stat().st_size > MOST_BYTES:
-        return []
+        return None
     with tempfile.TemporaryDirectory(prefix="churn-new-") as folder:
         try:
             ingested = ingest([LandedFile(file.name, file)], dataset, Path(folder) / "out", expected=None)

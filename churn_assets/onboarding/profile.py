@@ -83,9 +83,11 @@ class ColumnProfile:
     @property
     def decimal_commas(self) -> bool:
         """Return whether the values are numbers in no one format."""
+        if self.holds != "text":
+            return False
         count = NumberCount()
         count.add(LandedValues(pa.array(self.values, pa.string()).take(pa.array(self.codes[self.codes >= 0]))))
-        return self.holds == "text" and count.problem(self.name) is not None
+        return count.problem(self.name) is not None
 
     @property
     def other_dates(self) -> bool:

@@ -54,7 +54,7 @@ def list_champions(lake: Lake, dataset: str) -> list[Decision]:
 
 
 def _keys(lake: Lake, dataset: str) -> list[str]:
-    return [entry.key for entry in lake.entries(decisions_prefix(dataset))]
+    return [entry.key for entry in lake.entries(decisions_prefix(dataset)) if entry.key.endswith(".json")]
 
 
 def _number_after(keys: Sequence[str]) -> int:

@@ -45,7 +45,10 @@ def find_manifest(lake: Lake, prefix: str) -> Manifest | None:
 
 def read_manifest(lake: Lake, prefix: str) -> Manifest:
     """Return the manifest of a published version. Raise DamagedError if nothing is published there, or if it cannot be read."""
-    manifest = find_manifest(lake, prefix)
+    return _require(lake, prefix, find_manifest(lake, prefix))
+
+
+def _require(lake: Lake, prefix: str, manifest: Manifest | None) -> Manifest:
     if manifest is None:
         raise DamagedError(
             problem(expected=f"a published version at {lake.uri(prefix)}", found="none", todo=remedy_for(prefix))
@@ -70,14 +73,16 @@ def find_damage(lake: Lake, prefix: str, files: Mapping[str, PublishedFile], *, 
     problems = []
     for name, file in files.items():
         key = prefix + name
-        size = sizes.get(key)
+        size, is_table, todo = sizes.get(key), name.endswith(_TABLE), remedy_for(prefix)
         if size != file.size:
             expected, found = f"{file.size:,} bytes", "no file" if size is None else f"{size:,}"
-        elif (tables or not name.endswith(_TABLE)) and not _has_digest(lake, key, file.digest):
+        elif (tables or not is_table) and not _has_digest(lake, key, file.digest):
             expected, found = "the content that was published", "another"
+            if is_table:  # by its size it is whole: without its manifest the version is not found again
+                todo = f"remove {lake.uri(prefix + MANIFEST)}, then {todo}"
         else:
             continue
-        problems.append(problem(expected=f"{expected} in {lake.uri(key)}", found=found, todo=remedy_for(prefix)))
+        problems.append(problem(expected=f"{expected} in {lake.uri(key)}", found=found, todo=todo))
     return problems
 
 
@@ -86,12 +91,17 @@ def _has_digest(lake: Lake, key: str, digest: str) -> bool:
     return 1 <= size <= blake2b.MAX_DIGEST_SIZE and digest_object(lake, key, size=size) == digest
 
 
-def require_whole(lake: Lake, prefix: str) -> Manifest:
-    """Return the manifest of a version that is as it was published. Raise DamagedError with all that is not."""
-    manifest = read_manifest(lake, prefix)
-    if damage := find_damage(lake, prefix, manifest.files):
+def find_whole(lake: Lake, prefix: str) -> Manifest | None:
+    """Return the manifest of a version that is as it was published; None if there is no version. Raise DamagedError with all that is not."""
+    manifest = find_manifest(lake, prefix)
+    if manifest and (damage := find_damage(lake, prefix, manifest.files)):
         raise DamagedError(listed(damage))
     return manifest
+
+
+def require_whole(lake: Lake, prefix: str) -> Manifest:
+    """Return the manifest of a version that is as it was published. Raise DamagedError if there is none, or with all that is not."""
+    return _require(lake, prefix, find_whole(lake, prefix))
 
 
 def require_whole_input(lake: Lake, key: str) -> None:

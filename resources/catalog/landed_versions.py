@@ -10,10 +10,10 @@ from resources.catalog.landing import fingerprint_of
 
 def report_landed(key: dg.AssetKey, contents: Mapping[str, str]) -> dg.AssetMaterialization:
     """Return the event that reports landed files, whose contents are given by key, as the present version of an external asset."""
-    tags = {DATA_VERSION_TAG: fingerprint_of(dict(contents))}
+    tags = {DATA_VERSION_TAG: fingerprint_of(contents)}
     return dg.AssetMaterialization(key, tags=tags, metadata={"files": len(contents)})
 
 
 def made_from_landed(key: dg.AssetKey, contents: Mapping[str, str]) -> dict[str, str]:
     """Return the tags of a materialization that was made from these contents, whatever was reported last when its step began."""
-    return {get_input_data_version_tag(key): fingerprint_of(dict(contents))}
+    return {get_input_data_version_tag(key): fingerprint_of(contents)}

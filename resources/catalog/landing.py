@@ -9,13 +9,13 @@ that is not UTF-8 may hold rows that someone counts on: it stops the batch, or t
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.files import ENDINGS, describe_endings, find_format
-from resources.catalog.digests import digest_of
+from resources.catalog.digests import digest_of, digest_of_parts
 from resources.catalog.names import batch_landing_prefix, score_prefix, train_prefix
 from resources.errors import CommandError
 from resources.ports.lake import Entry, Lake, Unreadable
@@ -110,9 +110,9 @@ def fingerprints(lake: Lake, entries: Sequence[Entry]) -> dict[str, str]:
     return {entry.key: f"{entry.size}:{digests[entry.key]}" for entry in entries}
 
 
-def fingerprint_of(contents: dict[str, str]) -> str:
+def fingerprint_of(contents: Mapping[str, str]) -> str:
     """Return a digest of all of a batch's content."""
-    return digest_of("\x00".join(f"{key}={value}" for key, value in sorted(contents.items())).encode())
+    return digest_of_parts(f"{key}={value}" for key, value in sorted(contents.items()))
 
 
 def listing_of(entries: Iterable[Entry], before: str = "") -> str:

@@ -14,7 +14,7 @@ from churn_model.errors import problem
 from churn_model.records import from_plain
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
-from resources.catalog.integrity import describe_content, read_manifest
+from resources.catalog.integrity import describe_content, require_whole
 from resources.catalog.names import RETENTION_LIST, ledger_key, versions_prefix
 from resources.catalog.pointers import Current, read_current, read_pointer
 from resources.catalog.publish import Publication, require_published
@@ -168,7 +168,7 @@ def _find_or_remake(
         entry = ledger.latest(batch)
         if entry is None:
             raise
-        earlier = Ledger(tuple(each for each in ledger.entries if each.time < entry.time))
+        earlier = Ledger(ledger.entries[: ledger.entries.index(entry)])
         made = make(earlier.history(entry.time, cooldown))
         if made.version != current.version:
             raise
@@ -176,12 +176,12 @@ def _find_or_remake(
 
 
 def _find_list(lake: Lake, dataset: Dataset, batch: str, ledger: Ledger) -> tuple[str, Current] | None:
-    """Return the inputs and the pointer of the batch's last list. One that has left the ledger is still shown."""
+    """Return the inputs and the pointer of the batch's last list. One that has left the ledger is still shown, unless it is damaged."""
     entry = ledger.latest(batch)
     if entry:
         return entry.inputs, entry.current
     try:
         shown = read_current(lake, dataset.name, RETENTION_LIST, batch)
-        return (read_manifest(lake, shown.prefix).upstream.get(INPUTS, ""), shown) if shown else None
+        return (require_whole(lake, shown.prefix).upstream.get(INPUTS, ""), shown) if shown else None
     except DamagedError:  # no later list has to respect it
         return None

@@ -12,7 +12,7 @@ import dagster as dg
 from churn_model.reports.step_report import REPORT, PublishedFile, Report, StepReport
 from churn_model.spec.dataset import Dataset
 from resources.catalog.digests import digest_of
-from resources.catalog.integrity import find_manifest, require_whole, require_whole_input
+from resources.catalog.integrity import find_whole, require_whole, require_whole_input
 from resources.catalog.pointers import Current, utc_now
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import Maker, restrict_dataset, version_of
@@ -143,10 +143,7 @@ def _find_whole(lake: Lake, prefix: str) -> StepReport | None:
 
 def read_published(lake: Lake, prefix: str) -> StepReport | None:
     """Return the report of a published version, or None if nothing is published there. Raise DamagedError if it is not as it was published."""
-    if find_manifest(lake, prefix) is None:
-        return None
-    require_whole(lake, prefix)
-    return StepReport.from_json(lake.read(prefix + REPORT))
+    return StepReport.from_json(lake.read(prefix + REPORT)) if find_whole(lake, prefix) else None
 
 
 def require_published(lake: Lake, prefix: str) -> StepReport:

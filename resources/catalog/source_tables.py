@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from churn_model.errors import InputError, problem
 from churn_model.reports.step_report import PublishedFile
-from resources.catalog.integrity import find_manifest, require_whole
+from resources.catalog.integrity import find_whole
 from resources.catalog.names import unload_prefix
 from resources.catalog.pointers import utc_now
 from resources.errors import DamagedError
@@ -35,8 +35,8 @@ def copy_table(lake: Lake, tables: Tables, dataset: str, table: str) -> TableCop
 def _find_copy(lake: Lake, prefix: str) -> Mapping[str, PublishedFile] | None:
     """Return the files of a whole copy, or None if there is none or it is damaged. A damaged one is withdrawn, to be made again."""
     try:
-        manifest = find_manifest(lake, prefix)
-        return require_whole(lake, prefix).files if manifest else None
+        manifest = find_whole(lake, prefix)
+        return manifest.files if manifest else None
     except DamagedError:
         lake.withdraw(prefix)
         return None

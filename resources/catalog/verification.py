@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from resources.catalog.decisions import Decision, list_champions, list_decisions
-from resources.catalog.integrity import find_damage, list_manifests, read_manifest
+from resources.catalog.integrity import find_damage, read_manifest
 from resources.catalog.ledger import INPUTS, Entry, Ledger, read_ledger
 from resources.catalog.names import (
     EVALUATION_REPORT,
@@ -28,7 +28,7 @@ from resources.catalog.pointers import (
     to_bytes,
 )
 from resources.errors import DamagedError, LakeError
-from resources.ports.lake import Lake
+from resources.ports.lake import MANIFEST, Lake
 
 _CURRENT = "/current.json"
 
@@ -108,6 +108,13 @@ def repair_dataset(lake: Lake, dataset: str) -> list[str]:
     Whole ones are left alone. Nothing is promoted: the champion is the one that the last decision made champion.
     """
     restored = []
+    data = read_pointer(lake, ledger_key(dataset))
+    try:
+        read_ledger(lake, dataset, data)
+    except DamagedError:
+        ledger = collect_lists(lake, dataset)
+        lake.swap(ledger_key(dataset), data, ledger.to_json())
+        restored.append(f"{lake.uri(ledger_key(dataset))} from {len(ledger.entries)} published lists")
     try:
         read_champion(lake, dataset)
     except DamagedError:
@@ -116,13 +123,6 @@ def repair_dataset(lake: Lake, dataset: str) -> list[str]:
             key = champion_key(dataset)
             lake.swap(key, read_pointer(lake, key), to_bytes(champion))
             restored.append(f"{lake.uri(key)} from the recorded decisions: the champion is {champion.version}")
-    data = read_pointer(lake, ledger_key(dataset))
-    try:
-        read_ledger(lake, dataset, data)
-    except DamagedError:
-        ledger = collect_lists(lake, dataset)
-        lake.swap(ledger_key(dataset), data, ledger.to_json())
-        restored.append(f"{lake.uri(ledger_key(dataset))} from {len(ledger.entries)} published lists")
     return restored
 
 
@@ -147,10 +147,15 @@ def replay_decisions(dataset: str, champions: Sequence[Decision]) -> Champion | 
 
 
 def collect_lists(lake: Lake, dataset: str) -> Ledger:
-    """Return a ledger of every published list. One that never entered counts as well: nobody is contacted twice for want of an entry."""
-    entries = []
-    for prefix, manifest in list_manifests(lake, versions_prefix(dataset, RETENTION_LIST)):
-        batch = prefix.removeprefix(versions_prefix(dataset, RETENTION_LIST)).partition("/")[0]
+    """Return a ledger of every published list. One that never entered counts as well: nobody is contacted twice for want of an entry.
+
+    Raise DamagedError if the manifest of one is damaged: without it the ledger would forget a list.
+    """
+    lists, entries = versions_prefix(dataset, RETENTION_LIST), []
+    for key in (entry.key for entry in lake.entries(lists) if entry.key.endswith(f"/{MANIFEST}")):
+        prefix = key.removesuffix(MANIFEST)
+        manifest = read_manifest(lake, prefix)
+        batch = prefix.removeprefix(lists).partition("/")[0]
         entries.append(
             Entry(batch, manifest.version, prefix, manifest.upstream.get(INPUTS, ""), listed_at=manifest.made_at)
         )

@@ -1,5 +1,6 @@
 """Alerts to a log file, a command and a webhook, whichever are set."""
 
+import http.client
 import json
 import shlex
 import subprocess
@@ -28,7 +29,7 @@ class LocalAlerts(Alerts):
         for name, deliver in ways:
             try:
                 deliver(line)
-            except (OSError, ValueError, subprocess.SubprocessError) as error:
+            except (OSError, ValueError, http.client.HTTPException, subprocess.SubprocessError) as error:
                 # Neither the address nor the command is repeated: they may hold a secret.
                 failed.append(f"{name}: {type(error).__name__}")
         return failed

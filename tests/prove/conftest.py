@@ -28,12 +28,6 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
 
 
 @pytest.fixture(scope="session")
-def code(homes: Homes) -> Path:
-    """The project's code, copied once."""
-    return homes.code
-
-
-@pytest.fixture(scope="session")
 def landed_home(homes: Homes) -> Home:
     """A folder in which training data landed and nothing was made of it."""
     return homes.landed

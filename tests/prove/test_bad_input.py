@@ -10,7 +10,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.reliability.disks import fill, mounted
+from benchmarks.reliability.trial import NotPossible
 from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
 from resources.catalog.pointers import read_batch, read_current
@@ -607,22 +609,14 @@ def test_a_thousand_columns_and_a_million_levels_go_the_whole_way(landed_home: "
 
 
 @contextmanager
-def mounted(folder: Path, *arguments: str) -> Iterator[None]:
+def mounted_or_skip(folder: Path, *arguments: str) -> Iterator[None]:
     """A mount for as long as it is used. Skips, and says why, where this user may not mount."""
-    done = subprocess.run(["mount", *arguments, str(folder)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"needs to mount ({done.stderr.strip()}); the same with a limit on file sizes is tested everywhere")
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(mounted(folder, *arguments))
+        except NotPossible as why:
+            pytest.skip(f"{why}; the same with a limit on file sizes is tested everywhere")
         yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path, but: int) -> Path:
-    """Take all space but so many bytes."""
-    free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
-    (folder / "fill").write_bytes(b"0" * max(0, free - but))
-    return folder / "fill"
 
 
 @pytest.mark.parametrize("kept", [0, 48 << 10, 400 << 10])
@@ -631,7 +625,7 @@ def test_a_full_disk_is_named_and_the_same_command_works_once_there_is_room(
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    with mounted(disk, "-t", "tmpfs", "-o", "size=64m", "tmpfs"):
+    with mounted_or_skip(disk, "-t", "tmpfs", "-o", "size=64m", "tmpfs"):
         home = retrained_home.copy(disk)
         try:
             land(home, "monday", {"a.csv": batch.text()})
@@ -712,7 +706,7 @@ def test_a_read_only_lake_is_named_and_nothing_in_it_is_changed(
     folder = home.path / what
     before = home.contents()["lake"]
     home.describe((home.root / "datasets" / "shop.yaml").read_text().replace("trials: 1", "trials: 2"))  # work to do
-    with mounted(folder, "--bind", str(folder)):
+    with mounted_or_skip(folder, "--bind", str(folder)):
         subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
         for arguments in (
             ("score", "shop", "monday"),

@@ -15,7 +15,6 @@ from benchmarks.reliability.kills import (
     ROLLBACKS,
     SCORES,
     Point,
-    cut_before_the_evaluation,
     kill,
     problems_of_point,
 )
@@ -33,7 +32,9 @@ def named(points: tuple[Point, ...]) -> pytest.MarkDecorator:
 @pytest.fixture(scope="module")
 def trained_home(homes: Homes, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A folder whose retrain was cut before the evaluation."""
-    return cut_before_the_evaluation(homes, tmp_path_factory.mktemp("trained"))
+    home = homes.landed.copy(tmp_path_factory.mktemp("trained"))
+    kill(home, FROM_THE_MODEL[0])
+    return home
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,8 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     if refused:
         say(console, f"Written to {path}. As it is, this file would be refused when it is landed:\n{listed(refused)}")
         return ExitCode.FAILED
+    if refused is None:
+        say(console, "The file is too large to be read once more: what landing would refuse of it is not known yet.")
     say(console, f"Written to {path}. Read it, correct it, then: churn land {arguments.dataset} {arguments.file}")
     return ExitCode.DONE
 
