@@ -89,6 +89,13 @@ def test_a_spec_that_cannot_be_used_is_red_and_its_assets_stay_in_view(
     with dg.build_sensor_context(instance=instance, cursor=result.cursor) as context:
         assert isinstance(sensor(context), dg.SkipReason)
 
+    mended = build_definitions(Specs({dataset.name: dataset}, {}), settings).resolve_sensor_def("broken_specs")
+    with dg.build_sensor_context(instance=instance, cursor=result.cursor) as context:
+        whole = mended(context)
+    assert isinstance(whole, dg.SensorResult)
+    with dg.build_sensor_context(instance=instance, cursor=whole.cursor) as context:
+        assert isinstance(sensor(context), dg.SensorResult), "broken again in the same way, it fails again"
+
 
 def test_the_tables_name_their_view_in_sql(dataset: Dataset) -> None:
     named = {

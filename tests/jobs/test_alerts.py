@@ -61,6 +61,18 @@ def test_each_failed_check_is_one_line_and_is_sent_once(
     assert tick() == []
 
 
+def test_what_a_tick_has_no_time_for_is_sent_by_the_next(
+    instance: dg.DagsterInstance, tick: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tick() == []
+    evaluate(instance, "shop", "raw_batch", passed=False)
+    with monkeypatch.context() as slow:
+        slow.setattr("jobs.alerts._SECONDS_A_TICK", -1)
+        assert tick() == []
+    assert len(tick()) == 1
+    assert tick() == []
+
+
 def test_a_failed_check_that_no_run_evaluated_is_a_line_too(
     instance: dg.DagsterInstance, tick: Callable[[], list[str]]
 ) -> None:

@@ -34,6 +34,7 @@ from resources.catalog.pointers import (
 from resources.catalog.publish import read_published
 from resources.catalog.published_tables import open_published_table
 from resources.catalog.verification import repair_dataset, replay_decisions, verify_dataset
+from resources.errors import DamagedError
 from resources.local.lake import LocalLake
 from resources.ports.lake import MANIFEST, Manifest
 
@@ -173,6 +174,31 @@ def test_the_champion_and_the_ledger_are_restored_from_what_else_is_recorded(
     assert {kind: home.read(FILES[kind]) for kind in before} == before
     assert repair_dataset(home, "shop") == []
     assert verify_dataset(home, "shop").problems == []
+
+
+def test_a_ledger_is_not_restored_without_a_list_whose_manifest_is_damaged(home: LocalLake) -> None:
+    Path(home.uri(ledger_key("shop"))).unlink()
+    Path(home.uri(LIST.prefix + MANIFEST)).write_bytes(b"")
+    with pytest.raises(DamagedError, match=r"a manifest in .*retention_list"):
+        repair_dataset(home, "shop")
+    assert read_pointer(home, ledger_key("shop")) is None
+
+
+def test_a_table_with_a_flipped_bit_is_made_again_after_what_verify_says_is_done(home: LocalLake) -> None:
+    path = Path(home.uri(ROWS.prefix + "rows/part-00000.parquet"))
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
+    assert read_published(home, ROWS.prefix) is not None, "its size is right"
+    (text,) = verify_dataset(home, "shop").problems
+    manifest = Path(home.uri(ROWS.prefix + MANIFEST))
+    assert f"Remove {manifest.as_posix()}, then run" in text
+    manifest.unlink()
+    assert read_published(home, ROWS.prefix) is None
+
+
+def test_a_finder_s_file_among_the_decisions_is_none(home: LocalLake) -> None:
+    home.put("shop/decisions/.DS_Store", b"\0")
+    assert len(list_decisions(home, "shop")) == 1
 
 
 def test_decisions_lead_to_the_champion_that_they_made() -> None:

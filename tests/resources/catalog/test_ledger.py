@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churn_model.reports.step_report import StepReport
+from churn_model.reports.step_report import PublishedFile, StepReport
 from churn_model.spec.dataset import Dataset, Label, RetentionList
 from resources.catalog.ledger import Entry, History, Ledger, enter_list
 from resources.catalog.names import RETENTION_LIST, current_key, ledger_key
 from resources.catalog.pointers import Current, point_to
 from resources.catalog.publish import Publication
 from resources.local.lake import LocalLake
-from resources.ports.lake import Lake, Manifest
+from resources.ports.lake import MANIFEST, Lake, Manifest
 
 SHOP = Dataset(
     name="shop", id="id", label=Label(column="left", positive=("yes",)), list=RetentionList(cooldown="30d", capacity=2)
@@ -120,6 +120,31 @@ def test_a_hold_out_is_settled_longer_than_a_cooldown(shop: Shop) -> None:
     assert (list(history.recent), [entry.batch for entry in history.settled]) == ([], ["monday"])
     assert list(ledger.history(START + 91 * DAY, timedelta(days=30)).settled) == []
     assert list(ledger.history(START, timedelta(0)).recent) == []
+
+
+def test_a_damaged_list_is_made_again_against_the_lists_before_it_also_at_one_time(lake: LocalLake) -> None:
+    shop = Shop(lake)
+    shop.score("monday", "ab", START)
+    tuesday = shop.score("tuesday", "abcd", START)
+    manifest = Path(lake.uri(tuesday.prefix + MANIFEST))
+    manifest.write_bytes(b"")
+    again = shop.score("tuesday", "abcd", START + DAY)
+    assert (again.version, shop.lists[again.prefix]) == (tuesday.version, ["c", "d"])
+    assert len(shop.entries()) == 2
+
+
+def test_a_damaged_list_that_has_left_the_ledger_is_followed_by_a_new_one(lake: LocalLake) -> None:
+    shop = Shop(lake)
+    prefix = "shop/retention_list/monday/old/"
+    lake.put(prefix + "list/list.csv", b"id\na\n")
+    files = {"list/list.csv": PublishedFile(99, "00" * 16)}
+    lake.publish(prefix, Manifest("old", {}, {"inputs": "ab"}))
+    lake.put(prefix + MANIFEST, Manifest("old", files, {"inputs": "ab"}).to_json())
+    lake.swap(ledger_key("shop"), None, Ledger().to_json())
+    point_to(lake, current_key("shop", RETENTION_LIST, "monday"), Current("old", prefix))
+    made = shop.score("monday", "ab", START)
+    assert made.prefix != prefix
+    assert [entry.version for entry in shop.entries()] == [made.version]
 
 
 scorings = st.lists(

@@ -3,6 +3,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import pytest
+
 from resources.local.alerts import LocalAlerts
 
 
@@ -38,3 +40,9 @@ def test_a_destination_that_is_not_reached_is_named_without_its_address_and_stop
     failed = alerts.send("shop: failed")
     assert failed == ["CHURN_ALERT_COMMAND: CalledProcessError", "CHURN_ALERT_WEBHOOK: URLError"]
     assert (tmp_path / "alerts.log").exists()
+
+
+@pytest.mark.parametrize("webhook", ["http://host:abc/", "http://a b/"])
+def test_an_address_that_is_none_is_named_and_raises_nothing(tmp_path: Path, webhook: str) -> None:
+    failed = LocalAlerts(log=str(tmp_path / "alerts.log"), webhook=webhook).send("shop: failed")
+    assert failed == ["CHURN_ALERT_WEBHOOK: InvalidURL"]
