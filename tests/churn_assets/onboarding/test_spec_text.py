@@ -326,6 +326,14 @@ def test_one_value_in_many_spellings_is_one_value(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["undisclosed", "enclosed", "recession"])
+def test_a_word_within_another_does_not_make_a_label(tmp_path: Path, name: str) -> None:
+    table = customers().rename_columns(["target" if each == "churned" else each for each in customers().column_names])
+    halves = np.where(np.arange(ROWS) % 2, "a", "b").tolist()
+    found, _ = proposed(tmp_path, table.append_column(name, [halves]))
+    assert found.label.column == "target"
+
+
 def test_a_label_of_three_values_is_offered_with_what_to_write(tmp_path: Path) -> None:
     three = np.where(LEFT, "Churned", np.where(np.arange(ROWS) % 3 == 0, "Joined", "Stayed"))
     found, text = proposed(tmp_path, customers().drop_columns(["churned"]).append_column("status", [three.tolist()]))
