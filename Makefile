@@ -62,7 +62,7 @@ test: setup-dev ## the tests, under five minutes
 
 prove: setup-dev image ## kills, daemons, other Pythons: under 45 minutes
 	$(SAY) 'Proofs on real processes'
-	@SECONDS=0; $(BIN)/python -m pytest -m prove --durations=10 && echo "took $$SECONDS s"
+	@SECONDS=0; $(BIN)/python -m pytest -n auto --dist load -m prove --durations=10 && echo "took $$SECONDS s"
 
 soak: setup-dev ## kills, power cuts, full disks, damage: hours; writes benchmarks/results/reliability.md
 	$(SAY) 'Harm of every kind, and what survives it'

@@ -147,6 +147,7 @@ def test_every_asset_shows_its_reports(replayed: Replayed) -> None:
     assert len(metadata(result, names.MODEL_COMPARISON)["figures"].records) == 5
     assert metadata(result, names.RAW_BATCH)["ignored columns"] == "colour"
     assert metadata(result, names.BATCH_PREDICTIONS)["dagster/row_count"] == 39
+    assert metadata(result, names.BATCH_PREDICTIONS)["list"] == "made next by this run"
     assert metadata(result, names.RETENTION_LIST)["dagster/row_count"] == 39
     assert metadata(result, names.RETENTION_LIST)["to_contact"] == 5
 

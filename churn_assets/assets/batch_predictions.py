@@ -112,7 +112,7 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
 
 def _runs_with(context: dg.AssetExecutionContext, other: dg.AssetKey) -> bool:
     """Return whether this run makes another asset too: `raw_batch` has then resolved the champion already, and the list comes next."""
-    return context.run.asset_selection is None or other in context.run.asset_selection
+    return other in context.job_def.asset_layer.selected_asset_keys
 
 
 def _ingest_again(
