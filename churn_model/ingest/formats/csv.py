@@ -7,7 +7,6 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from churn_model.errors import InputError, problem
-from churn_model.ingest.csv_records import Header, parse, read_header, scan
 from churn_model.ingest.formats.base import (
     BLOCK_BYTES,
     LAND_AGAIN,
@@ -19,6 +18,7 @@ from churn_model.ingest.formats.base import (
     file_errors,
     open_bytes,
 )
+from churn_model.ingest.formats.csv_records import Header, parse, read_header, scan
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import pytest
 
 from churn_model.errors import InputError
 from churn_model.ingest.columns import Columns, resolve_columns
-from churn_model.ingest.csv_records import Header
 from churn_model.ingest.formats.base import LandedFile, Part
 from churn_model.ingest.formats.csv import CsvPart
+from churn_model.ingest.formats.csv_records import Header
 from churn_model.ingest.formats.parquet import ParquetPart
 from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, Split, ValueColumn
 

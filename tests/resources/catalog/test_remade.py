@@ -91,7 +91,7 @@ TEMPLATES = "churn_assets/reporting/templates"
 EDITS: list[tuple[str, str, Edit, set[str]]] = [
     # Each asset has a place of its own that makes it again, and what is made from it.
     ("a step's code", "churn_model/steps/ingest.py", add_statement, EVERYTHING),
-    ("how files are read", "churn_model/ingest/csv_records.py", add_statement, EVERYTHING),
+    ("how files are read", "churn_model/ingest/formats/csv_records.py", add_statement, EVERYTHING),
     ("how rows are split", "churn_model/training/splits.py", add_statement, FROM_SPLITS),
     ("leak detection", "churn_model/training/leak_detection.py", add_statement, FROM_SPLITS | {EXPLORATION}),
     ("the search", "churn_model/training/search.py", add_statement, FROM_MODEL),

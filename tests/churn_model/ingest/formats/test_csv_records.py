@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from churn_model.column_types.landed import FIELD_LIMIT
 from churn_model.errors import InputError
-from churn_model.ingest.csv_records import BROKEN_QUOTE, Header, parse, read_header, scan
 from churn_model.ingest.formats.base import BLOCK_BYTES, RECORD_LIMIT, Fault
+from churn_model.ingest.formats.csv_records import BROKEN_QUOTE, Header, parse, read_header, scan
 
 Row = tuple[bytes, ...]
 mangled = st.lists(

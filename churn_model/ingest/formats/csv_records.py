@@ -1,7 +1,7 @@
 r"""Where each physical record of a CSV file begins and ends, found without the parser that reads its values.
 
 Belongs here: the header, the delimiter, record boundaries and their line numbers, records that no parser should see, and the one call
-into pyarrow. Does not belong here: what a value means (`values`), which columns are wanted (`columns`), compression (`formats.base`).
+into pyarrow. Does not belong here: what a value means (`values`), which columns are wanted (`columns`), compression (`base`).
 
 The grammar is RFC 4180 with two widenings: a line ends with \n, \r\n or \r, and a quote inside a value that does not begin with one is an
 ordinary character. A value that begins with a quote and is not closed as the RFC says spoils its own line and nothing behind it.
