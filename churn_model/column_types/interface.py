@@ -4,14 +4,16 @@ To add a type: a subclass of `ColumnType` in a module of its own, and a line in 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
 from churn_model.arrays import FloatArray
-from churn_model.column_types.landed import LandedValues, ParsedColumn
+from churn_model.column_types.landed import LandedValues, ParsedColumn, ParsedValue
+from churn_model.column_types.memory import remember
 from churn_model.column_types.parts import EncodedPart
 from churn_model.spec.dataset import Family, Kind
 
@@ -95,6 +97,12 @@ class Readable:
     numbers: FloatArray
     text: Callable[[float], str]
     ordered: bool
+
+
+ParseValue: TypeAlias = Callable[[str | None], ParsedValue]
+"""Parses one landed text; None is a blank."""
+EncodeValue: TypeAlias = Callable[[Any, Any], Sequence[float]]
+"""Encodes one canonical value, None if missing, of a row with a day, None if rows have none."""
 
 
 class TypeCount(ABC):
@@ -184,6 +192,29 @@ class ColumnType(ABC):
     @abstractmethod
     def from_json(self, values: list[Any]) -> pa.Array:
         """Return the canonical column that `to_json` wrote."""
+
+    # One value, for answers to single requests: the same as in a column, for it is a column of one value
+
+    def value_parser(self) -> ParseValue:
+        """Return what parses one landed text as `parse` does in a column."""
+
+        def parse(text: str | None) -> ParsedValue:
+            parsed = self.parse(pa.array([text], pa.string()))
+            return ParsedValue(parsed.values[0].as_py(), parsed.wrong.get(0))
+
+        return remember(parse)
+
+    def value_encoder(self, feature: Feature, layout: Layout) -> EncodeValue:
+        """Return what encodes one canonical value as `encode` does in a column: as many floats as the feature's width."""
+        width = self.width(feature, layout)
+
+        def encode(value: Any, as_of: Any) -> Sequence[float]:
+            out = np.empty((1, width), dtype=np.float32)
+            day = None if as_of is None else pa.array([as_of], pa.date32())
+            self.encode(pa.array([value], self.arrow_type), feature, layout, day).fill(out, 0, 1)
+            return tuple(out[0].tolist())
+
+        return remember(encode)
 
     # In words
 

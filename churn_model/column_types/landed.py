@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +50,13 @@ class ParsedColumn:
     values: pa.Array
     wrong: dict[int, Reason]
     words: dict[str, int] = field(default_factory=dict)
+
+
+class ParsedValue(NamedTuple):
+    """One value as it is in canonical rows, None if it is missing, or the reason why the landed text is wrong."""
+
+    value: Any
+    wrong: Reason | None = None
 
 
 class LandedValues:

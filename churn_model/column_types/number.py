@@ -1,5 +1,6 @@
 """Numbers: parsed as float64, encoded as themselves (NaN if missing) for trees and standardised for a linear model."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +11,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.arrays import FloatArray
-from churn_model.column_types.interface import ColumnType, Feature, FittedColumn, Layout, Readable, TypeCount
+from churn_model.column_types.interface import (
+    ColumnType,
+    EncodeValue,
+    Feature,
+    FittedColumn,
+    Layout,
+    ParseValue,
+    Readable,
+    TypeCount,
+)
 from churn_model.column_types.landed import (
     ParsedColumn,
+    ParsedValue,
     Reason,
     cast_plain_numbers,
     count_words,
@@ -40,6 +51,7 @@ from churn_model.wording import number_text
 
 NUMBER_LIMIT = float(np.finfo(np.float32).max)
 _FLAGS = "0/1"
+_PLAIN_NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,4})?")
 # Standard deviations beyond which a linear model would follow a mistyped value anywhere.
 _FURTHEST = 8.0
 
@@ -140,6 +152,33 @@ class Number(ColumnType):
     def encode(self, column: Any, feature: Feature, layout: Layout, as_of: Any) -> EncodedPart:
         """Return the values themselves, NaN if missing; standardised for a linear model, with the median if missing."""
         return encode_numbers(as_numbers(column, feature.name), feature, layout, self.width(feature, layout))
+
+    def value_parser(self) -> ParseValue:
+        """Return what parses one landed text. Plain numbers are read by Python, whose floats are Arrow's: both are the nearest ones."""
+        parse = super().value_parser()
+        if self.form != AS_IS:
+            return parse
+
+        def parse_number(text: str | None) -> ParsedValue:
+            if text is not None and _PLAIN_NUMBER.fullmatch(text) and abs(number := float(text)) <= NUMBER_LIMIT:
+                return ParsedValue(number)
+            return parse(text)
+
+        return parse_number
+
+    def value_encoder(self, feature: Feature, layout: Layout) -> EncodeValue:
+        """Return what encodes one number, in the same operations as a column of them."""
+        if layout.family != "linear":
+            return lambda value, _: (math.nan if value is None else value,)
+        median, mean, scale, has_missing = feature.median, feature.mean, feature.scale, feature.missing > 0
+
+        def standardise(value: float | None, _: Any) -> tuple[float, ...]:
+            is_absent = value is None or math.isnan(value)
+            standard = ((median if is_absent or value is None else value) - mean) / scale
+            standard = min(max(standard, -_FURTHEST), _FURTHEST)
+            return (standard, float(is_absent)) if has_missing else (standard,)
+
+        return standardise
 
     def to_json(self, column: Any) -> list[Any]:
         """Return floats; NaN becomes None."""

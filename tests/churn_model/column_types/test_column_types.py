@@ -111,6 +111,106 @@ def test_a_batch_is_encoded_as_its_rows_are_one_by_one(rows: list[tuple[Any, ...
     np.testing.assert_array_equal(encode(batch, FITTED, family), alone)
 
 
+KINDS = [
+    *("number", "number 0/1", "number 1.234,5 €", "number 1,234.5", "number 1234.5 %"),
+    *("category", "category any case", "date", "date %d.%m.%Y"),
+]
+HOSTILE = st.sampled_from(
+    [
+        *(
+            "",
+            " ",
+            "0",
+            "-0",
+            "-0.0",
+            "1.",
+            ".5",
+            "+7",
+            "007",
+            "1e400",
+            "-1e400",
+            "3.5e38",
+            "1e-400",
+            "4.9e-324",
+            "NaN",
+            "-inf",
+        ),
+        *(
+            "Infinity",
+            "0x10",
+            "1_000",
+            "1,5",
+            "1.234",
+            "1.234,5",
+            "12 %",
+            "(5)",
+            "$3",
+            "3 €",
+            "٣",
+            "１",
+            "1\u00a0",
+            "1\x00",
+        ),
+        *(
+            "yes",
+            "TRUE",
+            "t",
+            "no",
+            "408.0",
+            "408",
+            "null",
+            "NULL",
+            "n/a",
+            "#N/A",
+            "-",
+            "?",
+            "a",
+            "A",
+            " a ",
+            "é",
+            "e\u0301",
+        ),
+        *(
+            "2024-02-30",
+            "2024-02-29",
+            "2024-5-1",
+            "01.02.2024",
+            "31.12.1999",
+            "2024-05-01T10:00:00Z",
+            "9999-12-31",
+            "<b>",
+            "x" * 70,
+        ),
+        *("9007199254740993", "0.1", "123456789012345678901234567890", "1e5", "2.5E-3", "17976931348623157e292"),
+    ]
+)
+TEXTS = st.lists(
+    st.none() | HOSTILE | st.text(max_size=12) | st.floats().map(str) | st.dates().map(str), min_size=1, max_size=12
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(texts=TEXTS)
+def test_a_text_alone_is_parsed_as_it_is_in_a_column(kind: str, texts: list[str | None]) -> None:
+    one = column_type(kind)
+    column, parse = one.parse(pa.array(texts, pa.string())), one.value_parser()
+    alone = [parse(text) for text in texts]
+    assert repr([value.value for value in alone]) == repr(
+        column.values.cast(one.arrow_type).to_pylist()
+    )  # tells -0.0 from 0.0
+    assert {row: value.wrong for row, value in enumerate(alone) if value.wrong} == column.wrong
+
+
+@given(rows=ROWS, family=st.sampled_from(["boosted_trees", "linear"]))
+def test_a_value_alone_is_encoded_as_it_is_in_a_column(rows: list[tuple[Any, ...]], family: Family) -> None:
+    layout, values = FITTED.layout(family), dict(zip("ncd", zip(*rows, strict=True), strict=True))
+    columns = []
+    for feature in FITTED.features:
+        encode_value = column_type(feature.kind).value_encoder(feature, layout)
+        columns.append(np.array([encode_value(value, None) for value in values[feature.source]], dtype=np.float32))
+    np.testing.assert_array_equal(np.hstack(columns), encode(table(rows), FITTED, family))
+
+
 class OnOffCount(TypeCount):
     def __init__(self) -> None:
         self.values: set[str] = set()
