@@ -9,7 +9,7 @@ ChurnError              base class for expected, user-facing errors; any other e
 A message says what was expected, what was found and what to do. Where several things are wrong, all are in it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -58,3 +58,19 @@ class Problem(NamedTuple):
 def listed(problems: Sequence[str]) -> str:
     """Return all problems at once, numbered, one per line."""
     return problems[0] if len(problems) == 1 else "\n".join(f"{n}. {text}" for n, text in enumerate(problems, 1))
+
+
+def describe_causes(error: BaseException) -> str:
+    """Return the error and all its causes, the outermost first: `OSError: [Errno 28] No space left on device: '/x'`, one per line."""
+    return "\n".join(" ".join(f"{type(each).__name__}: {each}".split()) for each in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        each = waiting.pop()
+        if each is not None and not any(each is other for other in seen):
+            seen.append(each)
+            yield each
+            waiting += [each.__context__, each.__cause__]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import dagster as dg
 
 from churn_model.errors import ChurnError
-from churn_model.steps.os_errors import explain_os_error
+from resources.os_errors import explain_os_error
 
 
 @contextmanager

@@ -27,8 +27,8 @@ from churn_assets.cli.commands import (
 )
 from churn_assets.console.safe_text import say
 from churn_model.errors import ChurnError, SpecError
-from churn_model.steps.os_errors import explain_os_error
 from resources.errors import CommandError
+from resources.os_errors import explain_os_error
 from resources.settings import read_settings
 
 COMMANDS = (

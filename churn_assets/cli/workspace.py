@@ -6,11 +6,11 @@ from datetime import timedelta
 import dagster as dg
 
 from churn_model.errors import problem
-from churn_model.steps.os_errors import explain_os_error
 from resources.catalog.layout import require_layout
 from resources.durable import make_folders, replace_file
 from resources.errors import SettingsError
 from resources.file_locks import hold
+from resources.os_errors import explain_os_error
 from resources.settings import Settings
 from resources.wiring import wire
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.status import Status
 
 from churn_assets.console.safe_text import say
-from churn_model.steps.os_errors import explain_os_error_text
+from resources.os_errors import explain_os_error_text
 
 if TYPE_CHECKING:
     from dagster_shared.error import SerializableErrorInfo

@@ -19,10 +19,9 @@ from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
-from churn_model.errors import ChurnError, InputError, problem
+from churn_model.errors import ChurnError, InputError, describe_causes, problem
 from churn_model.reports.step_report import REPORT, PublishedFile, Report, StepReport
 from churn_model.spec.dataset import Dataset
-from churn_model.steps.os_errors import explain_os_error
 
 FAILED_ON_PURPOSE = 2  # the exit code of an error that is meant for the user
 _MESSAGE_LIMIT = 16_384
@@ -118,17 +117,20 @@ def _describe_file(path: Path) -> PublishedFile:
 
 
 def run_step(name: str, step: Callable[[Layout], Report]) -> None:
-    """Run a step's function in the folders that CHURN_ROOT names, and end the process: 0, or 2 with the message in `output/failure`."""
+    """Run a step's function in the folders that CHURN_ROOT names, and end the process.
+
+    Exit codes: 0; 2 for an error that is meant for the user, 1 for any other. `output/failure` then holds the message.
+    """
     layout = Layout(Path(os.environ.get("CHURN_ROOT", "/opt/ml")))
     try:
         layout.result.mkdir(parents=True, exist_ok=True)
         layout.write_report(name, step(layout))
     except Exception as error:
-        words = str(error) if isinstance(error, ChurnError) else explain_os_error(error)
-        expected, message = words is not None, words or f"{type(error).__name__}: {error}"
-        traceback.print_exc() if not expected else print(message, file=sys.stderr)  # noqa: T201
+        expected = isinstance(error, ChurnError)
+        message = str(error) if expected else describe_causes(error)
+        print(message, file=sys.stderr) if expected else traceback.print_exc()  # noqa: T201
         failure = layout.root / "output" / "failure"
-        with suppress(OSError):  # a full disk takes no message either
+        with suppress(OSError):  # a full disk has no room for a message either
             failure.parent.mkdir(parents=True, exist_ok=True)
             failure.write_text(
                 message if len(message) <= _MESSAGE_LIMIT else message[: _MESSAGE_LIMIT - 1] + "…", "utf-8"

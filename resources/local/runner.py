@@ -26,6 +26,7 @@ from resources.durable import make_folders
 from resources.errors import NotInLake, StepFailed, StepKilled
 from resources.file_locks import hold, try_lock
 from resources.local.lake import LocalLake
+from resources.os_errors import explain_os_error_text
 from resources.ports.runner import Runner, StepRequest
 from resources.settings import PROJECT
 
@@ -176,6 +177,8 @@ def _explain_failure(request: StepRequest, root: Path, code: int, log: Path) -> 
     message = failure.read_text("utf-8") if failure.exists() else ""
     if code == FAILED_ON_PURPOSE and message:
         return message
+    if explanation := explain_os_error_text(message):
+        return explanation
     if code < 0:
         message = f"it was killed by signal {-code}" + (
             " (the system does that if memory runs short)" if code == -signal.SIGKILL else ""

@@ -35,7 +35,6 @@ from churn_model.models.families import Hyperparameters, fit_model
 from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, ValueColumn
 from churn_model.steps import ingest, preprocess, score
 from churn_model.steps.contract import Layout
-from churn_model.steps.os_errors import explain_os_error, explain_os_error_text
 
 SHOP = Dataset(
     name="shop",
@@ -505,44 +504,6 @@ def test_nothing_from_data_moves_the_terminals_cursor_or_is_markup() -> None:
     say(Console(file=out, force_terminal=True, soft_wrap=True), "[red]x[/nope] \x1b[2J\x07\u202eabc\ttab\n😀")
     assert out.getvalue() == "[red]x[/nope] �[2J��abc tab\n😀\n"
     assert on_one_line(" a\nb\x1b ") == "a b�"
-
-
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (
-            OSError(28, "No space left on device", "/lake/x"),
-            "Expected to write /lake/x; found No space left on device. Free some space",
-        ),
-        (
-            OSError(30, "Read-only file system"),
-            "Expected to write to the working folder; found Read-only file system. Make it writable",
-        ),
-        (
-            PermissionError(13, "Permission denied", "/lake"),
-            "Expected to write /lake; found Permission denied. Make it writable",
-        ),
-        (OSError(27, "File too large", "/lake/x"), "Expected to write /lake/x; found File too large. Free some space"),
-        (MemoryError(), "Expected enough memory; found none left"),
-        (RuntimeError("wrapped"), None),
-        (FileNotFoundError(2, "No such file", "x"), None),
-        (ValueError("[red]"), None),
-    ],
-)
-def test_what_the_machine_refuses_is_said_in_words_wherever_it_is_wrapped(error: Exception, words: str | None) -> None:
-    outer = RuntimeError("around it")
-    outer.__cause__ = error
-    for told in (explain_os_error(error), explain_os_error(outer)):
-        assert told is None if words is None else (told or "").startswith(words)
-
-
-def test_what_sqlite_refuses_is_said_in_words() -> None:
-    said = explain_os_error_text("OperationalError: (sqlite3.OperationalError) database or disk is full")
-    assert said is not None
-    assert said.startswith(
-        "Expected to read and write Dagster's databases in the working folder; found database or disk is full"
-    )
-    assert explain_os_error_text("OperationalError: no such table: runs") is None
 
 
 def test_the_datasets_of_this_file_are_what_they_seem() -> None:

@@ -8,8 +8,8 @@ from rich.console import Console
 from churn_assets.cli.command import FORMATS_HELP, Command, ExitCode
 from churn_assets.console.safe_text import say
 from churn_model.errors import ChurnError, SpecError, listed, problem
-from churn_model.steps.os_errors import explain_os_error
 from resources.durable import replace_file
+from resources.os_errors import explain_os_error
 from resources.settings import Settings
 
 

@@ -31,6 +31,9 @@ with open(pathlib.Path(os.environ["HOME"]) / "starts", "a") as starts:
 if what == "refuse":
     (root / "output").mkdir(); (root / "output" / "failure").write_text("Expected rows; found none. Land some")
     sys.exit(2)
+if what == "full":
+    (root / "output").mkdir(); (root / "output" / "failure").write_text("ArrowError: x\\nOSError: [Errno 28] No space left: '/lake/x'")
+    sys.exit(1)
 if what == "crash":
     print("the log's last line"); raise RuntimeError("boom")
 if what == "die":
@@ -71,6 +74,13 @@ def request(lake: LocalLake, dataset: Dataset, what: str) -> StepRequest:
         output="telco/predictions/v1/",
         threads=1,
     )
+
+
+def test_a_full_disk_is_explained(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
+    with pytest.raises(
+        StepFailed, match=r"^Expected to write /lake/x; found No space left on device\. Free some space"
+    ):
+        runner.run(request(lake, dataset, "full"))
 
 
 def starts(tmp_path: Path) -> list[int]:

@@ -1,0 +1,69 @@
+"""Explain errors of the operating system (disk full, permission denied, out of memory) to the user, even if a library wraps them."""
+
+import errno
+import os
+import re
+
+from churn_model.errors import describe_causes, problem
+
+_AGAIN = "then run the same command again: what was published stays"
+_ROOM = f"free some space, {_AGAIN}"
+_HOME = "CHURN_HOME"
+_PERMISSION = f"make it writable for this user, or set {_HOME} to another folder, {_AGAIN}"
+_MEMORY = f"close other programs or take a machine with more memory, {_AGAIN}"
+_WAIT = f"wait for the other process that holds it, {_AGAIN}"
+_BY_NUMBER = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EIO: f"check the disk, {_AGAIN}",
+    errno.EROFS: _PERMISSION,
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.ENOMEM: _MEMORY,
+}
+# SQLite's errors carry no number.
+_BY_WORDS = {
+    "database or disk is full": _ROOM,
+    "disk I/O error": f"free some space or check the disk, {_AGAIN}",
+    "unable to open database file": _PERMISSION,
+    "attempt to write a readonly database": _PERMISSION,
+    "database is locked": _WAIT,
+}
+_NUMBER = re.compile(r"\[errno (\d+)\]", re.IGNORECASE)
+_OUT_OF_MEMORY = re.compile(r"\w*MemoryError\b")
+_PATH = re.compile(r": '([^'\n]+)'")
+
+
+def explain_os_error(error: BaseException, setting: str = _HOME) -> str | None:
+    """Return the explanation of the operating system's error that caused `error`, or None if there is none.
+
+    `setting`: the environment variable that names the folder in question.
+    """
+    return explain_os_error_text(describe_causes(error), setting)
+
+
+def explain_os_error_text(text: str, setting: str = _HOME) -> str | None:
+    """Return the same of an error whose text alone is left, such as `OSError: [Errno 28] No space left on device: '/lake/x'`.
+
+    A text of several lines holds an error and its causes, as `churn_model.errors.describe_causes` writes them.
+    """
+    lines = text.splitlines()
+    return next((explanation for line in lines if (explanation := _explain_line(line, setting))), None)
+
+
+def _explain_line(line: str, setting: str) -> str | None:
+    if _OUT_OF_MEMORY.match(line):
+        return problem(expected="enough memory", found="none left", todo=_MEMORY)
+    number = _NUMBER.search(line)
+    if number and int(number[1]) in _BY_NUMBER:
+        path = _PATH.search(line)
+        what = f"to write {path[1]}" if path else "to write to the working folder"
+        todo = _BY_NUMBER[int(number[1])].replace(_HOME, setting)
+        return problem(expected=what, found=os.strerror(int(number[1])), todo=todo)
+    if "OperationalError" in line:
+        for words, todo in _BY_WORDS.items():
+            if words in line:
+                expected = "to read and write Dagster's databases in the working folder"
+                return problem(expected=expected, found=words, todo=todo)
+    return None
