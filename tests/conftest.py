@@ -9,6 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import dagster as dg
 import pyarrow as pa
@@ -20,7 +21,9 @@ from resources.local.lake import LocalLake
 from resources.local.run_locks import LocalRunLocks
 
 if TYPE_CHECKING:
+    from resources.aws.lake import S3Lake
     from resources.catalog.pointers import Champion
+    from tests.aws.services import Services
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
@@ -130,6 +133,30 @@ def dataset() -> Dataset:
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral
+
+
+@pytest.fixture(scope="session")
+def aws_services() -> Iterator["Services"]:
+    from tests.aws.services import running_services  # moto takes seconds to import
+
+    with running_services() as services:
+        yield services
+
+
+@pytest.fixture
+def aws_lake(aws_services: "Services", monkeypatch: pytest.MonkeyPatch) -> Iterator["S3Lake"]:
+    """Return a lake in a bucket of its own, below a prefix. AWS's libraries are pointed at the stand-ins for the test."""
+    from resources.aws.lake import S3Lake
+    from resources.aws.session import AwsSession, forget_clients
+
+    for name, value in aws_services.environment.items():
+        monkeypatch.setenv(name, value)
+    forget_clients()
+    session, bucket = AwsSession(), f"bucket-{uuid4().hex[:12]}"
+    location = {"LocationConstraint": os.environ["AWS_REGION"]}
+    session.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
+    yield S3Lake(session=session, bucket=bucket, prefix="some/prefix/")
+    forget_clients()
 
 
 @pytest.fixture

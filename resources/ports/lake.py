@@ -70,7 +70,7 @@ class Lake(dg.ConfigurableResource, ABC):
 
     @abstractmethod
     def digests(self, entries: Iterable[Entry]) -> Mapping[str, str]:
-        """Return a digest of each entry's content, by key. Raise NotInLake if an object is gone.
+        """Return a digest of each entry's content, by key: a folder reads it and raises NotInLake if an object is gone, a bucket's listing has it.
 
         Digests differ if contents differ. Equal contents may have different digests, as two uploads to a bucket may.
         """

@@ -1,0 +1,269 @@
+"""The lake as a bucket, or as a prefix of one. Pointers move by conditional writes."""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+from churn_model.errors import listed, problem
+from resources.aws.session import AwsSession, aws_errors, code_of
+from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
+from resources.ports.lake import MANIFEST, Entry, Lake, Manifest
+
+_BLOCK_BYTES = 4 << 20
+_PAGE_KEYS = 1000  # S3's own limit
+_ABSENT = frozenset({"NoSuchKey", "404"})
+# 412: another object is there. 409: another conditional write is under way. 404: the object to be replaced is gone.
+_LOST = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409", *_ABSENT})
+# Enough for as many writers as can move a pointer between a write and its repetition.
+_NONCES = "nonces"
+_REMEMBERED_NONCES = 32
+
+
+class S3Lake(Lake):
+    """A general-purpose bucket, which lists keys in the order of their bytes and takes conditional writes."""
+
+    session: AwsSession
+    bucket: str
+    prefix: str = ""  # "" or a prefix that ends with `/`
+    kms_key: str = ""  # "" for the bucket's own default encryption
+
+    def list(self, prefix: str, after: str = "", limit: int = _PAGE_KEYS) -> Sequence[Entry]:
+        found: list[Entry] = []
+        start = self.prefix + after if after else ""
+        while len(found) < limit:
+            with aws_errors(LakeError, f"to list {self.uri(prefix)}"):
+                page = self._s3.list_objects_v2(
+                    Bucket=self.bucket,
+                    Prefix=self.prefix + prefix,
+                    MaxKeys=min(limit, _PAGE_KEYS),
+                    **({"StartAfter": start} if start else {}),
+                )
+            objects = page.get("Contents", [])
+            # The console marks a folder with an empty object whose key ends with `/`.
+            found += [self._entry(each) for each in objects if not each["Key"].endswith("/")]
+            if not page["IsTruncated"]:
+                break
+            start = objects[-1]["Key"]
+        return found[:limit]
+
+    def open(self, key: str) -> BinaryIO:
+        first = self._get(key, Range=f"bytes=0-{_BLOCK_BYTES - 1}")
+        if first is None:
+            return io.BytesIO()
+        size = int(first["ContentRange"].rpartition("/")[2])
+        block = self._body(key, first)
+        if size <= len(block):
+            return io.BytesIO(block)
+        return io.BufferedReader(_ObjectReader(self, key, size, first["ETag"], block), _BLOCK_BYTES)
+
+    def read(self, key: str) -> bytes:
+        whole = self._get(key)
+        assert whole is not None  # only a range can lie outside of an object
+        return self._body(key, whole)
+
+    def digests(self, entries: Iterable[Entry]) -> Mapping[str, str]:
+        """Return the ETags of the listing: no object is read."""
+        return {entry.key: entry.token.strip('"') for entry in entries}
+
+    def put(self, key: str, content: bytes | Path) -> None:
+        target = self._full(key)
+        with aws_errors(LakeError, f"to write {self.uri(key)}"):
+            if isinstance(content, bytes):
+                self._s3.put_object(Bucket=self.bucket, Key=target, Body=content, **self._encryption)
+            else:
+                self._s3.upload_file(str(content), self.bucket, target, ExtraArgs=self._encryption)
+
+    def publish(self, prefix: str, manifest: Manifest) -> None:
+        sizes = {entry.key: entry.size for entry in self.entries(prefix)}
+        if prefix + MANIFEST in sizes:
+            return
+        problems = [
+            problem(
+                expected=f"{file.size} bytes in {prefix}{name}",
+                found="no file" if (size := sizes.get(prefix + name)) is None else f"{size} bytes",
+                todo="run the job again; incomplete results are made again",
+            )
+            for name, file in manifest.files.items()
+            if sizes.get(prefix + name) != file.size
+        ]
+        if problems:
+            raise PublishError(listed(problems))
+        with suppress(SwapConflict):  # another run has just published it
+            self.swap(prefix + MANIFEST, None, manifest.to_json())
+
+    def withdraw(self, prefix: str) -> None:
+        with aws_errors(LakeError, f"to remove {self.uri(prefix + MANIFEST)}"):
+            self._s3.delete_object(Bucket=self.bucket, Key=self._full(prefix + MANIFEST))
+
+    def swap(self, key: str, expected: bytes | None, new: bytes) -> None:
+        current, tag, nonces = self._current(key)
+        if current != expected:
+            raise _conflict(key)
+        nonce = uuid4().hex[:16]
+        condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
+        metadata = {_NONCES: ",".join([*nonces, nonce][-_REMEMBERED_NONCES:])}
+        from botocore.exceptions import ClientError
+
+        with aws_errors(LakeError, f"to move {self.uri(key)}"):
+            try:
+                self._s3.put_object(
+                    Bucket=self.bucket,
+                    Key=self._full(key),
+                    Body=new,
+                    Metadata=metadata,
+                    **condition,
+                    **self._encryption,
+                )
+            except ClientError as error:
+                if code_of(error) not in _LOST:
+                    raise
+                # A write whose response was lost is sent again, and then meets itself. Equal bytes would not show that it is ours.
+                if nonce not in self._current(key)[2]:
+                    raise _conflict(key) from error
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.bucket}/{self.prefix}{key}"
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object within the bucket, of any size, without reading it."""
+        with aws_errors(LakeError, f"to copy {self.uri(source)}"):
+            self._s3.copy(
+                {"Bucket": self.bucket, "Key": self._full(source)},
+                self.bucket,
+                self._full(target),
+                ExtraArgs=self._encryption,
+            )
+
+    def remove(self, keys: Sequence[str]) -> None:
+        """Remove objects that no manifest names."""
+        for start in range(0, len(keys), _PAGE_KEYS):
+            objects = [{"Key": self._full(key)} for key in keys[start : start + _PAGE_KEYS]]
+            with aws_errors(LakeError, f"to remove {len(objects)} objects of {self.uri('')}"):
+                answer = self._s3.delete_objects(Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True})
+            if failures := answer.get("Errors"):
+                raise LakeError(
+                    problem(
+                        expected=f"to remove {len(objects)} objects of {self.uri('')}",
+                        found=f"{len(failures)} failures, the first of them {failures[0].get('Code')}",
+                        todo="see to the permissions of the bucket, then run the same command again",
+                    )
+                )
+
+    def read_range(self, key: str, start: int, stop: int, tag: str) -> bytes:
+        """Return the bytes from `start` up to `stop` of an object that is still the one with this ETag. Raise LakeError if it is not."""
+        answer = self._get(key, Range=f"bytes={start}-{stop - 1}", IfMatch=tag)
+        assert answer is not None  # readers stay inside of the object
+        return self._body(key, answer)
+
+    @property
+    def _s3(self) -> Any:
+        return self.session.client("s3")
+
+    @property
+    def _encryption(self) -> dict[str, str]:
+        return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key} if self.kms_key else {}
+
+    def _entry(self, found: Mapping[str, Any]) -> Entry:
+        return Entry(
+            key=found["Key"].removeprefix(self.prefix),
+            size=found["Size"],
+            modified=found["LastModified"],
+            token=found["ETag"],
+        )
+
+    def _full(self, key: str) -> str:
+        if key.startswith("/") or ".." in PurePosixPath(key).parts:
+            raise LakeError(
+                problem(expected="a key inside the lake", found=repr(key), todo="use names without .. or a leading /")
+            )
+        return self.prefix + key
+
+    def _get(self, key: str, **conditions: str) -> dict[str, Any] | None:
+        """Return S3's answer; None if the range lies outside of the object, as every range does if it is empty."""
+        from botocore.exceptions import ClientError
+
+        with aws_errors(LakeError, f"to read {self.uri(key)}"):
+            try:
+                return dict(self._s3.get_object(Bucket=self.bucket, Key=self._full(key), **conditions))
+            except ClientError as error:
+                if code_of(error) in ("InvalidRange", "416"):
+                    return None
+                if code_of(error) in ("PreconditionFailed", "412"):
+                    raise LakeError(
+                        problem(
+                            expected=f"{self.uri(key)} to stay as it was when it was opened",
+                            found="that it was replaced meanwhile",
+                            todo="run the job again when nobody writes to it",
+                        )
+                    ) from error
+                if code_of(error) in _ABSENT:
+                    raise NotInLake(
+                        problem(
+                            expected=f"{key} in the lake",
+                            found=f"nothing at {self.uri(key)}",
+                            todo="restore it, or run the job again",
+                        )
+                    ) from error
+                raise
+
+    def _body(self, key: str, answer: Mapping[str, Any]) -> bytes:
+        with aws_errors(LakeError, f"to read {self.uri(key)}"), answer["Body"] as body:
+            return bytes(body.read())
+
+    def _current(self, key: str) -> tuple[bytes | None, str | None, Sequence[str]]:
+        """Return a pointer's bytes, its ETag and the nonces of its last writers."""
+        try:
+            answer = self._get(key)
+        except NotInLake:
+            return None, None, ()
+        assert answer is not None
+        nonces = answer.get("Metadata", {}).get(_NONCES, "")
+        return self._body(key, answer), answer["ETag"], nonces.split(",") if nonces else ()
+
+
+class _ObjectReader(io.RawIOBase):
+    """Reads an object by ranges, as one that nobody replaces."""
+
+    def __init__(self, lake: S3Lake, key: str, size: int, tag: str, first: bytes) -> None:
+        super().__init__()
+        self._lake, self._key, self._size, self._tag, self._first = lake, key, size, tag, first
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        start, stop = self._position, min(self._position + len(buffer), self._size)
+        if start >= stop:
+            return 0
+        if stop <= len(self._first):
+            found = self._first[start:stop]
+        else:
+            found = self._lake.read_range(self._key, start, stop, self._tag)
+        buffer[: len(found)] = found
+        self._position = start + len(found)
+        return len(found)
+
+
+def _conflict(key: str) -> SwapConflict:
+    return SwapConflict(
+        problem(
+            expected=f"{key} to be unchanged",
+            found="that another run has changed it",
+            todo="run the job again; published results are reused",
+        )
+    )

@@ -1,0 +1,117 @@
+"""Clients of AWS's services, created when they are first used, and what their errors mean to a user."""
+
+import functools
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from churn_model.errors import ChurnError, problem
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+_ATTEMPTS = 8
+_creating = threading.Lock()  # boto3 creates clients in one thread at a time
+
+
+class AwsSession(dg.ConfigurableResource):
+    """Credentials, region and endpoints as AWS's own tools find them: environment variables, profiles, the role of a task."""
+
+    region: str = ""  # "" for the one that AWS's own settings name
+
+    def client(self, service: str) -> Any:
+        """Return the process's client of a service, such as "s3". Clients may be used by several threads."""
+        with _creating:
+            return _client(service, self.region)
+
+
+@functools.cache
+def _client(service: str, region: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        retries={"max_attempts": _ATTEMPTS, "mode": "standard"},
+        connect_timeout=10,
+        read_timeout=60,
+        max_pool_connections=25,
+    )
+    return boto3.session.Session(region_name=region or None).client(service, config=config)
+
+
+def forget_clients() -> None:
+    """Create clients anew at their next use, after credentials or endpoints have changed."""
+    _client.cache_clear()
+
+
+def code_of(error: "ClientError") -> str:
+    """Return the service's code of an error, such as "NoSuchKey". For a HEAD request, which has no body, it is the HTTP status."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+_LOG_IN = "log in again (`aws sso login`, or new keys), or choose another AWS_PROFILE"
+_ANOTHER_REGION = "set AWS_REGION to the region of the bucket, and run the job again"
+_TRY_LATER = "wait a little and run the job again; published results are reused"
+_GRANT = "grant it to the role or user that runs this (infra/ has the policy), then run the job again"
+
+# What to do about an error, by the service's code.
+_REMEDIES = {
+    "ExpiredToken": _LOG_IN,
+    "ExpiredTokenException": _LOG_IN,
+    "RequestExpired": _LOG_IN,
+    "InvalidAccessKeyId": _LOG_IN,
+    "InvalidClientTokenId": _LOG_IN,
+    "SignatureDoesNotMatch": _LOG_IN,
+    "UnrecognizedClientException": _LOG_IN,
+    "AccessDenied": _GRANT,
+    "AccessDeniedException": _GRANT,
+    "403": _GRANT,
+    "NoSuchBucket": "create the bucket, or correct CHURN_LAKE",
+    "PermanentRedirect": _ANOTHER_REGION,
+    "AuthorizationHeaderMalformed": _ANOTHER_REGION,
+    "IllegalLocationConstraintException": _ANOTHER_REGION,
+    "301": _ANOTHER_REGION,
+    "400": _LOG_IN,
+    "SlowDown": _TRY_LATER,
+    "ThrottlingException": _TRY_LATER,
+    "Throttling": _TRY_LATER,
+    "TooManyRequestsException": _TRY_LATER,
+    "InternalError": _TRY_LATER,
+    "ServiceUnavailable": _TRY_LATER,
+    "500": _TRY_LATER,
+    "503": _TRY_LATER,
+    "KMS.DisabledException": "enable the KMS key, or name another one",
+    "KMS.NotFoundException": "correct the KMS key of the bucket",
+}
+# And about an error that never reached a service, by the name of botocore's exception.
+_LOCAL_REMEDIES = {
+    "NoCredentialsError": "log in (`aws sso login`), or set AWS_PROFILE or the keys' variables",
+    "PartialCredentialsError": "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "ProfileNotFound": "correct AWS_PROFILE",
+    "NoRegionError": "set AWS_REGION, or `region` in the profile",
+    "SSOTokenLoadError": _LOG_IN,
+    "UnauthorizedSSOTokenError": _LOG_IN,
+    "TokenRetrievalError": _LOG_IN,
+}
+_NETWORK = "check the network, the region and, in a private VPC, the endpoints, then run the job again"
+
+
+@contextmanager
+def aws_errors(translated: type[ChurnError], expected: str) -> Iterator[None]:
+    """Translate whatever botocore raises, `from error`, with what to do about it."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = code_of(error)
+        message = str(error.response.get("Error", {}).get("Message", "")).strip().rstrip(".")
+        found = f"{code}: {message}" if message and message != code else f"the answer {code}"
+        todo = _REMEDIES.get(code, "see what AWS says, then run the job again")
+        raise translated(problem(expected=expected, found=found, todo=todo)) from error
+    except BotoCoreError as error:
+        todo = _LOCAL_REMEDIES.get(type(error).__name__, _NETWORK)
+        raise translated(problem(expected=expected, found=str(error).rstrip("."), todo=todo)) from error
