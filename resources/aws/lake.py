@@ -51,8 +51,6 @@ class S3Lake(Lake):
 
     def open(self, key: str) -> BinaryIO:
         first = self._get(key, Range=f"bytes=0-{_BLOCK_BYTES - 1}")
-        if first is None:
-            return io.BytesIO()
         size = int(first["ContentRange"].rpartition("/")[2])
         block = self._body(key, first)
         if size <= len(block):
@@ -60,9 +58,7 @@ class S3Lake(Lake):
         return io.BufferedReader(_ObjectReader(self, key, size, first["ETag"], block), _BLOCK_BYTES)
 
     def read(self, key: str) -> bytes:
-        whole = self._get(key)
-        assert whole is not None  # only a range can lie outside of an object
-        return self._body(key, whole)
+        return self._body(key, self._get(key))
 
     def digests(self, entries: Iterable[Entry]) -> Mapping[str, str]:
         """Return the ETags of the listing: no object is read."""
@@ -127,7 +123,7 @@ class S3Lake(Lake):
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{self.prefix}{key}"
 
-    def copy(self, source: str, target: str) -> None:
+    def copy_object(self, source: str, target: str) -> None:
         """Copy an object within the bucket, of any size, without reading it."""
         with aws_errors(LakeError, f"to copy {self.uri(source)}"):
             self._s3.copy(
@@ -154,9 +150,7 @@ class S3Lake(Lake):
 
     def read_range(self, key: str, start: int, stop: int, tag: str) -> bytes:
         """Return the bytes from `start` up to `stop` of an object that is still the one with this ETag. Raise LakeError if it is not."""
-        answer = self._get(key, Range=f"bytes={start}-{stop - 1}", IfMatch=tag)
-        assert answer is not None  # readers stay inside of the object
-        return self._body(key, answer)
+        return self._body(key, self._get(key, Range=f"bytes={start}-{stop - 1}", IfMatch=tag))
 
     @property
     def _s3(self) -> Any:
@@ -181,8 +175,8 @@ class S3Lake(Lake):
             )
         return self.prefix + key
 
-    def _get(self, key: str, **conditions: str) -> dict[str, Any] | None:
-        """Return S3's answer; None if the range lies outside of the object, as every range does if it is empty."""
+    def _get(self, key: str, **conditions: str) -> dict[str, Any]:
+        """Return S3's answer. An empty object has no range: S3 refuses that, and it is answered here."""
         from botocore.exceptions import ClientError
 
         with aws_errors(LakeError, f"to read {self.uri(key)}"):
@@ -190,7 +184,7 @@ class S3Lake(Lake):
                 return dict(self._s3.get_object(Bucket=self.bucket, Key=self._full(key), **conditions))
             except ClientError as error:
                 if code_of(error) in ("InvalidRange", "416"):
-                    return None
+                    return {"ContentRange": "bytes */0", "ETag": "", "Body": io.BytesIO()}
                 if code_of(error) in ("PreconditionFailed", "412"):
                     raise LakeError(
                         problem(
@@ -219,7 +213,6 @@ class S3Lake(Lake):
             answer = self._get(key)
         except NotInLake:
             return None, None, ()
-        assert answer is not None
         nonces = answer.get("Metadata", {}).get(_NONCES, "")
         return self._body(key, answer), answer["ETag"], nonces.split(",") if nonces else ()
 
@@ -250,10 +243,8 @@ class _ObjectReader(io.RawIOBase):
         start, stop = self._position, min(self._position + len(buffer), self._size)
         if start >= stop:
             return 0
-        if stop <= len(self._first):
-            found = self._first[start:stop]
-        else:
-            found = self._lake.read_range(self._key, start, stop, self._tag)
+        inside = stop <= len(self._first)
+        found = self._first[start:stop] if inside else self._lake.read_range(self._key, start, stop, self._tag)
         buffer[: len(found)] = found
         self._position = start + len(found)
         return len(found)

@@ -1,5 +1,7 @@
 """What is S3's own: pages, ranges, markers of folders, and what its errors mean to a user."""
 
+from collections.abc import Callable
+
 import pytest
 
 from resources.aws.lake import S3Lake
@@ -45,17 +47,23 @@ def test_an_object_that_is_replaced_while_it_is_read_is_an_error(aws_lake: S3Lak
 
 def test_copies_and_removals_stay_within_the_lake(aws_lake: S3Lake) -> None:
     aws_lake.put("jobs/a/rows", b"rows")
-    aws_lake.copy("jobs/a/rows", "d/a/v1/rows")
+    aws_lake.copy_object("jobs/a/rows", "d/a/v1/rows")
     aws_lake.remove(["jobs/a/rows"])
     assert [entry.key for entry in aws_lake.entries("")] == ["d/a/v1/rows"]
-    for act in (lambda: aws_lake.copy("d/a/v1/rows", "../x"), lambda: aws_lake.remove(["../x"])):
-        with pytest.raises(LakeError, match="a key inside the lake"):
-            act()
+    with pytest.raises(LakeError, match="a key inside the lake"):
+        aws_lake.copy_object("d/a/v1/rows", "../x")
+    with pytest.raises(LakeError, match="a key inside the lake"):
+        aws_lake.remove(["../x"])
 
 
 def test_a_bucket_that_does_not_exist_is_no_empty_lake(aws_lake: S3Lake) -> None:
     absent = S3Lake(session=aws_lake.session, bucket="no-such-bucket-here")
-    for act in (lambda: absent.list(""), lambda: absent.read("x"), lambda: absent.swap("x", None, b"")):
+    acts: list[Callable[[], object]] = [
+        lambda: absent.list(""),
+        lambda: absent.read("x"),
+        lambda: absent.swap("x", None, b""),
+    ]
+    for act in acts:
         with pytest.raises(LakeError, match=r"found NoSuchBucket.*[Cc]orrect CHURN_LAKE") as raised:
             act()
         assert not isinstance(raised.value, NotInLake)
