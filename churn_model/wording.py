@@ -86,6 +86,11 @@ def number_text(number: float) -> str:
     return f"{number:.0f}" if number == round(number) or size >= 1000 else f"{number:.3g}"
 
 
+def value_text(value: float | str) -> str:
+    """Return a customer's value, a quantity or a text from data, in a sentence. Whoever shows it must escape it."""
+    return one_line(value) if isinstance(value, str) else number_text(value)
+
+
 def count(number: int | None) -> str:
     """Return a count: 12,500."""
     return UNKNOWN if number is None else f"{number:,}"

@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.arrays import FloatArray, IntArray
-from churn_model.column_types.interface import ColumnType, Feature, FittedColumn, Layout, Readable, TypeCount
+from churn_model.column_types.interface import ColumnType, Feature, FittedColumn, Layout, Readable, TypeCount, Value
 from churn_model.column_types.landed import MISSING_CATEGORIES, ParsedColumn, count_words, read_text, trim
 from churn_model.column_types.parts import EncodedPart, LookupPart
 from churn_model.column_types.spelling import Spelling, are_flags
 from churn_model.spec.dataset import Kind
-from churn_model.wording import one_line
 
 MAX_LEVELS = 255
 MIN_LEVEL_ROWS = 3
@@ -156,11 +155,11 @@ class Category(ColumnType):
             feature.levels[place] if place >= 0 else word for word, place in zip(words, places.tolist(), strict=True)
         ]
         numbers = np.where(codes < len(words), codes.astype(np.float64), np.nan)
-        return Readable(numbers=numbers, text=lambda number: one_line(texts[int(number)]), ordered=False)
+        return Readable(numbers=numbers, value=lambda number: texts[int(number)], ordered=False)
 
-    def describe_usual(self, feature: Feature) -> tuple[str, str] | None:
+    def describe_usual(self, feature: Feature) -> tuple[str, Value] | None:
         """Return the most frequent level if at least half of the rows hold it."""
-        return ("most have", one_line(feature.levels[0])) if feature.levels and feature.shares[0] >= 0.5 else None
+        return ("most have", feature.levels[0]) if feature.levels and feature.shares[0] >= 0.5 else None
 
     def to_numbers(self, column: Any) -> FloatArray | None:
         """None: levels have no order."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.arrays import FloatArray, IntArray
-from churn_model.column_types.interface import ColumnType, Feature, FittedColumn, Layout, Readable, TypeCount
+from churn_model.column_types.interface import ColumnType, Feature, FittedColumn, Layout, Readable, TypeCount, Value
 from churn_model.column_types.landed import (
     MISSING_WORDS,
     LandedValues,
@@ -269,14 +269,14 @@ class Date(ColumnType):
         """Return `12 days ago` if a snapshot says when, else the date; `in December`; `on a Sunday`."""
         days = _to_days(column)
         if feature.part == "month":
-            return Readable(numbers=_months(days), text=lambda month: f"in {MONTHS[int(month) - 1]}", ordered=True)
+            return Readable(numbers=_months(days), value=lambda month: f"in {MONTHS[int(month) - 1]}", ordered=True)
         if feature.part == "weekday":
-            return Readable(numbers=_weekdays(days), text=lambda day: f"on a {WEEKDAYS[int(day)]}", ordered=True)
+            return Readable(numbers=_weekdays(days), value=lambda day: f"on a {WEEKDAYS[int(day)]}", ordered=True)
         if feature.reference is not None:
-            return Readable(numbers=days, text=self.format_number, ordered=True)
-        return Readable(numbers=_ages(days, None, as_of, feature.name), text=_format_age, ordered=True)
+            return Readable(numbers=days, value=self.format_number, ordered=True)
+        return Readable(numbers=_ages(days, None, as_of, feature.name), value=_format_age, ordered=True)
 
-    def describe_usual(self, feature: Feature) -> tuple[str, str] | None:
+    def describe_usual(self, feature: Feature) -> tuple[str, Value] | None:
         """Return the median age, or the date of it; no month and no weekday is usual."""
         if feature.part != "age":
             return None

@@ -85,17 +85,21 @@ class Layout:
     one_hot_limit: int
 
 
+Value: TypeAlias = float | str
+"""A value for a sentence. `churn_model.wording` says how it reads; a column type does not, so that other words make no table again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Readable:
-    """A feature's values to be put into words.
+    """A feature's values, for reasons to put into words.
 
     numbers  a number for each row that identifies its value, NaN if missing (n,)
-    text     the value of such a number as it reads in a sentence
+    value    the value of such a number: a quantity, or a text
     ordered  whether the numbers are in the order of the values
     """
 
     numbers: FloatArray
-    text: Callable[[float], str]
+    value: Callable[[float], Value]
     ordered: bool
 
 
@@ -216,15 +220,15 @@ class ColumnType(ABC):
 
         return remember(encode)
 
-    # In words
+    # For reasons
 
     @abstractmethod
     def describe(self, column: Any, feature: Feature, as_of: Any) -> Readable:
-        """Return the values of a feature for these rows, to be put into words."""
+        """Return the values of a feature for these rows."""
 
     @abstractmethod
-    def describe_usual(self, feature: Feature) -> tuple[str, str] | None:
-        """Return what most customers have, as an introduction and a value in the words of `describe`; None if there is no such value."""
+    def describe_usual(self, feature: Feature) -> tuple[str, Value] | None:
+        """Return what most customers have, as an introduction and a value like those of `describe`; None if there is no such value."""
 
     @abstractmethod
     def to_numbers(self, column: Any) -> FloatArray | None:

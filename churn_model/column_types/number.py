@@ -20,6 +20,7 @@ from churn_model.column_types.interface import (
     ParseValue,
     Readable,
     TypeCount,
+    Value,
 )
 from churn_model.column_types.landed import (
     ParsedColumn,
@@ -47,7 +48,6 @@ from churn_model.column_types.parts import ComputedPart, Encoded, EncodedPart
 from churn_model.column_types.spelling import NO, YES
 from churn_model.errors import InputError, problem
 from churn_model.spec.dataset import Kind
-from churn_model.wording import number_text
 
 NUMBER_LIMIT = float(np.finfo(np.float32).max)
 _FLAGS = "0/1"
@@ -193,12 +193,12 @@ class Number(ColumnType):
 
     def describe(self, column: Any, feature: Feature, as_of: Any) -> Readable:
         """Return the values as they are."""
-        return Readable(numbers=as_numbers(column, feature.name), text=number_text, ordered=True)
+        return Readable(numbers=as_numbers(column, feature.name), value=float, ordered=True)
 
-    def describe_usual(self, feature: Feature) -> tuple[str, str] | None:
+    def describe_usual(self, feature: Feature) -> tuple[str, Value] | None:
         """Return the median."""
         whole = feature.median == round(feature.median) and abs(feature.median) <= 20
-        return ("most have" if whole else "typical:", number_text(feature.median))
+        return ("most have" if whole else "typical:", feature.median)
 
     def to_numbers(self, column: Any) -> FloatArray | None:
         """Return the values as they are."""

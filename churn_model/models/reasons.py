@@ -1,7 +1,7 @@
 """Why the model gives a customer this probability, in words, and what it looks at over all customers.
 
 A reason is an exact contribution: it says what the model looked at, and never why somebody leaves or what would happen if a value changed.
-The words for a value are those of its column type.
+A column type says what a value is, `wording` how it reads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ from churn_model.models.reason_summary import ReasonSummary
 from churn_model.spec.column_names import AS_OF, name_key, same_name
 from churn_model.spec.dataset import Family
 from churn_model.spec.expressions import compile_expression
+from churn_model.wording import value_text
 
 REASONS = 3
 LEAST = 0.1
@@ -196,14 +197,15 @@ def _format_values(numbers: FloatArray, values: Readable, feature: Feature, word
     """Return each of these values of a feature in words, with what other customers have if it is something else."""
     template = _find_template(feature.name, words)
     usual = column_type(feature.kind).describe_usual(feature)
+    introduction, most_have = (usual[0], value_text(usual[1])) if usual else ("", None)
     texts = []
     for number in numbers.tolist():
         if not np.isfinite(number):
             texts.append(f"no {feature.source} known")
             continue
-        value = values.text(number)
+        value = value_text(values.value(number))
         text = template.replace("{value}", value) if template else f"{feature.source}: {value}"
-        texts.append(text if usual is None or usual[1] == value else f"{text} ({usual[0]} {usual[1]})")
+        texts.append(text if most_have in (None, value) else f"{text} ({introduction} {most_have})")
     return texts
 
 

@@ -25,6 +25,7 @@ from churn_model.ingest.formats.base import LandedFile
 from churn_model.models.families import Hyperparameters, fit_model
 from churn_model.models.reasons import make_explainer, reasons
 from churn_model.spec.dataset import Dataset, Family, Label
+from churn_model.wording import value_text
 
 SAMPLES = {
     "number": ["1", "2.5", "", "-3", "2.5", "7", "1"],
@@ -74,7 +75,7 @@ def test_every_feature_has_its_width_and_words(sample: tuple[ColumnType, pa.Arra
             assert one.encode(stored, feature, layout, None).width == one.width(feature, layout)
         readable = one.describe(rows["x"], feature, None)
         assert np.isnan(readable.numbers).tolist() == [value == "" for value in SAMPLES[one.name]]
-        assert all(readable.text(number) for number in readable.numbers if not np.isnan(number))
+        assert all(value_text(readable.value(number)) for number in readable.numbers if not np.isnan(number))
 
 
 ROWS = st.lists(
@@ -274,7 +275,7 @@ class Switch(ColumnType):
         return pa.array(values, pa.bool_())
 
     def describe(self, column: Any, feature: Feature, as_of: Any) -> Readable:
-        return Readable(numbers=self._numbers(column), text=lambda one: "on" if one else "off", ordered=True)
+        return Readable(numbers=self._numbers(column), value=lambda one: "on" if one else "off", ordered=True)
 
     def describe_usual(self, feature: Feature) -> tuple[str, str] | None:
         return None

@@ -176,12 +176,12 @@ def test_a_date_reads_as_time_passed_if_a_snapshot_says_when_and_as_a_day_otherw
     said = []
     for feature in schema.features:
         readable = DATE.describe(rows["signup"], feature, rows["_as_of"])
-        said.append([readable.text(number) for number in readable.numbers])
+        said.append([readable.value(number) for number in readable.numbers])
     assert said == [["1 day ago", "on that day", "in 10 days"], ["on a Wednesday", "on a Thursday", "on a Sunday"]]
     assert DATE.describe_usual(schema.features[0]) == ("typical:", "on that day")
     plain = fitted(rows.drop_columns(["_as_of"]))
     readable = DATE.describe(rows["signup"], plain.features[0], None)
-    assert [readable.text(number) for number in readable.numbers] == ["2024-05-01", "2024-05-02", "2024-05-12"]
+    assert [readable.value(number) for number in readable.numbers] == ["2024-05-01", "2024-05-02", "2024-05-12"]
     assert DATE.describe_usual(plain.features[0]) == ("typical:", "2024-05-02")
 
 

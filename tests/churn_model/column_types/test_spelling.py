@@ -108,7 +108,7 @@ def test_spellings_in_training_are_one_level_named_by_the_most_frequent() -> Non
     assert feature.shares == (7 / 16, 7 / 16)
     column = pa.array(["true", "no", None]).dictionary_encode()
     words = CATEGORY.describe(column, feature, None)
-    assert [words.text(number) for number in words.numbers[:2]] == ["Yes", "No"]
+    assert [words.value(number) for number in words.numbers[:2]] == ["Yes", "No"]
 
 
 def test_case_matters_unless_the_spec_says_otherwise() -> None:

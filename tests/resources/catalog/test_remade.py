@@ -100,6 +100,7 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ("the comparison", "churn_model/steps/compare.py", add_statement, {COMPARISON}),
     ("scoring", "churn_model/scoring.py", add_statement, {PREDICTIONS, LIST}),
     ("a reason's words", "churn_model/models/reasons.py", add_statement, {EVALUATION, PAGE, PREDICTIONS, LIST}),
+    ("how figures read", "churn_model/wording.py", add_statement, {EVALUATION, PAGE, PREDICTIONS, LIST, EXPLORATION}),
     (
         "how reasons are computed",
         "churn_model/models/tree_shap.py",
