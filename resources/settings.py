@@ -38,6 +38,11 @@ class Settings:
         return self.home / "lake"
 
     @property
+    def out(self) -> Path:
+        """Return the folder of the current lists and pages."""
+        return self.home / "out"
+
+    @property
     def owns_dagster_home(self) -> bool:
         """Return whether Dagster's folder is part of the working folder, and not one that exists beside it for other code too."""
         return self.dagster_home == self.home / "dagster"

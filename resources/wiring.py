@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 from resources.local.alerts import LocalAlerts
 from resources.local.lake import LocalLake
+from resources.local.outputs import LocalOutputs
 from resources.local.run_locks import LocalRunLocks
 from resources.local.runner import LocalRunner
 from resources.local.tables import LocalTables
 from resources.ports.alerts import Alerts
 from resources.ports.lake import Lake
+from resources.ports.outputs import Outputs
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
@@ -20,6 +22,7 @@ class Ports:
     """One adapter for each port. The names of the fields are the resource keys that assets require."""
 
     lake: Lake
+    outputs: Outputs
     tables: Tables
     runner: Runner
     run_locks: RunLocks
@@ -34,6 +37,7 @@ def wire(settings: Settings) -> Ports:
     )
     return Ports(
         lake=lake,
+        outputs=LocalOutputs(folder=str(settings.out)),
         tables=LocalTables(lake=lake, database=str(settings.home / "tables.duckdb")),
         runner=runner,
         run_locks=LocalRunLocks(folder=str(settings.home / "locks")),

@@ -42,6 +42,7 @@ from resources.catalog.names import (
     version_prefix,
     versions_prefix,
 )
+from resources.catalog.outputs import Output, copy_to_outputs, output_key
 from resources.catalog.pointers import Champion, Current, point_to, read_champion, require_current
 from resources.catalog.publish import (
     Content,
@@ -53,6 +54,7 @@ from resources.catalog.publish import (
 from resources.catalog.versions import Maker, step_maker
 from resources.errors import DamagedError
 from resources.ports.lake import Lake
+from resources.ports.outputs import Outputs
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 
@@ -90,7 +92,7 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
         description="Candidate and champion on the same untouched test rows: what each costs and saves, how well it ranks and is calibrated, "
         "and which columns its probabilities rest on; as metrics with intervals and as one HTML page.",
     )
-    def asset(lake: Lake, runner: Runner, run_locks: RunLocks) -> dg.MaterializeResult:
+    def asset(lake: Lake, runner: Runner, outputs: Outputs, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
             model = require_current(lake, dataset.name, TUNED_MODEL)
             champion = read_champion(lake, dataset.name)
@@ -99,6 +101,7 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
             evaluation = _evaluate(lake, runner, dataset, model, _opponent(lake, dataset, model, champion))
             html = _publish_page(lake, dataset, evaluation, champion)
             point_to(lake, current_key(dataset.name, EVALUATION_PAGE), html.current)
+            copy_to_outputs(lake, outputs, html.prefix + REPORT_HTML, output_key(dataset.name, Output.REPORT))
             point_to(lake, current_key(dataset.name, EVALUATION_REPORT), evaluation.current)
             return materialize_result(evaluation, lake, (), _metadata(lake, evaluation, html, model, champion))
 

@@ -22,11 +22,13 @@ from resources.catalog.names import (
     current_key,
     versions_prefix,
 )
+from resources.catalog.outputs import Output, copy_to_outputs, output_key
 from resources.catalog.pointers import Current, point_to, require_current
 from resources.catalog.publish import Content, Publication, publish_content, require_published
 from resources.catalog.published_tables import open_published_table
 from resources.catalog.versions import Maker
 from resources.ports.lake import Lake
+from resources.ports.outputs import Outputs
 from resources.ports.run_locks import RunLocks
 
 PAGE_MAKER = Maker(
@@ -53,7 +55,7 @@ def exploration_report(dataset: Dataset) -> dg.AssetsDefinition:
         description="What landed, before anything is learned from it, on one page: class balance, each column's histogram by class, columns that "
         "repeat another or look like ids, frequencies, statistics and correlations. Made on demand, of at most 20,000 rows.",
     )
-    def asset(lake: Lake, run_locks: RunLocks) -> dg.MaterializeResult:
+    def asset(lake: Lake, outputs: Outputs, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
             table = require_current(lake, dataset.name, RAW_CUSTOMERS)
             html = publish_content(
@@ -65,6 +67,7 @@ def exploration_report(dataset: Dataset) -> dg.AssetsDefinition:
                 make=lambda seen: _explore(lake, seen, table),
             )
             point_to(lake, current_key(dataset.name, EXPLORATION_REPORT), html.current)
+            copy_to_outputs(lake, outputs, html.prefix + EXPLORATION_HTML, output_key(dataset.name, Output.EXPLORATION))
             return materialize_result(html, lake, (), _metadata(lake, html))
 
     return asset

@@ -38,11 +38,13 @@ from resources.catalog.names import (
     current_key,
     versions_prefix,
 )
+from resources.catalog.outputs import Output, copy_to_outputs, output_key
 from resources.catalog.pointers import BatchRecord, Current, point_to, require_current
 from resources.catalog.publish import Publication, publish_step
 from resources.catalog.published_tables import open_published_table
 from resources.catalog.versions import step_maker, version_of
 from resources.ports.lake import Lake
+from resources.ports.outputs import Outputs
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
@@ -71,7 +73,12 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         check_specs=check_specs(key, CLAIMS),
     )
     def asset(
-        context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks
+        context: dg.AssetExecutionContext,
+        lake: Lake,
+        runner: Runner,
+        tables: Tables,
+        outputs: Outputs,
+        run_locks: RunLocks,
     ) -> dg.MaterializeResult:
         batch = context.partition_key
         with user_errors_as_failures():
@@ -81,6 +88,7 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
             entered = _enter(lake, runner, dataset, record, predictions)
             tables.publish(dataset.name, RETENTION_LIST, entered.version, entered.prefix + ASSIGNMENTS, batch)
             point_to(lake, current_key(dataset.name, RETENTION_LIST, batch), entered.current)
+            copy_to_outputs(lake, outputs, entered.prefix + LIST, output_key(dataset.name, Output.LIST, batch))
             # Last: now the batch is done.
             point_to(lake, batch_key(dataset.name, batch), replace(record, list=entered.current))
             results = check_results(CLAIMS, entered.report.checks)

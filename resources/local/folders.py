@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from resources.durable import PARTIAL
 from resources.errors import LakeError
 from resources.ports.lake import Entry, Unreadable
 
+_DISK_REMEDY = "free some space, or check the folder's permissions"
 _MOST_LEVELS = 64  # of folders in folders
 _SPECIAL = {
     stat.S_IFIFO: "a named pipe",
@@ -101,3 +102,14 @@ def _describe(key: str, item: os.DirEntry[str]) -> Iterator[Entry | Unreadable]:
 def _refused(key: str, what: str, error: OSError) -> Unreadable:
     reason = f"the {what} cannot be opened ({error.strerror or error}); check its permissions"
     return Unreadable(key, reason, may_hold_data=True)
+
+
+@contextmanager
+def translate_os_errors(what: str) -> Iterator[None]:
+    """Raise LakeError instead of an OSError; `what` was to be done, as an infinitive without `to`."""
+    try:
+        yield
+    except OSError as error:
+        raise LakeError(
+            problem(expected=f"to {what}", found=error.strerror or str(error), todo=_DISK_REMEDY)
+        ) from error

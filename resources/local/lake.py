@@ -3,7 +3,7 @@
 import io
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -13,10 +13,8 @@ from resources.catalog.digests import digest_object
 from resources.durable import make_folders, replace_file, sync_files, sync_folder
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
 from resources.file_locks import hold
-from resources.local.folders import walk
+from resources.local.folders import translate_os_errors, walk
 from resources.ports.lake import MANIFEST, Entry, Lake, Manifest, Unreadable
-
-_DISK_REMEDY = "free some space, or check the folder's permissions"
 
 
 class LocalLake(Lake):
@@ -67,7 +65,7 @@ class LocalLake(Lake):
             with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as source:
                 shutil.copyfileobj(source, target)
 
-        with _translate_os_errors(f"write {key}"):
+        with translate_os_errors(f"write {key}"):
             replace_file(self._path(key), write)
 
     def publish(self, prefix: str, manifest: Manifest) -> None:
@@ -87,7 +85,7 @@ class LocalLake(Lake):
         if problems:
             raise PublishError(listed(problems))
         # In this order, so that after a power cut no manifest names what is not on the disk.
-        with _translate_os_errors(f"write {prefix}"):
+        with translate_os_errors(f"write {prefix}"):
             sync_files(self._path(prefix), [self._path(prefix + name) for name in manifest.files])
         if not self._path(prefix + MANIFEST).exists():
             with suppress(SwapConflict):  # another run has just published it
@@ -95,7 +93,7 @@ class LocalLake(Lake):
 
     def swap(self, key: str, expected: bytes | None, new: bytes) -> None:
         path = self._path(key)
-        with _translate_os_errors(f"move {key}"):
+        with translate_os_errors(f"move {key}"):
             make_folders(path.parent)
             with hold(path.parent / f".{path.name}.lock"):
                 current = path.read_bytes() if path.exists() else None
@@ -111,7 +109,7 @@ class LocalLake(Lake):
 
     def withdraw(self, prefix: str) -> None:
         path = self._path(prefix + MANIFEST)
-        with _translate_os_errors(f"remove {prefix}{MANIFEST}"):
+        with translate_os_errors(f"remove {prefix}{MANIFEST}"):
             path.unlink(missing_ok=True)
             if path.parent.exists():
                 sync_folder(path.parent)
@@ -129,7 +127,7 @@ class LocalLake(Lake):
                     todo="keep it: published versions are never removed this way",
                 )
             )
-        with _translate_os_errors(f"remove {prefix}"):
+        with translate_os_errors(f"remove {prefix}"):
             shutil.rmtree(self._path(prefix), ignore_errors=False) if self._path(prefix).exists() else None
 
     def _path(self, key: str) -> Path:
@@ -139,13 +137,3 @@ class LocalLake(Lake):
                 problem(expected="a key inside the lake", found=repr(key), todo="use names without .. or a leading /")
             )
         return Path(self.root, *parts)
-
-
-@contextmanager
-def _translate_os_errors(what: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise LakeError(
-            problem(expected=f"to {what}", found=error.strerror or str(error), todo=_DISK_REMEDY)
-        ) from error

@@ -22,7 +22,7 @@ from churn_assets.sample.generator import Generator
 from churn_assets.sample.population import Switches
 from churn_model.models.bundle import read_bundle
 from churn_model.reports.train import TrainReport
-from resources.catalog.names import LIST
+from resources.catalog.names import LIST, REPORT_HTML
 from resources.catalog.pointers import read_batch, read_current
 from resources.catalog.publish import require_published
 from resources.catalog.published_tables import open_published_table
@@ -49,6 +49,20 @@ def assignments(workspace: Workspace, batch: str) -> pa.Table:
     shown = read_current(workspace.lake, "shop", f"retention_list/{batch}")
     assert shown is not None
     return open_published_table(workspace.lake, shown.prefix + "assignments/").read()
+
+
+def out_is_current(workspace: Workspace, batch: str) -> bool:
+    """Return whether the files of lasting names are the report and the batch's list that are shown, byte for byte."""
+    out, lake = workspace.root / "home" / "out" / "shop", workspace.lake
+    shown = {
+        out / "lists" / f"{batch}.csv": (f"retention_list/{batch}", LIST),
+        out / "report.html": ("evaluation_page", REPORT_HTML),
+    }
+    pointers = {path: (read_current(lake, "shop", asset), name) for path, (asset, name) in shown.items()}
+    return all(
+        current is not None and path.read_bytes() == lake.read(current.prefix + name)
+        for path, (current, name) in pointers.items()
+    )
 
 
 def materialize(workspace: Workspace, asset: str, batch: str) -> str:
@@ -148,6 +162,8 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     project.write_spec("shop", BLIND.replace("cost: 40", "cost: 60"))
     assert project.churn("score", "shop", "tuesday") == ExitCode.DONE
     dearer = assignments(project, "tuesday")
+    assert out_is_current(project, "monday")
+    assert out_is_current(project, "tuesday")
     assert set(dearer.filter(dearer["will_churn"])["id"].to_pylist()) < set(
         tuesday.filter(tuesday["will_churn"])["id"].to_pylist()
     )
@@ -187,6 +203,8 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     project.write_spec("shop", words)
     assert project.churn("score", "shop", "tuesday") == ExitCode.DONE
     assert any("calls for help" in str(reason) for reason in assignments(project, "tuesday")["reason_1"].to_pylist())
+
+    assert out_is_current(project, "tuesday")
 
     # A better model is promoted, and the way back is one command.
     project.write_spec("shop", SPEC.replace("cost: 40", "cost: 60"))

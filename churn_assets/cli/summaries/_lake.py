@@ -8,6 +8,7 @@ from churn_model.reports.ingest import IngestReport
 from churn_model.spec.dataset import Dataset
 from churn_model.wording import NOT_EVALUATED, counted
 from resources.catalog.names import EVALUATION_PAGE, QUARANTINE, REPORT_HTML
+from resources.catalog.outputs import Output, output_key
 from resources.catalog.pointers import Current, read_current
 from resources.catalog.publish import read_published, require_published
 from resources.catalog.published_tables import open_published_table
@@ -40,7 +41,15 @@ def require_made(ports: Ports, dataset: Dataset, asset: str, what: str, command:
 def page_lines(ports: Ports, dataset: Dataset) -> list[str]:
     """Return where the page of the evaluation is."""
     current = read_current(ports.lake, dataset.name, EVALUATION_PAGE)
-    return [f"  Report:      {ports.lake.uri(current.prefix + REPORT_HTML)}"] if current else []
+    if current is None:
+        return []
+    return [f"  Report:      {locate(ports, dataset, Output.REPORT, current.prefix + REPORT_HTML)}"]
+
+
+def locate(ports: Ports, dataset: Dataset, output: Output, key: str, batch: str = "") -> str:
+    """Return where people open a list or a page: under its lasting name, or in the lake if no run has put it there yet."""
+    lasting = output_key(dataset.name, output, batch)
+    return ports.outputs.uri(lasting) if ports.outputs.holds(lasting) else ports.lake.uri(key)
 
 
 def quarantine_lines(ports: Ports, table: Current, use: str) -> list[str]:

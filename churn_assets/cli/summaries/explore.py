@@ -1,10 +1,11 @@
 """The summary of `churn explore`."""
 
-from churn_assets.cli.summaries._lake import read_report, require_made
+from churn_assets.cli.summaries._lake import locate, read_report, require_made
 from churn_assets.reporting.exploration import ExplorationReport
 from churn_model.spec.dataset import Dataset
 from churn_model.wording import NOT_EVALUATED, one_line, percent
 from resources.catalog.names import EXPLORATION_HTML, EXPLORATION_REPORT
+from resources.catalog.outputs import Output
 from resources.wiring import Ports
 
 _MOST_ODD = 20
@@ -23,7 +24,7 @@ def explore_summary(ports: Ports, dataset: Dataset) -> str:
         *([f"Looked at: {counts.looked_at:,} rows, a random sample."] if counts.looked_at < counts.rows else []),
         *_odd_lines(report),
         _telling_line(report),
-        f"  Exploration: {ports.lake.uri(current.prefix + EXPLORATION_HTML)}",
+        f"  Exploration: {locate(ports, dataset, Output.EXPLORATION, current.prefix + EXPLORATION_HTML)}",
     ]
     return "\n".join(lines)
 

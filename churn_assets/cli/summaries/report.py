@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from churn_assets.cli.summaries._lake import page_lines, read_report, require_made
+from churn_assets.cli.summaries._lake import locate, page_lines, read_report, require_made
 from churn_model.evaluation.metrics import Contacts, Evaluation, Money, Reach
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.spec.dataset import Dataset
 from churn_model.wording import assumption, decimal, describe_rows, is_known, percent, usd, usd_range
 from resources.catalog.integrity import read_manifest
 from resources.catalog.names import EVALUATION_REPORT, EXPLORATION_HTML, EXPLORATION_REPORT, RAW_CUSTOMERS
+from resources.catalog.outputs import Output
 from resources.catalog.pointers import read_current
 from resources.wiring import Ports
 
@@ -68,5 +69,5 @@ def _exploration(ports: Ports, dataset: Dataset) -> str:
     """Return where the page about the present table is, or how to make it."""
     current, table = (read_current(ports.lake, dataset.name, asset) for asset in (EXPLORATION_REPORT, RAW_CUSTOMERS))
     if current and table and read_manifest(ports.lake, current.prefix).upstream[RAW_CUSTOMERS] == table.version:
-        return ports.lake.uri(current.prefix + EXPLORATION_HTML)
+        return locate(ports, dataset, Output.EXPLORATION, current.prefix + EXPLORATION_HTML)
     return f"`churn explore {dataset.name}` makes it"

@@ -3,6 +3,7 @@
 from churn_assets.cli.summaries._lake import (
     find_report,
     ignored_column_lines,
+    locate,
     page_lines,
     quarantine_lines,
     read_report,
@@ -16,6 +17,7 @@ from churn_model.spec.dataset import Dataset
 from churn_model.steps.claims.score import KNOWN_VALUES
 from churn_model.wording import assumption, is_known, percent, usd
 from resources.catalog.names import BATCH_PREDICTIONS, CONTACTS, EVALUATION_REPORT, LIST, RETENTION_LIST
+from resources.catalog.outputs import Output
 from resources.catalog.pointers import read_batch, read_current
 from resources.catalog.publish import read_published
 from resources.catalog.published_tables import open_published_table
@@ -50,7 +52,7 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
         *_unknown_value_lines(ports, dataset, batch),
         "",
         *([*_first_contacts(ports, current.prefix), ""] if counts.to_contact else []),
-        f"  List:        {ports.lake.uri(current.prefix + LIST)}",
+        f"  List:        {locate(ports, dataset, Output.LIST, current.prefix + LIST, batch)}",
         *page_lines(ports, dataset),
         "  In the UI:   churn ui   (assets, checks and lineage at http://127.0.0.1:3000)",
     ]

@@ -259,8 +259,10 @@ def test_churn_explore_ingests_shows_the_page_and_finds_it_again(
     lake = LocalLake(root=str(tmp_path / "home" / "lake"))
     current = read_current(lake, "shop", "exploration_report")
     assert current is not None
-    assert lake.uri(current.prefix + "exploration.html") in said
-    told = lake.read(current.prefix + "exploration.html").decode()
+    opened = tmp_path / "home" / "out" / "shop" / "exploration.html"
+    assert str(opened) in said
+    told = opened.read_text("utf-8")
+    assert told.encode() == lake.read(current.prefix + "exploration.html")
     assert "5550007" not in told
     # Nothing was trained, and the same again is found, not made.
     assert read_current(lake, "shop", "tuned_model") is None

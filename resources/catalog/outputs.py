@@ -1,0 +1,33 @@
+"""The current list and pages under names that stay the same: what people open, and what is served to them.
+
+out/<dataset>/report.html  exploration.html  comparison.html
+out/<dataset>/lists/<batch>.csv  <batch>.html       whom to contact, and the summary of the batch
+
+Each is a copy of what the lake's pointers name, replaced as a whole after the pointer has moved.
+"""
+
+from enum import StrEnum
+
+from resources.ports.lake import Lake
+from resources.ports.outputs import Outputs
+
+
+class Output(StrEnum):
+    """What is laid out for people, by the name of its file; `list` and `summary` are of one batch."""
+
+    REPORT = "report.html"
+    EXPLORATION = "exploration.html"
+    COMPARISON = "comparison.html"
+    LIST = "lists/{batch}.csv"
+    SUMMARY = "lists/{batch}.html"
+
+
+def output_key(dataset: str, output: Output, batch: str = "") -> str:
+    """Return the name of a file below the folder of outputs. `batch` is that of a list or a summary."""
+    return f"{dataset}/{output.format(batch=batch)}"
+
+
+def copy_to_outputs(lake: Lake, outputs: Outputs, key: str, output: str) -> None:
+    """Make a published object of the lake the current file `output`, a name that `output_key` returned."""
+    with lake.open(key) as content:
+        outputs.replace(output, content)

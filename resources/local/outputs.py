@@ -1,0 +1,36 @@
+"""Outputs as files below a folder."""
+
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from churn_model.errors import problem
+from resources.durable import replace_file
+from resources.errors import LakeError
+from resources.local.folders import translate_os_errors
+from resources.ports.outputs import Outputs
+
+
+class LocalOutputs(Outputs):
+    """A folder on one machine."""
+
+    folder: str
+
+    def replace(self, key: str, content: BinaryIO) -> None:
+        path = self._path(key)
+        with translate_os_errors(f"write {path}"):
+            replace_file(path, lambda target: shutil.copyfileobj(content, target))
+
+    def holds(self, key: str) -> bool:
+        return self._path(key).is_file()
+
+    def uri(self, key: str) -> str:
+        return str(self._path(key))
+
+    def _path(self, key: str) -> Path:
+        parts = PurePosixPath(key).parts
+        if key.startswith("/") or ".." in parts:
+            raise LakeError(
+                problem(expected="a key inside the folder", found=repr(key), todo="use names without .. or a leading /")
+            )
+        return Path(self.folder, *parts)
