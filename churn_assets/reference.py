@@ -45,6 +45,7 @@ _DEFAULTS = {
     "CHURN_EXECUTOR": "`in_process`",
     "CHURN_ALERT_COMMAND": "none; alerts are lines of `alerts.log` in `CHURN_HOME`",
     "CHURN_ALERT_WEBHOOK": "none",
+    "CHURN_ALLOWED_HOSTS": "none",
 }
 _PREDICTIONS = {
     "id": "The customer's id, exactly as landed.",

@@ -1,6 +1,7 @@
 """The settings of an installation, read from environment variables."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from pathlib import Path
 
 from resources.errors import SettingsError
 
+_HOST = re.compile(
+    r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9a-fA-F:]{2,45}"
+)  # a name, or an address of either kind
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -31,6 +35,9 @@ class Settings:
     executor: Executor  # CHURN_EXECUTOR: in_process, or multiprocess for a process per asset
     alert_command: str  # CHURN_ALERT_COMMAND: a command that gets each alert as a line on its standard input
     alert_webhook: str  # CHURN_ALERT_WEBHOOK: an address to which each alert is posted as JSON, `{"text": "..."}`
+    allowed_hosts: tuple[
+        str, ...
+    ]  # CHURN_ALLOWED_HOSTS: names by which our servers are reached beside localhost, as in `churn.example,ui.example`
 
     @property
     def lake(self) -> Path:
@@ -75,6 +82,12 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         problems.append(
             "CHURN_ALERT_WEBHOOK: expected an address that begins with https:// or http://, found another text"
         )
+    hosts = tuple(name.strip() for name in env.get("CHURN_ALLOWED_HOSTS", "").split(",") if name.strip())
+    problems += [
+        f"CHURN_ALLOWED_HOSTS: expected host names without port or wildcard, separated by commas, found {host!r}"
+        for host in hosts
+        if not _HOST.fullmatch(host)
+    ]
     problems += [
         f"{name}: expected a folder, found a file at {file}; name another folder"
         for name, folder in (("CHURN_HOME", home), ("CHURN_DATASETS", datasets))
@@ -91,6 +104,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         executor=Executor(executor),
         alert_command=env.get("CHURN_ALERT_COMMAND", "").strip(),
         alert_webhook=webhook,
+        allowed_hosts=hosts,
     )
 
 

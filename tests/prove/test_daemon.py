@@ -1,20 +1,16 @@
 """The real thing: `churn ui` with Dagster's daemon, its sensor, its schedule, and runs that it launches."""
 
-import json
 import os
 import signal
-import socket
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
 import pytest
 
+from benchmarks.reliability.ui import Ui, waited
 from resources.catalog.pointers import BatchRecord, read_batch, read_current
 from resources.catalog.published_tables import open_published_table
 from resources.ports.lake import MANIFEST
@@ -23,47 +19,6 @@ if TYPE_CHECKING:
     from benchmarks.reliability.home import Home
 
 pytestmark = pytest.mark.prove
-
-T = TypeVar("T")
-_PATIENCE_SECONDS = 400  # the sensor looks every 30 s, the schedule fires every minute; the rest is a busy machine
-
-
-def waited(for_what: str, found: Callable[[], T | None]) -> T:
-    """What `found` gives, as soon as it gives something."""
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while time.monotonic() < end:
-        if (result := found()) is not None:
-            return result
-        time.sleep(0.5)
-    raise AssertionError(f"waited for {for_what}")
-
-
-class Ui:
-    """`churn ui` of a working folder, on a port of its own."""
-
-    def __init__(self, home: "Home") -> None:
-        self.home = home
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
-        home.start("ui", "--port", str(self.port))
-        waited("the UI to answer", self._answers)
-
-    def _answers(self) -> bool | None:
-        try:
-            return bool(self.asked("{ version }")) or None
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            return None
-
-    def asked(self, query: str) -> dict[str, Any]:
-        """What the UI's own interface answers."""
-        address = f"http://127.0.0.1:{self.port}/graphql"
-        request = urllib.request.Request(
-            address, json.dumps({"query": query}).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            data: dict[str, Any] = json.loads(answer.read())["data"]
-        return data
 
 
 @pytest.fixture

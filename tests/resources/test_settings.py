@@ -26,6 +26,8 @@ def test_dagster_s_folder_is_in_the_working_folder_unless_another_is_named(tmp_p
             "/no/such/folder",
             "found /no/such/folder; unset it to keep Dagster's files in the working folder",
         ),
+        ("CHURN_ALLOWED_HOSTS", "ui.example, *", "host names without port or wildcard, separated by commas, found '*'"),
+        ("CHURN_ALLOWED_HOSTS", "ui.example:3000", "found 'ui.example:3000'"),
         ("CHURN_EXECUTOR", "celery", "CHURN_EXECUTOR: expected in_process or multiprocess, found 'celery'"),
     ],
 )
@@ -33,3 +35,8 @@ def test_a_setting_that_cannot_be_used_is_refused_with_what_to_do(variable: str,
     with pytest.raises(SettingsError) as refused:
         read_settings({variable: value})
     assert message in str(refused.value)
+
+
+def test_the_hosts_of_our_servers_are_names_separated_by_commas() -> None:
+    assert read_settings({}).allowed_hosts == ()
+    assert read_settings({"CHURN_ALLOWED_HOSTS": "ui.example, 10.1.2.3,"}).allowed_hosts == ("ui.example", "10.1.2.3")

@@ -5,17 +5,13 @@ import errno
 import os
 import signal
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 from rich.console import Console
 
-from churn_assets.cli.command import Command
+from churn_assets.cli.command import Command, ExitCode
 from resources.errors import CommandError
-from resources.settings import PROJECT, Settings
+from resources.settings import Settings
 
-_UI_ENDS_WITHIN_SECONDS = 20
 _HOST = "127.0.0.1"
 
 
@@ -25,31 +21,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
-    """Run `dagster dev` until it is stopped. Return its exit code."""
+    """Run the UI and the daemon until they are stopped. Return the exit code: it is a failure if one of them ends by itself."""
     from churn_assets.cli.workspace import environment, open_instance
+    from churn_assets.server.services import Services
 
     _require_free_port(arguments.port)
     open_instance(settings).dispose()
     url = f"http://{_HOST}:{arguments.port}"
     console.print(f"The UI will be at {url} in about ten seconds; Ctrl-C ends it.", highlight=False)
-    dagster = str(Path(sys.executable).with_name("dagster"))
-    workspace = str(PROJECT / "workspace.yaml")
-    process = subprocess.Popen(
-        [dagster, "dev", "--workspace", workspace, "--host", _HOST, "--port", str(arguments.port)],
-        env=os.environ | environment(settings),
-        cwd=PROJECT,
-    )
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    services = Services(arguments.port, os.environ | environment(settings))
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
     try:
-        return process.wait()
-    except KeyboardInterrupt:
-        # Ctrl-C in a terminal reaches Dagster too, which then stops its services in order; a signal to this process alone does not.
-        try:
-            process.wait(_UI_ENDS_WITHIN_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.terminate()
-            process.wait()
-        raise
+        services.start()
+        console.print(f"{services.wait()}. Everything else is ended with it.".capitalize(), highlight=False)
+        return ExitCode.FAILED
+    finally:
+        # A second Ctrl-C shall not leave processes behind.
+        for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, signal.SIG_IGN)
+        services.stop()
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _port(text: str) -> int:
