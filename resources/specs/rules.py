@@ -1,15 +1,11 @@
 """Validation rules that span several sections of a spec."""
 
 import re
-import warnings
 import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from difflib import get_close_matches
 from itertools import combinations
-
-from cronsim import CronSim, CronSimError
 
 from churn_model.column_types.registry import column_type, column_types
 from churn_model.column_types.spelling import NO
@@ -19,11 +15,10 @@ from churn_model.spec.column_names import name_key, same_name
 from churn_model.spec.dataset import Dataset, Kind
 from churn_model.spec.durations import DURATION, seconds
 from churn_model.spec.expressions import compile_expression
+from resources.specs.cron import cron_problem
 from resources.specs.yaml_lines import Document, Steps
 
 _CELLS = ("false_negative", "false_positive", "true_positive", "true_negative")
-_LONGEST_CRON_FIELD = 100
-_CRON_FIELDS = ("minute", "hour", "day-of-month", "month", "day-of-week")
 
 
 @dataclass(frozen=True)
@@ -35,12 +30,12 @@ class Finding:
 
 
 def wrong(steps: Steps, expected: str, found: str, todo: str) -> Finding:
-    """A finding in the order a reader needs it."""
+    """Return a finding as one message."""
     return Finding(steps, problem(expected=expected, found=found, todo=todo))
 
 
 def findings(dataset: Dataset, document: Document) -> Iterator[Finding]:
-    """Every broken rule. A section that could not be read is its default in `dataset`, and breaks none."""
+    """Yield every broken rule. A section that could not be read is its default in `dataset`, and breaks none."""
     yield from _blank_texts(document.value, ())
     yield from _columns_with_two_roles(dataset)
     yield from _ignored_roles(dataset)
@@ -55,54 +50,8 @@ def findings(dataset: Dataset, document: Document) -> Iterator[Finding]:
     yield from _time(dataset)
 
 
-def cron_problem(text: str) -> str | None:
-    """Return what is wrong with a cron line of five fields; None if it is one that fires, and that Dagster takes."""
-    fields = text.split()
-    if len(fields) != len(_CRON_FIELDS):
-        return f"{len(fields)} field{'' if len(fields) == 1 else 's'}"
-    long = next((value for value in fields if len(value) > _LONGEST_CRON_FIELD), None)
-    if long:
-        return f"a field of {len(long)} characters"
-    try:
-        _first_run(text)
-    except CronSimError as error:
-        name = str(error).removeprefix("Bad ")
-        value = fields[_CRON_FIELDS.index(name)] if name in _CRON_FIELDS else text
-        return f"{value!r} as the {name}" if not _names_a_day(fields) else f"{text!r}, which never fires"
-    return None if _is_taken_by_dagster(text) else f"{text!r}, which Dagster does not take"
-
-
-def _first_run(text: str) -> None:
-    """Compute the first run, which raises CronSimError for a wrong line or one that never fires."""
-    next(CronSim(text, datetime(2026, 1, 1, tzinfo=UTC)))
-
-
-def _names_a_day(fields: list[str]) -> bool:
-    """Return whether a refused line is right but for a day that its months do not have."""
-    try:
-        _first_run(" ".join((*fields[:3], "*", fields[4])))
-        _first_run(" ".join((*fields[:2], "*", *fields[3:])))
-    except CronSimError:
-        return False
-    return True
-
-
-def _is_taken_by_dagster(text: str) -> bool:
-    import dagster as dg  # noqa: PLC0415  # takes a second, which a command that reads no schedule need not wait
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "error", UserWarning
-            )  # a step wider than its field would fire more often than it says
-            dg.ScheduleDefinition(job_name="retrain", cron_schedule=text)
-    except (dg.DagsterInvalidDefinitionError, UserWarning):
-        return False
-    return True
-
-
 def _roles(dataset: Dataset) -> list[tuple[Steps, str, str]]:
-    """The columns with a role that no feature can have: where the spec says so, the column, the role."""
+    """Return the columns with a role that no feature can have: where the spec names them, the column, the role."""
     roles: list[tuple[Steps, str | None, str]] = [
         (("id",), dataset.id_column, "the id"),
         (("as_of",), dataset.as_of, "the snapshot's date"),

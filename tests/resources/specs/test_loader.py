@@ -5,7 +5,8 @@ import pytest
 
 from churn_model.errors import SpecError
 from churn_model.spec.dataset import Costs, Dataset, Label, RetentionList, Search, Split
-from resources.specs.loader import SCHEMA_FILE, load_spec, load_specs, name_problem, schema_json
+from resources.specs.json_schema import SCHEMA_FILE, schema_json
+from resources.specs.loader import load_spec, load_specs, name_problem
 
 ROOT = Path(__file__).resolve().parents[3]
 LABEL = "label: {column: Churn, positive: [Yes]}\n"
@@ -130,7 +131,7 @@ schedule: {retrain: "0 25 * * 1"}
         (LABEL + "budget: 10", r":2: budget: Expected one of .*; found 'budget'. Move it under list:"),
         (
             LABEL + "colour: red",
-            r":2: colour: Expected one of .*; found 'colour'. Remove it; docs/dataset.schema.json tells",
+            r":2: colour: Expected one of .*; found 'colour'. Remove it; docs/dataset.schema.json describes",
         ),
         (LABEL + "Costs: {}", r":2: Costs: .*. Did you mean costs\?"),
         (LABEL + "ignore: phone", r":2: ignore: Expected a list; found 'phone'"),
@@ -304,7 +305,7 @@ def test_the_shipped_specs_name_their_schema_first() -> None:
 
 def test_the_published_schema_is_the_one_the_code_makes() -> None:
     assert (ROOT / SCHEMA_FILE).read_text("utf-8") == schema_json(), (
-        "write it again: python -m resources.specs.loader > docs/dataset.schema.json"
+        "write it again: python -m resources.specs.json_schema"
     )
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churn_model.errors import SpecError
+from resources.specs.cron import cron_problem
 from resources.specs.loader import load_spec
-from resources.specs.rules import cron_problem
 
 BASE = "id: customerID\nlabel: {column: Churn, positive: [Yes]}\n"
 
