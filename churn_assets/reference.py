@@ -1,7 +1,7 @@
-"""docs/reference.md, made from the code that it describes: `python -m churn_assets.reference`.
+"""Make docs/reference.md from the code that it describes: `python -m churn_assets.reference`.
 
-Belongs here: gathering what specs, commands, settings, steps and predictions say of themselves. Does not belong here: anything that could be
-said beside the code instead; the few words below are for columns that have no place of their own for them.
+Its own words are in `reference.md.j2`. What specs, commands, settings, steps and predictions say of themselves is gathered here; the few texts
+below are for columns that have no place of their own for them.
 """
 
 import argparse
@@ -12,16 +12,18 @@ import sys
 import textwrap
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pyarrow as pa
 
 from churn_assets.cli.app import EXIT_CODES, build_parser
 from churn_model import scoring
 from churn_model.checks import Check
 from churn_model.decisions.retention_list import REASONS
+from churn_model.errors import sentence
 from churn_model.ingest.files import ENDINGS
 from churn_model.reports import step_report
 from churn_model.spec import expressions
@@ -33,9 +35,10 @@ from resources.catalog import landing, pointers
 from resources.ports import lake as lake_port
 
 PAGE = settings.PROJECT / "docs" / "reference.md"
+_TEMPLATE = Path(__file__).with_name("reference.md.j2")
 _WIDTH = 140
 _STEPS = (ingest, preprocess, train, evaluate, compare, score, retention_list)
-
+_REQUIRED = "required"
 _DEFAULTS = {
     "CHURN_HOME": "`churn_home` in the project's folder",
     "CHURN_DATASETS": "`datasets` in the project's folder",
@@ -67,9 +70,28 @@ _ASSIGNMENTS = {
 
 
 def reference() -> str:
-    """The page."""
-    parts = (_head(), _spec(), _expressions(), _commands(), _environment(), _lake(), _reports(), _predictions())
-    return "\n".join(line for part in parts for line in part)
+    """Return the page."""
+    markdown = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)  # noqa: S701  # no HTML
+    markdown.filters |= {"wrap": _wrap, "table": _table}
+    return markdown.from_string(_TEMPLATE.read_text("utf-8")).render(
+        sections=list(_sections()),
+        expressions=inspect.getdoc(expressions),
+        functions=[
+            (f"`{name}`", str(low) if low == high else f"{low} or more")
+            for name, (low, high) in expressions.FUNCTIONS.items()
+        ],
+        commands=list(_commands()),
+        exit_codes=EXIT_CODES,
+        variables=list(_variables()),
+        endings=", ".join(ENDINGS),
+        results=[(f"`{step.__name__.rpartition('.')[2]}`", _result(step)) for step in _STEPS],
+        blocks={"landing": _block(landing), "pointers": _block(pointers), "step": _block(layout)},
+        manifest={"about": inspect.getdoc(lake_port.Manifest), "fields": list(_commented_fields(lake_port.Manifest))},
+        report={"schema": step_report.REPORT_SCHEMA, "about": inspect.getdoc(step_report.StepReport)},
+        check_fields=", ".join(field.name for field in dataclasses.fields(Check)),
+        predictions=list(_predictions()),
+        assignments=[(f"`{name}`", meaning) for name, meaning in _ASSIGNMENTS.items()],
+    )
 
 
 def main(page: Path = PAGE) -> None:
@@ -78,118 +100,55 @@ def main(page: Path = PAGE) -> None:
     sys.stdout.write(f"Written to {page}\n")
 
 
-def _head() -> Iterator[str]:
-    yield "<!-- Made by `python -m churn_assets.reference`. Change the code that it describes, then make it again. -->"
-    yield "# Reference"
-    yield ""
-    yield from _wrapped(
-        "[The spec](#the-spec) · [Expressions](#expressions) · [Commands](#commands) · [Environment](#environment) · [The lake](#the-lake)"
-    )
-    yield from _wrapped("[report.json](#reportjson) · [Predictions](#predictions)")
-    yield ""
-
-
-# --- the spec
-
-
-def _spec() -> Iterator[str]:
-    yield "## The spec"
-    yield ""
-    yield from _wrapped(
-        "`datasets/<name>.yaml`. Column names are the user's own and are matched without regard to case. Durations are a whole number and a "
-        "unit: s, m, h or d. For editors: [dataset.schema.json](dataset.schema.json)."
-    )
-    yield ""
-    yield from _table(
-        ("key", "default", "meaning"), (_key(field) for field in _fields(Dataset) if field.name != "name")
-    )
-    for field in _fields(Dataset):
-        kind = typing.get_type_hints(Dataset)[field.name]
-        if dataclasses.is_dataclass(kind):
-            yield from _section(field.name, kind)
+def _sections() -> Iterator[tuple[str, str, list[tuple[str, str, str]]]]:
+    """Yield the spec and its sections: a name, what it is for, and a row per key."""
+    hints = typing.get_type_hints(Dataset)
+    kinds = [(name, kind) for name, kind in hints.items() if dataclasses.is_dataclass(kind)]
+    for name, kind in [("", Dataset), *kinds]:
+        yield name, inspect.getdoc(kind) or "", _keys(kind)
         if kind is Costs:
-            yield from _section("costs.contact", Contact)
+            yield f"{name}.contact", inspect.getdoc(Contact) or "", _keys(Contact)
 
 
-def _section(name: str, kind: Any) -> Iterator[str]:
-    yield f"### {name}"
-    yield ""
-    yield from _wrapped(_plain(inspect.getdoc(kind) or ""))
-    yield ""
-    yield from _table(("key", "default", "meaning"), (_key(field) for field in _fields(kind)))
+def _keys(kind: Any) -> list[tuple[str, str, str]]:
+    fields = [field for field in dataclasses.fields(kind) if field.name != "name"]  # a spec's name is that of its file
+    return [(f"`{field.name}`", _default(field), _meaning_of_key(field)) for field in fields]
 
 
-def _fields(kind: Any) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(kind)
-
-
-def _key(field: dataclasses.Field[Any]) -> tuple[str, str, str]:
+def _meaning_of_key(field: dataclasses.Field[Any]) -> str:
     text = str(field.metadata["description"])
     choices = _choices(field.type)
-    if not all(choice in text for choice in choices):
-        text += f" One of: {', '.join(choices)}."
-    return f"`{field.name}`", _default(field), text
+    return text if all(choice in text for choice in choices) else f"{text} One of: {', '.join(choices)}."
 
 
 def _choices(hint: Any) -> tuple[str, ...]:
-    """The words that may stand at a place, where it is one of a few."""
+    """Return the words that a key may have, if they are a few."""
     if typing.get_origin(hint) is typing.Literal:
         return tuple(typing.get_args(hint))
-    inner = [_choices(part) for part in typing.get_args(hint)]
-    return next((found for found in inner if found), ())
+    return next((found for part in typing.get_args(hint) if (found := _choices(part))), ())
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
     if field.default_factory is not dataclasses.MISSING:
         return f"[see below](#{field.name})" if dataclasses.is_dataclass(field.default_factory) else "none"
-    if field.default is dataclasses.MISSING:
-        return "required"
     value = field.default
+    if value is dataclasses.MISSING:
+        return _REQUIRED
     if value is None or value == ():
         return "none"
-    shown = (
-        f"[{', '.join(value)}]"
-        if isinstance(value, tuple)
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
-    return f"`{shown.lower() if isinstance(value, bool) else shown}`"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(value)}]`"
+    return f"`{str(value).lower() if isinstance(value, bool) else f'{value:g}' if isinstance(value, float) else value}`"
 
 
-def _expressions() -> Iterator[str]:
-    yield "## Expressions"
-    yield ""
-    yield from _wrapped("What `derived` may say. " + _plain(inspect.getdoc(expressions) or ""))
-    yield ""
-    functions = (
-        (f"`{name}`", str(least) if least == most else f"{least} or more")
-        for name, (least, most) in expressions.FUNCTIONS.items()
-    )
-    yield from _table(("function", "arguments"), functions)
-
-
-# --- the command line and the environment
-
-
-def _commands() -> Iterator[str]:
-    parser = build_parser()
-    yield "## Commands"
-    yield ""
-    commands = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    for name, command in commands.choices.items():
+def _commands() -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
+    """Yield each command: its name, what it does with an example, and a row per argument."""
+    actions = build_parser()._actions
+    for name, command in next(one for one in actions if isinstance(one, argparse._SubParsersAction)).choices.items():
         text, _, example = (command.description or "").partition("\n\n")
-        yield f"### churn {name}"
-        yield ""
-        yield from _wrapped(f"{text} Example: `{example.strip()}`")
-        yield ""
-        given = [action for action in command._actions if not isinstance(action, argparse._HelpAction)]
-        if given:
-            yield from _table(
-                ("argument", "meaning"), ((f"`{_argument(action)}`", _meaning(action)) for action in given)
-            )
-    yield from _wrapped(EXIT_CODES)
-    yield ""
+        arguments = [one for one in command._actions if not isinstance(one, argparse._HelpAction)]
+        rows = [(f"`{_argument(one)}`", _meaning_of_argument(one)) for one in arguments]
+        yield name, f"{text} Example: `{example.strip()}`", rows
 
 
 def _argument(action: argparse.Action) -> str:
@@ -199,145 +158,51 @@ def _argument(action: argparse.Action) -> str:
     return {"+": f"{value} ...", "?": f"[{value}]"}.get(str(action.nargs), value)
 
 
-def _meaning(action: argparse.Action) -> str:
+def _meaning_of_argument(action: argparse.Action) -> str:
     text = action.help or ""
-    given = action.default not in (None, False, argparse.SUPPRESS) and "default" not in text
-    return f"{text} (default {action.default})" if given else text
+    has_default = action.default not in (None, False, argparse.SUPPRESS) and "default" not in text
+    return f"{text} (default {action.default})" if has_default else text
 
 
-def _environment() -> Iterator[str]:
-    yield "## Environment"
-    yield ""
-    variables = re.findall(r"(\w+): \w+  # ((?:CHURN|DAGSTER)_\w+): (.+)", inspect.getsource(settings.Settings))
-    rows = (
-        (f"`{name}`", _DEFAULTS[name], _sentence(f"{field} {text}" if text.startswith("of ") else text))
-        for field, name, text in variables
-    )
-    yield from _table(("variable", "default", "meaning"), rows)
-
-
-# --- files
-
-
-def _lake() -> Iterator[str]:
-    yield "## The lake"
-    yield ""
-    yield from _wrapped("A folder, `lake` in `CHURN_HOME`. What users drop:")
-    yield ""
-    yield from _blocks(landing)
-    yield from _wrapped(f"Files end with {', '.join(ENDINGS)}. A name that begins with `.` or `_` is passed over.")
-    yield ""
-    yield from _wrapped("What is published is never changed. Pointers say which version is shown:")
-    yield ""
-    yield from _blocks(pointers)
-    yield from _wrapped(
-        "Versions lie below `<dataset>/<asset>/<version>/`, those of a batch below `<dataset>/<asset>/<batch>/<version>/`:"
-    )
-    yield ""
-    yield from _table(("step", "files"), [(f"`{_name(step)}`", _result(step)) for step in _STEPS])
-    yield from _wrapped(
-        "Each version holds `report.json` and `_manifest.json`. " + _plain(inspect.getdoc(lake_port.Manifest) or "")
-    )
-    yield ""
-    yield from _fields_in_code(lake_port.Manifest)
-
-
-def _name(module: types.ModuleType) -> str:
-    return module.__name__.rpartition(".")[2]
+def _variables() -> Iterator[tuple[str, str, str]]:
+    """Yield a row per environment variable, from the comments beside the settings."""
+    pattern = r"(\w+): \w+  # ((?:CHURN|DAGSTER)_\w+): (.+)"
+    for field, name, text in re.findall(pattern, inspect.getsource(settings.Settings)):
+        yield f"`{name}`", _DEFAULTS[name], sentence(f"{field} {text}" if text.startswith("of ") else text)
 
 
 def _result(step: types.ModuleType) -> str:
-    found = re.search(r"Result: (.+)", _plain(inspect.getdoc(step) or ""))
+    found = re.search(r"Result: (.+)", " ".join((inspect.getdoc(step) or "").split()))
     return found[1] if found else ""
 
 
-def _reports() -> Iterator[str]:
-    yield "## report.json"
-    yield ""
-    yield from _wrapped(
-        f"What a step says of itself; its schema is number {step_report.REPORT_SCHEMA}. {_plain(inspect.getdoc(step_report.StepReport) or '')}"
-    )
-    yield ""
-    keys = {
-        "schema": "The number above.",
-        "step": "The step's name.",
-        "counts": "Whole numbers, by name.",
-        "metrics": "Numbers, by name; null where there is none.",
-        "checks": f"Each with {', '.join(field.name for field in dataclasses.fields(Check))}. What they mean: [checks](checks.md).",
-        "detail": "Tables, curves and lists: the leaderboard, leaks, the evaluation, the gate's decision and its facts.",
-        "files": "Each file of the version with its size, digest and rows (null where it is no table).",
-    }
-    yield from _table(("key", "holds"), ((f"`{key}`", meaning) for key, meaning in keys.items()))
-    yield from _wrapped("A step's folders:")
-    yield ""
-    yield from _blocks(layout)
+def _predictions() -> Iterator[tuple[str, str, str]]:
+    for field in scoring.prediction_schema(pa.schema([pa.field("_as_of", pa.date32())])):
+        key = re.sub(r"^reason_\d(_contribution)?$", lambda found: found[1] or "_reason", field.name).removeprefix("_")
+        yield f"`{field.name}`", str(field.type), _PREDICTIONS[key]
 
 
-def _predictions() -> Iterator[str]:
-    yield "## Predictions"
-    yield ""
-    yield from _wrapped(
-        "`batch_predictions`, one row for each row of the batch, in the order of the customers' hashes:"
-    )
-    yield ""
-    schema = scoring.prediction_schema(pa.schema([pa.field("_as_of", pa.date32())]))
-    yield from _table(
-        ("column", "type", "meaning"),
-        ((f"`{field.name}`", str(field.type), _prediction(field.name)) for field in schema),
-    )
-    yield from _wrapped("`retention_list` (the assignments) holds the same rows and columns, and:")
-    yield ""
-    yield from _table(("column", "meaning"), ((f"`{name}`", meaning) for name, meaning in _ASSIGNMENTS.items()))
+def _commented_fields(kind: Any) -> Iterator[tuple[str, str]]:
+    """Yield a row per field of a dataclass, with the comment beside it."""
+    comments = dict(re.findall(r"^    (\w+): .*?# (.+)$", inspect.getsource(kind), re.MULTILINE))
+    for field in dataclasses.fields(kind):
+        yield f"`{field.name}`", sentence(comments.get(field.name, f"the {field.name}"))
 
 
-def _prediction(name: str) -> str:
-    if name.startswith("reason_"):
-        return _PREDICTIONS["contribution" if name.endswith("_contribution") else "reason"]
-    return _PREDICTIONS[name]
+def _block(module: types.ModuleType) -> str:
+    """Return the lines of a module's docstring that are set in columns."""
+    lines = [line for line in (inspect.getdoc(module) or "").splitlines() if re.search(r"\S {3,}\S", line)]
+    return textwrap.dedent("\n".join(lines))
 
 
-# --- writing
+def _table(rows: Iterable[Sequence[str]], *names: str) -> str:
+    cells = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in rows]
+    lines = ["| " + " | ".join(row) + " |" for row in [names, *cells]]
+    return "\n".join([lines[0], "|" + "---|" * len(names), *lines[1:]])
 
 
-def _table(names: Sequence[str], rows: typing.Iterable[Sequence[str]]) -> Iterator[str]:
-    yield "| " + " | ".join(names) + " |"
-    yield "|" + "---|" * len(names)
-    for row in rows:
-        yield "| " + " | ".join(_plain(cell).replace("|", "\\|") for cell in row) + " |"
-    yield ""
-
-
-def _fields_in_code(kind: Any) -> Iterator[str]:
-    """A dataclass's fields with the comments beside them."""
-    comments: Mapping[str, str] = dict(re.findall(r"^    (\w+): .*?# (.+)$", inspect.getsource(kind), re.MULTILINE))
-    yield from _table(
-        ("key", "holds"),
-        (
-            (f"`{field.name}`", _sentence(comments.get(field.name, f"the {field.name}")))
-            for field in dataclasses.fields(kind)
-        ),
-    )
-
-
-def _blocks(module: types.ModuleType) -> Iterator[str]:
-    """The lines of a module's docstring that are set in columns or are rules of a grammar."""
-    lines = [line for line in (inspect.getdoc(module) or "").splitlines() if re.search(r"\S {3,}\S|^\w+ +=", line)]
-    yield "```text"
-    yield from textwrap.dedent("\n".join(lines)).splitlines()
-    yield "```"
-    yield ""
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+def _wrap(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 if __name__ == "__main__":

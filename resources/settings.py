@@ -32,7 +32,7 @@ class Settings:
     step_python: Path  # CHURN_STEP_PYTHON: the interpreter that runs the steps
     threads: int  # CHURN_THREADS: of one step
     dagster_home: Path  # DAGSTER_HOME: the folder of an existing Dagster to join, with its dagster.yaml
-    executor: Executor  # CHURN_EXECUTOR: in_process, or multiprocess for a process per asset
+    executor: Executor  # CHURN_EXECUTOR: how assets run: in_process, or multiprocess for a process per asset
     alert_command: str  # CHURN_ALERT_COMMAND: a command that gets each alert as a line on its standard input
     alert_webhook: str  # CHURN_ALERT_WEBHOOK: an address to which each alert is posted as JSON, `{"text": "..."}`
     allowed_hosts: tuple[
