@@ -13,18 +13,19 @@ from churn_model.models.tree_shap import TreeShap
 _AGREE = 1e-4  # log odds by which a row's contributions may miss its margin
 
 
-def contributions(model: Model, encoded: Encoded) -> FloatArray:
+def contributions(model: Model, encoded: Encoded, margins: FloatArray | None = None) -> FloatArray:
     """Return exact contributions to the margin, float64 (n, width + 1): the encoded columns, then the bias. A row sums to its margin.
 
     From tables if the trees are shallow, which takes a tenth of the time; rows whose sum misses the margin, and all other boosters, are
-    XGBoost's own. The same for a row alone and in any block. Raise InputError for rows of another width.
+    XGBoost's own. The same for a row alone and in any block. `margins` (n,) are those of the rows, if they are known already. Raise InputError
+    for rows of another width.
     """
     model.require_width(encoded)
     tables = _make_tables(model)
     if tables is None:
         return _compute_by_xgboost(model, encoded)
     found = tables.contributions(encoded)
-    missed = ~(np.abs(found.sum(axis=1) - model.margins(encoded)) <= _AGREE)
+    missed = ~(np.abs(found.sum(axis=1) - (model.margins(encoded) if margins is None else margins)) <= _AGREE)
     if missed.any():
         found[missed] = _compute_by_xgboost(model, np.ascontiguousarray(encoded[missed]))
     return found

@@ -4,7 +4,7 @@ A reason is an exact contribution: it says what the model looked at, and never w
 A column type says what a value is, `wording` how it reads.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,6 +152,24 @@ def reasons(rows: Rows, encoded: Encoded, model: Model, explainer: Explainer) ->
     return Reasons(words=tuple(words), contributions=sizes)
 
 
+def reasons_of_row(
+    contributions: FloatArray, describe: Callable[[Feature], Readable], explainer: Explainer
+) -> list[tuple[str, float]]:
+    """Return the words and sizes of one row's reasons, as `reasons` does for many, from its contributions (1, width + 1).
+
+    `describe` returns the row's value of a feature, as its column type describes a column of one value.
+    """
+    sizes, leaders = _strongest(contributions, explainer)
+    found = []
+    for size, leader in zip(sizes[0].tolist(), leaders[0].tolist(), strict=True):
+        if leader >= 0:
+            feature = explainer.schema.features[leader]
+            values = describe(feature)
+            (words,) = _format_values(_as_known(values.numbers[:1]), values, feature, explainer.words)
+            found.append((_format_reason(words, int(_strengths(np.array(size)))), size))
+    return found
+
+
 def _describe(rows: Rows, feature: Feature) -> Readable:
     return column_type(feature.kind).describe(values_of(rows, feature), feature, column_named(rows, AS_OF))
 
@@ -178,19 +196,33 @@ def _format_rank(
     """Return the words of one rank (n,), null if there is no reason. Each text is built once."""
     places = np.full(len(leaders), -1, dtype=np.int64)
     texts: list[str] = []
-    strength = np.searchsorted([-least for least, _ in STRENGTHS], -np.nan_to_num(sizes))
+    strength = _strengths(sizes)
     for number, values in columns.items():
         rows = np.flatnonzero(leaders == number)
         if not len(rows):
             continue
-        known, value = np.unique(np.nan_to_num(values.numbers[rows], nan=np.inf), return_inverse=True)
+        known, value = np.unique(_as_known(values.numbers[rows]), return_inverse=True)
         words = _format_values(known, values, explainer.schema.features[number], explainer.words)
         both, place = np.unique(value * len(STRENGTHS) + strength[rows], return_inverse=True)
         places[rows] = len(texts) + place
-        texts += [f"{words[code // len(STRENGTHS)]}: {STRENGTHS[code % len(STRENGTHS)][1]}" for code in both.tolist()]
+        texts += [_format_reason(words[code // len(STRENGTHS)], code % len(STRENGTHS)) for code in both.tolist()]
     return pa.DictionaryArray.from_arrays(
         pa.array(places, pa.int64(), mask=places < 0), pa.array(texts, pa.string())
     ).cast(pa.string())
+
+
+def _as_known(numbers: FloatArray) -> FloatArray:
+    """Return the numbers with infinity for a missing one, which `np.unique` takes for one value."""
+    return np.nan_to_num(numbers, nan=np.inf)
+
+
+def _strengths(sizes: FloatArray) -> IntArray:
+    """Return the place in `STRENGTHS` of contributions of at least `LEAST`, of the same shape."""
+    return np.asarray(np.searchsorted([-least for least, _ in STRENGTHS], -np.nan_to_num(sizes)))
+
+
+def _format_reason(words: str, strength: int) -> str:
+    return f"{words}: {STRENGTHS[strength][1]}"
 
 
 def _format_values(numbers: FloatArray, values: Readable, feature: Feature, words: Mapping[str, str]) -> list[str]:

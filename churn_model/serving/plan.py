@@ -1,0 +1,271 @@
+"""A bundle compiled for single rows: from a mapping to a probability, a decision and reasons without a table in between.
+
+Belongs here: the way of one row, equal bit for bit to `scoring.score`. Does not belong here: many rows (`blocks`), requests (`protocol`).
+
+Everything that does not depend on the row is looked up once: positions, parsers, encoders, expressions, the booster's parameters. Numbers
+are read by Python; other values, by their column type's own code, which is remembered.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from hashlib import blake2b
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import xgboost as xgb
+
+from churn_model.arrays import FloatArray
+from churn_model.column_types.interface import EncodeValue, Feature, Readable
+from churn_model.column_types.memory import remember
+from churn_model.column_types.parts import Encoded
+from churn_model.column_types.registry import column_type
+from churn_model.decisions.policy import Decisions, Policy, decide
+from churn_model.models.bundle import Bundle
+from churn_model.models.contributions import contributions
+from churn_model.models.reasons import Explainer, make_explainer, reasons_of_row
+from churn_model.records import to_plain
+from churn_model.serving.fields import (
+    Field,
+    FieldNames,
+    FieldProblem,
+    RefusedRow,
+    Role,
+    describe_nested,
+    landed_text,
+    request_fields,
+)
+from churn_model.spec.column_names import name_key
+from churn_model.spec.dataset import Costs, Dataset
+from churn_model.spec.expressions import Expression, compile_expression
+from churn_model.stats.logistic import sigmoid
+
+ReasonsFor = Literal["contacted", "all", "none"]
+# As in `features.encoding`: this far out only the order matters to a tree.
+_LARGEST = float(np.float32(3e38))
+BLANK_ROW = FieldProblem(None, "values", "blanks alone", "send at least one value")
+
+
+class Reason(NamedTuple):
+    """One reason in words, and its contribution in log odds."""
+
+    text: str
+    contribution: float
+
+
+class Answer(NamedTuple):
+    """What a model says of one customer.
+
+    `cutoff`: the probability from which this customer is contacted. `unknown`: the fields whose value training did not know; the model
+    takes them for missing.
+    """
+
+    id: str | None
+    as_of: date | None
+    churn_probability: float
+    will_churn: bool
+    expected_saving: float
+    cutoff: float
+    reasons: tuple[Reason, ...]
+    unknown: tuple[str, ...]
+
+
+class _CompiledFeature(NamedTuple):
+    """A feature: the place of its field, or the expression that computes it from the fields at `sources`; and what encodes its value."""
+
+    feature: Feature
+    position: int
+    expression: Expression | None
+    sources: tuple[tuple[str, int], ...]
+    encode: EncodeValue
+    is_unknown: Callable[[Any], bool] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row that was read: `values` of the fields, `features` of the model, both canonical, and the matrix (1, width) that they are encoded to."""
+
+    values: Sequence[Any]
+    features: Sequence[Any]
+    encoded: Encoded
+
+
+class Plan:
+    """A bundle, today's costs and the words of reasons, ready to answer."""
+
+    def __init__(self, bundle: Bundle, dataset: Dataset) -> None:
+        self.bundle = bundle
+        self.dataset = dataset
+        self.policy = Policy(dataset.costs)
+        self.explainer: Explainer = make_explainer(
+            bundle.schema, bundle.model.family, words=dataset.words, groups=dataset.groups
+        )
+        self.fields: tuple[Field, ...] = request_fields(bundle.schema, dataset)
+        self.names = FieldNames(self.fields)
+        self.costs_version = _digest(dataset.costs)
+        self._features = [self._compile(feature) for feature in bundle.schema.features]
+        self._place = {feature.name: at for at, feature in enumerate(bundle.schema.features)}
+        self._costs = None if dataset.costs.value_column else self.policy.outcome_costs()
+        self._as_of = self._position(Role.AS_OF)
+        self._id = self._position(Role.ID)
+        self._worth = next((at for at, field in enumerate(self.fields) if field.is_worth), None)
+        # One of its own: whoever sets a parameter of a booster makes its next prediction configure it again.
+        self._booster: xgb.Booster = bundle.model.booster.copy()
+        self._booster.set_param({"nthread": 1})
+        bundle.model.require_width(np.zeros((1, self.width), dtype=np.float32))
+
+    @property
+    def version(self) -> str:
+        """The version of the model."""
+        return self.bundle.version
+
+    @property
+    def width(self) -> int:
+        """The number of encoded columns."""
+        layout = self.bundle.schema.layout(self.bundle.model.family)
+        return sum(column_type(each.kind).width(each, layout) for each in self.bundle.schema.features)
+
+    @property
+    def inputs(self) -> tuple[Field, ...]:
+        """The fields that an answer needs: all but the id, and the date if nothing reads it."""
+        return tuple(field for field in self.fields if field.is_required)
+
+    def _position(self, role: Role) -> int | None:
+        return next((at for at, field in enumerate(self.fields) if field.role is role), None)
+
+    def _compile(self, feature: Feature) -> _CompiledFeature:
+        layout = self.bundle.schema.layout(self.bundle.model.family)
+        place = {name_key(field.name): at for at, field in enumerate(self.fields)}
+        expression = None if feature.expression is None else compile_expression(feature.expression)
+        return _CompiledFeature(
+            feature=feature,
+            position=-1 if expression else place[name_key(feature.source)],
+            expression=expression,
+            sources=tuple((name, place[name_key(name)]) for name in expression.columns) if expression else (),
+            encode=column_type(feature.kind).value_encoder(feature, layout),
+            is_unknown=None if expression else unknown_test(feature),
+        )
+
+    def read(self, record: Mapping[str, Any]) -> Row:
+        """Return a record, landed text or plain values by name, as a row. Raise RefusedRow with everything that is wrong with it."""
+        values = self._parse(self.names.resolve(record))
+        as_of = None if self._as_of is None else values[self._as_of]
+        features: list[Any] = []
+        encoded: list[float] = []
+        for _, position, expression, sources, encode, _ in self._features:
+            if expression is None:
+                value = values[position]
+            else:
+                numbers = {name: math.nan if values[at] is None else values[at] for name, at in sources}
+                value = expression.evaluate_row(numbers)
+            features.append(value)
+            encoded += encode(value, as_of)
+        matrix = np.array([encoded])
+        np.minimum(matrix, _LARGEST, out=matrix)
+        np.maximum(matrix, -_LARGEST, out=matrix)
+        return Row(values=values, features=features, encoded=matrix.astype(np.float32))
+
+    def _parse(self, record: Mapping[str, Any]) -> list[Any]:
+        problems: list[FieldProblem] = []
+        values: list[Any] = []
+        is_blank = True
+        for field in self.fields:
+            landed = record.get(field.name)
+            if landed is not None and type(landed) is not str:
+                try:
+                    landed = landed_text(landed)
+                except TypeError:
+                    problems.append(describe_nested(field.name, landed))
+                    landed, is_blank = None, False
+            value, wrong = field.parse_value(landed)
+            if wrong is not None and field.name in record:
+                problems.append(field.describe(wrong))
+            is_blank = is_blank and value is None and (wrong is None or wrong.found == "a blank")
+            values.append(value)
+        if len(record) < len(self.fields):
+            problems += self.names.missing(record)
+        elif is_blank:
+            problems = [BLANK_ROW]
+        if problems:
+            raise RefusedRow(tuple(problems))
+        return values
+
+    def margin(self, encoded: Encoded) -> FloatArray:
+        """Return the log odds (1,) of one encoded row (1, width), before calibration."""
+        if self.bundle.model.family == "linear":
+            raw = self._booster.predict(xgb.DMatrix(encoded, missing=np.nan, nthread=1), output_margin=True)
+        else:
+            raw = self._booster.inplace_predict(encoded, predict_type="margin", missing=np.nan, validate_features=False)
+        return np.asarray(raw, dtype=np.float64).reshape(1)
+
+    def probability(self, margin: FloatArray) -> FloatArray:
+        """Return the calibrated probability (1,) of a margin (1,)."""
+        return self.bundle.calibration.apply(sigmoid(margin))
+
+    def decide(self, p: FloatArray, row: Row) -> Decisions:
+        """Decide at today's costs for a probability (1,)."""
+        if self._costs is not None:
+            return decide(p, self._costs)
+        return self.policy.decide(p, None if self._worth is None else np.array([row.values[self._worth]]))
+
+    def answer(self, record: Mapping[str, Any], *, reasons: ReasonsFor = "contacted") -> Answer:
+        """Return what the model says of one record. Raise RefusedRow with everything that is wrong with it."""
+        row = self.read(record)
+        margin = self.margin(row.encoded)
+        p = self.probability(margin)
+        decisions = self.decide(p, row)
+        contact = bool(decisions.contact[0])
+        wanted = reasons == "all" or (reasons == "contacted" and contact)
+        return Answer(
+            id=None if self._id is None else row.values[self._id],
+            as_of=None if self._as_of is None else row.values[self._as_of],
+            churn_probability=float(p[0]),
+            will_churn=contact,
+            expected_saving=float(decisions.expected_saving[0]),
+            cutoff=float(decisions.cutoff if decisions.cutoff.ndim == 0 else decisions.cutoff[0]),
+            reasons=self.explain(row, margin) if wanted else (),
+            unknown=self._unknown(row),
+        )
+
+    def contributions(self, row: Row, margin: FloatArray) -> FloatArray:
+        """Return the exact contributions (1, width + 1) of a row to its margin (1,)."""
+        return contributions(self.bundle.model, row.encoded, margin)
+
+    def explain(self, row: Row, margin: FloatArray) -> tuple[Reason, ...]:
+        """Return the reasons of a row, strongest first."""
+        as_of = None if self._as_of is None else pa.array([row.values[self._as_of]], pa.date32())
+
+        def describe(feature: Feature) -> Readable:
+            one = column_type(feature.kind)
+            return one.describe(pa.array([row.features[self._place[feature.name]]], one.arrow_type), feature, as_of)
+
+        return tuple(
+            Reason(*each) for each in reasons_of_row(self.contributions(row, margin), describe, self.explainer)
+        )
+
+    def _unknown(self, row: Row) -> tuple[str, ...]:
+        return tuple(
+            each.feature.source
+            for each, value in zip(self._features, row.features, strict=True)
+            if each.is_unknown is not None and each.is_unknown(value)
+        )
+
+
+def unknown_test(feature: Feature) -> Callable[[Any], bool] | None:
+    """Return what says whether training did not know a canonical value; None if the type knows every value."""
+    one = column_type(feature.kind)
+    if one.count_unknown(pa.array([], one.arrow_type), feature) is None:
+        return None
+
+    def is_unknown(value: Any) -> bool:
+        return value is not None and bool(one.count_unknown(pa.array([value], one.arrow_type), feature))
+
+    return remember(is_unknown)
+
+
+def _digest(costs: Costs) -> str:
+    text = json.dumps(to_plain(costs), sort_keys=True, ensure_ascii=False)
+    return blake2b(text.encode(), digest_size=8).hexdigest()
