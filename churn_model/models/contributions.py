@@ -31,7 +31,9 @@ def contributions(model: Model, encoded: Encoded, margins: FloatArray | None = N
     return found
 
 
-@lru_cache(maxsize=2)  # a model scores many blocks
+@lru_cache(
+    maxsize=4
+)  # a model scores many blocks; a server has two of each, and for a moment those of the next champion
 def _make_tables(model: Model) -> TreeShap | None:
     return None if model.family == "linear" else TreeShap.of(model.booster)
 

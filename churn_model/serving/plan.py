@@ -9,9 +9,10 @@ are read by Python; other values, by their column type's own code, which is reme
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import blake2b
+from threading import Lock
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -112,10 +113,19 @@ class Plan:
         self._as_of = self._position(Role.AS_OF)
         self._id = self._position(Role.ID)
         self._worth = next((at for at, field in enumerate(self.fields) if field.is_worth), None)
-        # One of its own: whoever sets a parameter of a booster makes its next prediction configure it again.
-        self._booster: xgb.Booster = bundle.model.booster.copy()
-        self._booster.set_param({"nthread": 1})
-        bundle.model.require_width(np.zeros((1, self.width), dtype=np.float32))
+        # A booster of its own: whoever sets a parameter of one makes its next prediction configure it again.
+        booster: xgb.Booster = bundle.model.booster.copy()
+        booster.set_param({"nthread": 1})
+        self._model = replace(bundle.model, booster=booster, threads=1)
+        self._booster_in_use = Lock()
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Make the tables of contributions, which takes up to a second, before the first request waits for them."""
+        row = np.zeros((1, self.width), dtype=np.float32)
+        self._model.require_width(row)
+        for model in (self._model, self.bundle.model):
+            contributions(model, row)
 
     @property
     def version(self) -> str:
@@ -195,10 +205,12 @@ class Plan:
 
     def margin(self, encoded: Encoded) -> FloatArray:
         """Return the log odds (1,) of one encoded row (1, width), before calibration."""
-        if self.bundle.model.family == "linear":
-            raw = self._booster.predict(xgb.DMatrix(encoded, missing=np.nan, nthread=1), output_margin=True)
-        else:
-            raw = self._booster.inplace_predict(encoded, predict_type="margin", missing=np.nan, validate_features=False)
+        booster = self._model.booster
+        with self._booster_in_use:
+            if self._model.family == "linear":
+                raw = booster.predict(xgb.DMatrix(encoded, missing=np.nan, nthread=1), output_margin=True)
+            else:
+                raw = booster.inplace_predict(encoded, predict_type="margin", missing=np.nan, validate_features=False)
         return np.asarray(raw, dtype=np.float64).reshape(1)
 
     def probability(self, margin: FloatArray) -> FloatArray:
@@ -232,7 +244,8 @@ class Plan:
 
     def contributions(self, row: Row, margin: FloatArray) -> FloatArray:
         """Return the exact contributions (1, width + 1) of a row to its margin (1,)."""
-        return contributions(self.bundle.model, row.encoded, margin)
+        with self._booster_in_use:
+            return contributions(self._model, row.encoded, margin)
 
     def explain(self, row: Row, margin: FloatArray) -> tuple[Reason, ...]:
         """Return the reasons of a row, strongest first."""

@@ -1,0 +1,117 @@
+"""Answers as bytes: JSON, JSON Lines, CSV, Parquet. A refused row keeps its place, with what is wrong with it."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from churn_model.models.reasons import REASONS
+from churn_model.serving.fields import FieldProblem
+from churn_model.serving.media import CSV, JSON_LINES, PARQUET, MediaType
+from churn_model.serving.plan import Answer, Plan
+
+Outcome = Answer | tuple[FieldProblem, ...]
+"""What became of a row: its answer, or why it has none."""
+
+_FORMULA = "=+-@\t\r"
+_TYPES: Mapping[str, pa.DataType] = {
+    "id": pa.string(),
+    "as_of": pa.date32(),
+    "churn_probability": pa.float64(),
+    "will_churn": pa.bool_(),
+    "expected_saving": pa.float64(),
+    "cutoff": pa.float64(),
+    **{f"reason_{rank}": pa.string() for rank in range(1, REASONS + 1)},
+    **{f"reason_{rank}_contribution": pa.float64() for rank in range(1, REASONS + 1)},
+    "unknown": pa.string(),
+    "error": pa.string(),
+    "model_version": pa.string(),
+    "costs_version": pa.string(),
+}
+
+
+def to_json_object(answer: Answer) -> dict[str, Any]:
+    """Return an answer as JSON holds it; a cutoff that no probability reaches is null."""
+    return {
+        "id": answer.id,
+        "as_of": None if answer.as_of is None else answer.as_of.isoformat(),
+        "churn_probability": answer.churn_probability,
+        "will_churn": answer.will_churn,
+        "expected_saving": answer.expected_saving,
+        "cutoff": answer.cutoff if math.isfinite(answer.cutoff) else None,
+        "reasons": [{"text": text, "contribution": size} for text, size in answer.reasons],
+        "unknown": list(answer.unknown),
+    }
+
+
+def describe_problems(row: int, problems: Iterable[FieldProblem]) -> list[dict[str, Any]]:
+    """Return what is wrong with a row, counted from 1, as JSON holds it."""
+    return [{"row": row, **problem._asdict()} for problem in problems]
+
+
+def render(
+    plan: Plan, outcomes: Sequence[Outcome], media: MediaType, *, is_single: bool, ignored: Sequence[str]
+) -> bytes:
+    """Return the answers of a request, in its order, as `media`."""
+    versions = {"model_version": plan.version, "costs_version": plan.costs_version}
+    if media.name == CSV:
+        return _to_csv(outcomes, versions, has_header=media.parameters.get("header") != "absent")
+    if media.name == PARQUET:
+        return _to_parquet(outcomes, versions)
+    rows = [
+        to_json_object(outcome) if isinstance(outcome, Answer) else {"errors": describe_problems(row, outcome)}
+        for row, outcome in enumerate(outcomes, 1)
+    ]
+    more: dict[str, Any] = {**versions, **({"ignored": list(ignored)} if ignored else {})}
+    if media.name == JSON_LINES:
+        return b"".join(dump_json({**row, **more}) + b"\n" for row in rows)
+    return dump_json({**rows[0], **more} if is_single else {"answers": rows, **more})
+
+
+def dump_json(value: Any) -> bytes:
+    """Return a value as JSON."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _to_row(outcome: Outcome, versions: Mapping[str, str]) -> dict[str, Any]:
+    if not isinstance(outcome, Answer):
+        return {"error": " ".join(map(str, outcome)), **versions}
+    row: dict[str, Any] = {name: getattr(outcome, name) for name in list(_TYPES)[:6]}
+    for rank, (text, size) in enumerate(outcome.reasons, 1):
+        row |= {f"reason_{rank}": text, f"reason_{rank}_contribution": size}
+    return {**row, "unknown": "; ".join(outcome.unknown) or None, **versions}
+
+
+def _to_csv(outcomes: Iterable[Outcome], versions: Mapping[str, str], *, has_header: bool) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if has_header:
+        writer.writerow(_TYPES)
+    for outcome in outcomes:
+        row = _to_row(outcome, versions)
+        writer.writerow([_to_cell(row.get(name)) for name in _TYPES])
+    return text.getvalue().encode()
+
+
+def _to_cell(value: Any) -> str:
+    """Return a value as CSV. Text that a spreadsheet would run as a formula gets an apostrophe in front."""
+    if value is None or value == math.inf:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f"'{value}" if value[:1] in _FORMULA and value else value
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def _to_parquet(outcomes: Sequence[Outcome], versions: Mapping[str, str]) -> bytes:
+    rows = [_to_row(outcome, versions) for outcome in outcomes]
+    sink = io.BytesIO()
+    table = pa.table({name: pa.array([row.get(name) for row in rows], kind) for name, kind in _TYPES.items()})
+    parquet.write_table(table, sink, compression="zstd")
+    return sink.getvalue()

@@ -1,0 +1,173 @@
+"""A request answered: bytes and headers in, a status, headers and bytes out. It knows no framework, so that each of them answers alike."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pyarrow as pa
+
+from churn_model.serving.answers import Outcome, describe_problems, dump_json, render
+from churn_model.serving.blocks import score_block
+from churn_model.serving.fields import RefusedRow, describe_nested, landed_text
+from churn_model.serving.media import CSV, JSON, NAMES, MediaType, choose_media, parse_media
+from churn_model.serving.plan import Answer, Plan, ReasonsFor
+from churn_model.serving.requests import BadRequest, Columns, Limits, Records, inflate, read_request, to_columns
+
+ONE_BY_ONE = 24
+"""Rows up to which each by itself is faster than all at once."""
+_REASONS = ("contacted", "all", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A request for answers. `query`: `reasons` (contacted, all, none) and `errors` (`row`: beside the other rows' answers; `fail`)."""
+
+    body: bytes
+    content_type: str = JSON
+    accept: str = "*/*"
+    content_encoding: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """An answer. `rows` and `refused` count for metrics."""
+
+    status: int
+    body: bytes
+    content_type: str = JSON
+    headers: Mapping[str, str] = field(default_factory=dict)
+    rows: int = 0
+    refused: int = 0
+
+
+def respond(plan: Plan, request: Request, limits: Limits) -> Response:
+    """Answer a request; whatever is wrong with it is said in the answer."""
+    try:
+        media, accepted, reasons, fails = _negotiate(request)
+        body = inflate(request.body, request.content_encoding, limits)
+        rows = read_request(plan, body, media, limits)
+    except BadRequest as bad:
+        return refuse(bad)
+    outcomes = (
+        _answer_columns(plan, rows, reasons) if isinstance(rows, Columns) else _answer_records(plan, rows, reasons)
+    )
+    refused = sum(not isinstance(outcome, Answer) for outcome in outcomes)
+    is_single = isinstance(rows, Records) and rows.is_single
+    if refused and (is_single or fails or refused == len(outcomes)):
+        return _refuse_rows(outcomes, refused)
+    return Response(
+        status=200,
+        body=render(plan, outcomes, accepted, is_single=is_single, ignored=rows.ignored),
+        content_type=accepted.text,
+        headers={"x-model-version": plan.version, "x-costs-version": plan.costs_version},
+        rows=len(outcomes),
+        refused=refused,
+    )
+
+
+def refuse(bad: BadRequest) -> Response:
+    """Return why a whole request has no answer."""
+    problem = {"row": None, "field": None, "expected": bad.expected, "found": bad.found, "todo": bad.todo}
+    return Response(status=bad.status, body=dump_json({"error": str(bad), "errors": [problem]}))
+
+
+def _refuse_rows(outcomes: Sequence[Outcome], refused: int) -> Response:
+    errors = [
+        each
+        for row, outcome in enumerate(outcomes, 1)
+        if not isinstance(outcome, Answer)
+        for each in describe_problems(row, outcome)
+    ]
+    first = errors[0]
+    where = f"{first['field']}: " if first["field"] else ""
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    error = f"Row {first['row']}: {where}expected {first['expected']}, found {first['found']}{more}."
+    return Response(
+        status=422, body=dump_json({"error": error, "errors": errors[:1000]}), rows=len(outcomes), refused=refused
+    )
+
+
+def _negotiate(request: Request) -> tuple[MediaType, MediaType, ReasonsFor, bool]:
+    media = parse_media(request.content_type or JSON)
+    if media.name not in NAMES:
+        todo = "set Content-Type to what the body is"
+        raise BadRequest(415, expected=f"Content-Type {', '.join(NAMES)}", found=media.name[:60] or "none", todo=todo)
+    preferred = MediaType(
+        media.name, {k: v for k, v in media.parameters.items() if media.name == CSV and k == "header"}
+    )
+    accepted = choose_media(request.accept, preferred)
+    if accepted is None:
+        todo = "set Accept to one of these"
+        raise BadRequest(406, expected=f"Accept of {', '.join(NAMES)}", found=request.accept[:60], todo=todo)
+    reasons = request.query.get("reasons", "contacted")
+    if reasons not in _REASONS:
+        raise BadRequest(400, expected=f"reasons={'|'.join(_REASONS)}", found=reasons[:40], todo="correct the query")
+    errors = request.query.get("errors", "row")
+    if errors not in ("row", "fail"):
+        raise BadRequest(400, expected="errors=row|fail", found=errors[:40], todo="correct the query")
+    return media, accepted, cast(ReasonsFor, reasons), errors == "fail"
+
+
+def _answer_records(plan: Plan, rows: Records, reasons: ReasonsFor) -> list[Outcome]:
+    if len(rows.records) <= ONE_BY_ONE:
+        return [
+            _answer_one(plan, record, reasons) if isinstance(record, Mapping) else record for record in rows.records
+        ]
+    outcomes: list[Outcome | None] = [None] * len(rows.records)
+    good: list[Mapping[str, Any]] = []
+    places: list[int] = []
+    for place, record in enumerate(rows.records):
+        if not isinstance(record, Mapping):
+            outcomes[place] = record
+            continue
+        try:
+            good.append(_plain(plan, record))
+            places.append(place)
+        except RefusedRow as refused:
+            outcomes[place] = refused.problems
+    for place, outcome in _score(plan, to_columns(plan, good), places, reasons):
+        outcomes[place] = outcome
+    return cast("list[Outcome]", outcomes)
+
+
+def _answer_one(plan: Plan, record: Mapping[str, Any], reasons: ReasonsFor) -> Outcome:
+    try:
+        return plan.answer(record, reasons=reasons)
+    except RefusedRow as refused:
+        return refused.problems
+
+
+def _plain(plan: Plan, record: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return a record's fields as landed text. Raise RefusedRow if one is missing or holds more than a value."""
+    resolved = plan.names.resolve(record)
+    problems = list(plan.names.missing(resolved))
+    texts: dict[str, str | None] = {}
+    for field_ in plan.fields:
+        if field_.name in resolved:
+            try:
+                texts[field_.name] = landed_text(resolved[field_.name])
+            except TypeError:
+                problems.append(describe_nested(field_.name, resolved[field_.name]))
+    if problems:
+        # Everything that is wrong with the row, as if it had come alone.
+        outcome = _answer_one(plan, record, "none")
+        raise RefusedRow(cast("tuple[Any, ...]", outcome))
+    return texts
+
+
+def _answer_columns(plan: Plan, rows: Columns, reasons: ReasonsFor) -> list[Outcome]:
+    outcomes: list[Outcome | None] = [rows.problems.get(place) for place in range(rows.count)]
+    for place, outcome in _score(plan, rows.columns, rows.places, reasons):
+        outcomes[place] = outcome
+    return cast("list[Outcome]", outcomes)
+
+
+def _score(
+    plan: Plan, columns: Mapping[str, pa.Array], places: Sequence[int], reasons: ReasonsFor
+) -> list[tuple[int, Outcome]]:
+    if not len(places):
+        return []
+    scored = score_block(plan, columns, len(places), wanted=reasons)
+    found: list[tuple[int, Outcome]] = [(places[row], problems) for row, problems in scored.block.problems.items()]
+    return found + [(places[row], answer) for row, answer in scored.answers(plan)]
