@@ -49,6 +49,12 @@ _DEFAULTS = {
     "CHURN_ALERT_COMMAND": "none; alerts are lines of `alerts.log` in `CHURN_HOME`",
     "CHURN_ALERT_WEBHOOK": "none",
     "CHURN_ALLOWED_HOSTS": "none",
+    "CHURN_TARGET": "`local`",
+    "CHURN_LAKE": "none; needed on AWS",
+    "AWS_REGION": "the profile's region",
+    "CHURN_STACK": "`churn`",
+    "CHURN_ROLE": "none; needed on AWS",
+    "CHURN_KMS_KEY": "the bucket's own default encryption",
 }
 _PREDICTIONS = {
     "id": "The customer's id, exactly as landed.",
@@ -166,8 +172,8 @@ def _meaning_of_argument(action: argparse.Action) -> str:
 
 def _variables() -> Iterator[tuple[str, str, str]]:
     """Yield a row per environment variable, from the comments beside the settings."""
-    pattern = r"(\w+): \w+  # ((?:CHURN|DAGSTER)_\w+): (.+)"
-    for field, name, text in re.findall(pattern, inspect.getsource(settings.Settings)):
+    source = inspect.getsource(settings.Settings) + inspect.getsource(settings.AwsSettings)
+    for field, name, text in re.findall(r"(\w+): \S+(?: \| \w+)?  # ((?:CHURN|DAGSTER|AWS)_\w+): (.+)", source):
         yield f"`{name}`", _DEFAULTS[name], sentence(f"{field} {text}" if text.startswith("of ") else text)
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +23,25 @@ class Executor(StrEnum):
     MULTIPROCESS = "multiprocess"
 
 
+class Target(StrEnum):
+    """Where assets are materialized: on this machine, or on AWS."""
+
+    LOCAL = "local"
+    AWS = "aws"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsSettings:
+    """The bucket, the stack and the role of an installation on AWS."""
+
+    bucket: str  # CHURN_LAKE: the bucket of the lake and a prefix in it, as s3://<bucket>/<prefix>
+    prefix: str  # "", or ends with `/`
+    region: str  # AWS_REGION: "" for the one of the profile
+    stack: str  # CHURN_STACK: at most 8 letters and digits; names the Glue database, the Athena workgroup and every job
+    role: str  # CHURN_ROLE: the ARN of the role of the jobs
+    kms_key: str  # CHURN_KMS_KEY: the ARN of the key that encrypts all that is written
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Where files are kept, and how much of the machine to use."""
@@ -35,9 +54,10 @@ class Settings:
     executor: Executor  # CHURN_EXECUTOR: how assets run: in_process, or multiprocess for a process per asset
     alert_command: str  # CHURN_ALERT_COMMAND: a command that gets each alert as a line on its standard input
     alert_webhook: str  # CHURN_ALERT_WEBHOOK: an address to which each alert is posted as JSON, `{"text": "..."}`
-    allowed_hosts: tuple[
-        str, ...
-    ]  # CHURN_ALLOWED_HOSTS: names by which our servers are reached beside localhost, as in `churn.example,ui.example`
+    allowed_hosts: Sequence[
+        str
+    ]  # CHURN_ALLOWED_HOSTS: names of our servers beside localhost, such as `churn.example,ui.example`
+    aws: AwsSettings | None  # CHURN_TARGET: where assets are materialized: local, or aws with the settings below
 
     @property
     def lake(self) -> Path:
@@ -88,6 +108,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         for host in hosts
         if not _HOST.fullmatch(host)
     ]
+    aws = _read_aws_settings(env, problems)
     problems += [
         f"{name}: expected a folder, found a file at {file}; name another folder"
         for name, folder in (("CHURN_HOME", home), ("CHURN_DATASETS", datasets))
@@ -105,6 +126,52 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         alert_command=env.get("CHURN_ALERT_COMMAND", "").strip(),
         alert_webhook=webhook,
         allowed_hosts=hosts,
+        aws=aws,
+    )
+
+
+# What one-part names of a general-purpose bucket look like; names with dots have no valid certificate of their own.
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_STACK = re.compile(r"[a-z][a-z0-9]{0,7}")
+_ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}")
+_KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/[\w/-]{1,256}")
+
+
+def _read_aws_settings(env: Mapping[str, str], problems: list[str]) -> AwsSettings | None:
+    """Return what CHURN_TARGET=aws needs, or None for the local target. Append to `problems` what is missing or invalid."""
+    target = env.get("CHURN_TARGET") or Target.LOCAL
+    if target not in list(Target):
+        problems.append(f"CHURN_TARGET: expected {' or '.join(Target)}, found {target!r}")
+    if target != Target.AWS:
+        return None
+    lake = env.get("CHURN_LAKE", "")
+    bucket, _, prefix = lake.removeprefix("s3://").partition("/")
+    if not lake.startswith("s3://") or not _BUCKET.fullmatch(bucket) or "//" in prefix or ".." in prefix:
+        problems.append(f"CHURN_LAKE: expected s3://<bucket> or s3://<bucket>/<prefix>, found {lake!r}")
+    elif bucket.endswith("--x-s3"):
+        problems.append(
+            f"CHURN_LAKE: expected a general-purpose bucket, found the directory bucket {bucket}; those do not list keys in order"
+        )
+    stack = env.get("CHURN_STACK") or "churn"
+    if not _STACK.fullmatch(stack):
+        problems.append(
+            f"CHURN_STACK: expected at most 8 lower-case letters and digits, a letter first, found {stack!r}"
+        )
+    role = env.get("CHURN_ROLE", "")
+    if not _ROLE.fullmatch(role):
+        problems.append(
+            f"CHURN_ROLE: expected the ARN of the role of the jobs, arn:aws:iam::<account>:role/<name>, found {role!r}"
+        )
+    key = env.get("CHURN_KMS_KEY", "")
+    if key and not _KEY.fullmatch(key):
+        problems.append(f"CHURN_KMS_KEY: expected the ARN of a KMS key, found {key!r}")
+    return AwsSettings(
+        bucket=bucket,
+        prefix=prefix.strip("/") + "/" if prefix.strip("/") else "",
+        region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "",
+        stack=stack,
+        role=role,
+        kms_key=key,
     )
 
 

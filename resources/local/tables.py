@@ -24,6 +24,9 @@ class LocalTables(Tables):
     lake: LocalLake
     database: str
 
+    def name(self, dataset: str, kind: str) -> str:
+        return f"{dataset}.{kind}"
+
     def publish(self, dataset: str, kind: str, version: str, prefix: str, batch: str | None = None) -> None:
         schema, view = quoted(dataset), f"{quoted(dataset)}.{quoted(kind)}"
         with self._connected() as connection:

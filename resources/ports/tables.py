@@ -7,11 +7,15 @@ import dagster as dg
 
 
 class Tables(dg.ConfigurableResource, ABC):
-    """Shows published versions as `<dataset>.<kind>`, and reads a user's own tables, named `<database>.<table>`."""
+    """Shows published versions as tables, one for each dataset and kind, and reads a user's own tables, named `<database>.<table>`."""
+
+    @abstractmethod
+    def name(self, dataset: str, kind: str) -> str:
+        """Return the name under which SQL reads a published table, as `<database>.<table>`."""
 
     @abstractmethod
     def publish(self, dataset: str, kind: str, version: str, prefix: str, batch: str | None = None) -> None:
-        """Let the table `<dataset>.<kind>` show the Parquet files below `prefix`; with `batch`, move only that batch's part of it.
+        """Let the dataset's table of this kind show the Parquet files below `prefix`; with `batch`, move only that batch's part of it.
 
         Repeating a call changes nothing. Raise TablesError.
         """

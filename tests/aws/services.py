@@ -1,10 +1,12 @@
-"""Stand-ins for AWS's services on this machine: S3 and Glue by moto, behind HTTP on the loopback interface."""
+"""Stand-ins for AWS's services on this machine: S3, Glue and Athena by moto, behind HTTP on the loopback interface."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from moto.server import ThreadedMotoServer
+
+from tests.aws import athena
 
 REGION = "eu-west-1"
 
@@ -33,6 +35,7 @@ class Services:
 @contextmanager
 def running_services() -> Iterator[Services]:
     """Start the stand-ins on a free port, and stop them at the end."""
+    athena.install()
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -40,3 +40,40 @@ def test_a_setting_that_cannot_be_used_is_refused_with_what_to_do(variable: str,
 def test_the_hosts_of_our_servers_are_names_separated_by_commas() -> None:
     assert read_settings({}).allowed_hosts == ()
     assert read_settings({"CHURN_ALLOWED_HOSTS": "ui.example, 10.1.2.3,"}).allowed_hosts == ("ui.example", "10.1.2.3")
+
+
+ON_AWS = {
+    "CHURN_TARGET": "aws",
+    "CHURN_LAKE": "s3://b-1/some/prefix",
+    "CHURN_ROLE": "arn:aws:iam::123456789012:role/jobs",
+}
+
+
+def test_a_bucket_and_a_role_are_all_that_aws_needs() -> None:
+    found = read_settings(ON_AWS | {"AWS_DEFAULT_REGION": "eu-west-1"}).aws
+    assert found is not None
+    assert (found.bucket, found.prefix, found.region, found.stack) == ("b-1", "some/prefix/", "eu-west-1", "churn")
+    assert read_settings({}).aws is None
+
+
+def test_settings_of_aws_are_refused_all_at_once() -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings({"CHURN_TARGET": "aws", "CHURN_LAKE": "b", "CHURN_STACK": "much-too-long", "CHURN_KMS_KEY": "x"})
+    for name, found in (
+        ("CHURN_LAKE", "'b'"),
+        ("CHURN_STACK", "'much-too-long'"),
+        ("CHURN_ROLE", "''"),
+        ("CHURN_KMS_KEY", "'x'"),
+    ):
+        assert f"{name}: expected" in str(refused.value)
+        assert f"found {found}" in str(refused.value)
+
+
+def test_a_directory_bucket_is_refused() -> None:
+    with pytest.raises(SettingsError, match="directory bucket"):
+        read_settings(ON_AWS | {"CHURN_LAKE": "s3://lake--use1-az4--x-s3"})
+
+
+def test_an_unknown_target_is_refused() -> None:
+    with pytest.raises(SettingsError, match="CHURN_TARGET: expected local or aws, found 'azure'"):
+        read_settings({"CHURN_TARGET": "azure"})

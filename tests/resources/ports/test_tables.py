@@ -1,6 +1,8 @@
 """What every catalogue of tables promises."""
 
+import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,31 +11,61 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from resources.aws.lake import S3Lake
 from resources.errors import TablesError
 from resources.local.lake import LocalLake
 from resources.local.tables import LocalTables
+from resources.ports.lake import Lake
 from resources.ports.tables import Tables
+from tests.aws.tables import make_aws_tables
 
-MakeTables = Callable[[LocalLake, Path], Tables]
-TABLES: dict[str, MakeTables] = {
-    "local": lambda lake, path: LocalTables(lake=lake, database=str(path / "tables.duckdb"))
-}
+# Each adapter as a fixture that gives an empty catalogue over an empty lake.
+TABLES = ["local_tables", "aws_tables"]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """An adapter and the lake that it shows."""
+
+    tables: Tables
+    lake: Lake
+
+
+@pytest.fixture
+def local_tables(lake: LocalLake, tmp_path: Path) -> Catalogue:
+    return Catalogue(LocalTables(lake=lake, database=str(tmp_path / "tables.duckdb")), lake)
+
+
+@pytest.fixture
+def aws_tables(aws_lake: S3Lake) -> Catalogue:
+    return Catalogue(make_aws_tables(aws_lake), aws_lake)
 
 
 @pytest.fixture(params=TABLES)
-def tables(request: pytest.FixtureRequest, lake: LocalLake, tmp_path: Path) -> Tables:
-    return TABLES[request.param](lake, tmp_path)
+def catalogue(request: pytest.FixtureRequest) -> Catalogue:
+    found: Catalogue = request.getfixturevalue(request.param)
+    return found
 
 
-def put(lake: LocalLake, prefix: str, **columns: Any) -> None:
-    path = Path(lake.uri(prefix + "part-0.parquet"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table(columns), path)
+@pytest.fixture
+def tables(catalogue: Catalogue) -> Tables:
+    return catalogue.tables
 
 
-def test_a_published_version_is_what_sql_reads(tables: Tables, lake: LocalLake) -> None:
-    put(lake, "telco/raw_customers/v1/rows/", _id=["a", "b"], x=[1, 2])
-    put(lake, "telco/raw_customers/v2/rows/", _id=["a", "b", "c"], x=[1, 2, 3])
+@pytest.fixture
+def any_lake(catalogue: Catalogue) -> Lake:
+    return catalogue.lake
+
+
+def put(lake: Lake, prefix: str, **columns: Any) -> None:
+    written = io.BytesIO()
+    pq.write_table(pa.table(columns), written)
+    lake.put(prefix + "part-0.parquet", written.getvalue())
+
+
+def test_a_published_version_is_what_sql_reads(tables: Tables, any_lake: Lake) -> None:
+    put(any_lake, "telco/raw_customers/v1/rows/", _id=["a", "b"], x=[1, 2])
+    put(any_lake, "telco/raw_customers/v2/rows/", _id=["a", "b", "c"], x=[1, 2, 3])
     tables.publish("telco", "raw_customers", "v1", "telco/raw_customers/v1/rows/")
     assert tables.count("telco", "raw_customers") == 2
     for _ in range(2):
@@ -41,9 +73,9 @@ def test_a_published_version_is_what_sql_reads(tables: Tables, lake: LocalLake) 
         assert tables.count("telco", "raw_customers") == 3
 
 
-def test_batches_are_parts_of_one_table_and_move_by_themselves(tables: Tables, lake: LocalLake) -> None:
+def test_batches_are_parts_of_one_table_and_move_by_themselves(tables: Tables, any_lake: Lake) -> None:
     for prefix, ids in (("b1/v1/", ["a"]), ("b2/v1/", ["b", "c"]), ("b1/v2/", ["d", "e", "f"])):
-        put(lake, "telco/p/" + prefix, id=ids)
+        put(any_lake, "telco/p/" + prefix, id=ids)
     tables.publish("telco", "batch_predictions", "v1", "telco/p/b1/v1/", "b1")
     tables.publish("telco", "batch_predictions", "v1", "telco/p/b2/v1/", "b2")
     assert tables.count("telco", "batch_predictions") == 3
@@ -51,22 +83,23 @@ def test_batches_are_parts_of_one_table_and_move_by_themselves(tables: Tables, l
     assert tables.count("telco", "batch_predictions") == 5
 
 
-def test_a_batch_named_like_a_partition_is_no_column(tables: Tables, lake: LocalLake) -> None:
+def test_a_batch_named_like_a_partition_is_no_column(tables: Tables, any_lake: Lake) -> None:
     name = "churn_probability=0"
-    put(lake, f"telco/p/{name}/v1/", id=["a", "b"], churn_probability=[0.25, 0.75])
+    put(any_lake, f"telco/p/{name}/v1/", id=["a", "b"], churn_probability=[0.25, 0.75])
     tables.publish("telco", "batch_predictions", "v1", f"telco/p/{name}/v1/", name)
-    (key,) = tables.unload("telco.batch_predictions", "telco/unloaded/")
-    with lake.open(key) as stream:
-        assert pq.read_table(stream)["churn_probability"].to_pylist() == [0.25, 0.75]
+    keys = tables.unload(tables.name("telco", "batch_predictions"), "telco/unloaded/")
+    read = [pq.read_table(io.BytesIO(any_lake.read(key)))["churn_probability"] for key in keys]
+    assert sorted(value for column in read for value in column.to_pylist()) == [0.25, 0.75]
 
 
-def test_what_is_unloaded_can_be_read_back(tables: Tables, lake: LocalLake) -> None:
-    put(lake, "telco/raw_customers/v1/rows/", _id=["a", "b"], x=[1, 2])
+def test_what_is_unloaded_can_be_read_back(tables: Tables, any_lake: Lake) -> None:
+    put(any_lake, "telco/raw_customers/v1/rows/", _id=["a", "b"], x=[1, 2])
     tables.publish("telco", "raw_customers", "v1", "telco/raw_customers/v1/rows/")
-    (key,) = tables.unload("telco.raw_customers", "telco/unloaded/")
-    assert [entry.key for entry in lake.entries("telco/unloaded/")] == [key]
-    with lake.open(key) as stream:
-        assert pq.read_table(stream).to_pydict() == {"_id": ["a", "b"], "x": [1, 2]}
+    keys = tables.unload(tables.name("telco", "raw_customers"), "telco/unloaded/")
+    assert [entry.key for entry in any_lake.entries("telco/unloaded/")] == keys
+    assert all(key.endswith(".parquet") for key in keys)
+    read = [pq.read_table(io.BytesIO(any_lake.read(key))) for key in keys]
+    assert pa.concat_tables(read).sort_by("_id").to_pydict() == {"_id": ["a", "b"], "x": [1, 2]}
 
 
 ROWS: dict[str, list[Any]] = {"x": [1, 2, 2], "y": ["a", "b", None]}
@@ -87,13 +120,13 @@ ROWS: dict[str, list[Any]] = {"x": [1, 2, 2], "y": ["a", "b", None]}
     ],
 )
 def test_a_table_has_another_version_exactly_if_its_content_changes(
-    tables: Tables, lake: LocalLake, changed: dict[str, list[Any]]
+    tables: Tables, any_lake: Lake, changed: dict[str, list[Any]]
 ) -> None:
     versions = []
     for number, columns in enumerate((ROWS, ROWS, changed)):
-        put(lake, f"telco/own/v{number}/", **columns)
+        put(any_lake, f"telco/own/v{number}/", **columns)
         tables.publish("telco", "own", f"v{number}", f"telco/own/v{number}/")
-        versions += [tables.version("telco.own"), tables.version("telco.own")]
+        versions += [tables.version(tables.name("telco", "own")), tables.version(tables.name("telco", "own"))]
     assert len(set(versions[:4])) == 1
     assert len(set(versions[4:])) == 1
     assert versions[0] != versions[5]
@@ -109,15 +142,16 @@ def test_a_table_that_is_missing_is_reported_with_what_to_do(tables: Tables, act
 
 
 @pytest.mark.parametrize("name", ['odd "name"', "semi;colon", "O'Brien"])
-def test_names_are_quoted_whatever_is_in_them(tables: Tables, lake: LocalLake, name: str) -> None:
+def test_names_are_quoted_whatever_is_in_them(local_tables: Catalogue, lake: LocalLake, name: str) -> None:
+    tables = local_tables.tables
     put(lake, "telco/o'dd/v1/", _id=["a"])
     tables.publish("telco", name, "v1", "telco/o'dd/v1/")
     assert tables.count("telco", name) == 1
 
 
-def test_what_the_engine_refuses_is_said_in_our_words(tables: Tables) -> None:
+def test_what_the_engine_refuses_is_said_in_our_words(local_tables: Catalogue) -> None:
     with pytest.raises(TablesError, match="Expected DuckDB to run the statement"):
-        tables.count("no", "such")
+        local_tables.tables.count("no", "such")
 
 
 def test_a_reader_of_the_local_file_sees_which_batch_a_row_is_of(lake: LocalLake, tmp_path: Path) -> None:

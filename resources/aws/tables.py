@@ -1,0 +1,328 @@
+"""Published versions as tables of the Glue catalog, which Athena reads where the lake keeps them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from churn_model.errors import problem
+from churn_model.tables import part_name
+from resources.aws.lake import S3Lake
+from resources.aws.queries import Athena
+from resources.aws.session import AwsSession, aws_errors, code_of
+from resources.catalog.digests import digest_of
+from resources.errors import TablesError
+from resources.ports.tables import Tables
+
+_BATCH = "batch"
+_ATTEMPTS = 5  # at moving a table that others move at the same time
+_STORAGE = {
+    "InputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
+    "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
+    "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
+}
+_NESTED = ("array", "map", "struct")
+# Athena's names of Arrow's types. A type that is not here, such as the unsigned 64 bits of a hash, has no column in the table.
+_TYPES: Sequence[tuple[pa.DataType, str]] = (
+    (pa.bool_(), "boolean"),
+    (pa.int8(), "tinyint"),
+    (pa.int16(), "smallint"),
+    (pa.int32(), "int"),
+    (pa.int64(), "bigint"),
+    (pa.float32(), "float"),
+    (pa.float64(), "double"),
+    (pa.string(), "string"),
+    (pa.large_string(), "string"),
+    (pa.date32(), "date"),
+)
+
+
+@dataclass(frozen=True)
+class _UserTable:
+    """A table that a user already has, as the catalog describes it."""
+
+    columns: Mapping[str, str]  # Athena's types by name, partition columns last
+    locations: Sequence[str]  # s3:// prefixes of the table or of its partitions
+    iceberg_metadata: str | None
+
+
+class AthenaTables(Tables):
+    """One Glue database. `<dataset>_<kind>` shows a version; the table of a kind that has batches has one partition for each."""
+
+    session: AwsSession
+    lake: S3Lake
+    athena: Athena
+    database: str
+
+    def name(self, dataset: str, kind: str) -> str:
+        return f"{self.database}.{dataset}_{kind}"
+
+    def publish(self, dataset: str, kind: str, version: str, prefix: str, batch: str | None = None) -> None:
+        columns = self._columns(prefix)
+        for _ in range(_ATTEMPTS):
+            if batch is None:
+                moved = self._move_table(dataset, kind, columns, self.lake.uri(prefix), version)
+            else:
+                moved = self._widen_table(dataset, kind, columns)
+                moved = moved and self._move_partition(dataset, kind, columns, prefix, version, batch)
+            if moved:
+                return
+        raise TablesError(
+            problem(
+                expected=f"to move the table {self.name(dataset, kind)}",
+                found=f"that others moved it in {_ATTEMPTS} attempts",
+                todo="run the job again; published results are reused",
+            )
+        )
+
+    def count(self, dataset: str, kind: str) -> int:
+        rows = self.athena.result(f'select count(*) as n from "{dataset}_{kind}"', self.database)  # noqa: S608
+        return int(rows["n"].iloc[0])
+
+    def version(self, table: str) -> str:
+        found = self._describe(table)
+        if found.iceberg_metadata:  # a new file for each commit
+            return digest_of(found.iceberg_metadata.encode())
+        objects = [each for location in found.locations for each in self._objects(location)]
+        return digest_of(repr((list(found.columns.items()), sorted(objects))).encode())
+
+    def unload(self, table: str, prefix: str) -> Sequence[str]:
+        database, _, name = table.partition(".")
+        columns = ", ".join(_quoted(column) for column in self._describe(table).columns)
+        # UNLOAD removes nothing that is there, and its files' names have no ending.
+        scratch = f"jobs/unload-{uuid4().hex}/"
+        self.athena.run(
+            f"unload (select {columns} from {_quoted(database)}.{_quoted(name)}) to '{self.lake.uri(scratch)}' "  # noqa: S608
+            "with (format = 'PARQUET', compression = 'ZSTD')",
+            database,
+        )
+        written = [entry.key for entry in self.lake.entries(scratch)]
+        if not written:
+            raise TablesError(
+                problem(
+                    expected=f"rows in the table {table}", found="none", todo="fill it, or correct `source` in the spec"
+                )
+            )
+        keys = [prefix + part_name(number) for number in range(len(written))]
+        for source, target in zip(written, keys, strict=True):
+            self.lake.copy_object(source, target)
+        self.lake.remove(written)
+        return keys
+
+    # --- tables of our own
+
+    def _columns(self, prefix: str) -> dict[str, str]:
+        """Return Athena's types of the columns of the first part below a prefix, by their names in lower case, as the catalog keeps them."""
+        first = next((entry.key for entry in self.lake.entries(prefix) if entry.key.endswith(".parquet")), None)
+        if first is None:
+            raise TablesError(
+                problem(
+                    expected=f"a table's parts below {self.lake.uri(prefix)}", found="none", todo="run the job again"
+                )
+            )
+        with self.lake.open(first) as stream, pq.ParquetFile(stream) as file:
+            schema = file.schema_arrow
+        return {field.name.lower(): kind for field in schema if (kind := _athena_type(field.type))}
+
+    def _move_table(self, dataset: str, kind: str, columns: Mapping[str, str], location: str, version: str) -> bool:
+        wanted = self._table_input(dataset, kind, columns, location, version)
+        current = self._get_table(dataset, kind)
+        if current is not None and current.get("Parameters", {}).get("version") == version:
+            return True
+        return self._write_table(wanted, current)
+
+    def _widen_table(self, dataset: str, kind: str, columns: Mapping[str, str]) -> bool:
+        """Let the table have every column of its batches."""
+        current = self._get_table(dataset, kind)
+        known = {each["Name"]: each["Type"] for each in current["StorageDescriptor"]["Columns"]} if current else {}
+        if changed := {name: kind for name, kind in columns.items() if known.get(name, kind) != kind}:
+            raise TablesError(
+                problem(
+                    expected=f"the columns of {self.name(dataset, kind)} to keep their types from batch to batch",
+                    found=", ".join(f"{name} as {new} after {known[name]}" for name, new in changed.items()),
+                    todo=f"drop the table {self.name(dataset, kind)} in Glue (its files stay), and run the job again",
+                )
+            )
+        if current is not None and columns.keys() <= known.keys():
+            return True
+        location = self.lake.uri(f"{dataset}/")
+        return self._write_table(self._table_input(dataset, kind, {**known, **columns}, location, None), current)
+
+    def _move_partition(
+        self, dataset: str, kind: str, columns: Mapping[str, str], prefix: str, version: str, batch: str
+    ) -> bool:
+        from botocore.exceptions import ClientError
+
+        names = {"DatabaseName": self.database, "TableName": f"{dataset}_{kind}"}
+        wanted = {
+            "Values": [batch],
+            "StorageDescriptor": _storage(columns, self.lake.uri(prefix)),
+            "Parameters": {"version": version},
+        }
+        with aws_errors(TablesError, f"to show the batch {batch} in {self.name(dataset, kind)}"):
+            try:
+                self._glue.update_partition(**names, PartitionValueList=[batch], PartitionInput=wanted)
+            except ClientError as error:
+                if code_of(error) != "EntityNotFoundException":
+                    return _is_conflict(error)
+                try:
+                    self._glue.create_partition(**names, PartitionInput=wanted)
+                except ClientError as creating:
+                    return _is_conflict(creating)
+        return True
+
+    def _table_input(
+        self, dataset: str, kind: str, columns: Mapping[str, str], location: str, version: str | None
+    ) -> dict[str, Any]:
+        return {
+            "Name": f"{dataset}_{kind}",
+            "TableType": "EXTERNAL_TABLE",
+            "Parameters": {"classification": "parquet", **({"version": version} if version else {})},
+            "StorageDescriptor": _storage(columns, location),
+            "PartitionKeys": [] if version else [{"Name": _BATCH, "Type": "string"}],
+        }
+
+    def _get_table(self, dataset: str, kind: str) -> dict[str, Any] | None:
+        from botocore.exceptions import ClientError
+
+        with aws_errors(TablesError, f"to read the table {self.name(dataset, kind)}"):
+            try:
+                return dict(self._glue.get_table(DatabaseName=self.database, Name=f"{dataset}_{kind}")["Table"])
+            except ClientError as error:
+                if code_of(error) == "EntityNotFoundException":
+                    return None
+                raise
+
+    def _write_table(self, wanted: Mapping[str, Any], current: Mapping[str, Any] | None) -> bool:
+        """Create or move a table in one call. Return False if another run has done so meanwhile."""
+        from botocore.exceptions import ClientError
+
+        with aws_errors(TablesError, f"to move the table {self.database}.{wanted['Name']}"):
+            try:
+                if current is None:
+                    self._glue.create_table(DatabaseName=self.database, TableInput=wanted)
+                else:
+                    # Glue archives each version of a table otherwise, up to a limit that stops it.
+                    self._glue.update_table(DatabaseName=self.database, TableInput=wanted, SkipArchive=True)
+            except ClientError as error:
+                return _is_conflict(error)
+        return True
+
+    # --- tables of users
+
+    def _describe(self, table: str) -> _UserTable:
+        """Return what the catalog knows of a user's table. Raise TablesError if it is missing or cannot be copied."""
+        from botocore.exceptions import ClientError
+
+        database, _, name = table.partition(".")
+        with aws_errors(TablesError, f"to read the table {table} in the Glue catalog"):
+            try:
+                found = self._glue.get_table(DatabaseName=database, Name=name)["Table"]
+            except ClientError as error:
+                if code_of(error) != "EntityNotFoundException":
+                    raise
+                raise _missing(table, str(error.response["Error"].get("Message", "none")).rstrip(".")) from error
+            storage, keys = found.get("StorageDescriptor", {}), found.get("PartitionKeys", [])
+            locations = [storage.get("Location", "")]
+            if keys:
+                pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
+                locations = [each["StorageDescriptor"]["Location"] for page in pages for each in page["Partitions"]]
+        columns = {each["Name"]: each["Type"] for each in (*storage.get("Columns", []), *keys)}
+        if refusal := _refusal(table, found, columns, locations):
+            raise refusal
+        return _UserTable(columns, locations, found.get("Parameters", {}).get("metadata_location"))
+
+    def _objects(self, location: str) -> list[tuple[str, int, str]]:
+        """Return name, size and ETag of each object below a location."""
+        bucket, _, prefix = location.removeprefix("s3://").partition("/")
+        prefix = prefix.rstrip("/") + "/" if prefix else ""
+        with aws_errors(TablesError, f"to list {location}"):
+            pages = self.session.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            return [
+                (each["Key"].removeprefix(prefix), each["Size"], each["ETag"])
+                for page in pages
+                for each in page.get("Contents", [])
+            ]
+
+    @property
+    def _glue(self) -> Any:
+        return self.session.client("glue")
+
+
+def _athena_type(kind: pa.DataType) -> str | None:
+    if pa.types.is_dictionary(kind):
+        return _athena_type(kind.value_type)
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    if pa.types.is_list(kind) and (inner := _athena_type(kind.value_type)):
+        return f"array<{inner}>"
+    return next((name for known, name in _TYPES if kind == known), None)
+
+
+def _storage(columns: Mapping[str, str], location: str) -> dict[str, Any]:
+    return {**_STORAGE, "Columns": [{"Name": n, "Type": t} for n, t in columns.items()], "Location": location}
+
+
+def _is_conflict(error: Any) -> bool:
+    """Return False for an error that says that another run was faster, so that the table is looked at again; raise every other."""
+    if code_of(error) in ("AlreadyExistsException", "ConcurrentModificationException", "EntityNotFoundException"):
+        return False
+    raise error
+
+
+def _missing(table: str, found: str) -> TablesError:
+    return TablesError(
+        problem(
+            expected=f"the table in the Glue catalog as {table}",
+            found=found,
+            todo="create it there, correct `source` in the spec, or remove `source` and land files: `churn land`",
+        )
+    )
+
+
+def _refusal(
+    table: str, found: Mapping[str, Any], columns: Mapping[str, str], locations: Sequence[str]
+) -> TablesError | None:
+    """Return why a table cannot be copied, if it cannot."""
+    if found.get("TableType") == "VIRTUAL_VIEW":
+        return TablesError(
+            problem(
+                expected=f"a table at {table}, which has a version of its own",
+                found="a view",
+                todo="name a table: `create table ... as select * from` the view, or land files",
+            )
+        )
+    if not columns:
+        return TablesError(
+            problem(
+                expected=f"columns in the table {table}", found="none", todo="run its crawler, or name another table"
+            )
+        )
+    nested = [name for name, kind in columns.items() if kind.lower().startswith(_NESTED)]
+    if nested:
+        return TablesError(
+            problem(
+                expected=f"columns of numbers, text and dates in the table {table}",
+                found=f"nested columns: {', '.join(sorted(nested))}",
+                todo="make a table without them (`create table ... as select ...`) and name that one",
+            )
+        )
+    if not all(location.startswith("s3://") for location in locations):
+        return TablesError(
+            problem(
+                expected=f"the table {table} in S3",
+                found="another place: it belongs to a connector or a shared catalog",
+                todo="copy it (`create table ... as select ...`) and name the copy",
+            )
+        )
+    return None
+
+
+def _quoted(name: str) -> str:
+    """Return an identifier as Athena's queries take it."""
+    return '"' + name.replace('"', '""') + '"'

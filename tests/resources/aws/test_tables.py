@@ -1,0 +1,161 @@
+"""What is Glue's and Athena's own: names, types, partitions, tables of users, and queries that are stopped."""
+
+import io
+import threading
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from resources.aws.lake import S3Lake
+from resources.aws.tables import AthenaTables
+from resources.errors import TablesError
+from tests.aws.tables import make_aws_tables
+
+
+@pytest.fixture
+def tables(aws_lake: S3Lake) -> AthenaTables:
+    return make_aws_tables(aws_lake)
+
+
+def put(lake: S3Lake, key: str, table: pa.Table) -> None:
+    written = io.BytesIO()
+    pq.write_table(table, written)
+    lake.put(key, written.getvalue())
+
+
+def read(tables: AthenaTables, sql: str) -> list[dict[str, Any]]:
+    return [
+        {str(name): value for name, value in row.items()}
+        for row in tables.athena.result(sql, tables.database).to_dict("records")
+    ]
+
+
+def make_user_table(tables: AthenaTables, name: str, columns: dict[str, str], **more: Any) -> str:
+    storage = {
+        "Columns": [{"Name": name, "Type": kind} for name, kind in columns.items()],
+        "Location": tables.lake.uri(f"own/{name}/"),
+    }
+    table = {"Name": name, "TableType": "EXTERNAL_TABLE", "StorageDescriptor": storage} | more
+    tables.session.client("glue").create_table(DatabaseName=tables.database, TableInput=table)
+    return f"{tables.database}.{name}"
+
+
+def test_names_are_read_in_lower_case_with_whatever_is_in_them_and_hashes_are_left_out(tables: AthenaTables) -> None:
+    columns = {"Int'l Plan": ["yes", "no"], "Day Mins": [1.5, 2.5], "_hash": pa.array([1, 2], pa.uint64())}
+    put(tables.lake, "telco/raw/v1/rows/part-00000.parquet", pa.table(columns))
+    tables.publish("telco", "raw", "v1", "telco/raw/v1/rows/")
+    rows = read(tables, 'select "int\'l plan" as plan, "day mins" as mins from telco_raw order by 2')
+    assert rows == [{"plan": "yes", "mins": 1.5}, {"plan": "no", "mins": 2.5}]
+    table = tables.session.client("glue").get_table(DatabaseName=tables.database, Name="telco_raw")["Table"]
+    assert [each["Name"] for each in table["StorageDescriptor"]["Columns"]] == ["int'l plan", "day mins"]
+
+
+def test_a_batch_with_a_new_column_widens_the_table(tables: AthenaTables) -> None:
+    for batch, columns in (("b1", {"id": ["a"]}), ("b2", {"id": ["b"], "extra": [1.0]})):
+        put(tables.lake, f"telco/p/{batch}/v/part-00000.parquet", pa.table(columns))
+        tables.publish("telco", "p", "v", f"telco/p/{batch}/v/", batch)
+    rows = read(tables, "select id, extra, batch from telco_p order by id")
+    assert [(row["id"], row["batch"]) for row in rows] == [("a", "b1"), ("b", "b2")]
+    assert rows[1]["extra"] == 1.0
+
+
+def test_a_column_whose_type_changes_from_batch_to_batch_is_reported_before_it_is_published(
+    tables: AthenaTables,
+) -> None:
+    put(tables.lake, "telco/p/b1/v/part-00000.parquet", pa.table({"id": ["a"], "plan": [1.0]}))
+    put(tables.lake, "telco/p/b2/v/part-00000.parquet", pa.table({"id": ["b"], "plan": ["gold"]}))
+    tables.publish("telco", "p", "v", "telco/p/b1/v/", "b1")
+    with pytest.raises(TablesError, match=r"found plan as string after double\. Drop the table .*telco_p in Glue"):
+        tables.publish("telco", "p", "v", "telco/p/b2/v/", "b2")
+    assert tables.count("telco", "p") == 1
+
+
+def test_batches_published_at_once_are_all_there(tables: AthenaTables) -> None:
+    batches = [f"b{number}" for number in range(6)]
+    for batch in batches:
+        put(tables.lake, f"telco/p/{batch}/v/part-00000.parquet", pa.table({"id": [batch], batch: [1]}))
+    threads = [
+        threading.Thread(target=tables.publish, args=("telco", "p", "v", f"telco/p/{batch}/v/", batch))
+        for batch in batches
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert tables.count("telco", "p") == len(batches)
+
+
+def test_a_partitioned_table_of_a_user_is_copied_with_its_partition_columns(tables: AthenaTables) -> None:
+    table = make_user_table(tables, "crm", {"id": "string"}, PartitionKeys=[{"Name": "day", "Type": "string"}])
+    for day in ("2026-01", "2026-02"):
+        put(tables.lake, f"own/crm/day={day}/x.parquet", pa.table({"id": [f"in {day}"]}))
+        storage = {"Columns": [{"Name": "id", "Type": "string"}], "Location": tables.lake.uri(f"own/crm/day={day}/")}
+        tables.session.client("glue").create_partition(
+            DatabaseName=tables.database,
+            TableName="crm",
+            PartitionInput={"Values": [day], "StorageDescriptor": storage},
+        )
+    keys = tables.unload(table, "copies/")
+    rows = [row for key in keys for row in pq.read_table(io.BytesIO(tables.lake.read(key))).to_pylist()]
+    assert sorted((row["id"], row["day"]) for row in rows) == [("in 2026-01", "2026-01"), ("in 2026-02", "2026-02")]
+    assert [entry.key for entry in tables.lake.entries("jobs/")] == []
+
+
+def test_an_iceberg_table_has_the_version_of_its_metadata(tables: AthenaTables) -> None:
+    versions: list[str] = []
+    for number in (1, 1, 2):
+        name = f"ice{len(versions)}"
+        parameters = {"metadata_location": f"s3://b/t/metadata/{number}.json"}
+        versions.append(tables.version(make_user_table(tables, name, {"id": "string"}, Parameters=parameters)))
+    assert versions[0] == versions[1] != versions[2]
+
+
+@pytest.mark.parametrize(
+    ("columns", "more", "message"),
+    [
+        ({"id": "string", "calls": "array<int>", "who": "struct<a:int>"}, {}, "found nested columns: calls, who"),
+        ({}, {}, "Expected columns in the table .*found none"),
+        ({"id": "string"}, {"TableType": "VIRTUAL_VIEW"}, "found a view"),
+    ],
+)
+def test_a_table_that_cannot_be_copied_is_refused_before_anything_is_spent(
+    tables: AthenaTables, columns: dict[str, str], more: dict[str, Any], message: str
+) -> None:
+    table = make_user_table(tables, "odd", columns, **more)
+    with pytest.raises(TablesError, match=message):
+        tables.version(table)
+    with pytest.raises(TablesError, match=message):
+        tables.unload(table, "copies/")
+    assert not tables.session.client("athena").list_query_executions(WorkGroup=tables.athena.workgroup)[
+        "QueryExecutionIds"
+    ]
+
+
+def test_an_empty_table_is_reported(tables: AthenaTables) -> None:
+    table = make_user_table(tables, "empty", {"id": "string"})
+    with pytest.raises(TablesError, match=r"Expected rows in the table .*found none"):
+        tables.unload(table, "copies/")
+
+
+def test_a_query_that_fails_is_explained(tables: AthenaTables) -> None:
+    with pytest.raises(TablesError, match=r"FAILED: TABLE_NOT_FOUND.*no_such.*Create the table"):
+        tables.athena.run("select * from no_such", tables.database)
+
+
+def test_a_query_is_stopped_with_the_process_that_awaits_it(
+    tables: AthenaTables, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("resources.aws.queries.time.sleep", interrupt)
+    numbers = ", ".join(f"unnest(sequence(1, 100000)) as {table}(x{table})" for table in "abc")
+    endless = f"select count(*) from {numbers} where xa * xb % 7 = xc"
+    with pytest.raises(KeyboardInterrupt):
+        tables.athena.run(endless, tables.database)
+    athena = tables.session.client("athena")
+    (query,) = athena.list_query_executions(WorkGroup=tables.athena.workgroup)["QueryExecutionIds"]
+    assert athena.get_query_execution(QueryExecutionId=query)["QueryExecution"]["Status"]["State"] == "CANCELLED"
