@@ -44,7 +44,8 @@ class _Query(Execution):
     def _run(self, backend: AthenaBackend) -> None:
         try:
             with tempfile.TemporaryDirectory() as folder:
-                database = str(dict(self.context or {}).get("Database", "default"))
+                context: Any = self.context or {}
+                database = context.get("Database", "default")
                 table = _execute(self._connection, self.query, database, Path(folder))
             backend.query_results[self.id] = _as_results(table)
             _store(self.config["OutputLocation"], table)
