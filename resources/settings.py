@@ -36,7 +36,7 @@ class AwsSettings:
 
     bucket: str  # CHURN_LAKE: the bucket of the lake and a prefix in it, as s3://<bucket>/<prefix>
     prefix: str  # "", or ends with `/`
-    region: str  # AWS_REGION: "" for the one of the profile
+    region: str  # AWS_REGION: the region of bucket and jobs
     stack: str  # CHURN_STACK: at most 8 letters and digits; names the Glue database, the Athena workgroup and every job
     role: str  # CHURN_ROLE: the ARN of the role of the jobs
     kms_key: str  # CHURN_KMS_KEY: the ARN of the key that encrypts all that is written
