@@ -168,14 +168,14 @@ def digest_files(names: Collection[str], project: Path = PROJECT) -> str:
 
 
 @functools.cache
-def locked_releases(libraries: frozenset[str], project: Path = PROJECT) -> str:
+def locked_releases(libraries: frozenset[str], project: Path = PROJECT, lock: str = LOCK) -> str:
     """Return the locked releases of these libraries and of all that they need, as text.
 
     `libraries` are top-level modules. Raise LookupError if one of them is not in the lock.
     """
-    pins, needs = _read_lock((project / LOCK).read_text("utf-8"))
+    pins, needs = _read_lock((project / lock).read_text("utf-8"))
     wanted: set[str] = set()
-    waiting = [name for library in sorted(libraries) for name in _distributions(library, pins)]
+    waiting = [name for library in sorted(libraries) for name in _distributions(library, pins, lock)]
     while waiting:
         name = waiting.pop()
         if name not in wanted:
@@ -184,11 +184,11 @@ def locked_releases(libraries: frozenset[str], project: Path = PROJECT) -> str:
     return "\n".join(pin for name in sorted(wanted) for pin in pins[name])
 
 
-def _distributions(library: str, pins: Collection[str]) -> list[str]:
+def _distributions(library: str, pins: Collection[str], lock: str) -> list[str]:
     names = _DISTRIBUTIONS.get(library, (library.lower().replace("_", "-"),))
     found = [name for name in names if name in pins]
     if not found:
-        raise LookupError(f"{library} is imported by what makes a version, and {LOCK} pins no {' or '.join(names)}")
+        raise LookupError(f"{library} is imported by what makes a version, and {lock} pins no {' or '.join(names)}")
     return found
 
 

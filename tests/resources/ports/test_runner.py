@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ from churn_model.spec.dataset import Dataset
 from resources.errors import StepFailed
 from resources.local.lake import LocalLake
 from resources.local.runner import LocalRunner
+from resources.ports.lake import Lake
 from resources.ports.runner import Runner, StepRequest
 
-# Stands in for `churn_model.steps.score`: reads its input, counts its starts beside the lake, and does what the input says.
+# Stands in for `churn_model.steps.evaluate`: reads its input, counts its starts beside the lake, and does what the input says.
 STEP = """
 import hashlib, json, os, pathlib, sys, time
 root = pathlib.Path(os.environ["CHURN_ROOT"])
@@ -29,10 +31,10 @@ result = root / "processing" / "output" / "result"
 with open(pathlib.Path(os.environ["HOME"]) / "starts", "a") as starts:
     starts.write(f"{os.getpid()}\\n")
 if what == "refuse":
-    (root / "output").mkdir(); (root / "output" / "failure").write_text("Expected rows; found none. Land some")
+    (root / "output").mkdir(exist_ok=True); (root / "output" / "failure").write_text("Expected rows; found none. Land some")
     sys.exit(2)
 if what == "full":
-    (root / "output").mkdir(); (root / "output" / "failure").write_text("ArrowError: x\\nOSError: [Errno 28] No space left: '/lake/x'")
+    (root / "output").mkdir(exist_ok=True); (root / "output" / "failure").write_text("ArrowError: x\\nOSError: [Errno 28] No space left: '/lake/x'")
     sys.exit(1)
 if what == "crash":
     print("the log's last line"); raise RuntimeError("boom")
@@ -43,35 +45,57 @@ if what == "slow":
 if what == "forever":
     (result / "half").write_text("half"); time.sleep(60)
 (result / "out.txt").write_text(json.loads((config / "dataset.json").read_text())["name"])
-report = {"schema": 1, "step": "score", "counts": {"rows": 3}, "metrics": {}, "checks": [], "detail": {"secret": os.environ.get("SECRET")},
+report = {"schema": 1, "step": "evaluate", "counts": {"rows": 3}, "metrics": {}, "checks": [], "detail": {"secret": os.environ.get("SECRET")},
           "files": {"out.txt": {"size": 5, "digest": hashlib.blake2b(b"telco", digest_size=16).hexdigest(), "rows": None}}}
 (result / ".r").write_text(json.dumps(report)); (result / ".r").rename(result / "report.json")
 """
 
 
 @pytest.fixture
-def runner(lake: LocalLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+def code(tmp_path: Path) -> Path:
+    """Return a folder with a package `churn_model` whose one step is STEP."""
     code = tmp_path / "code"
     steps = code / "churn_model" / "steps"
     steps.mkdir(parents=True)
-    (steps / "score.py").write_text(STEP)
+    (steps / "evaluate.py").write_text(STEP)
     for package in (steps.parent, steps):
         (
             package / "__init__.py"
         ).touch()  # else the project's own package, where the interpreter knows it, comes before ours
+    return code
+
+
+@pytest.fixture
+def runner(lake: LocalLake, code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LocalRunner:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("SECRET", "a key of the user's")
     return LocalRunner(lake=lake, runs=str(tmp_path / "runs"), python=sys.executable, code=str(code))
 
 
-def request(lake: LocalLake, dataset: Dataset, what: str) -> StepRequest:
+@pytest.fixture(params=["local", "aws"])
+def each(
+    request: pytest.FixtureRequest, code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Runner, Lake]]:
+    """Yield each adapter with its lake: processes of this machine, and SageMaker's jobs."""
+    if request.param == "local":
+        yield request.getfixturevalue("runner"), request.getfixturevalue("lake")
+        return
+    from tests.aws.sagemaker.running import runner_on, running_jobs
+
+    lake = request.getfixturevalue("aws_lake")
+    monkeypatch.setenv("SECRET", "a key of the user's")
+    with running_jobs(lake, tmp_path / "jobs", environment={"HOME": str(tmp_path)}):
+        yield runner_on(lake, code=code), lake
+
+
+def request(lake: Lake, dataset: Dataset, what: str) -> StepRequest:
     lake.put("telco/raw/v0/what.txt", what.encode())
     return StepRequest(
-        step="score",
+        step="evaluate",
         version="v1",
         dataset=dataset,
         inputs={"rows": ["telco/raw/v0/"]},
-        output="telco/predictions/v1/",
+        output="telco/evaluation_report/v1/",
         threads=1,
     )
 
@@ -89,20 +113,23 @@ def starts(tmp_path: Path) -> list[int]:
 
 
 def test_a_step_reads_its_inputs_and_its_files_lie_below_the_output(
-    runner: Runner, lake: LocalLake, dataset: Dataset
+    each: tuple[Runner, Lake], dataset: Dataset
 ) -> None:
+    runner, lake = each
     report = runner.run(request(lake, dataset, "work"))
     assert report.counts == {"rows": 3}
-    assert lake.read("telco/predictions/v1/out.txt") == b"telco"
+    assert lake.read("telco/evaluation_report/v1/out.txt") == b"telco"
 
 
-def test_nothing_of_the_users_environment_reaches_a_step(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
+def test_nothing_of_the_users_environment_reaches_a_step(each: tuple[Runner, Lake], dataset: Dataset) -> None:
+    runner, lake = each
     assert runner.run(request(lake, dataset, "work")).detail == {"secret": None}
 
 
 def test_a_step_that_has_ended_well_is_not_started_again(
-    runner: Runner, lake: LocalLake, dataset: Dataset, tmp_path: Path
+    each: tuple[Runner, Lake], dataset: Dataset, tmp_path: Path
 ) -> None:
+    runner, lake = each
     first = runner.run(request(lake, dataset, "work"))
     assert runner.run(request(lake, dataset, "work")) == first
     assert len(starts(tmp_path)) == 1
@@ -114,16 +141,17 @@ def test_a_step_whose_files_were_lost_before_they_were_published_is_started_agai
     runner: Runner, lake: LocalLake, dataset: Dataset, tmp_path: Path, name: str, content: bytes | None
 ) -> None:
     first = runner.run(request(lake, dataset, "work"))
-    path = Path(lake.uri(f"telco/predictions/v1/{name}"))
+    path = Path(lake.uri(f"telco/evaluation_report/v1/{name}"))
     path.unlink() if content is None else path.write_bytes(content)
     assert runner.run(request(lake, dataset, "work")) == first
-    assert lake.read("telco/predictions/v1/out.txt") == b"telco"
+    assert lake.read("telco/evaluation_report/v1/out.txt") == b"telco"
     assert len(starts(tmp_path)) == 2
 
 
 def test_two_who_ask_for_the_same_at_once_start_it_once(
-    runner: Runner, lake: LocalLake, dataset: Dataset, tmp_path: Path
+    each: tuple[Runner, Lake], dataset: Dataset, tmp_path: Path
 ) -> None:
+    runner, lake = each
     wanted = request(lake, dataset, "slow")
     reports: list[StepReport] = []
     threads = [threading.Thread(target=lambda: reports.append(runner.run(wanted))) for _ in range(3)]
@@ -135,33 +163,31 @@ def test_two_who_ask_for_the_same_at_once_start_it_once(
     assert len(starts(tmp_path)) == 1
 
 
-def test_a_step_that_refuses_is_reported_in_its_own_words(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
+def test_a_step_that_refuses_is_reported_in_its_own_words(each: tuple[Runner, Lake], dataset: Dataset) -> None:
+    runner, lake = each
     with pytest.raises(StepFailed, match=r"^Expected rows; found none. Land some$"):
         runner.run(request(lake, dataset, "refuse"))
 
 
-def test_a_step_that_crashes_is_reported_with_the_end_of_its_log(
-    runner: Runner, lake: LocalLake, dataset: Dataset
-) -> None:
-    with pytest.raises(
-        StepFailed, match=r"(?s)step score of telco to succeed; found exit code 1.*the log's last line.*boom"
-    ):
+def test_a_step_that_crashes_is_reported_with_the_end_of_its_log(each: tuple[Runner, Lake], dataset: Dataset) -> None:
+    runner, lake = each
+    with pytest.raises(StepFailed, match=r"(?s)found .*exit code 1.*the log's last line.*boom"):
         runner.run(request(lake, dataset, "crash"))
 
 
-def test_a_step_that_is_killed_is_reported_with_the_signal(runner: Runner, lake: LocalLake, dataset: Dataset) -> None:
+def test_a_step_that_is_killed_is_reported_with_the_signal(each: tuple[Runner, Lake], dataset: Dataset) -> None:
+    runner, lake = each
     with pytest.raises(StepFailed, match="killed by signal 9"):
         runner.run(request(lake, dataset, "die"))
 
 
-def test_what_a_failed_step_left_is_cleared_before_the_next_try(
-    runner: Runner, lake: LocalLake, dataset: Dataset
-) -> None:
-    lake.put("telco/predictions/v1/left.over", b"half a file")
+def test_what_a_failed_step_left_is_cleared_before_the_next_try(each: tuple[Runner, Lake], dataset: Dataset) -> None:
+    runner, lake = each
+    lake.put("telco/evaluation_report/v1/left.over", b"half a file")
     runner.run(request(lake, dataset, "work"))
-    assert [entry.key for entry in lake.entries("telco/predictions/v1/")] == [
-        "telco/predictions/v1/out.txt",
-        "telco/predictions/v1/report.json",
+    assert [entry.key for entry in lake.entries("telco/evaluation_report/v1/")] == [
+        "telco/evaluation_report/v1/out.txt",
+        "telco/evaluation_report/v1/report.json",
     ]
 
 
@@ -176,11 +202,12 @@ sys.path.insert(0, {project!r})
 from churn_model.spec.dataset import Dataset, Label
 from resources.local.lake import LocalLake
 from resources.local.runner import LocalRunner
+from resources.ports.lake import Lake
 from resources.ports.runner import StepRequest
 lake = LocalLake(root={lake!r})
 runner = LocalRunner(lake=lake, runs={runs!r}, python=sys.executable, code={code!r})
 dataset = Dataset(name="telco", id="customer", label=Label(column="left", positive=("yes",), means="cancelled"))
-runner.run(StepRequest(step="score", version="v1", dataset=dataset, inputs={{"rows": ["telco/raw/v0/"]}}, output="telco/predictions/v1/", threads=1))
+runner.run(StepRequest(step="evaluate", version="v1", dataset=dataset, inputs={{"rows": ["telco/raw/v0/"]}}, output="telco/evaluation_report/v1/", threads=1))
 """
 
 
@@ -201,8 +228,8 @@ def test_a_killed_run_leaves_no_step_behind_that_writes_beside_the_next(
     lake.put("telco/raw/v0/what.txt", b"work")
     runner.run(wanted)
     assert not is_alive(orphan)
-    assert lake.read("telco/predictions/v1/out.txt") == b"telco"
-    assert "telco/predictions/v1/half" not in [entry.key for entry in lake.entries("telco/predictions/v1/")]
+    assert lake.read("telco/evaluation_report/v1/out.txt") == b"telco"
+    assert "telco/evaluation_report/v1/half" not in [entry.key for entry in lake.entries("telco/evaluation_report/v1/")]
 
 
 def test_the_number_of_a_step_that_has_ended_never_ends_another_process(
@@ -212,7 +239,7 @@ def test_the_number_of_a_step_that_has_ended_never_ends_another_process(
     locks = Path(runner.runs) / "locks"
     locks.mkdir(parents=True)
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
-    stale = locks / "telco-score-v1-step"
+    stale = locks / "telco-evaluate-v1-step"
     stale.write_text(str(other.pid))
     killed_before_it_wrote = LocalRunner(lake=lake, runs=runner.runs, python="/no/such/python", code=runner.code)
     with pytest.raises(FileNotFoundError):

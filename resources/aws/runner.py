@@ -1,0 +1,278 @@
+"""Steps as jobs on SageMaker.
+
+A job reads the lake and writes below `jobs/<name>/`. When it has completed with a report of our version, the files that the report names are
+copied to the version's prefix, the report last. So nothing is ever half there, and no attempt sees another's leftovers.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from churn_model.errors import listed, problem
+from churn_model.reports.step_report import REPORT, ReportError, StepReport
+from resources.aws.code_archive import upload_code
+from resources.aws.container.start import RECEIPT
+from resources.aws.job_requests import (
+    CODE,
+    CONFIG,
+    RESULT,
+    JobInput,
+    JobOptions,
+    JobPlan,
+    processing_request,
+    training_request,
+)
+from resources.aws.jobs.client import JobClient
+from resources.aws.jobs.clock import Clock, SystemClock
+from resources.aws.jobs.failures import JobFailed
+from resources.aws.jobs.kinds import PROCESSING, TRAINING, Description, JobKind
+from resources.aws.jobs.names import Work, check_stack_name
+from resources.aws.lake import S3Lake
+from resources.aws.session import AwsSession
+from resources.catalog.integrity import find_damage
+from resources.catalog.source_code import locked_releases
+from resources.catalog.versions import restrict_dataset
+from resources.errors import NotInLake, StepFailed
+from resources.ports.lake import MANIFEST, Entry
+from resources.ports.runner import Runner, StepRequest
+from resources.settings import PROJECT
+
+IMAGE_LOCK = "requirements-image.lock"
+KINDS: Mapping[str, JobKind] = {
+    "ingest": PROCESSING,
+    "preprocess": PROCESSING,
+    "train": TRAINING,
+    "evaluate": PROCESSING,
+    "compare": PROCESSING,
+    "score": PROCESSING,
+    "retention_list": PROCESSING,
+}
+"""Which kind of job a step is."""
+
+JOBS = "jobs/"
+_COPIES_AT_ONCE = 16
+_RETRY_TAG = "dagster/retry_number"
+_AGAIN = "run the job again once all files are complete"
+
+
+class SageMakerRunner(Runner):
+    """Runs each step as one job of the kind that KINDS names."""
+
+    session: AwsSession
+    lake: S3Lake
+    stack: str
+    role: str  # ARN of the role that the jobs take
+    image: str  # address of the image whose releases are those of requirements-image.lock
+    options: JobOptions = JobOptions()
+    threads: int = 0  # 0: all of the instance's
+    code: str = str(PROJECT)  # the folder that holds `churn_model`
+    shortest_pause: float = 5.0  # seconds between two calls about a job, at first
+    longest_pause: float = 60.0
+    _instance: Any = PrivateAttr(default=None)
+    _run_id: str = PrivateAttr(default="")
+    _clock: Clock = PrivateAttr(default_factory=SystemClock)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Remember the run, to know who asks for a job and whether a person has cancelled it."""
+        self._instance, self._run_id = context.instance, context.run_id or ""
+
+    def run(self, request: StepRequest) -> StepReport:
+        if report := self._find_whole(request.output):
+            return report
+        self._require_unchanged(request, None)
+        work = Work(
+            kind=KINDS[request.step],
+            stack=check_stack_name(self.stack),
+            dataset=request.dataset.name,
+            step=request.step,
+            version=request.version,
+            output=request.output,
+            asked_by=self._asked_by(),
+        )
+        try:
+            description = self._jobs().run(
+                work,
+                partial(self._build, request, work.kind),
+                lambda found: self._read_result(request, work.kind, found) is not None,
+            )
+        except JobFailed:
+            self._require_unchanged(request, None)  # a file that was half there when it was read comes first
+            raise
+        self._record(work.kind, description)
+        return self._take_over(request, work.kind, description)
+
+    def libraries(self, imports: frozenset[str]) -> str:
+        return locked_releases(imports, lock=IMAGE_LOCK)
+
+    # A job and its inputs
+
+    def _jobs(self) -> JobClient:
+        log = dg.get_dagster_logger()
+        return JobClient(
+            self.session.client("sagemaker"),
+            self.session.client("logs"),
+            say=log.info,
+            show=log.debug,
+            is_cancelled=self._is_cancelled,
+            clock=self._clock,
+            shortest=self.shortest_pause,
+            longest=self.longest_pause,
+        )
+
+    def _build(self, request: StepRequest, kind: JobKind, name: str) -> Mapping[str, Any]:
+        """Upload what a job needs beside its inputs, and return its request."""
+        prefix = f"{JOBS}{name}/"
+        self._put_config(request, f"{prefix}{CONFIG}/")
+        sizes = [entry.size for keys in request.inputs.values() for entry in self._entries(keys)]
+        plan = JobPlan(
+            step=request.step,
+            image=self.image,
+            role=self.role,
+            options=self.options,
+            inputs={
+                CODE: JobInput(uri=self.lake.uri(upload_code(self.lake, Path(self.code)))),
+                CONFIG: JobInput(uri=self.lake.uri(f"{prefix}{CONFIG}/")),
+                **{input_: self._input(prefix, input_, keys) for input_, keys in request.inputs.items()},
+            },
+            output=self.lake.uri(prefix if kind is PROCESSING else JOBS),
+            input_bytes=sum(sizes),
+        )
+        return processing_request(plan) if kind is PROCESSING else training_request(plan)
+
+    def _put_config(self, request: StepRequest, prefix: str) -> None:
+        self.lake.put(f"{prefix}dataset.json", restrict_dataset(request.dataset, request.step).to_json().encode())
+        # Without the contents of landed files: theirs are ETags, which only the runner can compare.
+        values = {
+            **request.parameters,
+            "version": request.version,
+            "threads": request.threads,
+            "inputs": list(request.inputs),
+            "contents": {},
+        }
+        self.lake.put(f"{prefix}request.json", json.dumps(values).encode())
+
+    def _input(self, prefix: str, name: str, keys: Sequence[str]) -> JobInput:
+        """Return a prefix as it is, and single objects as a manifest, which keeps their whole keys and takes no others."""
+        if len(keys) == 1 and keys[0].endswith("/"):
+            return JobInput(uri=self.lake.uri(keys[0]))
+        listed_keys = [entry.key for entry in self._entries(keys)]
+        manifest = f"{prefix}inputs/{name}.manifest"
+        self.lake.put(manifest, json.dumps([{"prefix": self.lake.uri("")}, *listed_keys]).encode())
+        return JobInput(uri=self.lake.uri(manifest), is_manifest=True)
+
+    def _entries(self, keys: Sequence[str]) -> Sequence[Entry]:
+        """Return the objects that keys and prefixes name. Raise StepFailed for a key without an object."""
+        found: list[Entry] = []
+        for key in keys:
+            entries = list(self.lake.entries(key)) if key.endswith("/") else self._entry(key)
+            if not entries:
+                raise StepFailed(_moved(key))
+            found += entries
+        return found
+
+    def _entry(self, key: str) -> list[Entry]:
+        return [entry for entry in self.lake.list(key, limit=1) if entry.key == key]
+
+    def _require_unchanged(self, request: StepRequest, since: datetime | None) -> None:
+        """Raise StepFailed with every landed file that is not, or since a moment was not always, what the version was computed from."""
+        problems = [text for key, content in request.contents.items() if (text := self._change(key, content, since))]
+        if problems:
+            raise StepFailed(listed(problems))
+
+    def _change(self, key: str, content: str, since: datetime | None) -> str:
+        entries = self._entry(key)
+        if not entries:
+            return _moved(key)
+        (entry,) = entries
+        same = f"{entry.size}:{self.lake.digests(entries)[key]}" == content
+        if same and (since is None or entry.modified <= since):
+            return ""
+        return problem(
+            expected=f"{key} to stay as it is while it is read", found="that it was changed or replaced", todo=_AGAIN
+        )
+
+    # Its result
+
+    def _result_prefix(self, kind: JobKind, description: Description) -> str:
+        name = kind.name_of(description)
+        return f"{JOBS}{name}/{RESULT}/" if kind is PROCESSING else f"{JOBS}{name}/output/model/"
+
+    def _read_result(self, request: StepRequest, kind: JobKind, description: Description) -> StepReport | None:
+        """Return the report of a completed job, or None if it is not of our version, or if not all of its files are there."""
+        prefix = self._result_prefix(kind, description)
+        self._require_unchanged(request, None)
+        try:
+            receipt = json.loads(self.lake.read(prefix + RECEIPT))
+            report = StepReport.from_json(self.lake.read(prefix + REPORT))
+        except (NotInLake, ReportError, ValueError):
+            return None
+        ours = receipt == {"step": request.step, "version": request.version} and report.step == request.step
+        was_changed = any(
+            self._change(key, content, description["CreationTime"]) for key, content in request.contents.items()
+        )
+        if not ours or was_changed or find_damage(self.lake, prefix, report.files):
+            return None
+        return report
+
+    def _find_whole(self, prefix: str) -> StepReport | None:
+        """Return the report of a step whose run died after it was taken over and before it was published."""
+        try:
+            report = StepReport.from_json(self.lake.read(prefix + REPORT))
+        except (NotInLake, ReportError):
+            return None
+        return None if find_damage(self.lake, prefix, report.files) else report
+
+    def _take_over(self, request: StepRequest, kind: JobKind, description: Description) -> StepReport:
+        """Copy a job's result to the version's prefix within S3, the report last, and remove what else is there."""
+        source, target = self._result_prefix(kind, description), request.output
+        report = StepReport.from_json(self.lake.read(source + REPORT))
+        kept = {target + name for name in (*report.files, REPORT, MANIFEST)}
+        stray = [entry.key for entry in self.lake.entries(target) if entry.key not in kept]
+        if stray:
+            self.lake.remove(stray)
+        with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
+            list(pool.map(lambda name: self.lake.copy_object(source + name, target + name), report.files))
+        self.lake.copy_object(source + REPORT, target + REPORT)
+        return report
+
+    # The run
+
+    def _asked_by(self) -> str:
+        """Return the run that a person or a schedule has started: this one, or the first of those that Dagster repeated by itself."""
+        run = self._instance.get_run_by_id(self._run_id) if self._instance and self._run_id else None
+        while run is not None and _RETRY_TAG in run.tags and run.parent_run_id:
+            parent = self._instance.get_run_by_id(run.parent_run_id)
+            if parent is None:
+                break
+            run = parent
+        return str(run.run_id) if run else ""
+
+    def _is_cancelled(self) -> bool:
+        """Return whether a person has cancelled the run: then its status is CANCELING before its worker is told to end."""
+        run = self._instance.get_run_by_id(self._run_id) if self._instance and self._run_id else None
+        return run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+
+    def _record(self, kind: JobKind, description: Description) -> None:
+        """Show the job and what was billed for it in the asset's metadata, if an asset is being materialized."""
+        try:
+            context = dg.AssetExecutionContext.get()
+        except dg.DagsterInvariantViolationError:
+            return
+        name, billed = kind.name_of(description), kind.billed(description)
+        link = kind.link(self.session.client("sagemaker").meta.region_name, name)
+        context.add_asset_metadata(
+            {"job": dg.MetadataValue.url(link), **({} if billed is None else {"billed_seconds": round(billed, 1)})}
+        )
+
+
+def _moved(key: str) -> str:
+    return problem(
+        expected=f"{key} to stay as it is while it is read", found="that it was moved or removed", todo=_AGAIN
+    )

@@ -1,0 +1,279 @@
+"""Jobs that really run: inputs from S3 in SageMaker's folders, the entrypoint as a process in the image's environment, outputs back to S3.
+
+Where the machine allows, a job has a mount namespace of its own, with its folder at /opt/ml, and no network. Elsewhere /opt/ml is replaced by the
+folder's path in the request.
+"""
+
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import threading
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.aws.sagemaker.service import Executor, Job
+
+IMAGE = Path(__file__).resolve().parents[3] / ".venv-image"
+ROOT = "/opt/ml"
+_STOP_SECONDS = 120
+_LOG_GROUPS = {"ProcessingJob": "ProcessingJobs", "TrainingJob": "TrainingJobs", "TransformJob": "TransformJobs"}
+
+
+@functools.cache
+def has_namespaces() -> bool:
+    """Return whether this machine gives processes mounts and a network of their own."""
+    if shutil.which("unshare") is None:
+        return False
+    probe = ["unshare", *_namespace_flags(), "-m", "-n", "true"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+def _namespace_flags() -> list[str]:
+    return [] if os.geteuid() == 0 else ["-r"]
+
+
+class BrokenInput(Exception):
+    """An input that SageMaker could not download: the job fails with these words."""
+
+
+@dataclass
+class Containers(Executor):
+    """Runs each job in a thread and a process.
+
+    s3, logs      clients of boto3
+    folder        where jobs have their folders
+    python        the image's interpreter, found as `python3` by the entrypoint
+    environment   variables that the image itself sets
+    """
+
+    s3: Any
+    logs: Any
+    folder: Path
+    python: Path = IMAGE / "bin" / "python"
+    environment: Mapping[str, str] = field(default_factory=dict)
+    _threads: list[threading.Thread] = field(default_factory=list)
+    _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, job: Job) -> None:
+        if job.kind.resource not in ("ProcessingJob", "TrainingJob"):
+            raise NotImplementedError(f"the stand-in runs no {job.kind.words}")
+        thread = threading.Thread(target=self._run, args=(job,), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def close(self) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        for thread in self._threads:
+            thread.join(10)
+
+    # The states of a job
+
+    def _run(self, job: Job) -> None:
+        try:
+            self._execute(job)
+        except BrokenInput as error:
+            self._end(job, "Failed", FailureReason=f"ClientError: {error}")
+        except Exception:
+            traceback.print_exc()
+            self._end(job, "Failed", FailureReason="InternalServerError: the stand-in broke")
+
+    def _execute(self, job: Job) -> None:
+        root = self.folder / job.name
+        is_training = job.kind.resource == "TrainingJob"
+        self._enter(job, "Downloading")
+        for place, source in _inputs(job):
+            self._download(root / place, source)
+        for place in ("output", "model") if is_training else ("output", *_output_paths(job)):
+            (root / place).mkdir(parents=True, exist_ok=True)
+        (root / "input" / "config").mkdir(parents=True, exist_ok=True)
+        if job.stopped.is_set():
+            self._end(job, "Stopped")
+            return
+        self._enter(job, "Training")
+        started = time.time()
+        code, late = self._run_entrypoint(job, root)
+        times = {"BillableTimeInSeconds": max(1, round(time.time() - started))} if is_training else {}
+        if job.stopped.is_set() or late:
+            self._end(job, "Stopped", SecondaryStatus="MaxRuntimeExceeded" if late else "Stopped", **times)
+        elif code == 0:
+            self._enter(job, "Uploading")
+            self._upload_outputs(job, root)
+            self._end(job, "Completed", **times)
+        else:
+            self._end(job, "Failed", **_failure(root, code, is_training=is_training), **times)
+
+    def _enter(self, job: Job, secondary: str) -> None:
+        now = time.time()
+        if job.kind.resource == "ProcessingJob":
+            if secondary == "Training":
+                job.fields["ProcessingStartTime"] = now
+            return
+        steps = job.fields.setdefault("SecondaryStatusTransitions", [])
+        steps.append({"Status": secondary, "StartTime": now, "StatusMessage": f"{secondary} as the stand-in does"})
+        job.fields |= {"SecondaryStatus": secondary}
+        if secondary == "Training":
+            job.fields["TrainingStartTime"] = now
+
+    def _end(self, job: Job, status: str, **fields: Any) -> None:
+        ends = {"ProcessingJob": "ProcessingEndTime", "TrainingJob": "TrainingEndTime"}
+        if job.kind.resource != "ProcessingJob":
+            fields = {"SecondaryStatus": status, **fields}
+        else:
+            fields.pop("SecondaryStatus", None)
+        job.to(status, **{ends[job.kind.resource]: time.time()}, **fields)
+
+    # Inputs and outputs
+
+    def _download(self, folder: Path, source: Mapping[str, Any]) -> None:
+        """Lay the objects of a prefix under the rest of their keys, and those of a manifest under their names in it."""
+        bucket, key = _split(source["S3Uri"])
+        folder.mkdir(parents=True, exist_ok=True)
+        if source["S3DataType"] == "ManifestFile":
+            (start, *names) = json.loads(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+            bucket, prefix = _split(start["prefix"])
+            pairs = [(prefix + name, name) for name in names]
+        else:
+            pairs = [(found, found.removeprefix(key).lstrip("/")) for found in self._keys(bucket, key)]
+            pairs = [(found, name or Path(found).name) for found, name in pairs]
+        if not pairs:
+            raise BrokenInput(f"No S3 objects found under S3 URL {source['S3Uri']!r}")
+        for found, name in pairs:
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.s3.download_file(bucket, found, str(target))
+            except self.s3.exceptions.ClientError as error:
+                raise BrokenInput(f"Failed to download {found}: {error}") from error
+
+    def _keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for found in page.get("Contents", ()):
+                if not found["Key"].endswith("/"):
+                    yield found["Key"]
+
+    def _upload_outputs(self, job: Job, root: Path) -> None:
+        if job.kind.resource == "ProcessingJob":
+            for output in job.request.get("ProcessingOutputConfig", {}).get("Outputs", ()):
+                self._upload(root / _place(output["S3Output"]["LocalPath"]), output["S3Output"]["S3Uri"])
+            return
+        output = job.request["OutputDataConfig"]
+        if output.get("CompressionType") != "NONE":
+            raise NotImplementedError("the stand-in writes no model.tar.gz")
+        place = f"{output['S3OutputPath'].rstrip('/')}/{job.name}/output/model"
+        self._upload(root / "model", place)
+        job.fields["ModelArtifacts"] = {"S3ModelArtifacts": place + "/"}
+
+    def _upload(self, folder: Path, uri: str) -> None:
+        bucket, key = _split(uri)
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.s3.upload_file(str(path), bucket, f"{key.rstrip('/')}/{path.relative_to(folder).as_posix()}")
+
+    # The process
+
+    def _run_entrypoint(self, job: Job, root: Path) -> tuple[int, bool]:
+        """Run the entrypoint until it ends, is stopped, or has run too long. Return its exit code and whether it was too late."""
+        specification = job.request.get("AppSpecification") or job.request["AlgorithmSpecification"]
+        command = [*specification["ContainerEntrypoint"], *specification.get("ContainerArguments", ())]
+        environment = {
+            "PATH": f"{self.python.parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(root.parent / "home"),
+            **self.environment,
+            **job.request.get("Environment", {}),
+        }
+        if has_namespaces():
+            inner = ["sh", "-c", 'mount --bind "$0" /opt/ml && exec "$@"', str(root), *command]
+            Path(ROOT).mkdir(parents=True, exist_ok=True)
+            command = ["unshare", *_namespace_flags(), "-m", "-n", *inner]
+        else:
+            command = [part.replace(ROOT, str(root)) for part in command]
+            environment = {name: value.replace(ROOT, str(root)) for name, value in environment.items()}
+        with (self.folder / f"{job.name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._processes.append(process)
+            late = self._wait(job, process)
+        self._write_log(job)
+        return process.returncode, late
+
+    def _wait(self, job: Job, process: "subprocess.Popen[bytes]") -> bool:
+        limit = time.monotonic() + job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86_400)
+        while process.poll() is None:
+            late = bool(time.monotonic() > limit)
+            if late or job.stopped.is_set():
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(_STOP_SECONDS)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+                return late
+            time.sleep(0.02)
+        return False
+
+    def _write_log(self, job: Job) -> None:
+        """Put the process's lines into the job's stream, as the service's agent does."""
+        lines = (self.folder / f"{job.name}.log").read_text("utf-8", errors="replace").splitlines()
+        group, stream = f"/aws/sagemaker/{_LOG_GROUPS[job.kind.resource]}", f"{job.name}/algo-1-{time.time_ns()}"
+        for create, arguments in (
+            (self.logs.create_log_group, {"logGroupName": group}),
+            (self.logs.create_log_stream, {"logGroupName": group, "logStreamName": stream}),
+        ):
+            try:
+                create(**arguments)
+            except self.logs.exceptions.ResourceAlreadyExistsException:
+                continue
+        events = [{"timestamp": int(time.time() * 1000), "message": line or " "} for line in lines[-5000:]]
+        if events:
+            self.logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+
+
+def _inputs(job: Job) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield each input's folder below /opt/ml and its source."""
+    for source in job.request.get("ProcessingInputs", ()):
+        yield _place(source["S3Input"]["LocalPath"]), source["S3Input"]
+    for channel in job.request.get("InputDataConfig", ()):
+        yield f"input/data/{channel['ChannelName']}", channel["DataSource"]["S3DataSource"]
+
+
+def _output_paths(job: Job) -> list[str]:
+    outputs = job.request.get("ProcessingOutputConfig", {}).get("Outputs", ())
+    return [_place(output["S3Output"]["LocalPath"]) for output in outputs]
+
+
+def _place(path: str) -> str:
+    if not path.startswith(ROOT + "/"):
+        raise BrokenInput(f"LocalPath {path} must be below {ROOT}")
+    return path.removeprefix(ROOT + "/")
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return bucket, key
+
+
+def _failure(root: Path, code: int, *, is_training: bool) -> dict[str, str]:
+    """Return what a description says of a process that failed: training shows `failure`, processing `message`."""
+    if not is_training:
+        message = root / "output" / "message"
+        words = message.read_bytes().decode("utf-8")[:1024] if message.exists() else ""  # no UTF-8: the stand-in breaks
+        reason = "AlgorithmError: See job logs for more information"
+        return {"FailureReason": reason, **({"ExitMessage": words} if words else {})}
+    failure = root / "output" / "failure"
+    words = failure.read_text("utf-8", errors="replace")[:1024] if failure.exists() else ""
+    return {"FailureReason": f"AlgorithmError: {words}, exit code: {code}"}
