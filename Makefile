@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 SAY = @printf '\n== %s\n'
 
-.PHONY: help setup setup-dev demo ui check fix test prove soak bench lock image clean
+.PHONY: help setup setup-dev demo ui serve check fix test prove soak bench lock image clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -44,6 +44,9 @@ demo: setup ## make a sample lake, retrain, score a batch (under a minute after 
 
 ui: setup ## the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/churn ui
+
+serve: setup ## ask the sample's model, on http://127.0.0.1:8080
+	@$(BIN)/churn serve sample
 
 check: setup-dev ## lint, types, architecture
 	$(SAY) 'Lint, format, types, architecture'

@@ -55,6 +55,7 @@ _DEFAULTS = {
     "CHURN_STACK": "`churn`",
     "CHURN_ROLE": "none; needed on AWS",
     "CHURN_KMS_KEY": "the bucket's own default encryption",
+    "CHURN_SERVE_TOKEN": "none; needed to listen on more than this machine",
 }
 _PREDICTIONS = {
     "id": "The customer's id, exactly as landed.",
@@ -173,7 +174,7 @@ def _meaning_of_argument(action: argparse.Action) -> str:
 def _variables() -> Iterator[tuple[str, str, str]]:
     """Yield a row per environment variable, from the comments beside the settings."""
     source = inspect.getsource(settings.Settings) + inspect.getsource(settings.AwsSettings)
-    for field, name, text in re.findall(r"(\w+): \S+(?: \| \w+)?  # ((?:CHURN|DAGSTER|AWS)_\w+): (.+)", source):
+    for field, name, text in re.findall(r"(\w+): [^#\n]+  # ((?:CHURN|DAGSTER|AWS)_\w+): (.+)", source):
         yield f"`{name}`", _DEFAULTS[name], sentence(f"{field} {text}" if text.startswith("of ") else text)
 
 

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,6 +14,9 @@ _HOST = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9a-fA-F:]{2,45}"
 )  # a name, or an address of either kind
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+_SHORTEST_TOKEN = 16
 
 
 class Executor(StrEnum):
@@ -58,6 +61,7 @@ class Settings:
         str
     ]  # CHURN_ALLOWED_HOSTS: names of our servers beside localhost, such as `churn.example,ui.example`
     aws: AwsSettings | None  # CHURN_TARGET: where assets are materialized: local, or aws with the settings below
+    serve_token: str = field(default="", repr=False)  # CHURN_SERVE_TOKEN: what clients of `churn serve` have to send
 
     @property
     def lake(self) -> Path:
@@ -109,6 +113,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         if not _HOST.fullmatch(host)
     ]
     aws = _read_aws_settings(env, problems)
+    token = env.get("CHURN_SERVE_TOKEN", "").strip()
+    if token and (len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token):
+        expected = f"at least {_SHORTEST_TOKEN} ASCII letters, digits and signs"
+        problems.append(f"CHURN_SERVE_TOKEN: expected {expected}, found another text")
     problems += [
         f"{name}: expected a folder, found a file at {file}; name another folder"
         for name, folder in (("CHURN_HOME", home), ("CHURN_DATASETS", datasets))
@@ -127,6 +135,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         alert_webhook=webhook,
         allowed_hosts=hosts,
         aws=aws,
+        serve_token=token,
     )
 
 

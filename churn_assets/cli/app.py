@@ -22,6 +22,7 @@ from churn_assets.cli.commands import (
     rollback,
     sample,
     score,
+    serve,
     ui,
     verify,
 )
@@ -43,6 +44,7 @@ COMMANDS = (
     rollback.COMMAND,
     verify.COMMAND,
     sample.COMMAND,
+    serve.COMMAND,
     ui.COMMAND,
 )
 EXIT_CODES = (
@@ -58,6 +60,7 @@ A first session:
   churn retrain telco                   ingest, split, search, fit, evaluate; the gate promotes or says why not
   churn land telco today.csv --batch today
   churn score telco today               probabilities, reasons, and the list of whom to contact
+  churn serve telco                     ask the model about one customer, in a browser or from a program
   churn ui                              see and run all of it in a browser
 """
 _EPILOG = f"""\

@@ -133,6 +133,11 @@ def _sum_by_reason(features: FloatArray, explainer: Explainer) -> FloatArray:
     return np.asarray(np.add.reduceat(features[:, order], edges, axis=1))
 
 
+def contributions_by_reason(contributions: FloatArray, explainer: Explainer) -> FloatArray:
+    """Return contributions (n, width + 1) summed over the columns of each reason (n, reasons), in the order of `explainer.names`."""
+    return _sum_by_reason(_sum_by_feature(contributions, explainer), explainer)
+
+
 def reasons(rows: Rows, encoded: Encoded, model: Model, explainer: Explainer) -> Reasons:
     """Return up to three reasons for each of these rows, strongest first: only what raises the risk, by at least 0.1 log odds.
 

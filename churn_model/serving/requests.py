@@ -156,6 +156,14 @@ def _decode(text: bytes) -> Any:
     raise BadRequest(400, expected=expected, found=found, todo=f"send {_OBJECT}, or an array of them")
 
 
+def decode_object(body: bytes) -> dict[str, Any]:
+    """Return the one JSON object that a body holds. Raise BadRequest."""
+    value = _decode(body)
+    if not isinstance(value, dict):
+        raise BadRequest(400, expected=_OBJECT, found=_kind(value), todo="send one")
+    return value
+
+
 def _read_json(plan: Plan, body: bytes, limits: Limits) -> Records:
     value = _decode(body)
     if isinstance(value, dict) and isinstance(value.get("instances"), list):

@@ -86,9 +86,9 @@ def rows_of(columns: Mapping[str, list[str]], dataset: Dataset, expected: Mappin
 
 @cache
 def made_bundle(family: Family, dataset_name: str = "shop") -> Bundle:
-    """Return a model of 3,000 customers."""
+    """Return a model of 1,500 customers."""
     dataset = DATASETS[dataset_name]
-    rows = rows_of(landed(3_000, seed=0), dataset, None)
+    rows = rows_of(landed(1_500, seed=0), dataset, None)
     return fit_bundle(rows, dataset, family)
 
 

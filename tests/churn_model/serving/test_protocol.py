@@ -246,7 +246,7 @@ KIND = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(
     body=BODY,
     kind=KIND,

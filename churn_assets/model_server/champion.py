@@ -1,0 +1,149 @@
+"""The champion in memory: loaded from the lake, swapped in place when the pointer or the spec changes, kept if the next one does not load."""
+
+import json
+import logging
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from churn_model.errors import ChurnError, SpecError, problem
+from churn_model.models.bundle import Bundle, read_bundle
+from churn_model.models.bundle_file import BUNDLE
+from churn_model.serving.plan import Plan
+from churn_model.spec.dataset import Dataset
+from resources.catalog.integrity import require_whole
+from resources.catalog.names import champion_key
+from resources.catalog.pointers import read_champion, read_pointer
+from resources.durable import replace_file
+from resources.ports.lake import Lake
+from resources.specs.loader import load_spec
+
+LOG = logging.getLogger("churn.model_server")
+_Stamp = tuple[bytes | None, tuple[int, int] | None]
+"""What the champion's pointer holds, and the spec's time and size: a change of either means that another plan is due."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A plan that answers, and what it was made from."""
+
+    plan: Plan
+    prefix: str
+
+
+class ServedModel:
+    """The model that answers now.
+
+    folder   where workers leave which model loaded last, for one that starts while the pointer names a model that does not load
+    failure  why the newest model or spec is not used; None if it is
+    """
+
+    def __init__(
+        self, lake: Lake, spec: Path, folder: Path, *, threads: int, on_failure: Callable[[str], None]
+    ) -> None:
+        self._lake = lake
+        self._spec = spec
+        self._folder = folder
+        self._threads = threads
+        self._on_failure = on_failure
+        self._seen: _Stamp | None = None
+        self._loaded: Loaded | None = None
+        self.failure: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The dataset."""
+        return self._spec.stem
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that answers, None before the first is loaded."""
+        return self._loaded.plan if self._loaded else None
+
+    def load(self) -> Plan:
+        """Load the champion and the spec as they are. Raise ChurnError if either cannot be used."""
+        self._seen = self._stamp()
+        dataset = _require_spec(self._spec)
+        champion = read_champion(self._lake, self.name)
+        if champion is None:
+            todo = f"run `churn retrain {self.name}` and see what its gate says"
+            raise ChurnError(problem(expected=f"a champion of {self.name} to answer with", found="none", todo=todo))
+        self._use(champion.prefix, dataset)
+        self._remember(champion.prefix, dataset)
+        return self._require_plan()
+
+    def start(self) -> None:
+        """Load the champion, or else the model that loaded last; without one, answer nothing until the pointer or the spec changes."""
+        try:
+            self.load()
+        except (ChurnError, OSError) as error:
+            self._fail(error)
+            if last := self._recall():
+                self._use(*last)
+
+    def refresh(self) -> bool:
+        """Load what has changed since it was looked at last. Return whether another plan answers now; if it does not load, the old one stays."""
+        try:
+            stamp = self._stamp()
+        except (ChurnError, OSError) as error:
+            self._fail(error)
+            return False
+        if stamp == self._seen:
+            return False
+        try:
+            self.load()
+        except (ChurnError, OSError) as error:
+            self._fail(error)
+            return False
+        self.failure = None
+        return True
+
+    def _stamp(self) -> _Stamp:
+        pointer = read_pointer(self._lake, champion_key(self.name))
+        try:
+            state = self._spec.stat()
+        except FileNotFoundError:
+            return pointer, None
+        return pointer, (state.st_mtime_ns, state.st_size)
+
+    def _use(self, prefix: str, dataset: Dataset) -> None:
+        known = self._loaded
+        bundle = known.plan.bundle if known and known.prefix == prefix else self._read_bundle(prefix)
+        self._loaded = Loaded(Plan(bundle, dataset), prefix)
+
+    def _read_bundle(self, prefix: str) -> Bundle:
+        require_whole(self._lake, prefix)
+        with tempfile.NamedTemporaryFile(suffix=BUNDLE) as copy:
+            copy.write(self._lake.read(prefix + BUNDLE))
+            copy.flush()
+            return read_bundle(Path(copy.name), threads=self._threads)
+
+    def _require_plan(self) -> Plan:
+        if self._loaded is None:
+            raise RuntimeError("a plan was loaded and is not there")
+        return self._loaded.plan
+
+    def _fail(self, error: Exception) -> None:
+        reason = str(error) if isinstance(error, ChurnError) else type(error).__name__
+        if reason != self.failure:
+            kept = f"; model {self.plan.version} goes on answering" if self.plan else ""
+            self.failure = reason
+            self._on_failure(f"{self.name}: the model server could not load the champion or the spec{kept}. {reason}")
+
+    def _remember(self, prefix: str, dataset: Dataset) -> None:
+        text = json.dumps({"prefix": prefix, "dataset": dataset.to_json()}).encode()
+        replace_file(self._folder / "last_loaded.json", lambda stream: stream.write(text))
+
+    def _recall(self) -> tuple[str, Dataset] | None:
+        try:
+            last = json.loads((self._folder / "last_loaded.json").read_bytes())
+            return last["prefix"], Dataset.from_json(last["dataset"])
+        except (OSError, ValueError, KeyError, SpecError):
+            return None
+
+
+def _require_spec(path: Path) -> Dataset:
+    if not path.is_file():
+        raise SpecError(problem(expected=f"the spec {path.name}", found="no such file", todo="restore it"))
+    return load_spec(path)

@@ -1,0 +1,82 @@
+"""Customers to start from: an example, and those of batches that were scored, found by id."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn_model.column_types.number import NUMBER
+from churn_model.column_types.registry import column_type
+from churn_model.features.schema import column_named
+from churn_model.serving.fields import Role, landed_text
+from churn_model.serving.openapi import features_of
+from churn_model.serving.plan import Plan
+from resources.catalog.names import ROWS, batch_of_key, batches_prefix
+from resources.catalog.pointers import read_batch
+from resources.catalog.published_tables import open_published_table
+from resources.errors import DamagedError, NotInLake
+from resources.ports.lake import Lake
+
+MOST_BATCHES = 50
+
+
+def example_customer(plan: Plan) -> dict[str, str | None]:
+    """Return the values that are most usual in training, by field: no customer's own."""
+    canary = plan.bundle.canary.rows
+    record: dict[str, str | None] = {}
+    for field in plan.fields:
+        features = features_of(plan, field)
+        column = column_named(canary, "_as_of" if field.role is Role.AS_OF else field.name)
+        value: Any = None if field.role is Role.ID or column is None else column[0].as_py()
+        if features and features[0].levels:
+            value = features[0].levels[0]
+        elif features and column_type(field.kind).name == NUMBER.name:
+            median = features[0].median
+            value = round(median) if abs(median) >= 100 else round(median, 2)
+        record[field.name] = landed_text(_readable(plan, field.kind, value))
+    for field in plan.fields:
+        if field.is_worth and record[field.name] is None:
+            record[field.name] = "100"
+    return record
+
+
+def _readable(plan: Plan, kind: str, value: Any) -> Any:
+    """Return a canonical value such that the field's own parser reads it again; numbers in a format of their own are left blank."""
+    if value is not None and column_type(kind).value_parser()(landed_text(value)).wrong is not None:
+        return None
+    return value
+
+
+def list_batches(lake: Lake, dataset: str) -> list[str]:
+    """Return the batches that were ingested, latest first by name."""
+    found = [batch_of_key(dataset, entry.key) for entry in lake.entries(batches_prefix(dataset))]
+    return sorted(found, reverse=True)[:MOST_BATCHES]
+
+
+def find_customer(lake: Lake, plan: Plan, batch: str, key: str) -> dict[str, str | None] | None:
+    """Return the latest row of a customer in a batch, as a record; None if there is none."""
+    try:
+        record = read_batch(lake, plan.dataset.name, batch)
+        if record is None:
+            return None
+        table = open_published_table(lake, record.rows.prefix + ROWS)
+    except (NotInLake, DamagedError):
+        return None
+    rows = [found for block in table.blocks() if (found := block.filter(pc.equal(block.column("_id"), key))).num_rows]
+    if not rows:
+        return None
+    table_ = pa.Table.from_batches(rows)
+    if "_as_of" in table_.column_names:
+        table_ = table_.sort_by([("_as_of", "descending")])
+    return _to_record(plan, table_.slice(0, 1), key)
+
+
+def _to_record(plan: Plan, row: pa.Table, key: str) -> dict[str, str | None]:
+    values: Mapping[Role, Any] = {Role.ID: "_id", Role.AS_OF: "_as_of"}
+    record: dict[str, str | None] = {}
+    for field in plan.fields:
+        column = column_named(row, values.get(field.role, field.name))
+        value = None if column is None else column[0].as_py()
+        record[field.name] = key if field.role is Role.ID else landed_text(_readable(plan, field.kind, value))
+    return record

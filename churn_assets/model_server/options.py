@@ -1,0 +1,31 @@
+"""How a model server is run: what its workers are told by the process that starts them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from churn_model.serving.requests import Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerOptions:
+    """Settings of one server.
+
+    folder        of its own, shared by its workers: counters, the last model that loaded, alerts already sent
+    token         what clients must send as `Authorization: Bearer`; empty if none is asked for
+    hosts         names by which it may be reached, beside those of this machine
+    body_seconds  a client has to send a body
+    poll_seconds  between two looks at the champion's pointer and the spec
+    supervisor    the process without which a worker ends; 0 if there is none
+    waiting       large requests that may wait for the one that is being answered
+    """
+
+    dataset: str
+    folder: Path
+    token: str = field(default="", repr=False)
+    hosts: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    body_seconds: float = 30.0
+    poll_seconds: float = 0.5
+    waiting: int = 16
+    workers: int = 1
+    supervisor: int = 0

@@ -1,0 +1,88 @@
+"""A lake with champions that were published as ever, and the application that answers with them."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import uvicorn
+
+from churn_assets.model_server.app import build_app
+from churn_assets.model_server.champion import ServedModel
+from churn_assets.model_server.options import ServerOptions
+from churn_model.models.bundle import write_bundle
+from churn_model.models.bundle_file import BUNDLE
+from churn_model.reports.step_report import PublishedFile
+from churn_model.spec.dataset import Family
+from resources.catalog.digests import digest_of
+from resources.catalog.names import TUNED_MODEL, champion_key, version_prefix
+from resources.catalog.pointers import Champion, read_pointer, to_bytes
+from resources.local.lake import LocalLake
+from resources.ports.lake import Manifest
+from tests.churn_model.serving.shop import landed, made_bundle
+
+SPEC = """\
+id: customer
+as_of: day
+label: {column: left, positive: ["yes"], means: cancelled within 30 days}
+derived:
+  per call: if(is_missing(calls), 0, minutes / calls)
+  spent: log1p(bill) + minutes
+costs: {contact: {cost: 40, success: 0.5, value: {column: worth}}}
+"""
+
+
+@dataclass
+class Shop:
+    """A lake with a champion of `shop`, its spec, and the alerts that were sent."""
+
+    root: Path
+    lake: LocalLake
+    alerts: list[str] = field(default_factory=list)
+
+    @property
+    def spec(self) -> Path:
+        return self.root / "shop.yaml"
+
+    def publish(self, version: str, family: Family = "boosted_trees", content: bytes | None = None) -> None:
+        """Publish a model and make it the champion; `content` in the place of its bundle."""
+        prefix = version_prefix("shop", TUNED_MODEL, version)
+        bundle = replace(made_bundle(family), about={"version": version})
+        write_bundle(bundle, self.root / BUNDLE)
+        data = content or (self.root / BUNDLE).read_bytes()
+        self.lake.put(prefix + BUNDLE, data)
+        self.lake.publish(prefix, Manifest(version, {BUNDLE: PublishedFile(len(data), digest_of(data))}))
+        champion = Champion(version, prefix, "evaluation", "2026-01-01T00:00:00+00:00", "promoted", "better")
+        key = champion_key("shop")
+        self.lake.swap(key, read_pointer(self.lake, key), to_bytes(champion))
+
+    def model(self) -> ServedModel:
+        return ServedModel(self.lake, self.spec, self.root, threads=1, on_failure=self.alerts.append)
+
+    def options(self, **more: Any) -> ServerOptions:
+        return ServerOptions(dataset="shop", folder=self.root, **{"poll_seconds": 0.05, **more})
+
+    @contextmanager
+    def client(self, model: ServedModel | None = None, **more: Any) -> Iterator[httpx.Client]:
+        """Serve on a free port in a thread of this process, and yield a client."""
+        app = build_app(model or self.model(), self.options(**more), self.lake)
+        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
+        thread = Thread(target=server.run)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.005)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+                yield client
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def customer(**changes: Any) -> dict[str, Any]:
+    return {name: values[0] for name, values in landed(1, seed=5).items()} | changes
