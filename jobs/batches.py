@@ -5,7 +5,7 @@ whose listing is known only once its last object was read.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,7 +17,7 @@ from resources.catalog.landing import batch_name_problem, batch_of, is_data, lis
 from resources.catalog.names import score_job_name, score_prefix
 from resources.catalog.pointers import read_batch
 from resources.errors import DamagedError, StepKilled
-from resources.ports.lake import Entry, Lake
+from resources.ports.lake import Entry, Lake, Unreadable
 from resources.ports.run_locks import RunLocks
 
 LISTING_TAG = "churn/listing"
@@ -41,21 +41,29 @@ class Sweep:
     listing: str = ""
     newest: float = 0.0
     number: int = 0
+    lacks: bool = False  # something in the batch cannot be read that may hold data
 
-    def read(self, entry: Entry, batch: str) -> None:
-        """Take in one more object of the listing."""
+    def read(self, found: Entry | Unreadable, batch: str) -> None:
+        """Take in one more object of the listing, or something that is none."""
         if batch != self.batch:
-            self.batch, self.listing, self.newest = batch, "", 0.0
-        self.after = entry.key
-        if is_data(entry.key):
-            self.listing = listing_of([entry], self.listing)
-            self.newest = max(self.newest, entry.modified.timestamp())
+            self._begin(batch)
+        self.after = found.key
+        if not is_data(found.key):
+            return
+        if isinstance(found, Unreadable):
+            self.lacks = self.lacks or found.may_hold_data
+        else:
+            self.listing = listing_of([found], self.listing)
+            self.newest = max(self.newest, found.modified.timestamp())
 
     def end_batch(self) -> "SeenBatch | None":
         """Return the batch that the sweep is in, if it has data, and leave it."""
-        seen = SeenBatch(self.batch, self.listing, self.newest) if self.listing else None
-        self.batch, self.listing, self.newest = "", "", 0.0
+        seen = SeenBatch(self.batch, self.listing, self.newest, self.lacks) if self.listing else None
+        self._begin("")
         return seen
+
+    def _begin(self, batch: str) -> None:
+        self.batch, self.listing, self.newest, self.lacks = batch, "", 0.0, False
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class SeenBatch:
     name: str
     listing: str
     newest: float  # seconds since 1970: when its youngest object was written
+    lacks: bool = False  # something in it cannot be read that may hold data: it is not asked for
 
 
 @dataclass(frozen=True)
@@ -80,15 +89,28 @@ class Request:
         return f"{self.batch.name}:{self.batch.listing}" + (f":{self.attempt}" if self.attempt else "")
 
 
-def sweep_batches(lake: Lake, dataset: str, sweep: Sweep, *, objects: int, until: float) -> Iterator[SeenBatch]:
-    """Yield the batches whose listing ends within the budget, and move `sweep` along. At the end of the prefix it begins anew."""
-    for number, entry in enumerate(lake.entries(score_prefix(dataset), sweep.after)):
+def sweep_batches(
+    lake: Lake,
+    dataset: str,
+    sweep: Sweep,
+    *,
+    objects: int,
+    until: float,
+    note: Callable[[Unreadable], object] = lambda _: None,
+) -> Iterator[SeenBatch]:
+    """Yield the batches whose listing ends within the budget, and move `sweep` along. At the end of the prefix it begins anew.
+
+    `note` is called with what cannot be read on the way.
+    """
+    for number, found in enumerate(lake.scan(score_prefix(dataset), sweep.after)):
         if number == objects or (number and number % _OBJECTS_A_GLANCE == 0 and time.monotonic() > until):
             return
-        batch = batch_of(dataset, entry.key)
+        batch = batch_of(dataset, found.key)
         if batch != sweep.batch and (seen := sweep.end_batch()):
             yield seen
-        sweep.read(entry, batch)
+        sweep.read(found, batch)
+        if isinstance(found, Unreadable) and is_data(found.key):
+            note(found)
     sweep.after, sweep.number = "", sweep.number + 1
     if seen := sweep.end_batch():
         yield seen

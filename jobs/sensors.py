@@ -15,16 +15,15 @@ import dagster as dg
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
 from jobs.batches import LISTING_TAG, Request, SeenBatch, Sweep, assess_batch, sweep_batches
-from resources.catalog.landing import batch_of, describe_unreadable, find_unreadable
+from resources.catalog.landing import describe_unreadable
 from resources.catalog.names import (
-    batch_landing_prefix,
     batch_partitions,
     new_batches_sensor_name,
     retrain_job_name,
     score_prefix,
 )
 from resources.catalog.pointers import read_champion
-from resources.ports.lake import Lake
+from resources.ports.lake import Lake, Unreadable
 from resources.ports.run_locks import RunLocks
 
 if TYPE_CHECKING:
@@ -90,35 +89,25 @@ def _look(context: dg.SensorEvaluationContext, lake: Lake, run_locks: RunLocks, 
     until = time.monotonic() + SECONDS_A_TICK
     full = sweep.number % _SWEEPS_BETWEEN_FULL_ONES == 0
     tick = Tick()
-    # A look at everything is a walk of its own, beside the sweep: in between, a batch is looked at before it is asked for.
-    stopped = _name_unreadable(context, lake, tick, score_prefix(dataset.name), dataset) if full else set()
-    for batch in sweep_batches(lake, dataset.name, sweep, objects=OBJECTS_A_TICK, until=until):
-        if batch.name not in stopped and (full or _is_recent(dataset, batch)):
+    unreadable: list[Unreadable] = []
+    batches = sweep_batches(lake, dataset.name, sweep, objects=OBJECTS_A_TICK, until=until, note=unreadable.append)
+    for batch in batches:
+        if not batch.lacks and (full or _is_recent(dataset, batch)):
             found = assess_batch(lake, context.instance, run_locks, dataset, batch)
             if isinstance(found, Request):
-                prefix = batch_landing_prefix(dataset.name, batch.name)
-                if full or batch.name not in _name_unreadable(context, lake, tick, prefix, dataset):
-                    tick.requests.append(found)
+                tick.requests.append(found)
             elif found:
                 tick.waiting.append(f"Batch {batch.name[:80]!r}: {found}")
         # Each batch may cost a question to the lake and to Dagster, and there may be thousands.
         if len(tick.requests) == REQUESTS_A_TICK or time.monotonic() > until:
             break
+    if unreadable:
+        tick.waiting.insert(0, f"Not read: {describe_unreadable(lake, unreadable)}.")
+        context.log.warning(tick.waiting[0])
     if tick.requests:  # Dagster shows a skip message only if nothing is asked for
         for line in tick.waiting[:_MOST_NAMED]:
             context.log.info(line)
     return tick
-
-
-def _name_unreadable(
-    context: dg.SensorEvaluationContext, lake: Lake, tick: Tick, prefix: str, dataset: Dataset
-) -> set[str]:
-    """Note what cannot be read below a prefix, and return the batches that may have lost data by it: they are not asked for."""
-    unreadable = find_unreadable(lake, prefix)
-    if unreadable:
-        tick.waiting.append(f"Not read: {describe_unreadable(lake, unreadable)}.")
-        context.log.warning(tick.waiting[-1])
-    return {batch_of(dataset.name, each.key) for each in unreadable if each.may_hold_data}
 
 
 def _is_recent(dataset: Dataset, batch: SeenBatch) -> bool:

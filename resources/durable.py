@@ -14,7 +14,7 @@ _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: its fsync
 _NOT_FOR_FOLDERS = (errno.EINVAL, errno.ENOTSUP)  # some network file systems write folders by themselves
 
 
-def replace_file(path: Path, write: Callable[[BinaryIO], object], *, mode: int = 0o644) -> None:
+def replace_file(path: Path, write: Callable[[BinaryIO], object], *, mode: int = 0o600) -> None:
     """Write a file as a whole: readers, and a machine that starts again after a power cut, see the old content or the new."""
     make_folders(path.parent)
     handle, name = tempfile.mkstemp(prefix=PARTIAL, dir=path.parent)
@@ -33,10 +33,10 @@ def replace_file(path: Path, write: Callable[[BinaryIO], object], *, mode: int =
 
 
 def make_folders(folder: Path) -> None:
-    """Make a folder and those above it that are missing."""
+    """Make a folder and those above it that are missing, for their owner alone, whatever the umask is."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
     for each in reversed(missing):
+        each.mkdir(0o700, exist_ok=True)
         sync_folder(each.parent)
 
 

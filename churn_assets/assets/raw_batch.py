@@ -19,7 +19,6 @@ from resources.catalog.digests import digest_of
 from resources.catalog.integrity import read_manifest, require_whole
 from resources.catalog.landing import (
     describe_unreadable,
-    find_unreadable,
     fingerprint_of,
     fingerprints,
     list_batch,
@@ -32,7 +31,6 @@ from resources.catalog.names import (
     ROWS,
     TUNED_MODEL,
     asset_key,
-    batch_landing_prefix,
     batch_partitions,
     versions_prefix,
 )
@@ -123,9 +121,10 @@ def ingest_batch(
     champion = scorer.model
     if scorer.refused:
         warn(f"Scored with a provisional model that the gate refused. {scorer.refused}")
-    entries = list_batch(lake, dataset.name, batch)
-    if passed_over := find_unreadable(lake, batch_landing_prefix(dataset.name, batch)):
-        warn(f"Passed over: {describe_unreadable(lake, passed_over)}.")
+    landed = list_batch(lake, dataset.name, batch)
+    entries = landed.entries
+    if landed.passed_over:
+        warn(f"Passed over: {describe_unreadable(lake, landed.passed_over)}.")
     contents = fingerprints(lake, entries)
     if change := _describe_change(lake, dataset, batch, contents):
         warn(change)

@@ -1,6 +1,6 @@
 """The training table: every record that landed, as a typed row or in quarantine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import dagster as dg
 
@@ -11,7 +11,7 @@ from churn_assets.assets._raw_table import locate_quarantine, table_metadata
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.claims.ingest import ACCOUNTED, BOTH_CLASSES, CONTRACT
 from resources.catalog.landed_versions import made_from_landed, report_landed
-from resources.catalog.landing import describe_unreadable, find_unreadable, fingerprints, list_training
+from resources.catalog.landing import describe_unreadable, fingerprints, list_training
 from resources.catalog.names import (
     LANDED_CUSTOMERS,
     RAW_CUSTOMERS,
@@ -53,9 +53,7 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, lake: Lake, runner: Runner, tables: Tables, run_locks: RunLocks
     ) -> dg.MaterializeResult:
         with user_errors_as_failures():
-            if passed_over := find_unreadable(lake, train_prefix(dataset.name)):
-                context.log.warning(f"Passed over: {describe_unreadable(lake, passed_over)}.")
-            keys, contents = _training_files(lake, tables, dataset)
+            keys, contents = _training_files(lake, tables, dataset, context.log.warning)
             table = publish_step(
                 lake,
                 runner,
@@ -77,10 +75,14 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
     return asset
 
 
-def _training_files(lake: Lake, tables: Tables, dataset: Dataset) -> tuple[Sequence[str], dict[str, str]]:
+def _training_files(
+    lake: Lake, tables: Tables, dataset: Dataset, warn: Callable[[str], object]
+) -> tuple[Sequence[str], dict[str, str]]:
     """Return the keys of the files to ingest, and their contents: what landed, or a copy of the user's own table."""
     if dataset.source.table:
         copy = copy_table(lake, tables, dataset.name, dataset.source.table)
         return copy.keys, {dataset.source.table: copy.version}
-    entries = list_training(lake, dataset.name)
-    return [entry.key for entry in entries], fingerprints(lake, entries)
+    landed = list_training(lake, dataset.name)
+    if landed.passed_over:
+        warn(f"Passed over: {describe_unreadable(lake, landed.passed_over)}.")
+    return [entry.key for entry in landed.entries], fingerprints(lake, landed.entries)

@@ -73,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     # Dagster's modules are a million objects that live to the end: scanning them again and again is a seventh of a short run.
     gc.set_threshold(100_000)
+    os.umask(0o077)  # customers' data: what the command and its steps write is for its user alone
     parsed = build_parser().parse_args(arguments)
     console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
     try:

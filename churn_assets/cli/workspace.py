@@ -1,7 +1,10 @@
 """The working folder: made on first use, with a Dagster home inside that needs nothing but this machine."""
 
+import logging
 import os
+import stat
 from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
 
@@ -14,6 +17,7 @@ from resources.os_errors import explain_os_error
 from resources.settings import Settings
 from resources.wiring import wire
 
+_LOG = logging.getLogger(__name__)
 # From its launch until a process claims it, a run takes seconds.
 _UNCLAIMED = timedelta(minutes=10)
 _DAGSTER_YAML = """\
@@ -60,12 +64,25 @@ def prepare(settings: Settings) -> None:
 
 def _make(settings: Settings) -> None:
     make_folders(settings.lake)
+    _close(settings.home)
     if not settings.owns_dagster_home:
         return
     make_folders(settings.dagster_home)
     config = settings.dagster_home / "dagster.yaml"
     if not config.exists():
         replace_file(config, lambda stream: stream.write(_DAGSTER_YAML.encode()))
+
+
+def _close(home: Path) -> None:
+    """Close a working folder to other users, with all that is in it. Warn if it is another user's."""
+    mode = stat.S_IMODE(home.stat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO) == 0:
+        return
+    try:
+        home.chmod(mode & stat.S_IRWXU)
+    except PermissionError:
+        expected, found = f"{home} to be closed to other users", f"mode {mode:04o}, and that it is another user's"
+        _LOG.warning(problem(expected=expected, found=found, todo=f"let its owner run `chmod 700 {home}`"))
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -4,7 +4,7 @@ Belongs here: the way of a record from file to row, the quarantine, the two tabl
 files (`landed`, `csv_records`), what values mean (`cells`), which columns are used (`columns`), the order of rows (`hash_order`).
 """
 
-import filecmp
+import hashlib
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -151,11 +151,15 @@ def _open_parts(files: Sequence[LandedFile], sheet: str | None) -> list[Part]:
 
 def _refuse_copies(parts: Sequence[Part]) -> None:
     """Raise InputError if a file landed twice: without an id, nothing else would tell its rows from other customers."""
-    by_size: dict[int, list[LandedFile]] = {}
-    for file in (part.file for part in parts):
-        same_size = by_size.setdefault(file.path.stat().st_size, [])
-        twin = next((other for other in same_size if filecmp.cmp(file.path, other.path, shallow=False)), None)
-        if twin:
+    files = [part.file for part in parts]
+    sizes = Counter(file.path.stat().st_size for file in files)
+    first: dict[tuple[int, str], LandedFile] = {}
+    for file in files:
+        size = file.path.stat().st_size
+        if sizes[size] == 1:
+            continue
+        twin = first.setdefault((size, _digest(file)), file)
+        if twin is not file:
             raise InputError(
                 problem(
                     expected="each file once, since without an id each row is a customer of its own",
@@ -163,7 +167,11 @@ def _refuse_copies(parts: Sequence[Part]) -> None:
                     todo="remove one of the two, or name the column of the id in the spec",
                 )
             )
-        same_size.append(file)
+
+
+def _digest(file: LandedFile) -> str:
+    with file.path.open("rb") as stream:
+        return hashlib.file_digest(stream, "blake2b").hexdigest()
 
 
 class _Inference:

@@ -42,11 +42,6 @@ def batch_name_problem(name: str) -> str | None:
     return problem(expected=expected, found=repr(name[:80]), todo="rename it")
 
 
-def find_unreadable(lake: Lake, prefix: str) -> list[Unreadable]:
-    """Return what is below a landing prefix and cannot be read, in key order, without the marks of tools."""
-    return [each for each in lake.unreadable(prefix) if is_data(each.key)]
-
-
 def describe_unreadable(lake: Lake, found: Sequence[Unreadable]) -> str:
     """Return what cannot be read as text: the first few and why, and how many more there are."""
     named = [f"{lake.uri(each.key)}: {each.reason}" for each in found[:_MOST_NAMED]]
@@ -58,12 +53,19 @@ def list_landed(lake: Lake, prefix: str) -> list[Entry]:
     return [entry for entry in lake.entries(prefix) if is_data(entry.key)]
 
 
-def list_training(lake: Lake, dataset: str) -> list[Entry]:
-    """Return the data objects of the training data. Raise InputError if there is none, or if some of it cannot be read."""
+@dataclass(frozen=True)
+class Landed:
+    """What one look at a landing prefix found: data objects in key order, and what was passed over because it can hold no data."""
+
+    entries: Sequence[Entry]
+    passed_over: Sequence[Unreadable]
+
+
+def list_training(lake: Lake, dataset: str) -> Landed:
+    """Return the training data. Raise InputError if there is none, or if some of it cannot be read."""
     prefix = train_prefix(dataset)
-    _require_readable(lake, find_unreadable(lake, prefix))
-    found = list_landed(lake, prefix)
-    if not found:
+    landed = _sort_out(lake, lake.scan(prefix))
+    if not landed.entries:
         raise InputError(
             problem(
                 expected=f"at least one file ({', '.join(ENDINGS)}) below {lake.uri(prefix)}",
@@ -71,22 +73,20 @@ def list_training(lake: Lake, dataset: str) -> list[Entry]:
                 todo=f"land one: `churn land {dataset} FILE`",
             )
         )
-    return found
+    return landed
 
 
-def list_batch(lake: Lake, dataset: str, batch: str) -> list[Entry]:
-    """Return the data objects of one batch.
+def list_batch(lake: Lake, dataset: str, batch: str) -> Landed:
+    """Return the data of one batch.
 
     Raise CommandError if the name can be no batch's; InputError if there is no such batch, or if some of it cannot be read.
     """
     if name_problem := batch_name_problem(batch):
         raise CommandError(name_problem)
     key = score_prefix(dataset) + batch
-    around = find_unreadable(lake, key)
-    _require_readable(lake, [each for each in around if batch_of(dataset, each.key) == batch])
-    # The key itself comes before all that it is a prefix of.
-    found = [entry for entry in lake.list(key, limit=1) if entry.key == key] + list_landed(lake, f"{key}/")
-    if not found:
+    file = lake.find(key)  # a file dropped straight into score/
+    landed = _sort_out(lake, [file] if file else lake.scan(f"{key}/"))
+    if not landed.entries:
         raise InputError(
             problem(
                 expected=f"files of batch {batch} below {lake.uri(key)}",
@@ -94,14 +94,20 @@ def list_batch(lake: Lake, dataset: str, batch: str) -> list[Entry]:
                 todo=f"land them: `churn land {dataset} FILE --batch {batch}`",
             )
         )
-    return found
+    return landed
 
 
-def _require_readable(lake: Lake, found: Sequence[Unreadable]) -> None:
-    lost = [each for each in found if each.may_hold_data]
-    if lost:
+def _sort_out(lake: Lake, found: Iterable[Entry | Unreadable]) -> Landed:
+    """Return what a walk found, without the marks of tools. Raise InputError with all that may hold data and cannot be read."""
+    entries: list[Entry] = []
+    unreadable: list[Unreadable] = []
+    for each in found:
+        if is_data(each.key):
+            entries.append(each) if isinstance(each, Entry) else unreadable.append(each)
+    if lost := [each for each in unreadable if each.may_hold_data]:
         what = describe_unreadable(lake, lost)
         raise InputError(problem(expected="plain files only", found=what, todo="then run the job again"))
+    return Landed(entries, unreadable)
 
 
 def fingerprints(lake: Lake, entries: Sequence[Entry]) -> dict[str, str]:
@@ -153,11 +159,7 @@ def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> 
     if problems:
         raise CommandError(listed(problems))
     folder = train_prefix(dataset) if batch is None else batch_landing_prefix(dataset, batch)
-    landings = [Landing(folder + path.name, _is_there(lake, folder + path.name)) for path in files]
+    landings = [Landing(folder + path.name, lake.find(folder + path.name) is not None) for path in files]
     for path, landing in zip(files, landings, strict=True):
         lake.put(landing.key, path)
     return landings
-
-
-def _is_there(lake: Lake, key: str) -> bool:
-    return any(entry.key == key for entry in lake.list(key, limit=1))

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def _walk_items(
             yield Unreadable(key, "its name is not UTF-8; rename it", may_hold_data=True)
         elif not name.endswith("/"):
             if key > after:
-                yield from _describe(key, item)
+                yield from _describe_item(key, item)
         elif key > after or after.startswith(key):
             yield from _walk_folder(key, item, after)
 
@@ -81,22 +81,35 @@ def _walk_folder(key: str, item: os.DirEntry[str], after: str) -> Iterator[Entry
     yield from _walk_items(items, key, after, "")
 
 
-def _describe(key: str, item: os.DirEntry[str]) -> Iterator[Entry | Unreadable]:
-    """Yield a file as an object, anything else as unreadable, and nothing if it was removed meanwhile."""
-    with suppress(FileNotFoundError):
-        try:
-            found = item.stat(follow_symlinks=False)
-        except PermissionError as error:
-            yield _refused(key, "file", error)
-            return
-        if stat.S_ISREG(found.st_mode):
-            modified = datetime.fromtimestamp(found.st_mtime, UTC)
-            yield Entry(key, found.st_size, modified, f"{found.st_size}-{found.st_mtime_ns}")
-        elif stat.S_ISLNK(found.st_mode):
-            yield Unreadable(key, "links are not followed; copy what it points at", may_hold_data=True)
-        else:
-            what = _SPECIAL.get(stat.S_IFMT(found.st_mode), "no file")
-            yield Unreadable(key, f"it is {what}; remove it", may_hold_data=False)
+def describe(path: Path, key: str) -> Entry | Unreadable | None:
+    """Return a file as an object, anything else but a folder as unreadable, and None if there is nothing."""
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        return _refused(key, "file", error)
+    return None if stat.S_ISDIR(found.st_mode) else _describe(key, found)
+
+
+def _describe(key: str, found: os.stat_result) -> Entry | Unreadable:
+    if stat.S_ISREG(found.st_mode):
+        modified = datetime.fromtimestamp(found.st_mtime, UTC)
+        return Entry(key, found.st_size, modified, f"{found.st_size}-{found.st_mtime_ns}")
+    if stat.S_ISLNK(found.st_mode):
+        return Unreadable(key, "links are not followed; copy what it points at", may_hold_data=True)
+    what = _SPECIAL.get(stat.S_IFMT(found.st_mode), "no file")
+    return Unreadable(key, f"it is {what}; remove it", may_hold_data=False)
+
+
+def _describe_item(key: str, item: os.DirEntry[str]) -> Iterator[Entry | Unreadable]:
+    """Yield what an item of a folder is, and nothing if it was removed meanwhile."""
+    try:
+        yield _describe(key, item.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return
+    except PermissionError as error:
+        yield _refused(key, "file", error)
 
 
 def _refused(key: str, what: str, error: OSError) -> Unreadable:

@@ -13,7 +13,7 @@ from resources.catalog.digests import digest_object
 from resources.durable import make_folders, replace_file, sync_files, sync_folder
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
 from resources.file_locks import hold
-from resources.local.folders import translate_os_errors, walk
+from resources.local.folders import describe, translate_os_errors, walk
 from resources.ports.lake import MANIFEST, Entry, Lake, Manifest, Unreadable
 
 
@@ -27,15 +27,15 @@ class LocalLake(Lake):
 
     def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
         """Iterate in one walk: each page of a listing would read its folder again."""
-        return (found for found in self._walk(prefix, after) if isinstance(found, Entry))
+        return (found for found in self.scan(prefix, after) if isinstance(found, Entry))
 
-    def unreadable(self, prefix: str) -> Sequence[Unreadable]:
-        return [found for found in self._walk(prefix) if isinstance(found, Unreadable)]
-
-    def _walk(self, prefix: str, after: str = "") -> Iterator[Entry | Unreadable]:
+    def scan(self, prefix: str, after: str = "") -> Iterator[Entry | Unreadable]:
         # Only the deepest whole folder of the prefix is walked; the rest of it is how names in there begin.
         folder, slash, start = prefix.rpartition("/")
         return walk(self._path(folder), folder + slash, after, start)
+
+    def find(self, key: str) -> Entry | Unreadable | None:
+        return describe(self._path(key), key)
 
     def open(self, key: str) -> BinaryIO:
         try:

@@ -127,7 +127,7 @@ def _own_process(folder: Path, pid: int) -> str:  # a forked process needs a nam
     name = uuid4().hex
     hidden = folder / f".{name}"
     handle = os.open(
-        hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
+        hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
     )  # never closed: the end of the process does that
     fcntl.flock(handle, fcntl.LOCK_EX)
     hidden.rename(folder / name)  # visible only once it is held

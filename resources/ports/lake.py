@@ -61,7 +61,7 @@ class Lake(dg.ConfigurableResource, ABC):
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[Entry]:
         """Return at most `limit` objects below `prefix` whose key is greater than `after`, in key order.
 
-        What `unreadable` names is left out.
+        What is `Unreadable` is left out.
         """
 
     @abstractmethod
@@ -106,9 +106,13 @@ class Lake(dg.ConfigurableResource, ABC):
     def uri(self, key: str) -> str:
         """Return the object's address for a person to open: a path or an s3:// URI."""
 
-    def unreadable(self, prefix: str) -> Sequence[Unreadable]:
-        """Return what is below `prefix` and can be read by no means, in key order. A bucket has no such thing."""
-        return ()
+    def scan(self, prefix: str, after: str = "") -> Iterator[Entry | Unreadable]:
+        """Iterate over `entries`, and over what is no object, in key order. A bucket holds nothing but objects."""
+        return self.entries(prefix, after)
+
+    def find(self, key: str) -> Entry | Unreadable | None:
+        """Return what has exactly this key, or None: one question, however much is beside it."""
+        return next((entry for entry in self.list(key, limit=1) if entry.key == key), None)
 
     def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
         """Iterate over every object below `prefix` whose key is greater than `after`, in key order."""

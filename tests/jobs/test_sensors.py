@@ -1,6 +1,7 @@
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +51,7 @@ def crown(lake: LocalLake) -> None:
 
 def score(lake: LocalLake, batch: str) -> None:
     record = BatchRecord(
-        batch, "f", listing_of(list_batch(lake, "telco", batch)), "2026-01-01T00:00:00+00:00", HERE, HERE, HERE
+        batch, "f", listing_of(list_batch(lake, "telco", batch).entries), "2026-01-01T00:00:00+00:00", HERE, HERE, HERE
     )
     point_to(lake, batch_key("telco", batch), record)
 
@@ -357,9 +358,66 @@ def test_a_sweep_cut_anywhere_sees_each_batch_once_and_whole(
         ticks += 1
         assert ticks < 100
     assert [batch.name for batch in seen] == [f"b{batch}" for batch in range(len(sizes))]
-    assert [batch.listing for batch in seen] == [listing_of(list_batch(lake, "telco", batch.name)) for batch in seen]
+    assert [batch.listing for batch in seen] == [
+        listing_of(list_batch(lake, "telco", batch.name).entries) for batch in seen
+    ]
 
 
 def test_every_dataset_has_a_sensor_that_runs_from_the_start(dataset: Dataset, tmp_path: Path) -> None:
     sensor = new_batches_sensor(dataset, score_job(dataset))
     assert (sensor.name, sensor.default_status) == ("telco_new_batches", dg.DefaultSensorStatus.RUNNING)
+
+
+def count_listings(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count how often each folder is listed from now on, by its name."""
+    listings: Counter[str] = Counter()
+    real = os.scandir
+
+    def scandir(folder: Any) -> Any:
+        listings[Path(folder).name] += 1
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    return listings
+
+
+def test_a_batch_is_listed_once_whatever_is_beside_it(lake: LocalLake, monkeypatch: pytest.MonkeyPatch) -> None:
+    for batch in ("today", "today-2", "today-3"):
+        for name in ("a.csv", "more/b.csv"):
+            drop(lake, f"{batch}/{name}")
+    os.mkfifo(lake.uri("landing/telco/score/today/pipe"))
+    listings = count_listings(monkeypatch)
+    landed = list_batch(lake, "telco", "today")
+    assert [entry.key.rpartition("/")[2] for entry in landed.entries] == ["a.csv", "b.csv"]
+    assert [each.key.rpartition("/")[2] for each in landed.passed_over] == ["pipe"]
+    assert listings == {"today": 1, "more": 1}
+
+
+def test_a_tick_lists_each_folder_once_also_where_something_cannot_be_read(
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crown(lake)
+    for batch in ("a", "b", "c"):
+        drop(lake, f"{batch}/x.csv")
+    os.mkfifo(lake.uri("landing/telco/score/a/pipe"))
+    Path(lake.uri("landing/telco/score/b/link.csv")).symlink_to("x.csv")
+    listings = count_listings(monkeypatch)
+    result = tick(lake, dataset, instance)
+    assert asked(result) == ["a", "c"]
+    assert {name: listings[name] for name in ("score", "a", "b", "c")} == {"score": 1, "a": 1, "b": 1, "c": 1}
+
+
+@given(cut=st.integers(1, 6))
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_what_a_batch_lacks_is_remembered_where_a_sweep_is_cut(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
+    lake = LocalLake(root=str(tmp_path_factory.mktemp("lake")))
+    for key in ("a/1.csv", "b/2.csv", "b/3.csv", "c/1.csv"):
+        drop(lake, key)
+    Path(lake.uri("landing/telco/score/b/1.csv")).symlink_to("2.csv")
+    sweep, seen = Sweep(), []
+    while sweep.number == 0:
+        seen += list(sweep_batches(lake, "telco", sweep, objects=cut, until=time.monotonic() + 60))
+        sweep = Sweep(**json.loads(json.dumps(vars(sweep))))
+    assert [(batch.name, batch.lacks) for batch in seen] == [("a", False), ("b", True), ("c", False)]

@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         say(console, f"Landed {lake.uri(file.key)} ({'replaces a file of that name' if file.replaced else 'new'})")
     if arguments.batch:
         data, folder = f"Batch {arguments.batch}", batch_landing_prefix(dataset.name, arguments.batch)
-        count = len(list_batch(lake, dataset.name, arguments.batch))
+        count = len(list_batch(lake, dataset.name, arguments.batch).entries)
     else:
         data, folder = "The training data", train_prefix(dataset.name)
         count = len(list_landed(lake, folder))

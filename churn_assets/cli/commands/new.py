@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
 def _write_spec(path: Path, text: str) -> None:
     """Write a spec. Raise ChurnError, naming the setting of the folder of specs, if that is not possible."""
     try:
-        replace_file(path, lambda stream: stream.write(text.encode()))
+        replace_file(path, lambda stream: stream.write(text.encode()), mode=0o644)
     except OSError as error:
         other = problem(
             expected=f"to write {path}", found=error.strerror or str(error), todo="set CHURN_DATASETS to another folder"

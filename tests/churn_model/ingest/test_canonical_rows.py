@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from churn_model.errors import ChurnError, InputError
+from churn_model.ingest import canonical_rows
 from churn_model.ingest.canonical_rows import Ingested, ingest
 from churn_model.ingest.formats.base import LandedFile
 from churn_model.ingest.row_order import OccurrenceCounter, row_hashes, value_ids
@@ -118,6 +119,20 @@ def test_without_an_id_a_file_that_landed_twice_is_refused(tmp_path: Path) -> No
     files = dict.fromkeys(["a.csv", "b.csv"], "plan,left\nA,yes\nB,no\n")
     with pytest.raises(InputError, match=r"found b\.csv, a copy of a\.csv"):
         run(tmp_path, files, replace(SHOP, id=None))
+
+
+def test_without_an_id_each_file_is_read_once_to_find_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    real = canonical_rows._digest
+
+    def digest(file: LandedFile) -> str:
+        read.append(file.key)
+        return real(file)
+
+    monkeypatch.setattr(canonical_rows, "_digest", digest)
+    files = {f"{n:02}.csv": f"plan,left\nA{n:02},yes\nB,no\n" for n in range(30)} | {"own.csv": "plan,left\nA,yes\n"}
+    run(tmp_path, files, replace(SHOP, id="none"))
+    assert sorted(read) == sorted(files)[:30]  # one of another size is nobody's copy
 
 
 @pytest.mark.parametrize(

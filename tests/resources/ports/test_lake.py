@@ -22,7 +22,7 @@ from churn_model.reports.step_report import PublishedFile
 from resources.aws.lake import S3Lake
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
 from resources.local.lake import LocalLake
-from resources.ports.lake import MANIFEST, Lake, Manifest
+from resources.ports.lake import MANIFEST, Entry, Lake, Manifest, Unreadable
 
 # Each adapter as a fixture that gives an empty lake.
 LAKES = ["local_lake", "aws_lake"]
@@ -313,10 +313,14 @@ def strange_folder(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
+def unreadable(lake: LocalLake, prefix: str) -> list[Unreadable]:
+    return [each for each in lake.scan(prefix) if isinstance(each, Unreadable)]
+
+
 def test_what_is_no_plain_file_is_named_and_never_opened(strange_folder: Path) -> None:
     lake = LocalLake(root=str(strange_folder.parent))
     assert keys(lake, "") == ["landing/b/good.csv"]
-    found = {each.key.removeprefix("landing/"): each for each in lake.unreadable("landing/")}
+    found = {each.key.removeprefix("landing/"): each for each in unreadable(lake, "landing/")}
     assert sorted(found)[:1] == ["b/pipe.csv"]
     assert {key for key, each in found.items() if not each.may_hold_data} == {"b/pipe.csv", "socket"}
     deep = next(key for key in found if key.startswith("deep/"))
@@ -341,7 +345,7 @@ def test_a_closed_folder_is_named_and_what_is_beside_it_is_listed(tmp_path: Path
         (tmp_path / "d" / name).chmod(mode)
     try:
         assert keys(lake, "d/") == ["d/c/x"]
-        assert [each.key for each in lake.unreadable("d/")] == ["d/a/", "d/b/x"]
+        assert [each.key for each in unreadable(lake, "d/")] == ["d/a/", "d/b/x"]
         with pytest.raises(LakeError, match="Expected to list d/a/"):
             lake.list("d/a/")
     finally:
@@ -367,3 +371,18 @@ def test_one_walk_lists_what_pages_list(
     assert every == sorted(every)
     assert [entry.key for entry in lake.entries(prefix, after)] == expected
     assert [entry.key for entry in Lake.entries(lake, prefix, after)] == expected
+
+
+def test_one_key_is_found_by_itself(any_lake: Lake) -> None:
+    for key in ("d/a", "d/ab", "d/b/c"):
+        any_lake.put(key, b"x")
+    found = any_lake.find("d/a")
+    assert isinstance(found, Entry)
+    assert found == any_lake.list("d/a", limit=1)[0]
+    assert [any_lake.find(key) for key in ("d", "d/b", "d/c", "no/such", "d/a/b")] == [None] * 5
+
+
+def test_one_key_that_is_no_file_is_found_as_what_it_is(strange_folder: Path) -> None:
+    lake = LocalLake(root=str(strange_folder.parent))
+    for key in ("landing/loop", "landing/up", "landing/b/pipe.csv"):
+        assert [lake.find(key)] == [each for each in unreadable(lake, "landing/") if each.key == key]

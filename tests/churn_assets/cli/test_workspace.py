@@ -1,0 +1,51 @@
+"""The working folder: closed to other users, whatever the umask, and whoever made it before."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Workspace
+
+SPEC = "id: id\nlabel: {column: left, positive: ['yes']}\n"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    before = os.umask(0)
+    try:
+        made = Workspace(tmp_path)
+        made.write_spec("shop", SPEC)
+        (tmp_path / "a.csv").write_text("id,left\n1,yes\n")
+        yield made
+    finally:
+        os.umask(before)
+
+
+def open_to_others(folder: Path) -> list[str]:
+    paths = [folder, *folder.rglob("*")]
+    return [
+        str(path) for path in paths if not path.is_symlink() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    ]
+
+
+def test_what_lands_and_its_folders_are_for_their_owner_alone(workspace: Workspace) -> None:
+    assert workspace.churn("land", "shop", workspace.root / "a.csv") == 0
+    assert (workspace.root / "home/lake/landing/shop/train/a.csv").exists()
+    assert open_to_others(workspace.root / "home") == []
+
+
+def test_a_working_folder_from_before_is_closed_and_stays_usable(workspace: Workspace) -> None:
+    home = workspace.root / "home"
+    home.mkdir(0o755)
+    assert workspace.churn("land", "shop", workspace.root / "a.csv") == 0
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_a_spec_that_a_command_writes_can_be_read_by_others(workspace: Workspace) -> None:
+    rows = "".join(f"{n},{n % 7},{'yes' if n % 3 else 'no'}\n" for n in range(60))
+    (workspace.root / "b.csv").write_text("id,calls,left\n" + rows)
+    workspace.churn("new", "other", workspace.root / "b.csv")
+    assert stat.S_IMODE((workspace.root / "datasets/other.yaml").stat().st_mode) == 0o644
