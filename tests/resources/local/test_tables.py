@@ -85,7 +85,9 @@ def test_a_database_from_before_there_were_links_keeps_its_batches(lake: LocalLa
     assert read_local(tmp_path, "from telco.p order by all") == [("b1", "b1"), ("b3", "b3")]
 
 
-def test_a_reader_that_began_before_a_batch_moved_reads_on(tables: LocalTables, lake: LocalLake, tmp_path: Path) -> None:
+def test_a_reader_that_began_before_a_batch_moved_reads_on(
+    tables: LocalTables, lake: LocalLake, tmp_path: Path
+) -> None:
     for version in ("v1", "v2", "v3"):
         put(lake, f"telco/p/b1/{version}/", id=[version])
     shown = []
