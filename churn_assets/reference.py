@@ -56,6 +56,8 @@ _DEFAULTS = {
     "CHURN_ROLE": "none; needed on AWS",
     "CHURN_KMS_KEY": "the bucket's own default encryption",
     "CHURN_SERVE_TOKEN": "none; needed to listen on more than this machine",
+    "CHURN_IMAGE": "the one of the region, which the extra `aws` looks up",
+    "CHURN_JOBS": "one `ml.m5.xlarge`, 24 hours at most",
 }
 _PREDICTIONS = {
     "id": "The customer's id, exactly as landed.",

@@ -1,12 +1,15 @@
 """The settings of an installation, read from environment variables."""
 
+import json
 import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from resources.errors import SettingsError
 
@@ -43,6 +46,8 @@ class AwsSettings:
     stack: str  # CHURN_STACK: at most 8 letters and digits; names the Glue database, the Athena workgroup and every job
     role: str  # CHURN_ROLE: the ARN of the role of the jobs
     kms_key: str  # CHURN_KMS_KEY: the ARN of the key that encrypts all that is written
+    image: str  # CHURN_IMAGE: the address of the managed XGBoost image 3.2-0, or of a copy of it
+    job_options: Mapping[str, Any]  # CHURN_JOBS: how jobs run, as JSON: `{"instances": ["ml.m5.xlarge"], "spot": true}`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,6 +148,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _STACK = re.compile(r"[a-z][a-z0-9]{0,7}")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}")
+_IMAGE = re.compile(
+    r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]{1,256}(:[\w.-]{1,128}|@sha256:[0-9a-f]{64})"
+)
 _KEY = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:(key|alias)/[\w/-]{1,256}")
 
 
@@ -174,6 +182,14 @@ def _read_aws_settings(env: Mapping[str, str], problems: list[str]) -> AwsSettin
     key = env.get("CHURN_KMS_KEY", "")
     if key and not _KEY.fullmatch(key):
         problems.append(f"CHURN_KMS_KEY: expected the ARN of a KMS key, found {key!r}")
+    image = env.get("CHURN_IMAGE", "")
+    if image and not _IMAGE.fullmatch(image):
+        problems.append(f"CHURN_IMAGE: expected <registry>/<repository>:<tag> of ECR, found {image!r}")
+    options: Any = None
+    with suppress(ValueError):
+        options = json.loads(env.get("CHURN_JOBS") or "{}")
+    if not isinstance(options, dict):
+        problems.append(f"CHURN_JOBS: expected a JSON object, found {env['CHURN_JOBS']!r}")
     return AwsSettings(
         bucket=bucket,
         prefix=prefix.strip("/") + "/" if prefix.strip("/") else "",
@@ -181,6 +197,8 @@ def _read_aws_settings(env: Mapping[str, str], problems: list[str]) -> AwsSettin
         stack=stack,
         role=role,
         kms_key=key,
+        image=image,
+        job_options=options,
     )
 
 

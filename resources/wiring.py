@@ -2,19 +2,23 @@
 
 from dataclasses import dataclass
 
+from resources.aws.job_requests import JobOptions
+from resources.aws.lake import S3Lake
+from resources.aws.queries import Athena
+from resources.aws.runner import SageMakerRunner
+from resources.aws.session import AwsSession
+from resources.aws.tables import AthenaTables
 from resources.local.alerts import LocalAlerts
 from resources.local.lake import LocalLake
-from resources.local.outputs import LocalOutputs
 from resources.local.run_locks import LocalRunLocks
 from resources.local.runner import LocalRunner
 from resources.local.tables import LocalTables
 from resources.ports.alerts import Alerts
 from resources.ports.lake import Lake
-from resources.ports.outputs import Outputs
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
-from resources.settings import Settings
+from resources.settings import AwsSettings, Settings
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,6 @@ class Ports:
     """One adapter for each port. The names of the fields are the resource keys that assets require."""
 
     lake: Lake
-    outputs: Outputs
     tables: Tables
     runner: Runner
     run_locks: RunLocks
@@ -31,17 +34,37 @@ class Ports:
 
 def wire(settings: Settings) -> Ports:
     """Return the adapters for these settings."""
-    lake = LocalLake(root=str(settings.lake))
-    runner = LocalRunner(
-        lake=lake, runs=str(settings.home / "runs"), python=str(settings.step_python), threads=settings.threads
-    )
+    lake, tables, runner = _wire_aws(settings.aws) if settings.aws else _wire_local(settings)
     return Ports(
         lake=lake,
-        outputs=LocalOutputs(folder=str(settings.out)),
-        tables=LocalTables(lake=lake, database=str(settings.home / "tables.duckdb")),
+        tables=tables,
         runner=runner,
+        # Those of one machine on AWS too: they save work, and no result depends on them.
         run_locks=LocalRunLocks(folder=str(settings.home / "locks")),
         alerts=LocalAlerts(
             log=str(settings.home / "alerts.log"), command=settings.alert_command, webhook=settings.alert_webhook
         ),
     )
+
+
+def _wire_local(settings: Settings) -> tuple[Lake, Tables, Runner]:
+    lake = LocalLake(root=str(settings.lake))
+    runner = LocalRunner(
+        lake=lake, runs=str(settings.home / "runs"), python=str(settings.step_python), threads=settings.threads
+    )
+    return lake, LocalTables(lake=lake, database=str(settings.home / "tables.duckdb")), runner
+
+
+def _wire_aws(settings: AwsSettings) -> tuple[Lake, Tables, Runner]:
+    session = AwsSession(region=settings.region)
+    lake = S3Lake(session=session, bucket=settings.bucket, prefix=settings.prefix, kms_key=settings.kms_key)
+    athena = Athena(session=session, workgroup=settings.stack)
+    runner = SageMakerRunner(
+        session=session,
+        lake=lake,
+        stack=settings.stack,
+        role=settings.role,
+        image=settings.image,
+        options=JobOptions(kms_key=settings.kms_key, **settings.job_options),
+    )
+    return lake, AthenaTables(session=session, lake=lake, athena=athena, database=settings.stack), runner

@@ -77,3 +77,18 @@ def test_a_directory_bucket_is_refused() -> None:
 def test_an_unknown_target_is_refused() -> None:
     with pytest.raises(SettingsError, match="CHURN_TARGET: expected local or aws, found 'azure'"):
         read_settings({"CHURN_TARGET": "azure"})
+
+
+@pytest.mark.parametrize("value", ["[1]", "{", "ml.m5.large"])
+def test_options_of_jobs_are_a_json_object(value: str) -> None:
+    with pytest.raises(SettingsError, match="CHURN_JOBS: expected a JSON object, found"):
+        read_settings(ON_AWS | {"CHURN_JOBS": value})
+
+
+def test_an_image_is_the_address_of_one() -> None:
+    address = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.2-0"
+    found = read_settings(ON_AWS | {"CHURN_IMAGE": address, "CHURN_JOBS": '{"spot": true}'}).aws
+    assert found is not None
+    assert (found.image, found.job_options) == (address, {"spot": True})
+    with pytest.raises(SettingsError, match="CHURN_IMAGE: expected"):
+        read_settings(ON_AWS | {"CHURN_IMAGE": "xgboost:latest"})
