@@ -10,11 +10,13 @@ from resources.aws.session import AwsSession
 from resources.aws.tables import AthenaTables
 from resources.local.alerts import LocalAlerts
 from resources.local.lake import LocalLake
+from resources.local.outputs import LocalOutputs
 from resources.local.run_locks import LocalRunLocks
 from resources.local.runner import LocalRunner
 from resources.local.tables import LocalTables
 from resources.ports.alerts import Alerts
 from resources.ports.lake import Lake
+from resources.ports.outputs import Outputs
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
@@ -26,6 +28,7 @@ class Ports:
     """One adapter for each port. The names of the fields are the resource keys that assets require."""
 
     lake: Lake
+    outputs: Outputs
     tables: Tables
     runner: Runner
     run_locks: RunLocks
@@ -37,6 +40,8 @@ def wire(settings: Settings) -> Ports:
     lake, tables, runner = _wire_aws(settings.aws) if settings.aws else _wire_local(settings)
     return Ports(
         lake=lake,
+        # In the working folder on AWS too, where the people are who open them.
+        outputs=LocalOutputs(folder=str(settings.out)),
         tables=tables,
         runner=runner,
         # Those of one machine on AWS too: they save work, and no result depends on them.

@@ -63,7 +63,7 @@ def prepare(settings: Settings) -> None:
 
 
 def _make(settings: Settings) -> None:
-    make_folders(settings.lake)
+    make_folders(settings.home if settings.aws else settings.lake)
     _close(settings.home)
     if not settings.owns_dagster_home:
         return

@@ -19,6 +19,7 @@ from churn_model.errors import listed, problem
 from churn_model.reports.step_report import REPORT, ReportError, StepReport
 from resources.aws.code_archive import upload_code
 from resources.aws.container.start import RECEIPT
+from resources.aws.image import find_managed_image
 from resources.aws.job_requests import (
     CODE,
     CONFIG,
@@ -69,7 +70,9 @@ class SageMakerRunner(Runner):
     lake: S3Lake
     stack: str
     role: str  # ARN of the role that the jobs take
-    image: str  # address of the image whose releases are those of requirements-image.lock
+    image: str = (
+        ""  # address of the image whose releases are those of requirements-image.lock; "" for the region's managed one
+    )
     options: JobOptions = JobOptions()
     threads: int = 0  # 0: all of the instance's
     code: str = str(PROJECT)  # the folder that holds `churn_model`
@@ -81,7 +84,7 @@ class SageMakerRunner(Runner):
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         """Remember the run, to know who asks for a job and whether a person has cancelled it."""
-        self._instance, self._run_id = context.instance, context.run_id or ""
+        self._instance, self._run_id = context.instance, context.run.run_id if context.run else ""
 
     def run(self, request: StepRequest) -> StepReport:
         if report := self._find_whole(request.output):
@@ -133,7 +136,7 @@ class SageMakerRunner(Runner):
         sizes = [entry.size for keys in request.inputs.values() for entry in self._entries(keys)]
         plan = JobPlan(
             step=request.step,
-            image=self.image,
+            image=self.image or find_managed_image(self.session.client("sagemaker").meta.region_name),
             role=self.role,
             options=self.options,
             inputs={

@@ -7,9 +7,9 @@ from resources.aws.tables import AthenaTables
 DATABASE = "churn"
 
 
-def make_aws_tables(lake: S3Lake) -> AthenaTables:
-    """Create the database and a workgroup for this lake, and return the adapter. Each lake has a database of its own."""
-    name = f"{DATABASE}_{lake.bucket.replace('-', '_')}"
+def make_aws_tables(lake: S3Lake, name: str = "") -> AthenaTables:
+    """Create a database and a workgroup for this lake, and return the adapter. Without a name, each lake has one of its own."""
+    name = name or f"{DATABASE}_{lake.bucket.replace('-', '_')}"
     lake.session.client("glue").create_database(DatabaseInput={"Name": name})
     lake.session.client("athena").create_work_group(
         Name=name,

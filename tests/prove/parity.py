@@ -1,0 +1,62 @@
+"""One path of data taken twice, in two places, and what has to be the same at the end."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from churn_assets.sample.generator import Generator
+from resources.catalog.pointers import read_champion, read_current
+from resources.catalog.published_tables import open_published_table
+from resources.ports.lake import Lake
+from tests.conftest import Workspace
+
+SPEC = """\
+id: customer_id
+as_of: as_of
+label: {column: churned, positive: ["yes"], means: cancelled}
+derived: {total_charge: day_charge + evening_charge + night_charge + international_charge}
+costs: {contact: {cost: 40, success: 0.6, value: {column: annual_value}}}
+list: {opt_out: do_not_call}
+search: {trials: 4, families: [boosted_trees, random_forest, linear]}
+"""
+
+
+def retrain_and_score(folder: Path, settings: dict[str, str]) -> Workspace:
+    """Land a sample, retrain, land a batch and score it, in a working folder of its own."""
+    folder.mkdir()
+    workspace = Workspace(folder, settings)
+    workspace.write_spec("shop", SPEC)
+    workspace.land(pa.concat_tables(piece.landed for piece in Generator().training(4000)))
+    assert workspace.churn("retrain", "shop") == 0
+    workspace.land(pa.concat_tables(piece.landed for piece in Generator().batch(1, 500)), batch="monday")
+    assert workspace.churn("score", "shop", "monday") == 0
+    return workspace
+
+
+def assert_same_results(ours: Lake, theirs: Lake) -> None:
+    """Compare rows and splits, the order of rows, probabilities to 1e-6, decisions, reasons and the list."""
+    lakes = (ours, theirs)
+    for lake in lakes:
+        assert read_champion(lake, "shop") is not None
+    for name in ("train", "validation", "test"):
+        mine, other = (current_table(lake, "preprocessed_splits", f"{name}/") for lake in lakes)
+        assert mine.equals(other), name
+    scores = [current_table(lake, "evaluation_report", "scores/") for lake in lakes]
+    assert scores[0]["id"].equals(scores[1]["id"])
+    assert np.abs(scores[0]["candidate"].to_numpy() - scores[1]["candidate"].to_numpy()).max() <= 1e-6
+    predictions = [current_table(lake, "batch_predictions/monday", "predictions/") for lake in lakes]
+    probabilities = [table["churn_probability"].to_numpy() for table in predictions]
+    assert np.abs(probabilities[0] - probabilities[1]).max() <= 1e-6
+    for column in ("id", "will_churn", "reason_1"):
+        assert predictions[0][column].equals(predictions[1][column]), column
+    contacts = [current_table(lake, "retention_list/monday", "contacts/") for lake in lakes]
+    assert contacts[0]["id"].equals(contacts[1]["id"])
+    assert len(contacts[0]) > 0
+
+
+def current_table(lake: Lake, asset: str, name: str) -> pa.Table:
+    """Return a table of the version that is shown."""
+    current = read_current(lake, "shop", asset)
+    assert current is not None
+    return open_published_table(lake, current.prefix + name).read()
