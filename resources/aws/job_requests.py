@@ -24,10 +24,10 @@ class JobOptions(dg.Config):
     volume_gigabytes      0: three times the inputs and ten more
     kms_key               of the jobs' disks and of what they write
     subnets, security_groups    of a VPC; none for SageMaker's own network
-    spot                  train on spot instances
     keep_alive_minutes    keep a training job's instances warm for the next one
     tags                  of each job, beside ours
     small_megabytes       steps whose inputs are no larger run in the run's own process; 0: none
+    shortest_pause, longest_pause    seconds between two calls about a job, soon after it has begun and later
     """
 
     instances: list[str] = Field(default=["ml.m5.xlarge"], min_length=1, max_length=5)
@@ -37,10 +37,11 @@ class JobOptions(dg.Config):
     kms_key: str = ""
     subnets: list[str] = Field(default_factory=list)
     security_groups: list[str] = Field(default_factory=list)
-    spot: bool = False
     keep_alive_minutes: int = 0
     tags: dict[str, str] = Field(default_factory=dict)
     small_megabytes: int = 0
+    shortest_pause: float = Field(default=5.0, gt=0)
+    longest_pause: float = Field(default=60.0, gt=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,14 +156,6 @@ def training_request(plan: JobPlan) -> dict[str, Any]:
     ]
     key = {"KmsKeyId": options.kms_key} if options.kms_key else {}
     warm = {"KeepAlivePeriodInSeconds": options.keep_alive_minutes * 60} if options.keep_alive_minutes else {}
-    spot: dict[str, Any] = {}
-    stopping = {"MaxRuntimeInSeconds": plan.seconds}
-    if options.spot:
-        stopping["MaxWaitTimeInSeconds"] = 2 * plan.seconds
-        spot = {
-            "EnableManagedSpotTraining": True,
-            "CheckpointConfig": {"S3Uri": f"{plan.output}checkpoints", "LocalPath": f"{ROOT}/checkpoints"},
-        }
     return {
         "RoleArn": plan.role,
         "AlgorithmSpecification": {
@@ -174,9 +167,8 @@ def training_request(plan: JobPlan) -> dict[str, Any]:
         "InputDataConfig": channels,
         "OutputDataConfig": {"S3OutputPath": plan.output.rstrip("/"), "CompressionType": "NONE", **key},
         "ResourceConfig": {**plan.cluster(options.training_instances or options.instances), **warm},
-        "StoppingCondition": stopping,
+        "StoppingCondition": {"MaxRuntimeInSeconds": plan.seconds},
         "EnableNetworkIsolation": True,
-        **spot,
         **plan.network,
         "Tags": plan.tags,
     }

@@ -7,7 +7,7 @@ copied to the version's prefix, the report last. So nothing is ever half there, 
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from resources.aws.jobs.kinds import PROCESSING, TRAINING, Description, JobKind
 from resources.aws.jobs.names import Work, check_stack_name
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession
+from resources.aws.small_steps import run_here
 from resources.catalog.integrity import find_damage
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import restrict_dataset
@@ -76,8 +77,6 @@ class SageMakerRunner(Runner):
     options: JobOptions = JobOptions()
     threads: int = 0  # 0: all of the instance's
     code: str = str(PROJECT)  # the folder that holds `churn_model`
-    shortest_pause: float = 5.0  # seconds between two calls about a job, at first
-    longest_pause: float = 60.0
     _instance: Any = PrivateAttr(default=None)
     _run_id: str = PrivateAttr(default="")
     _clock: Clock = PrivateAttr(default_factory=SystemClock)
@@ -90,6 +89,8 @@ class SageMakerRunner(Runner):
         if report := self._find_whole(request.output):
             return report
         self._require_unchanged(request, None)
+        if self._is_small(request):
+            return self._run_here(request)
         work = Work(
             kind=KINDS[request.step],
             stack=check_stack_name(self.stack),
@@ -112,7 +113,35 @@ class SageMakerRunner(Runner):
         return self._take_over(request, work.kind, description)
 
     def libraries(self, imports: frozenset[str]) -> str:
-        return locked_releases(imports, lock=IMAGE_LOCK)
+        image = locked_releases(imports, lock=IMAGE_LOCK)
+        # Small steps compute with the releases of this process.
+        return f"{image}\nor\n{locked_releases(imports)}" if self.options.small_megabytes else image
+
+    # A step on little data
+
+    def _is_small(self, request: StepRequest) -> bool:
+        if not self.options.small_megabytes:
+            return False
+        sizes = (entry.size for keys in request.inputs.values() for entry in self._entries(keys))
+        return sum(sizes) < self.options.small_megabytes * 1_000_000
+
+    def _run_here(self, request: StepRequest) -> StepReport:
+        """Run a step in this process, with S3 before and behind it."""
+        places = [
+            # A prefix is a folder; single objects have their whole keys.
+            (entry.key, f"{name}/{entry.key.removeprefix(keys[0]) if is_folder(keys) else entry.key}")
+            for name, keys in request.inputs.items()
+            for entry in self._entries(keys)
+        ]
+        return run_here(
+            self.lake,
+            request.step,
+            request.output,
+            config=self._config(request),
+            inputs=places,
+            code=Path(self.code),
+            check=partial(self._require_unchanged, request, datetime.now(UTC)),
+        )
 
     # A job and its inputs
 
@@ -125,14 +154,15 @@ class SageMakerRunner(Runner):
             show=log.debug,
             is_cancelled=self._is_cancelled,
             clock=self._clock,
-            shortest=self.shortest_pause,
-            longest=self.longest_pause,
+            shortest=self.options.shortest_pause,
+            longest=self.options.longest_pause,
         )
 
     def _build(self, request: StepRequest, kind: JobKind, name: str) -> Mapping[str, Any]:
         """Upload what a job needs beside its inputs, and return its request."""
         prefix = f"{JOBS}{name}/"
-        self._put_config(request, f"{prefix}{CONFIG}/")
+        for file, content in self._config(request).items():
+            self.lake.put(f"{prefix}{CONFIG}/{file}", content)
         sizes = [entry.size for keys in request.inputs.values() for entry in self._entries(keys)]
         plan = JobPlan(
             step=request.step,
@@ -149,8 +179,8 @@ class SageMakerRunner(Runner):
         )
         return processing_request(plan) if kind is PROCESSING else training_request(plan)
 
-    def _put_config(self, request: StepRequest, prefix: str) -> None:
-        self.lake.put(f"{prefix}dataset.json", restrict_dataset(request.dataset, request.step).to_json().encode())
+    def _config(self, request: StepRequest) -> Mapping[str, bytes]:
+        """Return the files of a step's configuration, by name."""
         # Without the contents of landed files: theirs are ETags, which only the runner can compare.
         values = {
             **request.parameters,
@@ -159,11 +189,12 @@ class SageMakerRunner(Runner):
             "inputs": list(request.inputs),
             "contents": {},
         }
-        self.lake.put(f"{prefix}request.json", json.dumps(values).encode())
+        dataset = restrict_dataset(request.dataset, request.step)
+        return {"dataset.json": dataset.to_json().encode(), "request.json": json.dumps(values).encode()}
 
     def _input(self, prefix: str, name: str, keys: Sequence[str]) -> JobInput:
         """Return a prefix as it is, and single objects as a manifest, which keeps their whole keys and takes no others."""
-        if len(keys) == 1 and keys[0].endswith("/"):
+        if is_folder(keys):
             return JobInput(uri=self.lake.uri(keys[0]))
         listed_keys = [entry.key for entry in self._entries(keys)]
         manifest = f"{prefix}inputs/{name}.manifest"
@@ -273,6 +304,11 @@ class SageMakerRunner(Runner):
         context.add_asset_metadata(
             {"job": dg.MetadataValue.url(link), **({} if billed is None else {"billed_seconds": round(billed, 1)})}
         )
+
+
+def is_folder(keys: Sequence[str]) -> bool:
+    """Return whether an input is one prefix, whose objects are its files."""
+    return len(keys) == 1 and keys[0].endswith("/")
 
 
 def _moved(key: str) -> str:

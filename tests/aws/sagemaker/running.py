@@ -44,7 +44,5 @@ def runner_on(lake: S3Lake, *, code: Path = PROJECT, options: JobOptions | None 
         role=ROLE,
         image=IMAGE,
         code=str(code),
-        options=options or JobOptions(),
-        shortest_pause=0.05,
-        longest_pause=0.2,
+        options=options or JobOptions(shortest_pause=0.05, longest_pause=0.2),
     )

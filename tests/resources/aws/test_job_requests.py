@@ -15,7 +15,6 @@ FULL = JobOptions(
     kms_key=KEY,
     subnets=["subnet-1"],
     security_groups=["sg-1"],
-    spot=True,
     keep_alive_minutes=10,
     tags={"team": "retention"},
 )

@@ -1,0 +1,272 @@
+"""What is SageMaker's own: manifests, uncompressed models, files that change meanwhile, who asks and who cancels, and small steps."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from churn_model.spec.dataset import Dataset
+from resources.aws.job_requests import JobOptions
+from resources.aws.lake import S3Lake
+from resources.aws.runner import SageMakerRunner
+from resources.catalog.landing import fingerprints
+from resources.errors import StepFailed
+from resources.ports.runner import StepRequest
+from tests.aws.sagemaker.running import runner_on, running_jobs
+from tests.aws.sagemaker.service import SageMaker
+
+# Stands in for every step: its result is one file that names the files of its input.
+STEP = """
+import hashlib, json, os, pathlib, sys, time
+root = pathlib.Path(os.environ["CHURN_ROOT"])
+folders = (root / "processing" / "input" / "landed", root / "input" / "data" / "landed")
+landed = next(folder for folder in folders if folder.exists())
+names = sorted(path.relative_to(landed).as_posix() for path in landed.rglob("*") if path.is_file())
+if any(path.read_text() == "forever" for path in landed.rglob("*") if path.is_file()):
+    (pathlib.Path(os.environ["HOME"]) / "begun").touch()
+    time.sleep(60)
+result = root / "processing" / "output" / "result"
+content = "\\n".join(names).encode()
+(result / "names.txt").write_bytes(content)
+files = {"names.txt": {"size": len(content), "digest": hashlib.blake2b(content, digest_size=16).hexdigest(), "rows": None}}
+report = {"schema": 1, "step": STEP, "counts": {}, "metrics": {}, "checks": [], "detail": {}, "files": files}
+(result / "report.json").write_text(json.dumps(report))
+"""
+OUTPUT = "telco/made/v1/"
+TIMES: dict[str, Any] = {"shortest_pause": 0.05, "longest_pause": 0.2}  # seconds
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    code = tmp_path_factory.mktemp("code")
+    steps = code / "churn_model" / "steps"
+    steps.mkdir(parents=True)
+    for name in ("ingest", "train"):
+        (steps / f"{name}.py").write_text(f"STEP = {name!r}\n{STEP}")
+    for package in (steps.parent, steps):
+        (package / "__init__.py").touch()
+    return code
+
+
+@pytest.fixture
+def sagemaker(aws_lake: S3Lake, tmp_path: Path) -> Iterator[SageMaker]:
+    with running_jobs(aws_lake, tmp_path / "jobs", environment={"HOME": str(tmp_path)}) as service:
+        yield service
+
+
+@pytest.fixture
+def runner(aws_lake: S3Lake, code: Path, sagemaker: SageMaker) -> SageMakerRunner:
+    return runner_on(aws_lake, code=code)
+
+
+@pytest.fixture
+def make_request(aws_lake: S3Lake, dataset: Dataset) -> Callable[..., StepRequest]:
+    for name in ("a.csv", "b/c.csv", "not listed.csv"):
+        aws_lake.put(f"landing/telco/train/{name}", b"rows")
+
+    def make(step: str = "ingest", *names: str) -> StepRequest:
+        keys = [f"landing/telco/train/{name}" for name in names or ("a.csv", "b/c.csv")]
+        entries = [entry for entry in aws_lake.entries("landing/") if entry.key in keys]
+        contents = fingerprints(aws_lake, entries)
+        return StepRequest(
+            step=step,
+            version="v1",
+            dataset=dataset,
+            inputs={"landed": keys},
+            output=OUTPUT,
+            threads=0,
+            contents=contents,
+        )
+
+    return make
+
+
+def test_landed_files_are_exactly_those_listed_under_their_whole_keys(
+    runner: SageMakerRunner, aws_lake: S3Lake, make_request: Callable[..., StepRequest]
+) -> None:
+    runner.run(make_request())
+    assert aws_lake.read(OUTPUT + "names.txt") == b"landing/telco/train/a.csv\nlanding/telco/train/b/c.csv"
+
+
+def test_a_training_jobs_model_is_its_result_without_an_archive(
+    runner: SageMakerRunner, aws_lake: S3Lake, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    runner.run(make_request("train"))
+    (job,) = sagemaker.jobs.values()
+    assert job.kind.resource == "TrainingJob"
+    assert aws_lake.read(OUTPUT + "names.txt").startswith(b"landing/telco/train/a.csv")
+    assert {entry.key for entry in aws_lake.entries(OUTPUT)} == {OUTPUT + "names.txt", OUTPUT + "report.json"}
+
+
+def test_a_small_step_runs_in_the_runs_own_process(
+    aws_lake: S3Lake, code: Path, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    small = runner_on(aws_lake, code=code, options=JobOptions(small_megabytes=200, **TIMES))
+    report = small.run(make_request())
+    assert report.step == "ingest"
+    assert aws_lake.read(OUTPUT + "names.txt") == b"landing/telco/train/a.csv\nlanding/telco/train/b/c.csv"
+    assert sagemaker.calls == []
+    assert small.libraries(frozenset({"numpy"})) != runner_on(aws_lake, code=code).libraries(frozenset({"numpy"}))
+
+
+def test_a_step_that_is_not_small_is_a_job(
+    aws_lake: S3Lake, code: Path, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    aws_lake.put("landing/telco/train/large.csv", bytes(1_000_001))
+    runner_on(aws_lake, code=code, options=JobOptions(small_megabytes=1, **TIMES)).run(
+        make_request("ingest", "large.csv")
+    )
+    assert len(sagemaker.jobs) == 1
+
+
+@pytest.mark.parametrize("change", ["changed", "removed"])
+def test_a_landed_file_that_is_not_what_the_version_was_computed_from_starts_nothing(
+    runner: SageMakerRunner,
+    aws_lake: S3Lake,
+    sagemaker: SageMaker,
+    make_request: Callable[..., StepRequest],
+    change: str,
+) -> None:
+    wanted = make_request()
+    if change == "changed":
+        aws_lake.put("landing/telco/train/a.csv", b"others")
+    else:
+        aws_lake.remove(["landing/telco/train/a.csv"])
+    with pytest.raises(StepFailed, match=r"landing/telco/train/a.csv to stay as it is while it is read; found that"):
+        runner.run(wanted)
+    assert sagemaker.calls == []
+
+
+def test_a_landed_file_that_changes_while_a_job_reads_it_fails_the_run(
+    runner: SageMakerRunner, aws_lake: S3Lake, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    wanted = make_request()
+
+    def interfere(operation: str, phase: str) -> None:
+        if (operation, phase) == ("CreateProcessingJob", "after"):
+            aws_lake.put("landing/telco/train/a.csv", b"others")
+
+    sagemaker.interfere = interfere
+    with pytest.raises(StepFailed, match=r"a.csv to stay as it is while it is read; found that it was changed"):
+        runner.run(wanted)
+    assert list(aws_lake.entries(OUTPUT)) == []
+
+
+def test_a_result_that_was_lost_before_it_was_published_is_taken_over_again(
+    runner: SageMakerRunner, aws_lake: S3Lake, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    first = runner.run(make_request())
+    aws_lake.put(OUTPUT + "names.txt", b"damaged")
+    assert runner.run(make_request()) == first
+    assert aws_lake.read(OUTPUT + "names.txt").startswith(b"landing/")
+    assert len(sagemaker.jobs) == 1
+
+
+def test_a_result_whose_files_are_gone_is_made_by_another_attempt(
+    runner: SageMakerRunner, aws_lake: S3Lake, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    first = runner.run(make_request())
+    aws_lake.remove([entry.key for prefix in ("jobs/", OUTPUT) for entry in aws_lake.entries(prefix)])
+    assert runner.run(make_request()) == first
+    assert len(sagemaker.jobs) == 2
+
+
+def test_a_missing_role_or_instance_type_is_told_before_anything_is_spent(
+    aws_lake: S3Lake, code: Path, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    options = JobOptions(instances=["ml.m5.huge"], **TIMES)
+    with pytest.raises(StepFailed, match=r"InstanceType; found 'ml.m5.huge'"):
+        runner_on(aws_lake, code=code, options=options).run(make_request())
+    assert sagemaker.jobs == {}
+
+
+# Runs of Dagster
+
+
+def asset_of(wanted: StepRequest) -> dg.AssetsDefinition:
+    @dg.asset(required_resource_keys={"runner"})
+    def made(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        context.resources.runner.run(wanted)
+        return dg.MaterializeResult(metadata={"rows": 1})
+
+    return made
+
+
+def materialize(
+    runner: SageMakerRunner, instance: dg.DagsterInstance, wanted: StepRequest, **arguments: Any
+) -> dg.ExecuteInProcessResult:
+    return dg.materialize([asset_of(wanted)], resources={"runner": runner}, instance=instance, **arguments)
+
+
+def test_the_job_and_what_was_billed_are_in_the_assets_metadata(
+    runner: SageMakerRunner, instance: dg.DagsterInstance, make_request: Callable[..., StepRequest]
+) -> None:
+    result = materialize(runner, instance, make_request("train"))
+    (made,) = result.asset_materializations_for_node("made")
+    assert str(made.metadata["job"].value).endswith(f"#/jobs/{runner.stack}-telco-train-v1-0")
+    assert made.metadata["billed_seconds"].value >= 1  # type: ignore[operator]
+    assert made.metadata["rows"].value == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "stops"), [(dg.DagsterRunStatus.CANCELING, True), (dg.DagsterRunStatus.STARTED, False)]
+)
+def test_a_cancelled_run_stops_its_job_and_an_evicted_worker_leaves_it(
+    runner: SageMakerRunner,
+    aws_lake: S3Lake,
+    sagemaker: SageMaker,
+    instance: dg.DagsterInstance,
+    make_request: Callable[..., StepRequest],
+    status: dg.DagsterRunStatus,
+    stops: bool,
+) -> None:
+    """kubeflow/pipelines 4167, dagster-io/dagster 10928 against 10680, and 33923: the run's status tells a person's cancel from an eviction.
+
+    The worker is told to end in both cases by the same signal, which Dagster raises as an interruption within the asset.
+    """
+    aws_lake.put("landing/telco/train/a.csv", b"forever")
+    wanted = make_request("ingest", "a.csv")
+    described = iter(range(3))
+
+    def interfere(operation: str, phase: str) -> None:
+        if (operation, phase) == ("DescribeProcessingJob", "after") and sagemaker.jobs and next(described, 9) == 2:
+            (run,) = instance.get_runs()
+            if status is dg.DagsterRunStatus.CANCELING:
+                instance.report_run_canceling(run)  # as a launcher does before it sends the signal
+            signal_this_process()
+
+    sagemaker.interfere = interfere
+    result = materialize(runner, instance, wanted, raise_on_error=False)
+    assert not result.success
+    (job,) = sagemaker.jobs.values()
+    assert job.stopped.is_set() is stops
+
+
+def signal_this_process() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_who_asks_is_the_run_that_a_person_started(runner: SageMakerRunner, instance: dg.DagsterInstance) -> None:
+    first = instance.add_run(dg.DagsterRun("job", run_id="11111111-1111-4111-8111-111111111111"))
+    repeated = instance.add_run(child("2", first, {"dagster/retry_number": "1"}))
+    again = instance.add_run(child("3", repeated, {"dagster/retry_number": "2"}))
+    by_hand = instance.add_run(child("4", again, {}))
+    asked = []
+    for run in (first, repeated, again, by_hand):
+        runner._instance, runner._run_id = instance, run.run_id
+        asked.append(runner._asked_by())
+    assert asked == [first.run_id, first.run_id, first.run_id, by_hand.run_id]
+
+
+def child(digit: str, parent: dg.DagsterRun, tags: dict[str, str]) -> dg.DagsterRun:
+    return dg.DagsterRun(
+        "job",
+        run_id=f"{digit * 8}-1111-4111-8111-111111111111",
+        parent_run_id=parent.run_id,
+        root_run_id=parent.root_run_id or parent.run_id,
+        tags=tags,
+    )
