@@ -72,7 +72,7 @@ def _measure(folder: Path, rows: int, lists: int) -> dict[str, float]:
     start = time.monotonic()
     entered = retention_list._enter(lake, runner, _DATASET, record, current)
     seconds = time.monotonic() - start
-    retention_list._metadata(lake, entered, asset_key("bench", BATCH_PREDICTIONS))
+    retention_list._metadata(lake, entered, asset_key("bench", BATCH_PREDICTIONS), "list.csv")
     return {
         "seconds": round(seconds, 1),
         "orchestrator_peak_mb": _peak(resource.RUSAGE_SELF),

@@ -28,7 +28,7 @@ from churn_model.ingest.files import ENDINGS
 from churn_model.reports import step_report
 from churn_model.spec import expressions
 from churn_model.spec.dataset import Contact, Costs, Dataset
-from churn_model.steps import compare, evaluate, ingest, preprocess, retention_list, score, train
+from churn_model.steps import compare, evaluate, ingest, list_layout, preprocess, retention_list, score, train
 from churn_model.steps import contract as layout
 from resources import settings
 from resources.catalog import landing, pointers
@@ -37,7 +37,7 @@ from resources.ports import lake as lake_port
 PAGE = settings.PROJECT / "docs" / "reference.md"
 _TEMPLATE = Path(__file__).with_name("reference.md.j2")
 _WIDTH = 140
-_STEPS = (ingest, preprocess, train, evaluate, compare, score, retention_list)
+_STEPS = (ingest, preprocess, train, evaluate, compare, score, retention_list, list_layout)
 _REQUIRED = "required"
 _DEFAULTS = {
     "CHURN_HOME": "`churn_home` in the project's folder",
@@ -70,6 +70,7 @@ _PREDICTIONS = {
     "model_version": "The model that scored the row.",
 }
 _ASSIGNMENTS = {
+    "value_at_stake": "Money that is lost if the customer leaves without a contact, from `costs`.",
     "listed": "On the list, held out or not.",
     "held_out": "On the list, and not contacted, so that the effect can be measured.",
     "contacted": "To be contacted.",

@@ -24,7 +24,7 @@ TARGETS = (
     ("score", "lake/shop/champion.json"),
     ("score", "lake/shop/raw_batch/monday/*/rows/part-00000.parquet"),
     ("score", "lake/shop/batch_predictions/monday/*/predictions/part-00000.parquet"),
-    ("score", "lake/shop/retention_list/monday/*/list/list.csv"),
+    ("score", "lake/shop/list_layout/monday/*/list.csv"),
     ("score", "lake/shop/retention_list/monday/current.json"),
     ("score", "lake/shop/retention_list/monday/*/_manifest.json"),
     ("retrain", "lake/shop/preprocessed_splits/*/_manifest.json"),

@@ -46,7 +46,7 @@ from resources.catalog.pointers import (
 from resources.catalog.publish import Publication, publish_step, require_published
 from resources.catalog.versions import step_maker
 from resources.errors import DamagedError
-from resources.ports.lake import Lake
+from resources.ports.lake import Lake, Manifest
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
@@ -156,16 +156,19 @@ def ingest_batch(
     return IngestedBatch(table=table, results=results, champion=champion)
 
 
+def landed_contents(ingested: Manifest) -> dict[str, str]:
+    """Return the landed files that a batch's rows were made from, each key with its size and digest."""
+    others = (COLUMNS, "bundle")  # earlier code wrote `bundle`
+    return {key: content for key, content in ingested.upstream.items() if key not in others}
+
+
 def _describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping[str, str]) -> str:
     """Return what has changed in a batch since it was last scored; nothing if it is new or the same."""
     try:
         known = read_batch(lake, dataset.name, batch)
-        before = read_manifest(lake, known.rows.prefix).upstream if known else {}
+        landed = landed_contents(read_manifest(lake, known.rows.prefix)) if known else {}
     except DamagedError:
         return ""
-    landed = {
-        key: content for key, content in before.items() if key not in (COLUMNS, "bundle")
-    }  # earlier code wrote `bundle`
     if not landed or landed == contents:
         return ""
     changes = {

@@ -19,18 +19,22 @@ from churn_assets.assets._metadata import (
     table_name,
 )
 from churn_assets.assets.batch_predictions import predictions_version, require_batch_record
+from churn_assets.assets.raw_batch import landed_contents
 from churn_model.decisions.list_csv import select_list_columns
 from churn_model.errors import ChurnError, problem
 from churn_model.reports.retention_list import ListReport, describe_holdout
 from churn_model.spec.dataset import Dataset
+from churn_model.steps.claims.list_layout import CLAIMS as LAYOUT_CLAIMS
 from churn_model.steps.claims.retention_list import CLAIMS
 from churn_model.wording import NOT_EVALUATED
+from resources.catalog.integrity import read_manifest
 from resources.catalog.ledger import INPUTS, History, enter_list
 from resources.catalog.names import (
     ASSIGNMENTS,
     BATCH_PREDICTIONS,
     CONTACTS,
     LIST,
+    LIST_LAYOUT,
     RETENTION_LIST,
     asset_key,
     batch_key,
@@ -49,7 +53,7 @@ from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
-MAKER = step_maker("retention_list")
+MAKER, LAYOUT_MAKER = step_maker("retention_list"), step_maker("list_layout")
 _OWN_COLUMNS = ("listed", "held_out", "contacted", "propensity", "left_out")
 _FIRST = 10
 
@@ -63,14 +67,14 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         deps=[source],
         group_name=dataset.name,
         metadata=table_name(dataset, RETENTION_LIST),
-        code_version=code_version_of(dataset, MAKER),
+        code_version=code_version_of(dataset, MAKER, LAYOUT_MAKER),
         freshness_policy=batch_freshness(dataset),
         owners=RETENTION_TEAM,
         kinds={"csv", "parquet"},
         partitions_def=batch_partitions(dataset.name),
         description="Whom to contact, best expected saving first, after opt-outs and recent contacts, within budget and capacity. "
         "Every scored row keeps whether it was listed, held out and contacted, and with what chance.",
-        check_specs=check_specs(key, CLAIMS),
+        check_specs=check_specs(key, (*CLAIMS, *LAYOUT_CLAIMS)),
     )
     def asset(
         context: dg.AssetExecutionContext,
@@ -88,11 +92,17 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
             entered = _enter(lake, runner, dataset, record, predictions)
             tables.publish(dataset.name, RETENTION_LIST, entered.version, entered.prefix + ASSIGNMENTS, batch)
             point_to(lake, current_key(dataset.name, RETENTION_LIST, batch), entered.current)
-            copy_to_outputs(lake, outputs, entered.prefix + LIST, output_key(dataset.name, Output.LIST, batch))
+            layout = _lay_out(lake, runner, dataset, record, entered)
+            point_to(lake, current_key(dataset.name, LIST_LAYOUT, batch), layout.current)
+            lasting = output_key(dataset.name, Output.LIST, batch)
+            copy_to_outputs(lake, outputs, layout.prefix + LIST, lasting)
             # Last: now the batch is done.
             point_to(lake, batch_key(dataset.name, batch), replace(record, list=entered.current))
-            results = check_results(CLAIMS, entered.report.checks)
-            return materialize_result(entered, lake, results, _metadata(lake, entered, source))
+            results = [
+                *check_results(CLAIMS, entered.report.checks),
+                *check_results(LAYOUT_CLAIMS, layout.report.checks),
+            ]
+            return materialize_result(entered, lake, results, _metadata(lake, entered, source, outputs.uri(lasting)))
 
     return asset
 
@@ -118,7 +128,7 @@ def _enter(lake: Lake, runner: Runner, dataset: Dataset, record: BatchRecord, pr
     def make(history: History) -> Publication:
         steps_inputs = {
             "predictions": [predictions.prefix],
-            "rows": [record.rows.prefix] if dataset.list.opt_out else [],
+            "rows": [record.rows.prefix] if dataset.list.opt_out or dataset.costs.value_column else [],
             "recent": [entry.prefix + ASSIGNMENTS for entry in history.recent],
             "settled": [entry.prefix + ASSIGNMENTS for entry in history.settled],
         }
@@ -136,7 +146,24 @@ def _enter(lake: Lake, runner: Runner, dataset: Dataset, record: BatchRecord, pr
     return enter_list(lake, dataset, record.batch, inputs, datetime.now(UTC), make)
 
 
-def _metadata(lake: Lake, entered: Publication, source: dg.AssetKey) -> dict[str, Any]:
+def _lay_out(lake: Lake, runner: Runner, dataset: Dataset, record: BatchRecord, entered: Publication) -> Publication:
+    """Find or make the list as people read it. It is a version of its own: another column or setting lays out the same list anew."""
+    landed: dict[str, str] = {}
+    if dataset.list.columns:
+        landed = landed_contents(read_manifest(lake, record.rows.prefix))
+    return publish_step(
+        lake,
+        runner,
+        dataset,
+        maker=LAYOUT_MAKER,
+        folder=versions_prefix(dataset.name, LIST_LAYOUT, record.batch),
+        inputs={"list": [entered.prefix], **({"landed": list(landed)} if landed else {})},
+        upstream={RETENTION_LIST: entered.version, **landed},
+        contents=landed,
+    )
+
+
+def _metadata(lake: Lake, entered: Publication, source: dg.AssetKey, lasting: str) -> dict[str, Any]:
     """The first contacts as a table, the place of the list, and what its hold-out can show."""
     report = entered.report.read(ListReport)
     contacts = open_published_table(lake, entered.prefix + CONTACTS).first(_FIRST)
@@ -152,7 +179,7 @@ def _metadata(lake: Lake, entered: Publication, source: dg.AssetKey) -> dict[str
         "dagster/column_lineage": lineage(
             source, {name: [name] for name in assignments.names if name not in _OWN_COLUMNS}
         ),
-        "list": dg.MetadataValue.path(lake.uri(entered.prefix + LIST)),
+        "list": dg.MetadataValue.path(lasting),
         "holdout_power": describe_holdout(report.holdout) if report.holdout else NOT_EVALUATED,
         "first contacts": records_table(first, dict.fromkeys(names, "string")),
     }

@@ -69,14 +69,18 @@ def row_status(will_churn: BoolArray, first_row: BoolArray, opted_out: BoolArray
     An opt-out in any row speaks for all of them.
     """
     status = np.where(will_churn, LISTED, BELOW_CUTOFF).astype(np.int8)
-    latest = np.append(first_row[1:], True)[: len(first_row)]
-    status[(status == LISTED) & ~latest] = OTHER_ROW
+    status[(status == LISTED) & ~find_latest(first_row)] = OTHER_ROW
     if opted_out is not None and len(opted_out):
         starts = np.flatnonzero(first_row)
         rows = np.diff(np.append(starts, len(first_row)))
         refused = np.repeat(np.logical_or.reduceat(opted_out, starts), rows)
         status[(status == LISTED) & refused] = OPTED_OUT
     return status
+
+
+def find_latest(first_row: BoolArray) -> BoolArray:
+    """Return whether each row (n,) is the last of its customer, which speaks for the customer. See `row_status`."""
+    return np.append(first_row[1:], True)[: len(first_row)]
 
 
 def select_customers(

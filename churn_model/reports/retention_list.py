@@ -7,7 +7,10 @@ from churn_model.decisions.holdout import FEWEST_HELD_OUT, SMALLEST_RATIO_P, Pow
 
 @dataclass(frozen=True, kw_only=True)
 class ListCounts:
-    """The scored rows by what was done with them. `listed` are those to contact and those held out; the others are not listed, for one reason each."""
+    """The scored rows by what was done with them. `listed` are those to contact and those held out; the others are not listed, for one reason each.
+
+    `customers`: how many customers the rows are of.
+    """
 
     rows: int
     listed: int
@@ -19,6 +22,7 @@ class ListCounts:
     listed_not_long_ago: int
     beyond_the_capacity: int
     beyond_the_budget: int
+    customers: int | None = None
 
     @property
     def excluded(self) -> dict[str, int]:
@@ -35,10 +39,18 @@ class ListCounts:
 
 @dataclass(frozen=True, kw_only=True)
 class ListMoney:
-    """What the contacts on the list cost, and what they are expected to save after that."""
+    """What the contacts on the list cost, and what they are expected to save after that.
+
+    value_at_stake        what is lost if all those to contact leave
+    expected_loss         what they are expected to cost if nobody calls
+    expected_loss_of_all  the same of all scored customers
+    """
 
     contact_cost: float
     expected_saving: float
+    value_at_stake: float | None = None
+    expected_loss: float | None = None
+    expected_loss_of_all: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

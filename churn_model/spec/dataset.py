@@ -240,6 +240,15 @@ class RetentionList:
     holdout: float = field(
         default=0.0, metadata=_about("Share of the list that is not contacted, so that the effect can be measured.")
     )
+    columns: tuple[str, ...] = field(
+        default=(),
+        metadata=_about(
+            "Landed columns that whoever makes the calls needs, such as name and phone: as landed, in the list alone. They may be ignored ones."
+        ),
+    )
+    excel: bool = field(
+        default=False, metadata=_about("Begin the list with a byte order mark: Excel then reads its letters right.")
+    )
 
     def __post_init__(self) -> None:
         limit = "correct it, or remove the line: without it there is no such limit"

@@ -1,15 +1,16 @@
 """Step `retention_list`: whom to contact, and what was decided for every scored row.
 
-Inputs: `predictions`, `rows` (only if the spec has an opt-out column), `recent` (assignments of the lists within the cooldown) and `settled`
+Inputs: `predictions`, `rows` (only if the spec names an opt-out or a worth column), `recent` (assignments of the lists within the cooldown) and `settled`
 (of the lists whose outcome is still open), each absent if there is none. Of the request: `period`, for which a hold-out is drawn.
-Result: tables `assignments` (every row, in the order of the predictions) and `contacts` (best first), `list/list.csv` (the same for people),
-`list/holdout.txt` (what the hold-out can show).
+Result: tables `assignments` (every row, in the order of the predictions) and `contacts` (best first), `list/holdout.txt` (what the hold-out can
+show). `list_layout` makes of it what people read.
 """
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +18,8 @@ import pyarrow.compute as pc
 
 from churn_model.arrays import BoolArray, FloatArray, IntArray
 from churn_model.checks import Check
+from churn_model.column_types.number import as_numbers
 from churn_model.decisions.holdout import SMALLEST_RATIO_P, Draws, HoldoutDraw, holdout_power, sample_ratio_p
-from churn_model.decisions.list_csv import select_list_columns, write_csv
 from churn_model.decisions.policy import Policy
 from churn_model.decisions.retention_list import (
     LISTED,
@@ -26,6 +27,7 @@ from churn_model.decisions.retention_list import (
     History,
     Selection,
     StatusArray,
+    find_latest,
     row_status,
     select_customers,
 )
@@ -45,12 +47,16 @@ _IDS = pa.large_string()  # 2 GB of ids are no limit then
 
 @dataclass(frozen=True, kw_only=True)
 class _Decided:
-    """What is decided for the n rows of a batch; `best_first`: the rows of those to contact. A row that is not listed has a propensity of 0."""
+    """What is decided for the n rows of a batch; `best_first`: the rows of those to contact. A row that is not listed has a propensity of 0.
+
+    `latest` (n,): whether the row is its customer's last, which speaks for the customer.
+    """
 
     status: StatusArray
     held_out: BoolArray
     propensity: FloatArray
     best_first: IntArray
+    latest: BoolArray
     holdout: Holdout
 
 
@@ -60,28 +66,51 @@ def step(layout: Layout) -> Report:
     predictions = open_table(layout.required("predictions") / "predictions")
     contact_cost = Policy(dataset.costs).contact_cost
     decided = _decide(layout, predictions, dataset, contact_cost)
-    contacts = _write_assignments(layout.result / "assignments", predictions, decided)
+    at_stake = _read_value_at_stake(layout, dataset, len(decided.status))
+    contacts = _write_assignments(layout.result / "assignments", predictions, decided, at_stake)
     write_table(layout.result / "contacts", contacts)
     (layout.result / "list").mkdir()
-    write_csv(select_list_columns(contacts), layout.result / "list" / "list.csv")
     (layout.result / "list" / "holdout.txt").write_text(describe_holdout(decided.holdout) + "\n", "utf-8")
     by_status = np.bincount(decided.status, minlength=len(REASONS)).tolist()
     counts = ListCounts(
         rows=len(decided.status),
         held_out=int(decided.held_out.sum()),
         to_contact=contacts.num_rows,
+        customers=int(decided.latest.sum()),
         **{reason.replace(" ", "_"): count for reason, count in zip(REASONS, by_status, strict=True)},
     )
-    saving = float(pc.sum(contacts["expected_saving"]).as_py() or 0.0)
-    money = ListMoney(contact_cost=float(contact_cost * contacts.num_rows), expected_saving=saving)
+    lost, saved = (float(pc.sum(column).as_py() or 0.0) for column in (_loss(contacts), contacts["expected_saving"]))
+    money = ListMoney(
+        contact_cost=float(contact_cost * contacts.num_rows),
+        expected_saving=saved,
+        value_at_stake=float(pc.sum(contacts["value_at_stake"]).as_py() or 0.0),
+        expected_loss=lost,
+        expected_loss_of_all=_sum_losses(predictions, at_stake, decided.latest),
+    )
     return Report(
         content=ListReport(counts=counts, metrics=money, holdout=decided.holdout),
         checks=[_check_ratio(decided.holdout, dataset.list.holdout)],
     )
 
 
+def _loss(rows: pa.Table | pa.RecordBatch) -> Any:
+    """Return the money that each customer (n,) is expected to cost if nobody calls."""
+    return pc.multiply(rows.column("churn_probability"), rows.column("value_at_stake"))
+
+
+def _sum_losses(predictions: TableReader, at_stake: FloatArray, latest: BoolArray) -> float:
+    """Return the money that all customers are expected to cost if nobody calls, each counted by the latest row."""
+    total, start = 0.0, 0
+    for block in prefetch(predictions.blocks(["churn_probability"])):
+        rows = slice(start, start + block.num_rows)
+        total += float((block.column(0).to_numpy() * at_stake[rows])[latest[rows]].sum())
+        start += block.num_rows
+    return total
+
+
 def _decide(layout: Layout, predictions: TableReader, dataset: Dataset, contact_cost: float) -> _Decided:
-    status = row_status(*_read_flags(predictions), _read_opt_outs(layout, dataset.list.opt_out))
+    will_churn, first_row = _read_flags(predictions)
+    status = row_status(will_churn, first_row, _read_opt_outs(layout, dataset.list.opt_out))
     worth_contacting = np.flatnonzero(status == LISTED)
     ids, saving, probability = _read_customers(predictions, status == LISTED)
     recent, settled = (_find_tables(layout.input(name)) for name in ("recent", "settled"))
@@ -107,6 +136,7 @@ def _decide(layout: Layout, predictions: TableReader, dataset: Dataset, contact_
         held_out=held_out,
         propensity=propensity,
         best_first=listed[~selection.held_out],
+        latest=find_latest(first_row),
         holdout=_summarize_holdout(selection, probability[selection.order], dataset.list.holdout),
     )
 
@@ -158,15 +188,29 @@ def _read_opt_outs(layout: Layout, column: str | None) -> BoolArray | None:
     """Return whether each row of the batch (n,) opts out. Raise InputError if the rows lack the column or a value is neither yes nor no."""
     if column is None:
         return None
+    blocks = _read_column(layout, column, "the opt-out column", "list.opt_out")
+    opted_out: BoolArray = np.concatenate(
+        [np.zeros(0, dtype=bool), *(parse_opt_outs(block.column(0), column, "the batch") for block in blocks)]
+    )
+    return opted_out
+
+
+def _read_value_at_stake(layout: Layout, dataset: Dataset, count: int) -> FloatArray:
+    """Return the money that is lost if a customer leaves without a contact (n,). Raise InputError if the rows lack the column of worth."""
+    policy, worth = Policy(dataset.costs), None
+    if column := dataset.costs.value_column:
+        blocks = _read_column(layout, column, "the column of worth", "costs.contact.value.column")
+        worth = np.concatenate([np.zeros(0), *(as_numbers(block.column(0), column) for block in blocks)])
+    return np.broadcast_to(policy.outcome_costs(worth).false_negative, count)
+
+
+def _read_column(layout: Layout, column: str, what: str, key: str) -> Iterator[pa.RecordBatch]:
+    """Yield blocks of one column of the batch's rows, which are in the order of the predictions."""
     rows = open_table(layout.required("rows") / "rows")
     names = [name for name in rows.schema.names if same_name(name, column)]
     if not names:
-        raise InputError(
-            problem(expected=f"the opt-out column {column}", found="none", todo="land it, or remove list.opt_out")
-        )
-    blocks = (parse_opt_outs(block.column(0), column, "the batch") for block in prefetch(rows.blocks(names)))
-    opted_out: BoolArray = np.concatenate([np.zeros(0, dtype=bool), *blocks])
-    return opted_out
+        raise InputError(problem(expected=f"{what} {column}", found="none", todo=f"land it, or remove {key}"))
+    yield from prefetch(rows.blocks(names))
 
 
 def _read_customers(predictions: TableReader, wanted: BoolArray) -> tuple[pa.Array, FloatArray, FloatArray]:
@@ -212,10 +256,16 @@ def _read_draws(tables: list[Path]) -> Iterator[Draws]:
             )
 
 
-def _write_assignments(folder: Path, predictions: TableReader, decided: _Decided) -> pa.Table:
-    """Write what was decided for every row, and return the rows to contact, best first, with their ranks."""
+def _write_assignments(folder: Path, predictions: TableReader, decided: _Decided, at_stake: FloatArray) -> pa.Table:
+    """Write what was decided for every row, and what is at stake (n,), and return the rows to contact, best first, with their ranks."""
     words = pa.array([None, *REASONS[1:]], pa.string())
-    added = [("listed", pa.bool_()), ("held_out", pa.bool_()), ("contacted", pa.bool_()), ("propensity", pa.float64())]
+    added = [
+        ("value_at_stake", pa.float64()),
+        ("listed", pa.bool_()),
+        ("held_out", pa.bool_()),
+        ("contacted", pa.bool_()),
+        ("propensity", pa.float64()),
+    ]
     schema = pa.schema([*predictions.schema, *(pa.field(*column) for column in (*added, ("left_out", pa.string())))])
     contacts = []
     with TableWriter(folder, schema, key="id") as writer:
@@ -225,6 +275,7 @@ def _write_assignments(folder: Path, predictions: TableReader, decided: _Decided
             listed, held_out = decided.status[rows] == LISTED, decided.held_out[rows]
             columns = [
                 *block.columns,
+                pa.array(at_stake[rows]),
                 pa.array(listed),
                 pa.array(held_out),
                 pa.array(listed & ~held_out),

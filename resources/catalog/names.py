@@ -21,6 +21,7 @@ RETENTION_LIST = "retention_list"
 EXPLORATION_REPORT = "exploration_report"
 MODEL_COMPARISON = "model_comparison"
 EVALUATION_PAGE = "evaluation_page"  # no asset of its own: `evaluation_report` publishes it beside the evaluation
+LIST_LAYOUT = "list_layout"  # neither: `retention_list` publishes it beside the list
 LAYOUT_KEY = "lake.json"
 SPEC = "spec"  # the asset in the place of a graph whose spec cannot be used
 SPEC_IS_VALID = "spec_is_valid"  # its check
@@ -31,7 +32,8 @@ QUARANTINE = "quarantine/"
 PREDICTIONS = "predictions/"
 ASSIGNMENTS = "assignments/"
 CONTACTS = "contacts/"
-LIST = "list/list.csv"
+LIST = "list.csv"
+LIST_TABLE = "list/"
 REPORT_HTML = "report.html"
 EXPLORATION_HTML = "exploration.html"
 
@@ -133,7 +135,7 @@ def remedy_for(prefix: str) -> str:
     """Return what a user does about a damaged version."""
     dataset, asset, *rest = prefix.split("/")
     copy = "or restore it from a copy"
-    if asset in SCORE_ASSETS:
+    if asset in (*SCORE_ASSETS, LIST_LAYOUT):
         return f"run `churn score {dataset} {rest[0]}`, which makes it again, {copy}"
     if asset in (EXPLORATION_REPORT, MODEL_COMPARISON):
         return f"run `churn {'explore' if asset == EXPLORATION_REPORT else 'compare'} {dataset}`, which makes it again"

@@ -5,7 +5,7 @@ It is known before anything runs, so that a published result is found again inst
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,16 @@ def _opt_out(targets: RetentionList) -> RetentionList:
     return RetentionList(opt_out=targets.opt_out)
 
 
+def _who_is_listed(targets: RetentionList) -> RetentionList:
+    """Return all that decides who is on a list. How it is laid out is left out: another column must not make another list, which the cooldown
+    would leave mostly empty."""
+    return replace(targets, columns=(), excel=False)
+
+
+def _layout(targets: RetentionList) -> RetentionList:
+    return RetentionList(opt_out=targets.opt_out, columns=targets.columns, excel=targets.excel)
+
+
 def _whole(section: Any) -> Any:
     return section
 
@@ -70,7 +80,8 @@ READS: dict[str, _Reduced] = {
     "evaluation_page": {**_ALWAYS, "label": _whole, "known": _whole, "costs": _whole, "search": _whole},
     "compare": {**_ALWAYS, "label": _names_of_label, "split": _whole, "costs": _whole},
     "score": {**_ALWAYS, **_REASONS, "label": _names_of_label, "costs": _whole},
-    "retention_list": {**_ALWAYS, "costs": _whole, "list": _whole},
+    "retention_list": {**_ALWAYS, "costs": _whole, "list": _who_is_listed},
+    "list_layout": {**_ALWAYS, "types": _whole, "source": _sheet, "list": _layout},
 }
 
 

@@ -9,6 +9,7 @@ from itertools import combinations
 
 from churn_model.column_types.registry import column_type, column_types
 from churn_model.column_types.spelling import NO
+from churn_model.decisions.list_csv import LIST_COLUMNS
 from churn_model.errors import SpecError, problem
 from churn_model.ingest.values import normal_label
 from churn_model.spec.column_names import name_key, same_name
@@ -19,6 +20,7 @@ from resources.specs.cron import cron_problem
 from resources.specs.yaml_lines import Document, Steps
 
 _CELLS = ("false_negative", "false_positive", "true_positive", "true_negative")
+_MOST_LIST_COLUMNS = 50
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def findings(dataset: Dataset, document: Document) -> Iterator[Finding]:
     yield from _types(dataset)
     yield from _groups(dataset)
     yield from _words(dataset)
+    yield from _list_columns(dataset)
     yield from _money(dataset, document)
     yield from _time(dataset)
 
@@ -275,6 +278,25 @@ def _words(dataset: Dataset) -> Iterator[Finding]:
                 repr(text),
                 "write no other braces than those of {value}",
             )
+
+
+def _list_columns(dataset: Dataset) -> Iterator[Finding]:
+    columns = dataset.list.columns
+    if columns and dataset.id_column is None:
+        todo = "name the column of the id under id: by it the columns are found"
+        yield wrong(("list", "columns"), "an id beside columns for the list", "none", todo)
+    if len(columns) > _MOST_LIST_COLUMNS:
+        todo = "keep those that a caller reads"
+        yield wrong(("list", "columns"), f"at most {_MOST_LIST_COLUMNS} columns", f"{len(columns):,}", todo)
+    for n, column in enumerate(columns):
+        if _has(list(LIST_COLUMNS), column):
+            todo = "remove it, or land the column under another name"
+            yield wrong(
+                ("list", "columns", n), "a column that the list does not have yet", f"{column!r}, one of its own", todo
+            )
+        if _has(columns[:n], column):
+            todo = "remove one; case does not tell columns apart"
+            yield wrong(("list", "columns", n), "each column once", f"{column!r} twice", todo)
 
 
 def _money(dataset: Dataset, document: Document) -> Iterator[Finding]:

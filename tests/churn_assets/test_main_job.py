@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
+from csv import DictReader
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def out_is_current(workspace: Workspace, batch: str) -> bool:
     """Return whether the files of lasting names are the report and the batch's list that are shown, byte for byte."""
     out, lake = workspace.root / "home" / "out" / "shop", workspace.lake
     shown = {
-        out / "lists" / f"{batch}.csv": (f"retention_list/{batch}", LIST),
+        out / "lists" / f"{batch}.csv": (f"list_layout/{batch}", LIST),
         out / "report.html": ("evaluation_page", REPORT_HTML),
     }
     pointers = {path: (read_current(lake, "shop", asset), name) for path, (asset, name) in shown.items()}
@@ -157,6 +158,21 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     assert project.churn("score", "shop", "tuesday") == ExitCode.DONE
     tuesday = assignments(project, "tuesday")
     assert not contacted & set(tuesday.filter(tuesday["contacted"])["id"].to_pylist())
+
+    # The caller needs another column, which the model ignores: the same list with it, by one step. What the batch lacks is said.
+    shown, before = read_current(project.lake, "shop", "retention_list", "tuesday"), steps_started(project)
+    project.write_spec("shop", BLIND.replace("opt_out:", "columns: [Contract, nickname], excel: true, opt_out:"))
+    assert project.churn("score", "shop", "tuesday") == ExitCode.DONE
+    assert (
+        "Blank:       nickname not in 1 of 1 file; land the batch with them, or correct list.columns" in project.output
+    )
+    assert read_current(project.lake, "shop", "retention_list", "tuesday") == shown
+    assert steps_started(project) == before + 1
+    with (project.root / "home" / "out" / "shop" / "lists" / "tuesday.csv").open(encoding="utf-8-sig") as stream:
+        called = {line["id"]: (line["Contract"], line["nickname"]) for line in DictReader(stream)}
+    contracts = dict(zip(landed["customer_id"].to_pylist(), landed["contract"].to_pylist(), strict=True))
+    assert called == {name: (contracts[name], "") for name in called}
+    assert called.keys() == set(tuesday.filter(tuesday["contacted"])["id"].to_pylist())
 
     # Dearer contacts: the very next score reads them, and with fewer worth it.
     project.write_spec("shop", BLIND.replace("cost: 40", "cost: 60"))
@@ -297,9 +313,7 @@ def test_a_table_too_small_to_judge_promotes_nothing(project: Workspace) -> None
     assert project.churn("score", "shop", "today", "--provisional") == ExitCode.DONE
     assert "PROVISIONAL: the gate refused this model. Nothing is promoted: too small to judge" in project.output
     assert project.champion() is None
-    current = read_current(project.lake, "shop", "retention_list", "today")
-    assert current is not None
-    listed = project.lake.read(current.prefix + LIST).decode().splitlines()
+    listed = (project.root / "home" / "out" / "shop" / "lists" / "today.csv").read_text("utf-8").splitlines()
     assert listed[0].endswith('"model_version"')
     assert len(listed) > 1
     assert all('"provisional-' in line for line in listed[1:])

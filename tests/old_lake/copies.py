@@ -1,6 +1,7 @@
 """Copies of the old lakes to read, and to make the assets of today from."""
 
 import shutil
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from churn_model.spec.dataset import Dataset
 from resources.catalog.pointers import require_current
 from resources.catalog.publish import Publication, require_published
 from resources.local.lake import LocalLake
+from resources.local.runner import LocalRunner
 from resources.ports.lake import Lake, Manifest
 from resources.ports.runner import Runner, StepRequest
 from resources.settings import read_settings
@@ -19,14 +21,17 @@ OLD = Path(__file__).parent
 
 
 class Replay(Runner):
-    """Instead of running a step, gives what the old lake holds of it: its latest version of the same asset."""
+    """Instead of running a step, gives what the old lake holds of it: its latest version of the same asset. Runs a step that is new since."""
 
     lake: LocalLake
     old: str
 
     def run(self, request: StepRequest) -> StepReport:
         asset = Path(request.output).parent
-        manifests = (Path(self.old) / asset).glob("*/_manifest.json")
+        manifests = [*(Path(self.old) / asset).glob("*/_manifest.json")]
+        if not manifests:
+            runs = str(Path(self.lake.root).parent / "runs")
+            return LocalRunner(lake=self.lake, runs=runs, python=sys.executable, threads=1).run(request)
         latest = max(manifests, key=lambda path: Manifest.from_json(path.read_bytes()).made_at)
         shutil.copytree(latest.parent, self.lake.uri(request.output), ignore=shutil.ignore_patterns(latest.name))
         return StepReport.from_json((latest.parent / REPORT).read_bytes())

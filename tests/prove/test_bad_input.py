@@ -427,9 +427,9 @@ def test_values_that_would_run_somewhere_are_only_text_everywhere(
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", ended.said)
     assert set(EVIL) <= set(predictions(home, "evil"))
 
-    current = read_current(home.lake, "shop", "retention_list/evil")
+    current = read_current(home.lake, "shop", "list_layout/evil")
     assert current is not None
-    with Path(home.lake.uri(current.prefix + "list/list.csv")).open(newline="", encoding="utf-8") as stream:
+    with Path(home.lake.uri(current.prefix + "list.csv")).open(newline="", encoding="utf-8") as stream:
         listed = list(csv.DictReader(stream))
     assert {_unescape(row["id"]) for row in listed} == set(EVIL)
     assert not [

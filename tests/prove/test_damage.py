@@ -15,7 +15,7 @@ pytestmark = pytest.mark.prove
     [
         ("score", "lake/shop/tuned_model/*/model.tar.gz", "garbage"),
         ("retrain", "lake/shop/champion.json", "empty"),
-        ("score", "lake/shop/retention_list/monday/*/list/list.csv", "cut"),
+        ("score", "lake/shop/list_layout/monday/*/list.csv", "cut"),
     ],
 )
 def test_a_damaged_file_is_made_again_or_said(homes: Homes, tmp_path: Path, verb: str, pattern: str, how: str) -> None:

@@ -1,10 +1,12 @@
 """What several summaries read from the lake, and the lines that they share."""
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from churn_assets.console.safe_text import on_one_line
 from churn_model.errors import ChurnError, problem
 from churn_model.reports.ingest import IngestReport
+from churn_model.spec.column_names import name_key
 from churn_model.spec.dataset import Dataset
 from churn_model.wording import NOT_EVALUATED, counted
 from resources.catalog.names import EVALUATION_PAGE, QUARANTINE, REPORT_HTML
@@ -70,9 +72,11 @@ def quarantine_lines(ports: Ports, table: Current, use: str) -> list[str]:
     return [*lines, *(["    ..."] if counts.quarantined > _FIRST_SHOWN else [])]
 
 
-def ignored_column_lines(ports: Ports, table: Current) -> list[str]:
-    """Return the landed columns of a batch that the model does not read."""
+def ignored_column_lines(ports: Ports, table: Current, *, shown: Sequence[str] = ()) -> list[str]:
+    """Return the landed columns of a batch that the model does not read, apart from those that are shown on the list."""
     names = read_report(ports, table, IngestReport).ignored_columns
+    known = {name_key(name) for name in shown}
+    names = None if names is None else tuple(name for name in names if name_key(name) not in known)
     if names is None:
         return [f"  Columns that the model does not know: {NOT_EVALUATED}."]
     if not names:

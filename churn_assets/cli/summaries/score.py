@@ -16,7 +16,7 @@ from churn_model.reports.retention_list import ListReport, describe_holdout
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.claims.score import KNOWN_VALUES
 from churn_model.wording import assumption, is_known, percent, usd
-from resources.catalog.names import BATCH_PREDICTIONS, CONTACTS, EVALUATION_REPORT, LIST, RETENTION_LIST
+from resources.catalog.names import BATCH_PREDICTIONS, CONTACTS, EVALUATION_REPORT, LIST, LIST_LAYOUT, RETENTION_LIST
 from resources.catalog.outputs import Output
 from resources.catalog.pointers import read_batch, read_current
 from resources.catalog.publish import read_published
@@ -48,15 +48,30 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
         *([f"  PROVISIONAL: the gate refused this model. {record.provisional}"] if record.provisional else []),
         *([_NO_NAMES] if dataset.id_column is None and counts.to_contact else []),
         *quarantine_lines(ports, record.rows, "scored"),
-        *ignored_column_lines(ports, record.rows),
+        *ignored_column_lines(ports, record.rows, shown=dataset.list.columns),
+        *_lacking_column_lines(ports, dataset, batch),
         *_unknown_value_lines(ports, dataset, batch),
         "",
         *([*_first_contacts(ports, current.prefix), ""] if counts.to_contact else []),
-        f"  List:        {locate(ports, dataset, Output.LIST, current.prefix + LIST, batch)}",
+        f"  List:        {_locate_list(ports, dataset, batch, current.prefix)}",
         *page_lines(ports, dataset),
         "  In the UI:   churn ui   (assets, checks and lineage at http://127.0.0.1:3000)",
     ]
     return "\n".join(lines)
+
+
+def _locate_list(ports: Ports, dataset: Dataset, batch: str, listed: str) -> str:
+    """Return where the list for people is. Earlier code published it in the version of the list itself, at the prefix `listed`."""
+    layout = read_current(ports.lake, dataset.name, LIST_LAYOUT, batch)
+    return locate(ports, dataset, Output.LIST, (layout.prefix if layout else f"{listed}list/") + LIST, batch)
+
+
+def _lacking_column_lines(ports: Ports, dataset: Dataset, batch: str) -> list[str]:
+    """Return the columns named for the list that the batch lacks."""
+    layout = read_current(ports.lake, dataset.name, LIST_LAYOUT, batch)
+    report = read_published(ports.lake, layout.prefix) if layout else None
+    failed = [check for check in (report.checks if report else ()) if not check.passed]
+    return [f"  Blank:       {on_one_line(check.found)}; {check.todo}." for check in failed]
 
 
 def _contacts_line(ports: Ports, dataset: Dataset, report: ListReport) -> str:

@@ -1,7 +1,7 @@
 """The retention list as a step: predictions and earlier lists to assignments, contacts and a file for people."""
 
-import csv
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from churn_model.errors import InputError
-from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList
+from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, ValueColumn
 from churn_model.steps import retention_list
 from churn_model.steps.contract import Layout
 from churn_model.tables import open_table, write_table
@@ -91,17 +91,30 @@ def test_every_row_keeps_what_was_decided_and_the_contacts_come_best_first(tmp_p
     assert (found["rows"], found["listed"], found["held_out"]) == (500, 50, held.sum())
     assert (
         found["listed"]
-        + sum(n for name, n in found.items() if name not in ("rows", "listed", "held_out", "to_contact"))
+        + sum(n for name, n in found.items() if name not in ("rows", "listed", "held_out", "to_contact", "customers"))
         == 500
     )
 
 
-def test_people_get_the_contacts_as_a_spreadsheet_that_runs_nothing(tmp_path: Path) -> None:
+def test_what_is_at_stake_is_the_worth_of_each_customer(tmp_path: Path) -> None:
+    spec = replace(dataset(), costs=Costs(contact=Contact(cost=10.0, success=0.5, value=ValueColumn(column="Worth"))))
+    ids = ["a", "a", "b", "c"]
+    rows = predictions(
+        4, id=pa.array(ids), will_churn=[True, True, True, False], churn_probability=[0.9, 0.5, 0.2, 0.1]
+    )
+    done = run(tmp_path, rows, spec, pa.table({"worth": [1.0, 100.0, 50.0, 10.0]}))
+    assert table(done, "assignments")["value_at_stake"].to_pylist() == [1.0, 100.0, 50.0, 10.0]
+    report = json.loads((done.result / "report.json").read_text("utf-8"))
+    # A customer counts once, by the latest row.
+    assert report["counts"]["customers"] == 3
+    money = report["metrics"]
+    assert (money["value_at_stake"], money["expected_loss"]) == pytest.approx((150.0, 60.0))
+    assert money["expected_loss_of_all"] == pytest.approx(61.0)
+
+
+def test_with_one_worth_for_all_everybody_is_worth_it(tmp_path: Path) -> None:
     done = run(tmp_path, predictions(20), dataset())
-    with (done.result / "list" / "list.csv").open(newline="", encoding="utf-8") as stream:
-        lines = list(csv.DictReader(stream))
-    assert [line["id"] for line in lines] == table(done, "contacts")["id"].to_pylist()
-    assert all(line["reason_1"].startswith("'=reason") for line in lines)
+    assert table(done, "contacts")["value_at_stake"].unique().to_pylist() == [500.0]
 
 
 @pytest.mark.parametrize("part_bytes", [64_000_000, 2_000])

@@ -10,7 +10,7 @@ import pytest
 
 from churn_assets.assets.evaluation_report import PAGE_MAKER as EVALUATION_PAGE_MAKER
 from churn_assets.assets.exploration_report import PAGE_MAKER as EXPLORATION_PAGE_MAKER
-from churn_model.spec.dataset import Costs, Dataset, Label, Schedule, Search
+from churn_model.spec.dataset import Costs, Dataset, Label, RetentionList, Schedule, Search
 from resources.catalog import names
 from resources.catalog.source_code import locked_releases, trace_source
 from resources.catalog.versions import Maker, step_maker, version_of
@@ -20,7 +20,7 @@ LIST_CSV = "churn_model/decisions/list_csv.py"
 RAW_CUSTOMERS, RAW_BATCH = names.RAW_CUSTOMERS, names.RAW_BATCH
 SPLITS, MODEL, EVALUATION = names.PREPROCESSED_SPLITS, names.TUNED_MODEL, names.EVALUATION_REPORT
 PAGE, EXPLORATION, COMPARISON = names.EVALUATION_PAGE, names.EXPLORATION_REPORT, names.MODEL_COMPARISON
-PREDICTIONS, LIST = names.BATCH_PREDICTIONS, names.RETENTION_LIST
+PREDICTIONS, LIST, LAYOUT = names.BATCH_PREDICTIONS, names.RETENTION_LIST, names.LIST_LAYOUT
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ GRAPH: Mapping[str, Made] = {
     RAW_BATCH: Made(step_maker("ingest")),  # and the columns that the champion needs, not its version
     PREDICTIONS: Made(step_maker("score"), (RAW_BATCH, MODEL)),
     LIST: Made(step_maker("retention_list"), (PREDICTIONS,)),
+    LAYOUT: Made(step_maker("list_layout"), (LIST,)),
 }
 EVERYTHING = set(GRAPH)
 FROM_SPLITS = EVERYTHING - {RAW_CUSTOMERS, RAW_BATCH, EXPLORATION}
@@ -98,19 +99,25 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ("the gate", "churn_model/evaluation/promotion.py", add_statement, {EVALUATION, PAGE}),
     ("a metric", "churn_model/evaluation/metrics.py", add_statement, {EVALUATION, PAGE, COMPARISON}),
     ("the comparison", "churn_model/steps/compare.py", add_statement, {COMPARISON}),
-    ("scoring", "churn_model/scoring.py", add_statement, {PREDICTIONS, LIST}),
-    ("a reason's words", "churn_model/models/reasons.py", add_statement, {EVALUATION, PAGE, PREDICTIONS, LIST}),
-    ("how figures read", "churn_model/wording.py", add_statement, {EVALUATION, PAGE, PREDICTIONS, LIST, EXPLORATION}),
+    ("scoring", "churn_model/scoring.py", add_statement, {PREDICTIONS, LIST, LAYOUT}),
+    ("a reason's words", "churn_model/models/reasons.py", add_statement, {EVALUATION, PAGE, PREDICTIONS, LIST, LAYOUT}),
+    (
+        "how figures read",
+        "churn_model/wording.py",
+        add_statement,
+        {EVALUATION, PAGE, PREDICTIONS, LIST, LAYOUT, EXPLORATION},
+    ),
     (
         "how reasons are computed",
         "churn_model/models/tree_shap.py",
         add_statement,
-        {EVALUATION, PAGE, PREDICTIONS, LIST},
+        {EVALUATION, PAGE, PREDICTIONS, LIST, LAYOUT},
     ),
     ("the cost curve", "churn_model/evaluation/cost_curve.py", add_statement, {EVALUATION, PAGE, COMPARISON}),
     ("what an evaluation reports", "churn_model/reports/evaluate.py", add_statement, {EVALUATION, PAGE}),
-    ("who is listed", "churn_model/decisions/retention_list.py", add_statement, {LIST}),
-    ("the list's CSV", LIST_CSV, add_statement, {LIST}),
+    ("who is listed", "churn_model/decisions/retention_list.py", add_statement, {LIST, LAYOUT}),
+    ("the list's CSV", LIST_CSV, add_statement, {LAYOUT}),
+    ("a caller's columns", "churn_model/ingest/list_columns.py", add_statement, {LAYOUT}),
     ("a plot", "churn_assets/reporting/plots.py", add_statement, {PAGE}),
     ("the evaluation page", "churn_assets/reporting/evaluation_page.py", add_statement, {PAGE}),
     ("its template", f"{TEMPLATES}/report.html.j2", edit_text("<title>", "<title>New "), {PAGE}),
@@ -119,7 +126,7 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ("its template", f"{TEMPLATES}/exploration.html.j2", edit_text("<title>", "<title>New "), {EXPLORATION}),
     ("a claim about the landed table", "churn_model/steps/claims/ingest.py", add_statement, EVERYTHING),
     ("a claim about the splits", "churn_model/steps/claims/preprocess.py", add_statement, FROM_SPLITS),
-    ("a claim about predictions", "churn_model/steps/claims/score.py", add_statement, {PREDICTIONS, LIST}),
+    ("a claim about predictions", "churn_model/steps/claims/score.py", add_statement, {PREDICTIONS, LIST, LAYOUT}),
     # What is no code.
     (
         "a claim's words",
@@ -202,10 +209,17 @@ SPECS: list[tuple[str, Callable[[Dataset], Dataset], set[str]]] = [
     (
         "a price: no model is fitted again",
         lambda d: replace(d, costs=Costs(false_negative=900)),
-        {EVALUATION, PAGE, COMPARISON, PREDICTIONS, LIST},
+        {EVALUATION, PAGE, COMPARISON, PREDICTIONS, LIST, LAYOUT},
     ),
     ("the schedule", lambda d: replace(d, schedule=Schedule(retrain="0 0 * * 0")), NOTHING),
     ("the search", lambda d: replace(d, search=Search(trials=3)), FROM_MODEL),
+    (
+        "a caller's columns: nobody is listed anew",
+        lambda d: replace(d, list=RetentionList(columns=("name",))),
+        {LAYOUT},
+    ),
+    ("a mark for Excel", lambda d: replace(d, list=RetentionList(excel=True)), {LAYOUT}),
+    ("the capacity", lambda d: replace(d, list=RetentionList(capacity=9)), {LIST, LAYOUT}),
 ]
 
 

@@ -34,6 +34,15 @@ def told(folder: Path, text: str) -> list[str]:
             "list.opt_out: Expected a column of its own; found 'customerid', which is the id already",
         ),
         (
+            "list: {columns: [name, ID]}",
+            "list.columns[1]: Expected a column that the list does not have yet; found 'ID', one of its own. Remove it",
+        ),
+        ("list: {columns: [name, Name]}", "list.columns[1]: Expected each column once; found 'Name' twice"),
+        (
+            f"list: {{columns: {[f'c{n}' for n in range(51)]}}}",
+            "list.columns: Expected at most 50 columns; found 51. Keep those that a caller reads",
+        ),
+        (
             "split: {by: column, column: churn}",
             "split.column: Expected a column of its own; found 'churn', which is the label already",
         ),
@@ -252,3 +261,8 @@ def test_another_duration_is_refused(tmp_path: Path, place: str, text: str) -> N
     (message,) = told(tmp_path, BASE + place.format(text))
     assert message.startswith("telco.yaml:3: " + place.split(":", maxsplit=1)[0])
     assert "rite it like 30d, 12h or 60s" in message
+
+
+def test_columns_for_the_list_are_found_by_the_id(tmp_path: Path) -> None:
+    (message,) = told(tmp_path, BASE.replace("customerID", "none") + "list: {columns: [name]}")
+    assert "list.columns: Expected an id beside columns for the list; found none. Name the column of the id" in message
