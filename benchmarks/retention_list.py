@@ -70,9 +70,9 @@ def _measure(folder: Path, rows: int, lists: int) -> dict[str, float]:
     record = BatchRecord("today", "f", "l", "2026-01-01T00:00:00+00:00", Current("r", "none/"), current)
     before = _peak(resource.RUSAGE_SELF)
     start = time.monotonic()
-    entered = retention_list._enter(lake, runner, _DATASET, record, current)
+    entered = retention_list.enter(lake, runner, _DATASET, record, current, datetime.datetime.now(datetime.UTC))
     seconds = time.monotonic() - start
-    retention_list._metadata(lake, entered, asset_key("bench", BATCH_PREDICTIONS), "list.csv")
+    retention_list._metadata(lake, entered, asset_key("bench", BATCH_PREDICTIONS))
     return {
         "seconds": round(seconds, 1),
         "orchestrator_peak_mb": _peak(resource.RUSAGE_SELF),

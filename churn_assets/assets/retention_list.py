@@ -1,11 +1,13 @@
 """The retention list: whom to contact, best first, within budget and capacity; and what was done with every scored row."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
+from churn_assets.assets._batch_page import PAGE_MAKER, publish_batch_page
 from churn_assets.assets._checks import check_results, check_specs
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import (
@@ -31,11 +33,13 @@ from resources.catalog.integrity import read_manifest
 from resources.catalog.ledger import INPUTS, History, enter_list
 from resources.catalog.names import (
     ASSIGNMENTS,
+    BATCH_PAGE,
     BATCH_PREDICTIONS,
     CONTACTS,
     LIST,
     LIST_LAYOUT,
     RETENTION_LIST,
+    SUMMARY_HTML,
     asset_key,
     batch_key,
     batch_partitions,
@@ -67,7 +71,7 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         deps=[source],
         group_name=dataset.name,
         metadata=table_name(dataset, RETENTION_LIST),
-        code_version=code_version_of(dataset, MAKER, LAYOUT_MAKER),
+        code_version=code_version_of(dataset, MAKER, LAYOUT_MAKER, PAGE_MAKER),
         freshness_policy=batch_freshness(dataset),
         owners=RETENTION_TEAM,
         kinds={"csv", "parquet"},
@@ -89,20 +93,25 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
             record = require_batch_record(lake, dataset, batch)
             predictions = require_current(lake, dataset.name, BATCH_PREDICTIONS, batch)
             _require_of(runner, dataset, record, predictions)
-            entered = _enter(lake, runner, dataset, record, predictions)
+            entered = enter(lake, runner, dataset, record, predictions, datetime.now(UTC))
             tables.publish(dataset.name, RETENTION_LIST, entered.version, entered.prefix + ASSIGNMENTS, batch)
             point_to(lake, current_key(dataset.name, RETENTION_LIST, batch), entered.current)
-            layout = _lay_out(lake, runner, dataset, record, entered)
+            layout = lay_out(lake, runner, dataset, record, entered)
             point_to(lake, current_key(dataset.name, LIST_LAYOUT, batch), layout.current)
-            lasting = output_key(dataset.name, Output.LIST, batch)
-            copy_to_outputs(lake, outputs, layout.prefix + LIST, lasting)
+            summary = publish_batch_page(lake, dataset, record, predictions, entered, layout)
+            point_to(lake, current_key(dataset.name, BATCH_PAGE, batch), summary.current)
+            lasting = {each: output_key(dataset.name, each, batch) for each in (Output.LIST, Output.SUMMARY)}
+            copy_to_outputs(lake, outputs, layout.prefix + LIST, lasting[Output.LIST])
+            copy_to_outputs(lake, outputs, summary.prefix + SUMMARY_HTML, lasting[Output.SUMMARY])
             # Last: now the batch is done.
             point_to(lake, batch_key(dataset.name, batch), replace(record, list=entered.current))
             results = [
                 *check_results(CLAIMS, entered.report.checks),
                 *check_results(LAYOUT_CLAIMS, layout.report.checks),
             ]
-            return materialize_result(entered, lake, results, _metadata(lake, entered, source, outputs.uri(lasting)))
+            return materialize_result(
+                entered, lake, results, {**_metadata(lake, entered, source), **_places(outputs, lasting)}
+            )
 
     return asset
 
@@ -119,7 +128,9 @@ def _require_of(runner: Runner, dataset: Dataset, record: BatchRecord, predictio
         )
 
 
-def _enter(lake: Lake, runner: Runner, dataset: Dataset, record: BatchRecord, predictions: Current) -> Publication:
+def enter(
+    lake: Lake, runner: Runner, dataset: Dataset, record: BatchRecord, predictions: Current, now: datetime
+) -> Publication:
     """Find the batch's list or make it against the ledger of earlier lists, and enter it there."""
     upstream = {BATCH_PREDICTIONS: predictions.version}
     libraries = runner.libraries(MAKER.source().libraries)
@@ -143,10 +154,10 @@ def _enter(lake: Lake, runner: Runner, dataset: Dataset, record: BatchRecord, pr
             parameters={"period": history.period},
         )
 
-    return enter_list(lake, dataset, record.batch, inputs, datetime.now(UTC), make)
+    return enter_list(lake, dataset, record.batch, inputs, now, make)
 
 
-def _lay_out(lake: Lake, runner: Runner, dataset: Dataset, record: BatchRecord, entered: Publication) -> Publication:
+def lay_out(lake: Lake, runner: Runner, dataset: Dataset, record: BatchRecord, entered: Publication) -> Publication:
     """Find or make the list as people read it. It is a version of its own: another column or setting lays out the same list anew."""
     landed: dict[str, str] = {}
     if dataset.list.columns:
@@ -163,8 +174,16 @@ def _lay_out(lake: Lake, runner: Runner, dataset: Dataset, record: BatchRecord, 
     )
 
 
-def _metadata(lake: Lake, entered: Publication, source: dg.AssetKey, lasting: str) -> dict[str, Any]:
-    """The first contacts as a table, the place of the list, and what its hold-out can show."""
+def _places(outputs: Outputs, lasting: Mapping[Output, str]) -> dict[str, Any]:
+    """Return where people open the list and the summary."""
+    return {
+        "list": dg.MetadataValue.path(outputs.uri(lasting[Output.LIST])),
+        "summary": dg.MetadataValue.path(outputs.uri(lasting[Output.SUMMARY])),
+    }
+
+
+def _metadata(lake: Lake, entered: Publication, source: dg.AssetKey) -> dict[str, Any]:
+    """The first contacts as a table, and what the list's hold-out can show."""
     report = entered.report.read(ListReport)
     contacts = open_published_table(lake, entered.prefix + CONTACTS).first(_FIRST)
     assignments = open_published_table(lake, entered.prefix + ASSIGNMENTS).schema
@@ -179,7 +198,6 @@ def _metadata(lake: Lake, entered: Publication, source: dg.AssetKey, lasting: st
         "dagster/column_lineage": lineage(
             source, {name: [name] for name in assignments.names if name not in _OWN_COLUMNS}
         ),
-        "list": dg.MetadataValue.path(lasting),
         "holdout_power": describe_holdout(report.holdout) if report.holdout else NOT_EVALUATED,
         "first contacts": records_table(first, dict.fromkeys(names, "string")),
     }

@@ -26,7 +26,9 @@ OUTCOME_DAYS = 90
 INPUTS = "inputs"
 """Under this name the manifest of a list records what it was made of, apart from earlier lists."""
 _SCHEMA = 1
+_MOST_DAYS = 3
 _OUTCOME = timedelta(days=OUTCOME_DAYS)
+_CLOCK_SKEW = timedelta(hours=1)  # between machines
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,51 @@ class Ledger:
         """Return the ledger with one more entry, and without those that no later list has to respect."""
         kept = max(cooldown, _OUTCOME)
         return Ledger((*(each for each in self.entries if entry.time - each.time <= kept), entry))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the ledger says of a batch's list.
+
+    listed_at  ISO time in UTC at which it entered
+    earlier    when the same batch was listed before, within the cooldown: ISO times, the latest first
+    is_ahead   whether it is dated in the future, because an earlier list was made by a clock that was ahead
+    """
+
+    listed_at: str
+    earlier: tuple[str, ...]
+    is_ahead: bool
+
+
+def find_standing(lake: Lake, dataset: Dataset, batch: str, shown: Current, now: datetime) -> Standing:
+    """Return what the ledger says of the list that is shown for a batch. One that has left the ledger is dated by its manifest."""
+    ledger = read_ledger(lake, dataset.name, read_pointer(lake, ledger_key(dataset.name)))
+    entry = next((each for each in reversed(ledger.entries) if each.prefix == shown.prefix), None)
+    if entry is None:
+        return Standing(require_whole(lake, shown.prefix).made_at, (), is_ahead=False)
+    cooldown = timedelta(seconds=seconds(dataset.list.cooldown))
+    before = ledger.entries[: ledger.entries.index(entry)]
+    earlier = [
+        each.listed_at for each in reversed(before) if each.batch == batch and entry.time - each.time <= cooldown
+    ]
+    return Standing(entry.listed_at, tuple(earlier), is_ahead=entry.time - now > _CLOCK_SKEW)
+
+
+def describe_standing(standing: Standing, cooldown: str) -> tuple[str, ...]:
+    """Return what is to be said beside a list: that its batch was listed before, and that the clock was ahead."""
+    notes = []
+    if standing.earlier:
+        days = sorted({each[:10] for each in standing.earlier}, reverse=True)
+        notes.append(
+            f"Already contacted on {' and '.join(days[:_MOST_DAYS])}: this batch was listed then. Its customers count as contacted "
+            f"and are not listed again for {cooldown}."
+        )
+    if standing.is_ahead:
+        notes.append(
+            f"This list is dated {standing.listed_at[:10]}, which is in the future: an earlier list was made by a clock that was ahead, and the "
+            "record of lists never goes back. The cooldown of everybody listed now counts from that day. Check the machine's clock."
+        )
+    return tuple(notes)
 
 
 def read_ledger(lake: Lake, dataset: str, data: bytes | None) -> Ledger:

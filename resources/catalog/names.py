@@ -22,6 +22,7 @@ EXPLORATION_REPORT = "exploration_report"
 MODEL_COMPARISON = "model_comparison"
 EVALUATION_PAGE = "evaluation_page"  # no asset of its own: `evaluation_report` publishes it beside the evaluation
 LIST_LAYOUT = "list_layout"  # neither: `retention_list` publishes it beside the list
+BATCH_PAGE = "batch_page"  # likewise: the summary of the batch
 LAYOUT_KEY = "lake.json"
 SPEC = "spec"  # the asset in the place of a graph whose spec cannot be used
 SPEC_IS_VALID = "spec_is_valid"  # its check
@@ -36,6 +37,8 @@ LIST = "list.csv"
 LIST_TABLE = "list/"
 REPORT_HTML = "report.html"
 EXPLORATION_HTML = "exploration.html"
+SUMMARY_HTML = "summary.html"
+COMPARISON_HTML = "comparison.html"
 
 RETRAIN_ASSETS = (RAW_CUSTOMERS, PREPROCESSED_SPLITS, TUNED_MODEL, EVALUATION_REPORT, CHAMPION_MODEL)
 SCORE_ASSETS = (RAW_BATCH, BATCH_PREDICTIONS, RETENTION_LIST)
@@ -135,7 +138,7 @@ def remedy_for(prefix: str) -> str:
     """Return what a user does about a damaged version."""
     dataset, asset, *rest = prefix.split("/")
     copy = "or restore it from a copy"
-    if asset in (*SCORE_ASSETS, LIST_LAYOUT):
+    if asset in (*SCORE_ASSETS, LIST_LAYOUT, BATCH_PAGE):
         return f"run `churn score {dataset} {rest[0]}`, which makes it again, {copy}"
     if asset in (EXPLORATION_REPORT, MODEL_COMPARISON):
         return f"run `churn {'explore' if asset == EXPLORATION_REPORT else 'compare'} {dataset}`, which makes it again"

@@ -1,5 +1,7 @@
 """The summary of `churn score`."""
 
+from datetime import UTC, datetime
+
 from churn_assets.cli.summaries._lake import (
     find_report,
     ignored_column_lines,
@@ -9,14 +11,25 @@ from churn_assets.cli.summaries._lake import (
     read_report,
 )
 from churn_assets.console.safe_text import on_one_line
+from churn_assets.reporting.batch_page import describe_scored, spread_saving
 from churn_model.decisions.policy import Policy
 from churn_model.errors import ChurnError
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.retention_list import ListReport, describe_holdout
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.claims.score import KNOWN_VALUES
-from churn_model.wording import assumption, is_known, percent, usd
-from resources.catalog.names import BATCH_PREDICTIONS, CONTACTS, EVALUATION_REPORT, LIST, LIST_LAYOUT, RETENTION_LIST
+from churn_model.wording import assumption, percent, usd, usd_range
+from resources.catalog.ledger import describe_standing, find_standing
+from resources.catalog.names import (
+    BATCH_PAGE,
+    BATCH_PREDICTIONS,
+    CONTACTS,
+    EVALUATION_REPORT,
+    LIST,
+    LIST_LAYOUT,
+    RETENTION_LIST,
+    SUMMARY_HTML,
+)
 from resources.catalog.outputs import Output
 from resources.catalog.pointers import read_batch, read_current
 from resources.catalog.publish import read_published
@@ -38,10 +51,12 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
         raise ChurnError(f"Batch {batch} has not been scored yet. Run `churn score {dataset.name} {batch}`.")
     report = read_report(ports, current, ListReport)
     counts = report.counts
+    standing = find_standing(ports.lake, dataset, batch, current, datetime.now(UTC))
     excluded = ", ".join(f"{count:,} {reason}" for reason, count in counts.excluded.items())
     lines = [
         "",
-        f"Batch {batch} of {dataset.name}: contact {counts.to_contact:,} of {counts.rows:,} customers.",
+        f"Batch {batch} of {dataset.name}: contact {counts.to_contact:,} of {describe_scored(counts)}.",
+        *(f"  {note}" for note in describe_standing(standing, dataset.list.cooldown)),
         f"  {_contacts_line(ports, dataset, report)}",
         *([f"  Not on the list: {excluded}."] if excluded else []),
         *([f"  Hold-out:    {describe_holdout(report.holdout)}"] if report.holdout and counts.held_out else []),
@@ -53,6 +68,7 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
         *_unknown_value_lines(ports, dataset, batch),
         "",
         *([*_first_contacts(ports, current.prefix), ""] if counts.to_contact else []),
+        *_summary_lines(ports, dataset, batch),
         f"  List:        {_locate_list(ports, dataset, batch, current.prefix)}",
         *page_lines(ports, dataset),
         "  In the UI:   churn ui   (assets, checks and lineage at http://127.0.0.1:3000)",
@@ -64,6 +80,14 @@ def _locate_list(ports: Ports, dataset: Dataset, batch: str, listed: str) -> str
     """Return where the list for people is. Earlier code published it in the version of the list itself, at the prefix `listed`."""
     layout = read_current(ports.lake, dataset.name, LIST_LAYOUT, batch)
     return locate(ports, dataset, Output.LIST, (layout.prefix if layout else f"{listed}list/") + LIST, batch)
+
+
+def _summary_lines(ports: Ports, dataset: Dataset, batch: str) -> list[str]:
+    """Return where the page about the batch is."""
+    page = read_current(ports.lake, dataset.name, BATCH_PAGE, batch)
+    return (
+        [f"  Summary:     {locate(ports, dataset, Output.SUMMARY, page.prefix + SUMMARY_HTML, batch)}"] if page else []
+    )
 
 
 def _lacking_column_lines(ports: Ports, dataset: Dataset, batch: str) -> list[str]:
@@ -89,11 +113,10 @@ def _expected_saving(ports: Ports, dataset: Dataset, expected: float) -> str:
     """Return a list's expected saving, with the relative spread that the test rows showed for the model's savings."""
     evaluation = find_report(ports, dataset, EVALUATION_REPORT, EvaluateReport)
     condition = assumption(Policy(dataset.costs).assumed_success)
-    saving = evaluation.evaluation.money.saving_nobody if evaluation else None
-    if saving is None or not is_known(saving.value) or saving.value <= 0:
+    spread = spread_saving(expected, evaluation.evaluation.money if evaluation else None)
+    if spread is None:
         return f"{usd(expected)}, {condition}"
-    low, high = (expected * end / saving.value for end in (saving.low, saving.high))
-    return f"{usd(low)} to {usd(high)} against contacting nobody, {condition} (as wide as on the rows it was judged on)"
+    return f"{usd_range(spread)} against contacting nobody, {condition} (as wide as on the rows it was judged on)"
 
 
 def _unknown_value_lines(ports: Ports, dataset: Dataset, batch: str) -> list[str]:

@@ -24,6 +24,7 @@ from churn_model.reports.step_report import OLDEST_SCHEMA, REPORT, PublishedFile
 from churn_model.spec.dataset import Costs, Dataset
 from churn_model.tables import part_name, write_table
 from resources.catalog.digests import digest_of
+from resources.catalog.ledger import Entry, Ledger
 from resources.catalog.names import (
     CONTACTS,
     EVALUATION_REPORT,
@@ -33,6 +34,7 @@ from resources.catalog.names import (
     RETENTION_LIST,
     batch_key,
     current_key,
+    ledger_key,
     version_prefix,
 )
 from resources.catalog.pointers import BatchRecord, Current, point_to
@@ -166,6 +168,8 @@ def publish_batch(ports: Ports, contacted: int, *, without: str = "", opted_out:
     shown = publish(ports, RETENTION_LIST, listed, batch="may", part=part)
     record = BatchRecord("may", "f", "l", "2026-05-01T00:00:00+00:00", rows, Current("v1", "m/"), shown)
     point_to(ports.lake, batch_key("telco", "may"), record)
+    entry = Entry("may", shown.version, shown.prefix, "inputs", "2026-05-01T00:00:00+00:00")
+    ports.lake.swap(ledger_key("telco"), None, Ledger((entry,)).to_json())
 
 
 def test_an_evaluation_reads_as_money_with_its_assumption(ports: Ports, dataset: Dataset) -> None:
