@@ -8,6 +8,7 @@ from threading import Thread
 from typing import Any
 
 import dagster as dg
+import pyarrow.compute as pc
 
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import (
@@ -19,13 +20,14 @@ from churn_assets.assets._metadata import (
     retrain_freshness,
 )
 from churn_assets.assets.champion_model import age_seconds
-from churn_assets.reporting.evaluation_page import PageFacts, page, plots
+from churn_assets.reporting.evaluation_page import PageFacts, Period, page, plots
 from churn_assets.reporting.plots import load_libraries
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.ingest import IngestReport
 from churn_model.reports.preprocess import PreprocessReport
 from churn_model.reports.step_report import Report
 from churn_model.reports.train import TrainReport
+from churn_model.spec.column_names import AS_OF
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
 from resources.catalog.integrity import find_manifest, list_manifests, read_manifest
@@ -36,6 +38,7 @@ from resources.catalog.names import (
     PREPROCESSED_SPLITS,
     RAW_CUSTOMERS,
     REPORT_HTML,
+    ROWS,
     TUNED_MODEL,
     asset_key,
     current_key,
@@ -51,6 +54,7 @@ from resources.catalog.publish import (
     publish_step,
     require_published,
 )
+from resources.catalog.published_tables import open_published_table
 from resources.catalog.versions import Maker, step_maker
 from resources.errors import DamagedError
 from resources.ports.lake import Lake
@@ -173,6 +177,9 @@ def _publish_page(lake: Lake, dataset: Dataset, evaluation: Publication, champio
                 "champion": found.champion_version or "none yet",
             },
             looks=looks,
+            trained_on=_made_on(lake, model),
+            landed_on=_made_on(lake, prefixes[0]),
+            period=_find_period(lake, prefixes[0]),
         )
         pictures = plots(facts)
         files = {f"plots/{name}.png": png for name, png in pictures.items()}
@@ -190,6 +197,21 @@ def _publish_page(lake: Lake, dataset: Dataset, evaluation: Publication, champio
         },
         make=make,
     )
+
+
+def _made_on(lake: Lake, prefix: str) -> str:
+    """Return the day on which a version was made."""
+    return read_manifest(lake, prefix).made_at[:10]
+
+
+def _find_period(lake: Lake, table: str) -> Period | None:
+    """Return the first and the last snapshot date of a table's rows; None if they have none."""
+    rows = open_published_table(lake, table + ROWS)
+    if AS_OF not in rows.schema.names:
+        return None
+    bounds = [pc.min_max(block.column(0)).as_py() for block in rows.blocks([AS_OF])]
+    first, last = min(each["min"] for each in bounds), max(each["max"] for each in bounds)
+    return Period(first.isoformat(), last.isoformat())
 
 
 def _weighs_an_old_champion(dataset: Dataset, evaluation: EvaluateReport, champion: Champion | None) -> bool:

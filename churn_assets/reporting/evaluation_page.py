@@ -17,7 +17,7 @@ from churn_assets.reporting.plots import MOST_REASONS
 from churn_model import wording
 from churn_model.checks import Check
 from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff
-from churn_model.evaluation.metrics import Contacts, Estimate, Money
+from churn_model.evaluation.metrics import Contacts, Estimate, Evaluation, Money
 from churn_model.evaluation.promotion import Decision, Outcome
 from churn_model.models.reason_summary import ReasonSummary
 from churn_model.reports.evaluate import EvaluateReport
@@ -47,6 +47,14 @@ _SEARCHED_ON = {
 }
 
 
+@dataclass(frozen=True)
+class Period:
+    """The first and the last snapshot date of the landed rows, as ISO days."""
+
+    first: str
+    last: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class PageFacts:
     """Everything that a page shows.
@@ -56,6 +64,8 @@ class PageFacts:
     decision  the gate's decision that was taken
     versions  what the evaluation was made from, in the order to show
     looks     how many evaluations have looked at this test split, this one included
+    period    None if the rows have no dates
+    landed_on, trained_on  the days on which the table was read and the model was made
     """
 
     dataset: Dataset
@@ -67,6 +77,9 @@ class PageFacts:
     decision: Decision
     versions: Mapping[str, str]
     looks: int
+    trained_on: str
+    landed_on: str | None = None
+    period: Period | None = None
 
 
 @dataclass(frozen=True)
@@ -147,14 +160,44 @@ def _decision(facts: PageFacts) -> dict[str, Any]:
         "weighed": weighed,
         "failing": failing,
         "suspects": suspects,
+        "in_money": _describe_in_money(facts.evaluation),
     }
+
+
+def _describe_in_money(report: EvaluateReport) -> str:
+    """Return what the candidate saves against the champion; nothing without a champion to compare with."""
+    comparison = report.comparison
+    if comparison is None or not comparison.rows or comparison.same_probabilities:
+        return ""
+    cost = comparison.cost
+    saved, low, high = -cost.mean, -cost.spread.high, -cost.spread.low
+    verb = f"saves {usd(saved)} more" if saved >= 0 else f"costs {usd(-saved)} more"
+    sure = "" if low > 0 or high < 0 else ", so chance may explain it"
+    return (
+        f"In money: against the champion this candidate {verb} per customer, {usd(cost.candidate)} instead of {usd(cost.champion)} "
+        f"(saved: {usd(low)} to {usd(high)}{sure})."
+    )
+
+
+def _describe_judged(evaluation: Evaluation) -> tuple[str, str]:
+    """Return on what the figures were measured, and how many of it are leavers: customers, or rows if a customer has several."""
+    share = percent(evaluation.base_rate)
+    if evaluation.rows == evaluation.customers:
+        return counted(evaluation.rows, "customer"), f"{evaluation.leavers:,} of them ({share}) are leavers."
+    return (
+        f"{evaluation.rows:,} rows of {counted(evaluation.customers, 'customer')} (a row is a customer on one date)",
+        f"{evaluation.leavers:,} of the rows ({share}) are of a customer who was to leave.",
+    )
 
 
 def _money(facts: PageFacts) -> dict[str, Any]:
     """Money, contacts and the cutoff."""
     report, costs = facts.evaluation, facts.dataset.costs
     evaluation = report.evaluation
+    judged, leavers = _describe_judged(evaluation)
     return {
+        "judged": judged,
+        "leavers": leavers,
         "noun": "customers" if evaluation.rows == evaluation.customers else "rows",
         "money": evaluation.money,
         "contacts": evaluation.contacts,

@@ -1,5 +1,6 @@
 """The templates of the pages: everything put into one is escaped, and nothing may be missing."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,12 @@ _FILTERS = (
 )
 
 
+def readable(name: str) -> str:
+    """Return a column's name as words: `tenure_months` is "tenure months", `MonthlyCharges` "Monthly Charges". Whoever shows it must escape it."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", " ", name.replace("_", " "))
+    return re.sub(r" +", " ", words).strip() or name
+
+
 @cache
 def template(name: str) -> jinja2.Template:
     """Return a page of `templates/`: everything put into it is escaped, and nothing may be missing."""
@@ -36,5 +43,6 @@ def template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters |= {name: getattr(wording, name) for name in _FILTERS}
+    environment.filters["readable"] = readable
     environment.tests["known"] = is_known
     return environment.get_template(name)

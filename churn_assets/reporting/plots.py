@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from churn_assets.reporting.page_templates import readable
 from churn_model.arrays import FloatArray
 from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff
 from churn_model.evaluation.metrics import Confusion, Contacts, Evaluation, Money
@@ -265,7 +266,7 @@ def confusion(cells: Confusion) -> bytes:
 
 def _label_lines(axes: "Axes", names: Sequence[str]) -> None:
     """Label a line for each name, the first on top, numbered as in the page's own list."""
-    labels = [f"{drawable(name)}  {number}" for number, name in enumerate(names, 1)]
+    labels = [f"{drawable(readable(name))}  {number}" for number, name in enumerate(names, 1)]
     axes.set_yticks(range(len(names)), labels)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)

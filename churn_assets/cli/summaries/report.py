@@ -34,7 +34,7 @@ def report_summary(ports: Ports, dataset: Dataset) -> str:
 def _saving_line(money: Money) -> str:
     saving = money.saving_nobody
     return (
-        f"Against contacting nobody it saves {usd_range(saving)} per customer (median {usd(saving.median)}), "
+        f"Against contacting nobody it saves {usd_range(saving)} per customer ({usd(saving.value)} on these rows), "
         f"{assumption(money.assumed_success)}."
     )
 

@@ -178,7 +178,7 @@ def test_an_evaluation_reads_as_money_with_its_assumption(ports: Ports, dataset:
     money = evaluation_report().evaluation.money.saving_nobody
     for shown in (
         "telco predicts who cancelled. Judged on 300 customers that the model never saw.",
-        f"saves ${money.low:.2f} to ${money.high:.2f} per customer (median ${money.median:.2f}), if every contacted leaver stays.",
+        f"saves ${money.low:.2f} to ${money.high:.2f} per customer (${money.value:.2f} on these rows), if every contacted leaver stays.",
         "with the same contacts, if 30% of contacted leavers stay: ",
         "The first tenth by probability holds ",
         "Exploration: `churn explore telco` makes it",

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from churn_assets.reporting.evaluation_page import PageFacts, page, plots
+from churn_assets.reporting.evaluation_page import PageFacts, Period, page, plots
+from churn_assets.reporting.page_templates import readable
 from churn_model.checks import Check
 from churn_model.evaluation.promotion import Decision, Fact
 from churn_model.records import from_plain, to_plain
@@ -98,6 +99,9 @@ def read(folders: dict[str, Path], dataset: Dataset) -> PageFacts:
         decision=evaluation.decision,
         versions={"candidate": "abc123", "champion": "none yet"},
         looks=3,
+        trained_on="2026-05-04",
+        landed_on="2026-05-03",
+        period=Period("2025-01-31", "2026-04-30"),
     )
 
 
@@ -245,30 +249,30 @@ def test_the_words_are_the_houses(text: str) -> None:
     [
         (
             "evaluation.money.saving_better",
-            {"value": 0.0, "median": 4321.12, "low": 4001.23, "high": 4999.87},
+            {"value": 4321.12, "median": 0.0, "low": 4001.23, "high": 4999.87},
             "$4,001.23 to $4,999.87",
         ),
         (
             "evaluation.money.saving_better",
-            {"value": 0.0, "median": 4321.12, "low": 4001.23, "high": 4999.87},
-            "median $4,321.12",
+            {"value": 4321.12, "median": 0.0, "low": 4001.23, "high": 4999.87},
+            "$4,321.12 on these rows",
         ),
         (
             "evaluation.money.saving_better",
-            {"value": 0.0, "median": 4.0, "low": 3.21, "high": 5.43},
+            {"value": 4.0, "median": 0.0, "low": 3.21, "high": 5.43},
             "$3,210 to $5,430",
         ),
-        ("evaluation.money.saving_everybody.median", 777.77, "$777.77"),
+        ("evaluation.money.saving_everybody.value", 777.77, "$777.77"),
         ("evaluation.money.cost_nobody", 888.88, "Contact nobody $888.88"),
         ("evaluation.money.cost_perfect", 9.87, "$9.87"),
         (
             "evaluation.money.saving_at.1.saving",
-            {"value": 0.0, "median": 31.13, "low": 21.12, "high": 41.14},
+            {"value": 31.13, "median": 0.0, "low": 21.12, "high": 41.14},
             "50 of 100 $31.13 $21.12 to $41.14",
         ),
         (
             "evaluation.money.saving_at.2.saving",
-            {"value": 0.0, "median": -3.0, "low": -4.0, "high": -2.0},
+            {"value": -3.0, "median": 0.0, "low": -4.0, "high": -2.0},
             "30 of 100 loses money -$3.00 -$4.00 to -$2.00",
         ),
         ("evaluation.contacts.cutoff_lowest", 0.1234, "12.3%"),
@@ -443,10 +447,34 @@ def test_costs_as_a_business_states_them_are_shown_with_a_cutoff_for_each_custom
 
 def test_rows_of_the_same_customer_are_called_rows(facts: PageFacts, pictures: dict[str, bytes]) -> None:
     judged = changed(facts.evaluation, "evaluation.customers", 99)
+    text = _Parsed(page(replace(facts, evaluation=judged), pictures)).text
+    rows = facts.evaluation.evaluation
     assert (
-        "rows of 99 customers (a customer on one date is a row) whom"
-        in _Parsed(page(replace(facts, evaluation=judged), pictures)).text
+        f"{rows.rows:,} rows of 99 customers (a row is a customer on one date), whom the model had never seen." in text
     )
+    assert re.search(rf"{rows.leavers:,} of the rows \(\d+%\) are of a customer who was to leave\.", text)
+
+
+def test_the_page_says_of_when_data_and_model_are(facts: PageFacts, pictures: dict[str, bytes]) -> None:
+    text = _Parsed(page(facts, pictures)).text
+    assert "Data from 2025-01-31 to 2026-04-30. Read on 2026-05-03. Model trained on 2026-05-04." in text
+    undated = _Parsed(page(replace(facts, period=None, landed_on=None), pictures)).text
+    assert "Data from" not in undated
+    assert "Model trained on 2026-05-04." in undated
+
+
+@pytest.mark.parametrize(
+    ("column", "label"),
+    [
+        ("tenure_months", "tenure months"),
+        ("MonthlyCharges", "Monthly Charges"),
+        ("customerID", "customerID"),
+        ("Day Charge", "Day Charge"),
+        ("__", "__"),
+    ],
+)
+def test_a_column_reads_as_words(column: str, label: str) -> None:
+    assert readable(column) == label
 
 
 def test_the_plots_are_the_five_that_the_asset_shows_each_below_60_kb(pictures: dict[str, bytes]) -> None:
