@@ -55,6 +55,7 @@ KINDS: Mapping[str, JobKind] = {
     "compare": PROCESSING,
     "score": PROCESSING,
     "retention_list": PROCESSING,
+    "list_layout": PROCESSING,
 }
 """Which kind of job a step is."""
 
