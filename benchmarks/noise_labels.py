@@ -23,7 +23,7 @@ from churn_model.evaluation.promotion import Decision, Evidence, decide
 from churn_model.features.schema import column_named
 from churn_model.spec.dataset import Dataset, Search, Split
 from churn_model.training.leak_detection import suspected_leaks
-from churn_model.training.splits import TEST, TRAIN, VALIDATION, assign
+from churn_model.training.splits import TEST, TRAIN, VALIDATION, make_split_rule
 from churn_model.training.train import train
 
 RESULTS = Path(__file__).parent / "results"
@@ -34,7 +34,7 @@ def judged(rows: pa.Table, dataset: Dataset, seed: int) -> Decision:
     """The gate's decision on rows whose label was shuffled by `seed`."""
     shuffled = np.random.default_rng(seed).permutation(rows["_label"].to_numpy())
     rows = rows.set_column(rows.column_names.index("_label"), "_label", pa.array(shuffled))
-    assigned = assign(rows, dataset)
+    assigned = make_split_rule([rows], dataset)(rows)
     parts = {split: rows.filter(pa.array(assigned == split)) for split in (TRAIN, VALIDATION, TEST)}
     candidate = train(parts[TRAIN], parts[VALIDATION], dataset, threads=2)
     test = parts[TEST]

@@ -1,6 +1,7 @@
 """Batch predictions: a probability, a decision and reasons for each row of a batch."""
 
 from dataclasses import replace
+from typing import Any
 
 import dagster as dg
 
@@ -34,7 +35,7 @@ from resources.catalog.names import (
     versions_prefix,
 )
 from resources.catalog.pointers import BatchRecord, point_to, read_batch, read_current
-from resources.catalog.publish import publish_step
+from resources.catalog.publish import Publication, publish_step
 from resources.catalog.versions import step_maker, version_of
 from resources.errors import DamagedError
 from resources.ports.lake import Lake
@@ -82,32 +83,47 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
                 upstream=_upstream(record),
                 parameters=_provisional(record),
             )
-            results = check_results(CLAIMS, predictions.report.checks)
-            accepted = any(result.check_name == LIKE_TRAINING.name and not result.passed for result in results) and (
-                context.run.tags.get(ACCEPT_TAG) == "yes" or record.accepted == predictions.version
-            )
-            if accepted:
-                results = accept(results, LIKE_TRAINING.name)
-                point_to(lake, batch_key(dataset.name, batch), replace(record, accepted=predictions.version))
+            results, accepted = _judge(context, lake, dataset, record, predictions)
             if no_failure_blocks(results):
                 folder = predictions.prefix + PREDICTIONS
                 tables.publish(dataset.name, BATCH_PREDICTIONS, predictions.version, folder, batch)
                 point_to(lake, current_key(dataset.name, BATCH_PREDICTIONS, batch), predictions.current)
-            scored = predictions.report.read(ScoreReport)
+            is_listed_next = _runs_with(context, asset_key(dataset.name, RETENTION_LIST))
             metadata = {
-                "dagster/row_count": scored.counts.rows,
-                "dagster/column_schema": column_schema(scored.columns),
-                "dagster/column_lineage": lineage(source, scored.lineage),
-                "champion": record.champion.version,
-                "accepted": accepted,
+                **_describe(predictions, source, record, accepted=accepted),
                 "list": "made next by this run"
-                if _runs_with(context, asset_key(dataset.name, RETENTION_LIST))
+                if is_listed_next
                 else _compare_list(lake, dataset, record, predictions.version),
-                **({"provisional": record.provisional} if record.provisional else {}),
             }
             return materialize_result(predictions, lake, results, metadata)
 
     return asset
+
+
+def _judge(
+    context: dg.AssetExecutionContext, lake: Lake, dataset: Dataset, record: BatchRecord, predictions: Publication
+) -> tuple[list[dg.AssetCheckResult], bool]:
+    """Return the results of the checks, and whether a person accepts a batch that does not look like training. That is recorded."""
+    results = check_results(CLAIMS, predictions.report.checks)
+    is_unlike = any(result.check_name == LIKE_TRAINING.name and not result.passed for result in results)
+    said_yes = context.run.tags.get(ACCEPT_TAG) == "yes" or record.accepted == predictions.version
+    if not (is_unlike and said_yes):
+        return results, False
+    point_to(lake, batch_key(dataset.name, record.batch), replace(record, accepted=predictions.version))
+    return accept(results, LIKE_TRAINING.name), True
+
+
+def _describe(predictions: Publication, source: dg.AssetKey, record: BatchRecord, *, accepted: bool) -> dict[str, Any]:
+    """Return the metadata of the predictions of a batch."""
+    scored = predictions.report.read(ScoreReport)
+    return {
+        "dagster/row_count": scored.counts.rows,
+        "dagster/column_schema": column_schema(scored.columns),
+        "dagster/column_lineage": lineage(source, scored.lineage),
+        "champion": record.champion.version,
+        "accepted": accepted,
+        **({"provisional": record.provisional} if record.provisional else {}),
+    }
 
 
 def _runs_with(context: dg.AssetExecutionContext, other: dg.AssetKey) -> bool:

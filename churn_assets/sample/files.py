@@ -1,4 +1,4 @@
-"""The sample in the shape of a landing: `train/`, `score/<batch>/`, `outcomes/`; and its truth, in another folder."""
+"""Write the sample in the shape of a landing area, `train/` and `score/<batch>/`, and its truth to another folder."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,7 +15,7 @@ from churn_assets.sample.generator import Generator, Piece, batch_name
 from churn_assets.sample.population import BATCHES, require
 
 Format = Literal["csv", "parquet"]
-Kind = Literal["train", "score", "outcomes", "truth"]
+Kind = Literal["train", "score", "truth"]
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,6 @@ def write_sample(
         file = SampleFile(landing / "score" / name / f"customers.{form}", "score", batch_rows, name)
         files += _write(made.batch(number, batch_rows), file, truth / f"{name}.parquet", rows_per_file)
     return tuple(files)
-
-
-def write_outcomes(landing: Path, number: int, *, rows: int, generator: Generator, form: Format = "csv") -> SampleFile:
-    """What became of the first `rows` customers of batch 1, 2, ...: `outcomes/2025-09.csv`. `generator.past` says who was contacted."""
-    name = batch_name(number)
-    file = SampleFile(landing / "outcomes" / f"{name}.{form}", "outcomes", rows, name)
-    with _Writer(file.path) as out:
-        for piece in generator.batch(number, rows):
-            out.write(piece.outcomes)
-    return file
 
 
 def _write(pieces: Iterator[Piece], whole: SampleFile, truth: Path, rows_per_file: int) -> list[SampleFile]:

@@ -59,11 +59,6 @@ class Feature:
         """The name of the column that the feature is computed from; its own if it is derived."""
         return self.column or self.name
 
-    @property
-    def most_common(self) -> str | None:
-        """The most frequent level of a category."""
-        return self.levels[0] if self.levels else None
-
     def __post_init__(self) -> None:
         if len(self.levels) != len(self.shares) or not self.scale > 0:
             raise ValueError(f"{self.name}: expected a share for each of {len(self.levels)} levels and a scale above 0")

@@ -175,11 +175,6 @@ class Evaluation:
     searched: SearchedCutoff
     calibration: tuple[CalibrationBin, ...]
 
-    @property
-    def base_rate(self) -> float:
-        """The share of rows that left."""
-        return self.leavers / self.rows
-
 
 def evaluate(scores: Scores, policy: Policy, *, draws: int | None = None) -> Evaluation:
     """Every figure of one model on judged rows, at today's costs. `draws`: resamples; None is 2,000, fewer above 20,000 rows."""

@@ -6,8 +6,9 @@ Result: tables `rows` and `quarantine`.
 """
 
 from churn_model.checks import Check
-from churn_model.ingest.canonical_rows import REPEATS, Ingested, ingest
+from churn_model.ingest.canonical_rows import Ingested, ingest
 from churn_model.ingest.formats.base import LandedFile
+from churn_model.ingest.quarantine import REPEATS
 from churn_model.reports.ingest import IngestCounts, IngestReport
 from churn_model.reports.step_report import Report
 from churn_model.steps.claims.ingest import ACCOUNTED, BOTH_CLASSES, CONTRACT

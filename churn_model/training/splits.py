@@ -33,11 +33,6 @@ MIN_WINDOW = 0.2
 _WRITTEN = {"train": TRAIN, "validation": VALIDATION, "valid": VALIDATION, "val": VALIDATION, "test": TEST}
 
 
-def assign(rows: Rows, dataset: Dataset) -> Assigned:
-    """The split of each canonical row, int8 (n,): 0 train, 1 validation, 2 test, -1 unused (by time only). Raises as `make_split_rule` does."""
-    return make_split_rule([rows], dataset)(rows)
-
-
 def make_split_rule(batches: Iterable[Rows], dataset: Dataset) -> Callable[[Rows], Assigned]:
     """What gives each batch of a table its splits. By column or time it looks at that column in all batches first, and at none by hash.
 
@@ -51,13 +46,6 @@ def make_split_rule(batches: Iterable[Rows], dataset: Dataset) -> Callable[[Rows
         windows = _windows(batches, dataset)
         return lambda rows: _by_time(rows, dataset, *windows)
     return lambda rows: _by_hash(rows, dataset)
-
-
-def split_problems(rows: Rows, assigned: Assigned) -> tuple[str, ...]:
-    """What does not hold of a split, all at once: every split has both classes, train has enough rows, no customer is in two."""
-    checked = SplitCheck()
-    checked.add(rows, assigned)
-    return checked.problems
 
 
 class SplitCheck:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
-from churn_assets.sample.files import SampleFile, write_outcomes, write_sample
+from churn_assets.sample.files import write_sample
 from churn_assets.sample.generator import Contacted, Generator, Piece, as_of, batch_name
 from churn_assets.sample.population import NUMBERS, Switches
 from churn_assets.sample.truth import Truth
@@ -404,14 +404,6 @@ def test_parquet_holds_the_same_rows_as_csv(tmp_path: Path) -> None:
     read = pyarrow.parquet.read_table(files[0].path)
     assert read.schema.names == training().landed.schema.names
     assert read.to_pylist() == training().landed.slice(0, 500).to_pylist()
-
-
-def test_outcomes_are_written_for_the_batch_that_was_landed(tmp_path: Path) -> None:
-    files = write_sample(tmp_path / "landing", tmp_path / "truth", rows=10, batch_rows=200)
-    file = write_outcomes(tmp_path / "landing", 1, rows=200, generator=Generator())
-    assert file == SampleFile(tmp_path / "landing/outcomes/2025-09.csv", "outcomes", 200, "2025-09")
-    ids = [pyarrow.csv.read_csv(path)["customer_id"].to_pylist() for path in (files[2].path, file.path)]
-    assert ids[0] == ids[1]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from churn_model.ingest.canonical_rows import ingest
 from churn_model.ingest.formats.base import LandedFile
 from churn_model.spec.dataset import Dataset
 from churn_model.tables import open_table
-from churn_model.training.splits import assign
+from churn_model.training.splits import make_split_rule
 from resources.errors import CommandError
 from resources.specs.loader import load_spec
 
@@ -239,7 +239,7 @@ def test_customers_with_several_months_have_one_id_however_both_are_spelled(
     assert ingested.rows + ingested.quarantined == 600
     assert ingested.quarantined == (600 - months(spelling, ids)[found.id or ""].drop_null().__len__())
     rows = open_table(out / "rows").read()
-    assigned = pa.table({"id": rows["_id"], "split": assign(rows, found)})
+    assigned = pa.table({"id": rows["_id"], "split": make_split_rule([rows], found)(rows)})
     assert assigned.group_by("id").aggregate([("split", "count_distinct")])[
         "split_count_distinct"
     ].unique().to_pylist() == [1]

@@ -15,10 +15,9 @@ from churn_model.training.splits import (
     TRAIN,
     UNUSED,
     VALIDATION,
+    Assigned,
     SplitCheck,
-    assign,
     make_split_rule,
-    split_problems,
 )
 
 BUCKETS = 100
@@ -26,6 +25,16 @@ BUCKETS = 100
 
 def dataset(split: Split, **more: str) -> Dataset:
     return Dataset(name="test", label=Label(column="left", positive=("yes",)), split=split, **more)  # type: ignore[arg-type]
+
+
+def assign(rows: pa.Table, spec: Dataset) -> Assigned:
+    return make_split_rule([rows], spec)(rows)
+
+
+def split_problems(rows: pa.Table, assigned: Assigned) -> tuple[str, ...]:
+    checked = SplitCheck()
+    checked.add(rows, assigned)
+    return checked.problems
 
 
 def hashed(shares: list[float]) -> pa.Table:
