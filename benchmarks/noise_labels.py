@@ -19,7 +19,8 @@ from churn_model.column_types.number import as_numbers
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.metrics import Scores, evaluate
-from churn_model.evaluation.promotion import Decision, Evidence, decide
+from churn_model.evaluation.promotion import Decision, decide
+from churn_model.evaluation.promotion_facts import Evidence
 from churn_model.features.schema import column_named
 from churn_model.spec.dataset import Dataset, Search, Split
 from churn_model.training.leak_detection import suspected_leaks

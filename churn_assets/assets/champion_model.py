@@ -11,8 +11,9 @@ from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import MODEL_TEAM, retrain_freshness
 from churn_model.checks import Check, Claim
 from churn_model.errors import ChurnError, problem
-from churn_model.evaluation import promotion
-from churn_model.evaluation.promotion import Fact, describe_saving
+from churn_model.evaluation import promotion_facts
+from churn_model.evaluation.promotion_facts import Fact
+from churn_model.evaluation.promotion_reasons import describe_saving
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.step_report import StepReport
 from churn_model.spec.dataset import Dataset
@@ -46,7 +47,7 @@ IS_CHAMPION = Claim(
     description="The candidate scores from now on. If not, the reason says why the champion stays.",
     blocking=False,
 )
-CLAIMS = (*promotion.CLAIMS, IS_CHAMPION)
+CLAIMS = (*promotion_facts.CLAIMS, IS_CHAMPION)
 
 
 PREVIOUS = "previous"

@@ -1,103 +1,18 @@
-"""The gate: whether a candidate becomes the champion, and why.
+"""The gate: decide whether a candidate becomes the champion.
 
-Belongs here: the rules, the facts that they weigh, and the sentence that a manager reads. Does not belong here: computing the figures
-(`evaluation`, `comparison`), moving the pointer.
+The rules are here. What they weigh is in `promotion_facts`, the sentences a manager reads are in `promotion_reasons`. Moving the pointer is not the
+gate's.
 """
 
-import json
-import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from churn_model.checks import Claim
-from churn_model.evaluation.comparison import LEAST_GAIN, Comparison
-from churn_model.evaluation.metrics import Evaluation
+from churn_model.evaluation import promotion_facts as facts_of
+from churn_model.evaluation import promotion_reasons as reasons
+from churn_model.evaluation.promotion_facts import ComparedChampion, Evidence, Fact
 from churn_model.spec.dataset import Gate
-from churn_model.training.leaks import Leak, SharedLabel
-from churn_model.wording import assumption, describe_rows, one_line, usd
-
-KEYED = Claim(
-    "customers_have_a_key",
-    description="The spec says what names a customer: a column, or none, if each row is a customer of its own.",
-    blocking=False,
-)
-NO_OTHER_KEY = Claim(
-    "no_other_column_names_customers",
-    description="No column but the id has values that name groups of rows with one label, as customers' names do, or the spec vouches for it.",
-    blocking=False,
-)
-NO_SUSPECTED_LEAK = Claim(
-    "no_suspected_leak",
-    description="No column looks as if it were written after the fact, or the spec vouches for it. The model does without a column that does.",
-    blocking=False,
-)
-ENOUGH = Claim(
-    "enough_customers_to_judge",
-    description="The test and validation splits hold enough of both classes to tell a good model from luck.",
-    blocking=False,
-)
-RANKS = Claim(
-    "ranks_leavers_better_than_chance",
-    description="With 99% confidence the model ranks leavers better than chance.",
-    blocking=False,
-)
-SAVES = Claim(
-    "saves_money",
-    description="With 95% confidence the model is cheaper than contacting nobody and than contacting everybody.",
-    blocking=False,
-)
-CLAIMS = (KEYED, NO_OTHER_KEY, ENOUGH, RANKS, SAVES, NO_SUSPECTED_LEAK)
-"""What the gate asks of every candidate. These are facts to weigh, not faults: a kept champion is a success."""
-
-LEAST_TEST = 30
-LEAST_VALIDATION = 50
-NOT_WORSE = 0.05
-"""With `promotion: not_worse`: how much more a candidate may cost at worst, as a share of the champion's cost."""
-
-WITHOUT_MODEL = "the better of contacting nobody and contacting everybody"
-"""What a model has to beat: in each resample whichever of the two is cheaper there, so its range is a little below that against either."""
 
 Outcome = Literal["first", "promoted", "kept", "refused"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Champion:
-    """What the gate knows of the present champion. `is_old`: older than `gate.max_age`."""
-
-    comparison: Comparison
-    is_old: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """All that the gate weighs.
-
-    leaks     those that the spec lists neither under ignore nor under known
-    names     columns that seem to name customers, though the spec does not call them the id
-    has_key   whether the spec says what names a customer: a column, or `none`
-    champion  None for the first
-    """
-
-    candidate: Evaluation
-    validation_leavers: int
-    validation_stayers: int
-    leaks: tuple[Leak, ...] = ()
-    names: tuple[SharedLabel, ...] = ()
-    has_key: bool = True
-    champion: Champion | None = None
-    gate: Gate = Gate()  # noqa: RUF009 - frozen
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fact:
-    """One claim that the gate checked; `todo` says what to do if it does not hold, `remedy` holds lines for the spec that do it."""
-
-    name: str
-    holds: bool
-    expected: str
-    found: str
-    todo: str
-    remedy: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,272 +38,52 @@ class Decision:
 
 
 def decide(evidence: Evidence) -> Decision:
-    """Return what the rules say; the same evidence, the same decision. Suspected leaks are no part of the candidate, which is said."""
-    leaks = _no_leaks(evidence)
+    """Return what the rules say: the same evidence, the same decision. The candidate does without suspected leaks; the reason names them."""
+    leaks = facts_of.find_leaks(evidence)
     decision = _decide(evidence, leaks)
     if leaks.holds:
         return decision
-    return replace(
-        decision, reason=f"{decision.reason} The candidate does without a column: {leaks.found}. {leaks.todo}."
-    )
+    without = f"The candidate does without a column: {leaks.found}. {leaks.todo}."
+    return replace(decision, reason=f"{decision.reason} {without}")
 
 
 def _decide(evidence: Evidence, leaks: Fact) -> Decision:
-    stop = (_has_key(evidence), _no_other_names(evidence))
-    judged = (_enough(evidence), _ranks(evidence), _saves(evidence))
-    facts, champion = (*stop, leaks, *judged), evidence.champion
-    for fact in stop:
+    stops = (facts_of.find_key(evidence), facts_of.find_other_names(evidence))
+    judged = (
+        facts_of.count_customers(evidence),
+        facts_of.measure_ranking(evidence),
+        facts_of.measure_saving(evidence),
+    )
+    facts, champion = (*stops, leaks, *judged), evidence.champion
+    for fact in stops:
         if not fact.holds:
             return Decision(outcome="refused", reason=f"Nothing is promoted: {fact.found}. {fact.todo}.", facts=facts)
     if champion and champion.comparison.same_probabilities:
         reason = "The champion stays: the candidate gives every customer the same probability."
         return Decision(outcome="kept", reason=reason, facts=facts)
-    why_not = _not_usable(evidence.candidate, *judged)
+    why_not = reasons.explain_unusable(evidence.candidate, *judged)
     if why_not and champion:
         return Decision(outcome="kept", reason=f"The champion stays: {why_not}", facts=facts)
     if why_not:
         return Decision(outcome="refused", reason=f"Nothing is promoted: {why_not}", facts=facts)
     if champion is None:
-        return Decision(outcome="first", reason=_first(evidence.candidate), facts=facts)
-    return _against(champion, evidence.gate, facts)
+        return Decision(outcome="first", reason=reasons.explain_first(evidence.candidate), facts=facts)
+    return _weigh_against(champion, evidence.gate, facts)
 
 
-def _not_usable(candidate: Evaluation, enough: Fact, ranks: Fact, saves: Fact) -> str | None:
-    """Why nobody should be contacted by this model; None where it may be used."""
-    if not enough.holds:
-        return f"too small to judge, {enough.found}. {enough.todo}."
-    if not ranks.holds:
-        judged = describe_rows(candidate.rows, candidate.customers)
-        return f"no signal; judged on {judged} it never saw, it may rank leavers no better than chance ({ranks.found})."
-    return None if saves.holds else _no_money(candidate)
-
-
-def _as_yaml(name: str) -> str:
-    """Return a column's name as a spec may hold it anywhere: in quotes unless it is plain words."""
-    plain = re.fullmatch(r"[A-Za-z_]+[A-Za-z_0-9]*( [A-Za-z_0-9]+)*", name)
-    words = ("true", "false", "yes", "no", "on", "off", "y", "n", "null", "none")
-    return name if plain and name.lower() not in words else json.dumps(name, ensure_ascii=False)
-
-
-def _has_key(evidence: Evidence) -> Fact:
-    return Fact(
-        name=KEYED.name,
-        holds=evidence.has_key,
-        expected="a spec that says what names a customer",
-        found="an id" if evidence.has_key else "the spec does not say what names a customer",
-        todo="Name the column under id. Only if each row is a customer of its own, and no customer has two rows, write id: none",
-        remedy=()
-        if evidence.has_key
-        else ("id: none  # or the column that names a customer, such as id: customer_id",),
-    )
-
-
-def _no_other_names(evidence: Evidence) -> Fact:
-    names = [one for one in evidence.names if one.column]
-    first = names[0] if names else None
-    found = "none"
-    if first:
-        found = (
-            f"{first.rows:,} rows share their {one_line(first.column, 40)} with another row, and nearly always the label too, "
-            "as rows of one customer do; the figures may come from customers recognised, not from what leavers have in common"
-        )
-    elif evidence.names:
-        found = f"{evidence.names[0].rows:,} rows equal another in everything, the label included, as customers that landed twice do"
-    column = _as_yaml(first.column) if first else ""
-    return Fact(
-        name=NO_OTHER_KEY.name,
-        holds=not evidence.names,
-        expected="no column but the id whose values name customers",
-        found=found,
-        todo=f"Write id: {column} (and as_of, if customers have a row for each date); if rows with the same value are different "
-        f"customers, write known: [{column}]"
-        if first
-        else "Land each customer once, or name the column that tells customers apart under id",
-        remedy=(f"id: {column}  # or, if its rows are different customers: known: [{column}]",) if first else (),
-    )
-
-
-def _no_leaks(evidence: Evidence) -> Fact:
-    names = [one_line(leak.column, 40) for leak in evidence.leaks]
-    listing = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    columns = [_as_yaml(leak.column) for leak in evidence.leaks]
-    return Fact(
-        name=NO_SUSPECTED_LEAK.name,
-        holds=not names,
-        expected="no column that seems to be written after the customer left",
-        found=f"{listing} may be known only after a customer has left" if names else "none",
-        todo=f"List {'it' if len(names) == 1 else 'each'} in the spec: under ignore, or under known if it is known in time",
-        remedy=(
-            f"known: [{', '.join(columns)}]  # what is known before a customer leaves; list the others under ignore",
-        )
-        if columns
-        else (),
-    )
-
-
-def _enough(evidence: Evidence) -> Fact:
-    candidate = evidence.candidate
-    test = min(candidate.leavers, candidate.rows - candidate.leavers)
-    validation = min(evidence.validation_leavers, evidence.validation_stayers)
-    return Fact(
-        name=ENOUGH.name,
-        holds=test >= LEAST_TEST and validation >= LEAST_VALIDATION,
-        expected=f"at least {LEAST_TEST} who left and {LEAST_TEST} who stayed in test, {LEAST_VALIDATION} of each in validation",
-        found=f"{candidate.leavers} left and {candidate.rows - candidate.leavers} stayed in test, "
-        f"{evidence.validation_leavers} and {evidence.validation_stayers} in validation",
-        todo="Land more customers, or raise split.test and split.validation in the spec",
-    )
-
-
-def _ranks(evidence: Evidence) -> Fact:
-    candidate = evidence.candidate
-    return Fact(
-        name=RANKS.name,
-        holds=bool(candidate.auc_lower_99 > 0.5),
-        expected="an AUC that is above 0.5 with 99% confidence",
-        found=f"AUC {candidate.auc.value:.3f}, at least {candidate.auc_lower_99:.3f}",
-        todo="Land columns that say more about customers, or more customers",
-    )
-
-
-def _saves(evidence: Evidence) -> Fact:
-    saving = evidence.candidate.money.saving_better
-    return Fact(
-        name=SAVES.name,
-        holds=bool(saving.low > 0),
-        expected=f"cheaper than {WITHOUT_MODEL}, with 95% confidence",
-        found=f"saves {usd(saving.value)} per customer, at least {usd(saving.low)}",
-        todo="Look at costs in the spec: what a contact costs, how often it works, what a customer is worth",
-    )
-
-
-def _no_money(candidate: Evaluation) -> str:
-    contacts, money = candidate.contacts, candidate.money
-    better = money.better_without_model
-    if contacts.contacted == 0 or (contacts.contacted == candidate.rows and better == "everybody"):
-        sure = f"there is signal, but at these costs it is cheaper to contact {better}"
-    else:
-        sure = (
-            f"there is signal, but at these costs it may be cheaper to contact {better}: "
-            f"the saving against {WITHOUT_MODEL} lies between {usd(money.saving_better.low)} and {usd(money.saving_better.high)} per customer"
-        )
-    return f"{sure} (AUC {candidate.auc.value:.2f}; {assumption(money.assumed_success)})."
-
-
-def describe_saving(candidate: Evaluation) -> str:
-    """Return what the model saves, with its range and what it takes for granted, as a clause."""
-    money = candidate.money
-    saving = money.saving_better
-    return (
-        f"judged on {describe_rows(candidate.rows, candidate.customers)} it never saw, it saves {usd(saving.low)} to {usd(saving.high)} "
-        f"per customer against {WITHOUT_MODEL}, {assumption(money.assumed_success)}"
-    )
-
-
-def _first(candidate: Evaluation) -> str:
-    return (
-        f"First champion: {describe_saving(candidate)}. "
-        f"It ranks leavers clearly better than chance (AUC {candidate.auc.value:.2f}, at least {candidate.auc_lower_99:.2f})."
-    )
-
-
-def _against(champion: Champion, gate: Gate, facts: tuple[Fact, ...]) -> Decision:
+def _weigh_against(champion: ComparedChampion, gate: Gate, facts: tuple[Fact, ...]) -> Decision:
     comparison = champion.comparison
-    comparable = _comparable(comparison)
+    comparable = facts_of.count_comparable(comparison)
     facts = (*facts, comparable)
     if not comparable.holds:
         reason = f"The champion stays: {comparable.found}, too few to compare the two models. {comparable.todo}."
         return Decision(outcome="kept", reason=reason, facts=facts)
-    sure, large, cheap = better = _better(comparison)
+    better = facts_of.compare_models(comparison)
     facts = (*facts, *better)
     if all(fact.holds for fact in better):
-        log_loss, cost = comparison.log_loss, comparison.cost
-        reason = (
-            f"Promoted: on {comparison.rows:,} rows that neither model saw, the candidate predicts better than the champion "
-            f"(log loss {log_loss.candidate:.4f} against {log_loss.champion:.4f}) and "
-            f"costs {usd(cost.candidate)} per customer instead of {usd(cost.champion)}."
-        )
-        return Decision(outcome="promoted", reason=reason, facts=facts)
+        return Decision(outcome="promoted", reason=reasons.explain_promoted(comparison), facts=facts)
     if gate.promotion == "not_worse" and champion.is_old:
-        return _not_worse(champion, gate, facts)
-    return Decision(outcome="kept", reason=_kept(comparison, sure, large, cheap), facts=facts)
-
-
-def _comparable(comparison: Comparison) -> Fact:
-    found = f"{comparison.leavers} who left and {comparison.stayers} who stayed are new to both models"
-    if comparison.left_out:
-        found += f" ({comparison.left_out} rows may have trained the champion: the split has changed)"
-    return Fact(
-        name="comparable_with_the_champion",
-        holds=min(comparison.leavers, comparison.stayers) >= LEAST_TEST,
-        expected=f"at least {LEAST_TEST} who left and {LEAST_TEST} who stayed, new to both models",
-        found=found,
-        todo="Restore the champion's split in the spec, or land more customers"
-        if comparison.left_out
-        else "Land more customers",
-    )
-
-
-def _better(comparison: Comparison) -> tuple[Fact, Fact, Fact]:
-    log_loss, cost = comparison.log_loss, comparison.cost
-    share = -log_loss.mean / log_loss.champion if log_loss.champion > 0 else 0.0
-    return (
-        Fact(
-            name="predicts_better_than_the_champion",
-            holds=bool(log_loss.upper < 0),
-            expected="a lower log loss than the champion's, with 97.5% confidence",
-            found=f"{log_loss.candidate:.4f} against {log_loss.champion:.4f}; the difference is at most {log_loss.upper:+.4f}",
-            todo=f"Nothing: the smallest gain that this test could have shown is {comparison.smallest_gain:.4f}",
-        ),
-        Fact(
-            name="gain_worth_a_change",
-            holds=bool(share >= LEAST_GAIN),
-            expected=f"a log loss lower by at least {LEAST_GAIN:.0%} of the champion's",
-            found=f"{share:.1%}",
-            todo="Nothing: a change so small is not worth a new model",
-        ),
-        Fact(
-            name="costs_no_more_than_the_champion",
-            holds=bool(cost.mean <= 0),
-            expected="a cost at most the champion's, at today's costs",
-            found=f"{usd(cost.candidate)} against {usd(cost.champion)} per customer",
-            todo="Nothing, or look at costs in the spec",
-        ),
-    )
-
-
-def _kept(comparison: Comparison, sure: Fact, large: Fact, cheap: Fact) -> str:
-    log_loss = comparison.log_loss
-    losses = f"log loss {log_loss.candidate:.4f} against {log_loss.champion:.4f}"
-    if not sure.holds:
-        why = (
-            f"the candidate has not proved itself better on {comparison.rows:,} rows that neither model saw ({losses})"
-        )
-    elif not large.holds:
-        why = f"the candidate's gain is too small to be worth a change ({losses})"
-    else:
-        why = f"the candidate predicts better but costs more: {cheap.found}"
-    return f"The champion stays: {why}. The smallest gain in log loss that this test could have shown is {comparison.smallest_gain:.4f}."
-
-
-def _not_worse(champion: Champion, gate: Gate, facts: tuple[Fact, ...]) -> Decision:
-    cost = champion.comparison.cost
-    room = NOT_WORSE * abs(cost.champion)
-    fact = Fact(
-        name="not_worse_than_an_old_champion",
-        holds=bool(cost.upper <= room),
-        expected=f"at most {usd(room)} per customer more than the champion, with 97.5% confidence, which is older than {gate.max_age}",
-        found=f"{usd(cost.mean)} per customer more, at most {usd(cost.upper)}",
-        todo="Nothing: the next candidate is weighed again",
-    )
-    if fact.holds:
-        reason = (
-            f"Promoted: the champion is older than {gate.max_age}, and the candidate is not worse: "
-            f"{usd(cost.candidate)} per customer against {usd(cost.champion)}, at most {usd(cost.upper)} more."
-        )
-        return Decision(outcome="promoted", reason=reason, facts=(*facts, fact))
-    reason = (
-        f"The champion stays, though it is older than {gate.max_age}: the candidate may cost up to {usd(cost.upper)} per customer more, "
-        f"and {usd(room)} is allowed."
-    )
-    return Decision(outcome="kept", reason=reason, facts=(*facts, fact))
+        fact = facts_of.measure_extra_cost(champion, gate)
+        reason = reasons.explain_old(comparison, gate, promoted=fact.holds)
+        return Decision(outcome="promoted" if fact.holds else "kept", reason=reason, facts=(*facts, fact))
+    return Decision(outcome="kept", reason=reasons.explain_kept(comparison, *better), facts=facts)

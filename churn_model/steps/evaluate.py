@@ -13,7 +13,8 @@ from churn_model.errors import InputError
 from churn_model.evaluation.comparison import Comparison, compare
 from churn_model.evaluation.metrics import Evaluation, Scores, evaluate
 from churn_model.evaluation.out_of_fold import out_of_fold_curve
-from churn_model.evaluation.promotion import Champion, Decision, Evidence, decide
+from churn_model.evaluation.promotion import Decision, decide
+from churn_model.evaluation.promotion_facts import ComparedChampion, Evidence
 from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
 from churn_model.evaluation.segments import weak_segments
 from churn_model.features.encoding import encode
@@ -108,7 +109,7 @@ def _decide(
     def decide_at(*, is_old: bool) -> Decision:
         known = None
         if champion and champion.comparison:
-            known = Champion(comparison=champion.comparison, is_old=is_old)
+            known = ComparedChampion(comparison=champion.comparison, is_old=is_old)
         evidence = Evidence(
             candidate=evaluation,
             validation_leavers=validation.leavers,

@@ -49,7 +49,9 @@ def test_the_page_of_checks_names_every_check_and_every_fact_of_the_gate(tmp_pat
     definitions = build_definitions(load_specs(settings.datasets), settings)
     checks = {key.name for key in definitions.resolve_asset_graph().asset_check_keys}
     facts = re.findall(
-        r'^ +name="(\w+)"', (PROJECT / "churn_model" / "evaluation" / "promotion.py").read_text("utf-8"), re.MULTILINE
+        r'^ +name="(\w+)"',
+        (PROJECT / "churn_model" / "evaluation" / "promotion_facts.py").read_text("utf-8"),
+        re.MULTILINE,
     )
     assert len(checks) >= 10
     assert len(facts) >= 5

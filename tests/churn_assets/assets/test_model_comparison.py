@@ -1,6 +1,6 @@
 """Two models on the same test rows: the command, whom it takes, and what it says."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pyarrow import csv
 
 from churn_assets.assets.evaluation_report import _count_looks
 from churn_assets.assets.model_comparison import model_comparison
-from churn_assets.cli import app as cli
 from churn_assets.cli.command import ExitCode
 from churn_assets.cli.summaries import compare_summary
 from churn_assets.sample.generator import Generator
@@ -39,6 +37,7 @@ from resources.ports.lake import MANIFEST, Manifest
 from resources.settings import read_settings
 from resources.specs.loader import load_specs
 from resources.wiring import wire
+from tests.conftest import Workspace
 
 SPEC = """\
 id: customer_id
@@ -82,69 +81,49 @@ def test_the_difference_in_auc_is_second_minus_first_and_nothing_for_a_model_aga
 # --- the command, on one lake that holds two models
 
 
-class Home:
-    """A working folder driven by `churn`."""
+def candidate_of(home: Workspace) -> str:
+    current = read_current(home.lake, "shop", "tuned_model")
+    assert current is not None
+    return current.version
 
-    def __init__(self, root: Path, patch: pytest.MonkeyPatch) -> None:
-        self.root, self.patch = root, patch
-        patch.setenv("CHURN_HOME", str(root / "home"))
-        patch.setenv("CHURN_DATASETS", str(root / "datasets"))
-        patch.setenv("DAGSTER_HOME", "")
-        self.lake = LocalLake(root=str(root / "home" / "lake"))
-        (root / "datasets").mkdir()
 
-    def describe(self, spec: str) -> None:
-        (self.root / "datasets" / "shop.yaml").write_text(spec)
+def champion_of(home: Workspace) -> str:
+    champion = home.champion()
+    assert champion is not None
+    return champion.version
 
-    def candidate(self) -> str:
-        current = read_current(self.lake, "shop", "tuned_model")
-        assert current is not None
-        return current.version
 
-    def champion(self) -> str:
-        champion = read_champion(self.lake, "shop")
-        assert champion is not None
-        return champion.version
-
-    def compared(self) -> StepReport:
-        current = read_current(self.lake, "shop", "model_comparison")
-        assert current is not None
-        report = read_published(self.lake, current.prefix)
-        assert report is not None
-        return report
+def comparison_of(home: Workspace) -> StepReport:
+    current = read_current(home.lake, "shop", "model_comparison")
+    assert current is not None
+    report = read_published(home.lake, current.prefix)
+    assert report is not None
+    return report
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """Two models: the champion, and a candidate that sees a column less."""
-    with pytest.MonkeyPatch.context() as patch:
-        made = Home(tmp_path_factory.mktemp("compare"), patch)
-        customers = pa.concat_tables(piece.landed for piece in Generator().training(3000))
-        csv.write_csv(customers, made.root / "customers.csv")
-        made.describe(SPEC)
-        assert cli.main(["land", "shop", str(made.root / "customers.csv")]) == ExitCode.DONE
-        assert cli.main(["retrain", "shop"]) == ExitCode.DONE
-        made.describe(OTHER)
-        assert cli.main(["retrain", "shop"]) == ExitCode.DONE
-        yield made
-
-
-@pytest.fixture
-def churn(home: Home, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
-    def run(*arguments: str) -> tuple[int, str]:
-        capsys.readouterr()
-        code = cli.main(list(arguments))
-        captured = capsys.readouterr()
-        return code, captured.out + captured.err
-
-    return run
+def home(tmp_path_factory: pytest.TempPathFactory, new_workspace: Callable[[Path], Workspace]) -> Workspace:
+    """Two models: the champion, and a candidate that sees one column fewer."""
+    made = new_workspace(tmp_path_factory.mktemp("compare"))
+    made.write_spec("shop", SPEC)
+    made.land(pa.concat_tables(piece.landed for piece in Generator().training(3000)))
+    assert made.churn("retrain", "shop") == ExitCode.DONE
+    made.write_spec("shop", OTHER)
+    assert made.churn("retrain", "shop") == ExitCode.DONE
+    return made
 
 
 Churn = Callable[..., tuple[int, str]]
 
 
-def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(home: Home, churn: Churn) -> None:
-    champion, candidate = home.champion(), home.candidate()
+@pytest.fixture
+def churn(home: Workspace) -> Churn:
+    """Return a function that runs a command: its exit code, and what it printed."""
+    return lambda *arguments: (home.churn(*arguments), home.output)
+
+
+def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(home: Workspace, churn: Churn) -> None:
+    champion, candidate = champion_of(home), candidate_of(home)
     assert champion != candidate
     pointer = read_pointer(home.lake, champion_key("shop"))
     code, said = churn("compare", "shop")
@@ -158,7 +137,7 @@ def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(
     ):
         assert told in said
     assert read_pointer(home.lake, champion_key("shop")) == pointer
-    report = home.compared()
+    report = comparison_of(home)
     compared = report.read(CompareReport)
     first, second = compared.first, compared.second
     assert first
@@ -201,32 +180,29 @@ def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(
         (("previous", "champion"), "Expected a champion of shop before the present one; found none. Name two versions"),
     ],
 )
-def test_models_that_are_not_there_are_named(home: Home, churn: Churn, arguments: tuple[str, ...], said: str) -> None:
-    names = {"champion": home.champion(), "candidate": home.candidate()}
-    before = runs(home)
+def test_models_that_are_not_there_are_named(
+    home: Workspace, churn: Churn, arguments: tuple[str, ...], said: str
+) -> None:
+    names = {"champion": champion_of(home), "candidate": candidate_of(home)}
+    before = len(home.runs())
     code, told = churn("compare", "shop", *(each.format(**names) for each in arguments))
     assert code == ExitCode.FAILED
     assert said.format(**names) in told
     assert "Traceback" not in told
-    assert runs(home) == before, "a run that fails paints the healthy asset red"
-
-
-def runs(home: Home) -> int:
-    with dg.DagsterInstance.from_config(str(home.root / "home" / "dagster")) as instance:
-        return instance.get_runs_count()
+    assert len(home.runs()) == before, "a run that fails paints the healthy asset red"
 
 
 @pytest.mark.parametrize("version", ["nope", "{champion}", "{candidate}", "previous"])
-def test_a_rollback_that_cannot_be_is_refused_before_a_run_starts(home: Home, churn: Churn, version: str) -> None:
-    before = runs(home)
-    code, told = churn("rollback", "shop", version.format(champion=home.champion(), candidate=home.candidate()))
+def test_a_rollback_that_cannot_be_is_refused_before_a_run_starts(home: Workspace, churn: Churn, version: str) -> None:
+    before = len(home.runs())
+    code, told = churn("rollback", "shop", version.format(champion=champion_of(home), candidate=candidate_of(home)))
     assert code == ExitCode.FAILED
     assert "Expected a model that was champion before; found" in told
-    assert runs(home) == before
+    assert len(home.runs()) == before
 
 
 @pytest.mark.parametrize("with_test_rows", [True, False])
-def test_rows_that_a_model_was_trained_on_are_left_out(home: Home, tmp_path: Path, with_test_rows: bool) -> None:
+def test_rows_that_a_model_was_trained_on_are_left_out(home: Workspace, tmp_path: Path, with_test_rows: bool) -> None:
     splits = read_current(home.lake, "shop", "preprocessed_splits")
     assert splits is not None
     folder = Path(home.lake.uri(splits.prefix))
@@ -239,7 +215,7 @@ def test_rows_that_a_model_was_trained_on_are_left_out(home: Home, tmp_path: Pat
     write_table(inputs / "splits" / "test", pa.concat_tables([train, test]) if with_test_rows else train)
     (inputs / "config" / "dataset.json").write_text(restrict_dataset(today, "compare").to_json(), "utf-8")
     (inputs / "config" / "request.json").write_text('{"version": "v1", "threads": 2}', "utf-8")
-    for name, version in (("first", home.champion()), ("second", home.candidate())):
+    for name, version in (("first", champion_of(home)), ("second", candidate_of(home))):
         (inputs / name).symlink_to(home.lake.uri(f"shop/tuned_model/{version}"))
     layout = Layout(tmp_path)
     layout.result.mkdir(parents=True)
@@ -253,19 +229,19 @@ def test_rows_that_a_model_was_trained_on_are_left_out(home: Home, tmp_path: Pat
     home.lake.put(prefix + "report.json", data)
     home.lake.publish(prefix, Manifest("by-hand", {"report.json": PublishedFile(len(data), digest_of(data))}))
     point_to(home.lake, current_key("shop", "model_comparison"), Current("by-hand", prefix))
-    said = compare_summary(wire(read_settings()), today)
+    said = compare_summary(wire(read_settings(home.settings)), today)
     assert f"{train.num_rows:,} rows are left out: A or B may have been trained on them." in said
     assert ("No row is left to compare them on." in said) is not with_test_rows
     assert ("log loss" in said) is with_test_rows
 
 
-def test_a_model_that_needs_a_column_which_today_lacks_is_named(home: Home, tmp_path: Path) -> None:
+def test_a_model_that_needs_a_column_which_today_lacks_is_named(home: Workspace, tmp_path: Path) -> None:
     splits = read_current(home.lake, "shop", "preprocessed_splits")
     assert splits is not None
     test = pq.read_table(Path(home.lake.uri(splits.prefix)) / "test")
-    bundle = read_bundle(Path(home.lake.uri(f"shop/tuned_model/{home.champion()}")) / "model.tar.gz")
+    bundle = read_bundle(Path(home.lake.uri(f"shop/tuned_model/{champion_of(home)}")) / "model.tar.gz")
     policy = Policy(load_specs(home.root / "datasets").datasets["shop"].costs)
-    with pytest.raises(InputError, match=f"model {home.champion()} cannot score today's test rows"):
+    with pytest.raises(InputError, match=f"model {champion_of(home)} cannot score today's test rows"):
         compare_step._scores(test.drop_columns(["contract"]), bundle, policy)
 
 
@@ -275,7 +251,7 @@ def test_the_report_says_where_the_exploration_is_or_how_to_make_it(churn: Churn
     assert "Exploration: `churn explore shop` makes it" in said
 
 
-def test_a_comparison_counts_as_a_look_at_the_test_rows(home: Home, churn: Churn) -> None:
+def test_a_comparison_counts_as_a_look_at_the_test_rows(home: Workspace, churn: Churn) -> None:
     assert churn("compare", "shop")[0] == ExitCode.DONE
     dataset = load_specs(home.root / "datasets").datasets["shop"]
     splits = read_current(home.lake, "shop", "preprocessed_splits")
@@ -284,7 +260,7 @@ def test_a_comparison_counts_as_a_look_at_the_test_rows(home: Home, churn: Churn
 
 
 def test_after_a_first_retrain_materializing_everything_says_that_there_is_nothing_to_compare(
-    home: Home, tmp_path: Path, dataset: Dataset
+    home: Workspace, tmp_path: Path, dataset: Dataset
 ) -> None:
     lake = LocalLake(root=str(tmp_path))
     champion = read_champion(home.lake, "shop")
@@ -292,7 +268,7 @@ def test_after_a_first_retrain_materializing_everything_says_that_there_is_nothi
     point_to(lake, current_key("telco", "preprocessed_splits"), Current("s", "telco/preprocessed_splits/s/"))
     point_to(lake, current_key("telco", "tuned_model"), Current(champion.version, champion.prefix))
     lake.swap(champion_key("telco"), None, to_bytes(replace(champion, previous=None)))
-    ports = wire(replace(read_settings(), home=tmp_path / "home"))
+    ports = wire(replace(read_settings(home.settings), home=tmp_path / "home"))
     result = dg.materialize([model_comparison(dataset)], resources={**vars(ports), "lake": lake})
     assert result.success
     (event,) = result.asset_materializations_for_node("telco__model_comparison")

@@ -16,7 +16,8 @@ import pytest
 from churn_assets.reporting.evaluation_page import PageFacts, Period, page, plots
 from churn_assets.reporting.page_templates import readable
 from churn_model.checks import Check
-from churn_model.evaluation.promotion import Decision, Fact
+from churn_model.evaluation.promotion import Decision
+from churn_model.evaluation.promotion_facts import Fact
 from churn_model.records import from_plain, to_plain
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.ingest import IngestCounts, IngestReport

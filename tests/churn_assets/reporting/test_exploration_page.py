@@ -4,15 +4,12 @@ import base64
 import hashlib
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from pyarrow import csv
 
-from churn_assets.cli import app as cli
 from churn_assets.cli.command import ExitCode
 from churn_assets.reporting.exploration import MOST_COLUMNS, ByClass, Exploration, explore
 from churn_assets.reporting.exploration_page import page
@@ -21,7 +18,7 @@ from churn_assets.sample.generator import Generator
 from churn_model.errors import ChurnError
 from churn_model.spec.dataset import Dataset, Label
 from resources.catalog.pointers import read_current
-from resources.local.lake import LocalLake
+from tests.conftest import Workspace
 
 N = 600
 SCRIPT = "</template></script><script>alert(1)</script>"
@@ -232,34 +229,22 @@ def test_other_scripts_than_the_librarys_two_are_refused(html: str) -> None:
 # --- the asset and the command
 
 
-def test_churn_explore_ingests_shows_the_page_and_finds_it_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    spec = 'id: customer_id\nas_of: as_of\nlabel: {column: churned, positive: ["yes"], means: cancelled}\n'
-    (tmp_path / "datasets").mkdir()
-    (tmp_path / "datasets" / "shop.yaml").write_text(spec)
-    monkeypatch.setenv("CHURN_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("CHURN_DATASETS", str(tmp_path / "datasets"))
-    monkeypatch.setenv("DAGSTER_HOME", "")
+def test_churn_explore_ingests_shows_the_page_and_finds_it_again(workspace: Workspace) -> None:
+    workspace.write_spec(
+        "shop", 'id: customer_id\nas_of: as_of\nlabel: {column: churned, positive: ["yes"], means: cancelled}\n'
+    )
     customers = pa.concat_tables(piece.landed for piece in Generator().training(400))
     customers = customers.append_column(
         "phone", pc.cast(pa.array(range(5_550_000, 5_550_000 + len(customers))), pa.string())
     )
-    csv.write_csv(customers, tmp_path / "customers.csv")
-
-    def churn(*arguments: str) -> str:
-        capsys.readouterr()
-        assert cli.main(list(arguments)) == ExitCode.DONE
-        return capsys.readouterr().out
-
-    churn("land", "shop", str(tmp_path / "customers.csv"))
-    said = churn("explore", "shop")
+    workspace.land(customers)
+    assert workspace.churn("explore", "shop") == ExitCode.DONE
+    said, lake = workspace.output, workspace.lake
     assert "400 rows landed for shop;" in said
     assert "phone: differs in nearly every row, as an id does" in said or "phone: numbers the rows" in said
-    lake = LocalLake(root=str(tmp_path / "home" / "lake"))
     current = read_current(lake, "shop", "exploration_report")
     assert current is not None
-    opened = tmp_path / "home" / "out" / "shop" / "exploration.html"
+    opened = workspace.root / "home" / "out" / "shop" / "exploration.html"
     assert str(opened) in said
     told = opened.read_text("utf-8")
     assert told.encode() == lake.read(current.prefix + "exploration.html")
@@ -267,6 +252,6 @@ def test_churn_explore_ingests_shows_the_page_and_finds_it_again(
     # Nothing was trained, and the same again is found, not made.
     assert read_current(lake, "shop", "tuned_model") is None
     manifest = lake.read(current.prefix + "_manifest.json")
-    churn("explore", "shop")
+    assert workspace.churn("explore", "shop") == ExitCode.DONE
     assert read_current(lake, "shop", "exploration_report") == current
     assert lake.read(current.prefix + "_manifest.json") == manifest

@@ -11,7 +11,8 @@ import pytest
 from churn_model.decisions.policy import Policy
 from churn_model.evaluation.comparison import Comparison, Difference, compare
 from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluate
-from churn_model.evaluation.promotion import Champion, Decision, Evidence, Fact, decide
+from churn_model.evaluation.promotion import Decision, decide
+from churn_model.evaluation.promotion_facts import ComparedChampion, Evidence, Fact
 from churn_model.records import from_plain, to_plain
 from churn_model.spec.dataset import Contact, Costs, Gate
 from churn_model.training.leaks import EQUAL_ROWS, Leak, SharedLabel
@@ -44,7 +45,7 @@ def good() -> Evaluation:
 def evidence(
     candidate: Evaluation | None = None,
     *,
-    champion: Champion | None = None,
+    champion: ComparedChampion | None = None,
     leaks: tuple[Leak, ...] = (),
     gate: Gate | None = None,
 ) -> Evidence:
@@ -84,8 +85,8 @@ def comparison(
     )
 
 
-def champion(found: Comparison, *, is_old: bool = False) -> Champion:
-    return Champion(comparison=found, is_old=is_old)
+def champion(found: Comparison, *, is_old: bool = False) -> ComparedChampion:
+    return ComparedChampion(comparison=found, is_old=is_old)
 
 
 def fact(decision: Decision, name: str) -> Fact:
@@ -282,9 +283,9 @@ def test_a_real_gain_is_promoted_and_the_same_model_with_another_seed_is_kept() 
         ),
     ],
 )
-@pytest.mark.parametrize("champion", [None, Champion(comparison=comparison(), is_old=False)])
+@pytest.mark.parametrize("champion", [None, ComparedChampion(comparison=comparison(), is_old=False)])
 def test_nothing_is_promoted_unless_customers_have_one_name_and_the_refusal_has_the_lines_to_write(
-    more: dict[str, Any], reason: str, remedy: str | None, champion: Champion | None
+    more: dict[str, Any], reason: str, remedy: str | None, champion: ComparedChampion | None
 ) -> None:
     decision = decide(replace(evidence(champion=champion), **more))
     assert (decision.outcome, decision.moves_pointer) == ("refused", False)

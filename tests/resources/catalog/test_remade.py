@@ -136,7 +136,7 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ),
     (
         "a claim's words",
-        "churn_model/evaluation/promotion.py",
+        "churn_model/evaluation/promotion_facts.py",
         edit_text('description="', 'description="Really: '),
         NOTHING,
     ),
