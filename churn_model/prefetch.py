@@ -1,7 +1,6 @@
-"""Work that overlaps: what one thread needs next is made by another in the meantime.
+"""Overlap reading, computing and writing: another thread prepares the next items. Order is kept, and memory is bounded.
 
-Belongs here: the one way in which steps overlap reading, computing and writing. Order is kept and memory is bounded; pyarrow and XGBoost
-leave the interpreter to other threads while they work.
+This pays because pyarrow and XGBoost release the interpreter's lock while they work.
 """
 
 from collections import deque
@@ -15,7 +14,7 @@ _END = object()
 
 
 def prefetch(items: Iterable[Item], waiting: int = 2) -> Iterator[Item]:
-    """The items in their order, made by a thread of their own, which is at most `waiting` of them ahead. Raises what making one raises."""
+    """Yield the items in order, computed by a thread that is at most `waiting` items ahead. Raise what computing one raises."""
     source = iter(items)
     with ThreadPoolExecutor(max_workers=1) as pool:
         coming = deque(pool.submit(next, source, _END) for _ in range(waiting))

@@ -1,4 +1,4 @@
-"""The one way between frozen dataclasses and JSON.
+"""Convert frozen dataclasses to JSON and back.
 
     to_plain(value)          dataclasses, arrays, tuples and mappings as what JSON can hold
     from_plain(kind, value)  the value of type `kind` that `to_plain` wrote, read by its type hints

@@ -24,7 +24,7 @@ from churn_model.tables import BLOCK_ROWS
 
 
 def prediction_schema(rows: pa.Schema) -> pa.Schema:
-    """The columns of predictions of such rows."""
+    """Return the schema of predictions for rows with this schema."""
     as_of = [pa.field("as_of", pa.date32())] if "_as_of" in rows.names else []
     texts = [pa.field(f"reason_{rank}", pa.string()) for rank in range(1, REASONS + 1)]
     sizes = [pa.field(f"reason_{rank}_contribution", pa.float64()) for rank in range(1, REASONS + 1)]
@@ -43,11 +43,14 @@ def prediction_schema(rows: pa.Schema) -> pa.Schema:
 
 
 def score(batch: Rows, bundle: Bundle, policy: Policy, explainer: Explainer, *, threads: int) -> pa.Table:
-    """A prediction for each canonical row, in the same order; `prediction_schema` names the columns.
+    """Score canonical rows. Return one prediction per row, in the same order, with the columns of `prediction_schema`.
 
-    `churn_probability` is calibrated; `will_churn` says that contacting is expected to pay, `expected_saving` how much money it is expected
-    to save; reasons and their contributions (log odds) are null unless `will_churn`. Unknown levels count as missing.
-    Raises InputError where a column is absent or of another kind, or a worth is missing.
+    churn_probability  calibrated; unknown levels count as missing
+    will_churn         whether contacting the customer is expected to pay
+    expected_saving    money that a contact is expected to save
+
+    Reasons and their contributions (log odds) are null unless `will_churn`. Raise InputError if a column is absent or of another type, or a
+    worth is missing.
     """
     schema = prediction_schema(batch.schema)
     if "_id" not in batch.schema.names:
@@ -99,7 +102,7 @@ def _score_block(
 def _explain(
     block: pa.RecordBatch, encoded: Encoded, chosen: BoolArray, explainer: Explainer, model: Model
 ) -> tuple[list[Any], list[Any]]:
-    """Words and sizes of the reasons of the chosen rows, null for the others."""
+    """Return the reasons of the chosen rows and their contributions, null for the others."""
     rows = np.flatnonzero(chosen)
     if not len(rows):
         return [pa.nulls(block.num_rows, pa.string())] * REASONS, [pa.nulls(block.num_rows, pa.float64())] * REASONS

@@ -41,8 +41,8 @@ class TableWriter(AbstractContextManager["TableWriter"]):
     """Write a table into a folder in parts of at most `PART_BYTES`.
 
     Rows that agree in column `key` (neighbours, such as those of one customer) never end up in two parts. Row groups have `block_rows`
-    rows whatever the sizes of the batches, except beside the boundary of a part. Text is encoded where `schema` has a dictionary type,
-    anew for each row group, so that equal rows make equal bytes. `dictionaries`: columns that Parquet stores as dictionaries; None: all.
+    rows whatever the sizes of the batches, except at the boundary of a part. Text is encoded if `schema` has a dictionary type, anew
+    for each row group, so that equal rows make equal bytes. `dictionaries`: columns that Parquet stores as dictionaries; None: all.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class TableReader:
 
     def __init__(self, parts: Sequence[Source]) -> None:
         self._parts = parts
-        with _opened(parts[0]) as file:
+        with _open_next(parts[0]) as file:
             self.schema: pa.Schema = file.schema_arrow
 
     @property
@@ -152,7 +152,7 @@ class TableReader:
         """Rows of all parts."""
         count = 0
         for part in self._parts:
-            with _opened(part) as file:
+            with _open_next(part) as file:
                 count += file.metadata.num_rows
         return count
 
@@ -165,11 +165,11 @@ class TableReader:
             pending.append(batch)
             count += batch.num_rows
             if count >= size:
-                yield _joined(pending, 0, size)
+                yield _join(pending, 0, size)
                 pending = [batch.slice(batch.num_rows - (count - size))] if count > size else []
                 count -= size
         if count:
-            yield _joined(pending, 0, count)
+            yield _join(pending, 0, count)
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the whole table."""
@@ -182,7 +182,7 @@ class TableReader:
         for part in self._parts:
             if tables and count >= rows:
                 break
-            with _opened(part) as file:
+            with _open_next(part) as file:
                 groups = 0
                 while groups < file.num_row_groups and count < rows:
                     count += file.metadata.row_group(groups).num_rows
@@ -194,12 +194,12 @@ class TableReader:
     def _batches(self, columns: Sequence[str] | None, size: int) -> Iterator[pa.RecordBatch]:
         names = None if columns is None else list(columns)
         for part in self._parts:
-            with _opened(part) as file:
+            with _open_next(part) as file:
                 yield from file.iter_batches(batch_size=size, columns=names, use_threads=_use_threads(part))
 
 
 @contextmanager
-def _opened(part: Source) -> Iterator[pq.ParquetFile]:
+def _open_next(part: Source) -> Iterator[pq.ParquetFile]:
     """Open a part. Raise ChurnError, also while it is read, if it is no Parquet file or damaged."""
     try:
         # With read-ahead, pyarrow would keep the whole file in memory.
@@ -223,11 +223,11 @@ def _opened(part: Source) -> Iterator[pq.ParquetFile]:
 
 
 def _use_threads(part: Source) -> bool:
-    """Arrow's threads would hold a Python stream beyond the end of the process."""
+    """Return whether Arrow may use threads: they would hold a Python stream beyond the end of the process."""
     return isinstance(part, Path)
 
 
-def _joined(batches: list[pa.RecordBatch], start: int, rows: int) -> pa.RecordBatch:
+def _join(batches: list[pa.RecordBatch], start: int, rows: int) -> pa.RecordBatch:
     if len(batches) == 1:
         return batches[0].slice(start, rows)
     table = pa.Table.from_batches(batches).slice(start, rows)

@@ -1,6 +1,6 @@
 """How numbers, money, shares and values read in sentences, on pages and in plots.
 
-Plain values in, words out. None and NaN stand for a number that is not there. Standard library only, so that anything may import it.
+Plain values in, words out. None and NaN are missing numbers. Standard library only, so that anything may import it.
 """
 
 import math

@@ -64,18 +64,18 @@ def _was_interrupted(result: "dg.ExecuteInProcessResult") -> bool:
 
 def _failure_reasons(result: "dg.ExecuteInProcessResult") -> list[str]:
     """Return why a run failed: the blocking checks, or else the failed steps, or else the failure of the run itself."""
-    from churn_assets.console.progress import failure_words, refused
+    from churn_assets.console.progress import describe_failure, explain
 
     failed_checks = [
         f"{check.asset_key.path[-1]}: {check.check_name} does not hold: {check.description}"
         for check in result.get_asset_check_evaluations()
         if not check.passed and check.severity.value == "ERROR"
     ]
-    failed_steps = [failure_words(event) for event in result.get_step_failure_events()]
+    failed_steps = [describe_failure(event) for event in result.get_step_failure_events()]
     if failed_checks or failed_steps or result.success:
         return failed_checks or failed_steps
     return [
-        refused(event.job_failure_data.error)
+        explain(event.job_failure_data.error)
         or f"The run failed before its first asset:\n{event.message}\n{event.job_failure_data.error}"
         for event in result.all_events
         if event.event_type_value == "PIPELINE_FAILURE"

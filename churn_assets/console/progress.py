@@ -29,60 +29,60 @@ class Progress(logging.Handler):
         self._alone = alone
         self._began = 0.0
         self._status: Status | None = None
-        self._said: dict[str, Any] = {}
+        self._reported: dict[str, Any] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print the line, if any, that belongs to an event of the run."""
         event = _event(record)
         if event is None:
-            if record.levelno == logging.WARNING and (said := _own_words(record)):
-                self._console.print(f"  {said}", highlight=False, markup=False)
+            if record.levelno == logging.WARNING and (message := _message(record)):
+                self._console.print(f"  {message}", highlight=False, markup=False)
             return
         if event.event_type is dg.DagsterEventType.RUN_START and self._alone:
             self._console.print(f"Running {event.job_name} ...", highlight=False, markup=False)
         elif event.event_type is dg.DagsterEventType.STEP_START:
-            self._starts(event)
+            self._begin(event)
         elif event.event_type is dg.DagsterEventType.ASSET_MATERIALIZATION:
             metadata = event.materialization.metadata
-            self._said = {
+            self._reported = {
                 name: value.value
                 for name, value in metadata.items()
                 if isinstance(value.value, str | int | float | bool)
             }
         elif event.event_type in (dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE):
-            self._ends(event, well=event.event_type is dg.DagsterEventType.STEP_SUCCESS)
+            self._end(event, succeeded=event.event_type is dg.DagsterEventType.STEP_SUCCESS)
 
-    def _starts(self, event: dg.DagsterEvent) -> None:
+    def _begin(self, event: dg.DagsterEvent) -> None:
         self._began = time.monotonic()
-        self._said = {}
+        self._reported = {}
         if self._console.is_terminal:
             self._status = self._console.status(f"{_name(event)} ...")
             self._status.start()
 
-    def _ends(self, event: dg.DagsterEvent, *, well: bool) -> None:
+    def _end(self, event: dg.DagsterEvent, *, succeeded: bool) -> None:
         if self._status:
             self._status.stop()
             self._status = None
         seconds = time.monotonic() - self._began
-        state = "failed" if not well else "unchanged" if self._said.get("reused") else "made"
-        counts = ", ".join(f"{self._said[name]:,} {name}" for name in _COUNTS if name in self._said)
+        state = "failed" if not succeeded else "unchanged" if self._reported.get("reused") else "made"
+        counts = ", ".join(f"{self._reported[name]:,} {name}" for name in _COUNTS if name in self._reported)
         self._console.print(f"  {_name(event):<22}{state:<10}{seconds:6.1f} s  {counts}", highlight=False, markup=False)
-        if not well and self._alone:
-            say(self._console, f"    {failure_words(event)}")
+        if not succeeded and self._alone:
+            say(self._console, f"    {describe_failure(event)}")
 
 
-def failure_words(event: dg.DagsterEvent) -> str:
+def describe_failure(event: dg.DagsterEvent) -> str:
     """Return why a step failed: the failure's own message, or Dagster's report of an unexpected error."""
     failure = event.step_failure_data
-    said = failure.user_failure_data.description if failure.user_failure_data else refused(failure.error)
-    return said or f"An error that we did not expect:\n{failure.error_display_string}"
+    message = failure.user_failure_data.description if failure.user_failure_data else explain(failure.error)
+    return message or f"Unexpected error:\n{failure.error_display_string}"
 
 
-def refused(error: "SerializableErrorInfo | None") -> str | None:
+def explain(error: "SerializableErrorInfo | None") -> str | None:
     """Explain the operating system's error that caused a run's error, or return None if there is none."""
     if error is None:
         return None
-    return explain_os_error_text(error.message) or refused(error.cause) or refused(error.context)
+    return explain_os_error_text(error.message) or explain(error.cause) or explain(error.context)
 
 
 def _event(record: logging.LogRecord) -> dg.DagsterEvent | None:
@@ -91,7 +91,7 @@ def _event(record: logging.LogRecord) -> dg.DagsterEvent | None:
     return event if isinstance(event, dg.DagsterEvent) else None
 
 
-def _own_words(record: logging.LogRecord) -> str:
+def _message(record: logging.LogRecord) -> str:
     meta = getattr(record, "dagster_meta", None)
     return str(meta.get("orig_message") or "") if isinstance(meta, dict) else ""
 

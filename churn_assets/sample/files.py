@@ -20,7 +20,7 @@ Kind = Literal["train", "score", "truth"]
 
 @dataclass(frozen=True)
 class SampleFile:
-    """A file that was written. `batch` is empty where the file belongs to none."""
+    """A file that was written. `batch` is empty for other files than a batch's."""
 
     path: Path
     kind: Kind
@@ -39,9 +39,9 @@ def write_sample(
     form: Format = "csv",
     rows_per_file: int = 5_000_000,
 ) -> tuple[SampleFile, ...]:
-    """Training files (`train/customers-001.csv`, ...), batches (`score/2025-09/...`) and, in another folder, the truth of each in Parquet.
+    """Write training files (`train/customers-001.csv`, ...), batches (`score/2025-09/...`) and, in another folder, the truth of each in Parquet.
 
-    Files of those names are overwritten. Raises ChurnError where the truth would lie in the landing, or a number is out of its range.
+    Existing files are overwritten. Raise ChurnError if the truth would be inside the landing area, or a number is out of range.
     """
     require(
         (0 <= batches <= BATCHES, f"batches: from 0 to {BATCHES}", batches),
@@ -63,7 +63,7 @@ def write_sample(
 
 
 def _write(pieces: Iterator[Piece], whole: SampleFile, truth: Path, rows_per_file: int) -> list[SampleFile]:
-    """`whole` as numbered files, and its truth as one."""
+    """Write `whole` as numbered files, and its truth as one."""
     path = whole.path
     sizes = [min(rows_per_file, whole.rows - start) for start in range(0, whole.rows, rows_per_file)]
     files = [
@@ -104,7 +104,7 @@ class _Writer:
 
     def write(self, table: pa.Table) -> None:
         if self._out is None:
-            self._out = self._open.enter_context(self._opened(table.schema))
+            self._out = self._open.enter_context(self._open_writer(table.schema))
         self._out.write_table(table)
 
     def __exit__(
@@ -112,7 +112,7 @@ class _Writer:
     ) -> None:
         self._open.close()
 
-    def _opened(self, schema: pa.Schema) -> "pyarrow.csv.CSVWriter | pyarrow.parquet.ParquetWriter":
+    def _open_writer(self, schema: pa.Schema) -> "pyarrow.csv.CSVWriter | pyarrow.parquet.ParquetWriter":
         if self._path.suffix == ".parquet":
             return pyarrow.parquet.ParquetWriter(self._path, schema, compression="zstd")
         file = self._open.enter_context(pa.OSFile(str(self._path), "wb"))

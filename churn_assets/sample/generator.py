@@ -63,13 +63,13 @@ class Generator:
         require((0 <= self.seed < 2**63, "seed: a whole number from 0 to 2^63 - 1", self.seed))
 
     def training(self, rows: int) -> Iterator[Piece]:
-        """`rows` labelled snapshots of the first six months, a customer's beside each other, in pieces of some ten thousand."""
+        """Yield `rows` labelled snapshots of the first six months, sorted by customer, in pieces of some ten thousand."""
         for piece in self._pieces(rows, range(TRAINING_MONTHS)):
             landed = piece.landed.append_column("churned", piece.outcomes["churned"])
             yield dataclasses.replace(piece, landed=landed)
 
     def batch(self, number: int, rows: int) -> Iterator[Piece]:
-        """`rows` customers of batch 1, 2, ..., landed without the label. Their outcomes are drawn from p1 where `past` names this batch."""
+        """Yield `rows` customers of batch 1, 2, ..., without the label. If `past` names this batch, their outcomes are drawn from p1."""
         month = batch_month(number)
         for piece in self._pieces(rows, range(month, month + 1)):
             unknown = pa.nulls(piece.landed.num_rows, pa.float64())
@@ -93,19 +93,19 @@ class Generator:
 
 
 def as_of(month: int) -> date:
-    """The snapshot of a month, 0 being the first of training."""
+    """Return the snapshot's date in a month; month 0 is the first of training."""
     years, months = divmod(FIRST.month - 1 + month, 12)
     return date(FIRST.year + years, months + 1, 1)
 
 
 def batch_month(number: int) -> int:
-    """The month of batch 1, 2, ..."""
+    """Return the month of batch 1, 2, ..."""
     require((1 <= number <= BATCHES, f"a batch from 1 to {BATCHES}", number))
     return TRAINING_MONTHS - 1 + number
 
 
 def batch_name(number: int) -> str:
-    """The name under which batch 1, 2, ... lands, such as 2025-09."""
+    """Return the name of batch 1, 2, ..., such as 2025-09."""
     return f"{as_of(batch_month(number)):%Y-%m}"
 
 
@@ -156,7 +156,7 @@ def _outcomes(keys: Mapping[str, pa.Array], rows: Snapshots, probability: FloatA
 
 
 def _numbers(customers: Collection[str]) -> IntArray:
-    """The customers' numbers from their ids. Raises ChurnError where one is no id of this sample."""
+    """Return the customers' numbers from their ids. Raise ChurnError if one is no id of this sample."""
     strange = sum(1 for name in customers if not re.fullmatch(r"C\d{9,}", name))
     require((not strange, "ids of the sample, C and nine digits", f"{strange} that are not"))
     return np.array([int(name[1:]) for name in customers], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The sample put into a lake as a user would land it, with its truth and the batch's outcomes beside the lake, never in it."""
+"""Land the sample in a lake as a user would, with its truth beside the lake, never in it."""
 
 import shutil
 import tempfile

@@ -132,7 +132,7 @@ class Snapshots:
 
 
 def snapshots(seed: int, block: int, months: int, switches: Switches) -> Snapshots:
-    """What the customers of a block look like from the month in which they appear, for the first `months` months, were they to stay."""
+    """Return the customers of a block from the month in which they appear, for the first `months` months, as if all stayed."""
     fixed, entry = _customers(_stream(seed, block, 0))
     drawn = [_month_draws(_stream(seed, block, 1 + month)) for month in range(months)]
     who, when = np.nonzero(entry[:, None] <= np.arange(months))
@@ -179,17 +179,17 @@ def snapshots(seed: int, block: int, months: int, switches: Switches) -> Snapsho
 
 
 def counts(distribution: FloatArray, uniform: FloatArray) -> FloatArray:
-    """Counts with this distribution function, by inversion."""
+    """Draw counts with this distribution function, by inversion."""
     return np.searchsorted(distribution, uniform, side="right").astype(np.float64)
 
 
 def customer_ids(customers: IntArray) -> pa.Array:
-    """Ids as they land: C and nine digits, more where there are more customers."""
+    """Return ids as they land: C and at least nine digits."""
     return pc.binary_join_element_wise("C", pc.utf8_lpad(pc.cast(pa.array(customers), pa.string()), 9, "0"), "")
 
 
 def as_landed(columns: Mapping[str, FloatArray]) -> dict[str, pa.Array]:
-    """The columns in Arrow: whole numbers, doubles, dictionaries of text; null where missing."""
+    """Return the columns in Arrow: whole numbers, doubles, dictionaries of text; null if missing."""
     arrays = {}
     for name, values in columns.items():
         if name in LEVELS:
@@ -202,13 +202,13 @@ def as_landed(columns: Mapping[str, FloatArray]) -> dict[str, pa.Array]:
 
 
 def _stream(seed: int, block: int, stream: int) -> np.random.Generator:
-    """Draws of their own for the block's customers (0) and each of its months (1, 2, ...)."""
+    """Return the random stream of the block's customers (0) or of one of its months (1, 2, ...)."""
     key, counter = np.array([seed, block], dtype=np.uint64), np.array([0, 0, 0, stream], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 
 def _customers(draw: np.random.Generator) -> tuple[dict[str, FloatArray], IntArray]:
-    """What does not change from month to month, and the month in which each customer appears. The order of draws is part of the sample."""
+    """Draw what does not change from month to month, and the month in which each customer appears. The order of draws defines the sample."""
     names = (
         "entry",
         "region",

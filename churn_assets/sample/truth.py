@@ -36,17 +36,17 @@ class Truth:
     sd: float
 
     def probability(self, contacted: BoolArray | bool) -> FloatArray:
-        """Of leaving within the horizon, for those contacted and those not."""
+        """Return the probability of leaving within the horizon, with and without a contact."""
         return _probability(self.columns + self.latent + np.where(contacted, self.contact, 0.0))
 
     def probability_given_columns(self, rows: BoolArray, *, contacted: bool) -> FloatArray:
-        """The same for some of the rows, to one who knows the columns only."""
+        """Return the same for some rows, given their columns alone."""
         known = self.columns[rows] + (self.contact[rows] if contacted else 0.0)
         return np.asarray(_probability(known[:, None] + self.sd * NODES) @ WEIGHTS, dtype=np.float64)
 
 
 def truth(rows: Snapshots, switches: Switches) -> Truth:
-    """The truth about each row."""
+    """Return the truth about each row."""
     touched = rows.month >= switches.since
     added = effects(rows, np.where(touched, switches.charge_effect, 1.0))
     known = switches.signal * added + (1 - switches.signal) * COLUMNS_MEAN
@@ -56,7 +56,7 @@ def truth(rows: Snapshots, switches: Switches) -> Truth:
 
 
 def effects(rows: Snapshots, charge_effect: FloatArray) -> FloatArray:
-    """What the columns add to the ln odds of leaving."""
+    """Return what the columns add to the log odds of leaving."""
     columns = rows.columns
     bill = (_bill(rows) - BILL_MEAN) / BILL_SD
     abroad = columns["international_plan"] * np.clip((columns["international_minutes"] - 20) / 13, 0, 3)
@@ -73,7 +73,7 @@ def effects(rows: Snapshots, charge_effect: FloatArray) -> FloatArray:
 
 
 def contact_effects(rows: Snapshots) -> FloatArray:
-    """What a contact adds to the ln odds of leaving: below zero it helps."""
+    """Return what a contact adds to the log odds of leaving: below zero it helps."""
     columns = rows.columns
     annoyed: BoolArray = (columns["service_calls"] >= 4) | (columns["satisfaction"] <= 2)
     settled: BoolArray = (columns["contract"] > 0) & (columns["tenure_months"] >= 68)

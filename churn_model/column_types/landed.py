@@ -19,7 +19,7 @@ MISSING_WORDS = (
     *("", "na", "n/a", "n.a.", "nan", "-nan", "null", "(null)", "none", "nil", "\\n", "<na>"),
     *("-", "--", ".", "?", "unknown", "missing", *_ERRORS),
 )
-"""What stands for a missing value in a column of any type but category, in lower case and without the blanks around it."""
+"""What means a missing value in a column of any type but category, in lower case and without the blanks around it."""
 MISSING_CATEGORIES = (*("\\N", "NULL", "null", "<NA>"), *(error.upper() for error in _ERRORS))
 """What databases and spreadsheets write for a missing value: it is no level of a category either."""
 

@@ -52,7 +52,7 @@ class NumberFormat:
         return re.compile(rf"(?:[0-9]+{grouped})?(?:{decimal}[0-9]*)?")
 
     def read(self, text: str) -> float | None:
-        """Return the number that a text without blanks around it stands for, 0.12 for `12 %`; None if it is written otherwise."""
+        """Return the number that a text without blanks around it means, 0.12 for `12 %`; None if it is written otherwise."""
         if (parts := _PARTS.fullmatch(text)) is None:
             return None
         opened, sign, before, inner_sign, digits, behind, closed = parts.groups()

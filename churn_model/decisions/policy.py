@@ -58,11 +58,11 @@ class Policy:
         if not name:
             return None
         column = column_named(rows, name)
-        # Without the column, `outcome_costs` says what is missing.
+        # Without the column, `outcome_costs` reports it.
         return None if column is None else as_numbers(column, name)
 
     def outcome_costs(self, worth: FloatArray | None = None, *, success: float | None = None) -> OutcomeCosts:
-        """Return the costs of the four outcomes, one value per row where `worth` (n,) is read. See `costs.outcome_costs`."""
+        """Return the costs of the four outcomes, one value per row if `worth` (n,) is read. See `costs.outcome_costs`."""
         return outcome_costs(self.costs, worth, success=success)
 
     def decide(self, p: FloatArray, worth: FloatArray | None = None) -> Decisions:
@@ -83,7 +83,7 @@ def decide(p: FloatArray, costs: OutcomeCosts) -> Decisions:
 def bayes_cutoff(costs: OutcomeCosts) -> FloatArray:
     """Return the probability from which contacting is the cheaper choice: (FP - TN) / ((FP - TN) + (FN - TP)), scalar or (n,).
 
-    It is infinite where contacting never pays. Elkan, The Foundations of Cost-Sensitive Learning (2001), equation 2.
+    It is infinite if contacting never pays. Elkan, The Foundations of Cost-Sensitive Learning (2001), equation 2.
     """
     contact, gain = np.broadcast_arrays(costs.contact_cost, costs.leaver_gain)
     pays = gain > 0

@@ -1,6 +1,6 @@
-"""Candidate and champion on the same rows, customer by customer.
+"""Compare two models on the same rows: which rows are fair to both, and how sure the difference is.
 
-Belongs here: which rows are fair to both, and how sure the difference is. Does not belong here: what follows from it (`promotion`).
+What follows from a comparison is in `promotion`.
 """
 
 import hashlib
@@ -21,12 +21,12 @@ from churn_model.stats.logistic import log_losses
 
 SAME = 1e-9
 LEAST_GAIN = 0.01
-"""A promotion asks for at least this share of the champion's log loss."""
+"""The least gain in log loss that promotes a candidate, as a share of the champion's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Candidate minus champion, a row: below 0 the candidate is better. `high` is the 95% bound, `upper` the one-sided 97.5% bound."""
+    """Candidate minus champion, per row: below 0 the candidate is better. `high` is the 95% bound, `upper` the one-sided 97.5% bound."""
 
     candidate: float
     champion: float
@@ -39,8 +39,10 @@ class Difference:
 class Comparison:
     """Two models on the rows that neither has seen.
 
-    `left_out` rows may have trained the champion. `smallest_gain`: the log loss that a candidate had to gain here to be promoted, by the
-    bound and by the least gain. Figures are NaN where no row is left.
+    left_out       rows that may have trained the champion
+    smallest_gain  the gain in log loss that would have promoted a candidate on these rows
+
+    Figures are NaN if no row is left.
     """
 
     rows: int
@@ -63,9 +65,9 @@ class Comparison:
 def compare(
     candidate: Scores, champion: Scores, policy: Policy, *, unseen: BoolArray | None = None, draws: int | None = None
 ) -> Comparison:
-    """Both models at today's costs, each with its own probabilities of the same rows. `unseen` (n,): rows that did not train the champion.
+    """Compare both models' probabilities of the same rows at today's costs. `unseen` (n,): rows that did not train the champion.
 
-    Raises InputError unless both hold the same customers and labels in the same order.
+    Raise InputError unless both hold the same customers and labels in the same order.
     """
     same_rows = len(candidate.y) == len(champion.y) and bool((candidate.y == champion.y).all())
     if not same_rows or not (candidate.customers == champion.customers).all():
@@ -82,10 +84,10 @@ def compare(
         if not unseen.any():
             return _nothing_to_compare(total, same)
         candidate, champion = candidate.keep(unseen), champion.keep(unseen)
-    return _compared(candidate, champion, policy, same=same, left_out=total - len(candidate.y), draws=draws)
+    return _compare_unseen(candidate, champion, policy, same=same, left_out=total - len(candidate.y), draws=draws)
 
 
-def _compared(
+def _compare_unseen(
     candidate: Scores, champion: Scores, policy: Policy, *, same: bool, left_out: int, draws: int | None
 ) -> Comparison:
     y, costs = candidate.y, policy.outcome_costs(candidate.worth)
@@ -158,7 +160,7 @@ class Agreement:
 
 
 def agreement(first: Scores, second: Scores, policy: Policy) -> Agreement:
-    """Whom each contacts at today's costs; both hold the same rows in the same order."""
+    """Count whom each model contacts at today's costs; both score the same rows in the same order."""
     left = np.asarray(first.y) == 1
     one, two = (policy.decide(scores.p, first.worth).contact for scores in (first, second))
 
@@ -171,16 +173,16 @@ def agreement(first: Scores, second: Scores, policy: Policy) -> Agreement:
 
 
 def auc_difference(first: Scores, second: Scores, draws: int | None = None) -> Estimate:
-    """Second minus first, drawn in pairs; both hold the same rows in the same order."""
+    """Return the AUC of `second` minus that of `first`, resampled in pairs; both score the same rows in the same order."""
     resamples = Resamples(first.customers, draws)
     drawn = resamples.auc(first.y, second.p) - resamples.auc(first.y, first.p)
     return estimate(auc(first.y, second.p) - auc(first.y, first.p), drawn)
 
 
 def unseen_by_champion(ids: Iterable[str], *, champion: Split, today: Split) -> BoolArray:
-    """Which customers the champion cannot have been trained on: those of its own test bucket. (n,).
+    """Return which customers the champion cannot have been trained on (n,): those in its own test bucket.
 
-    All of them while the rule that decides the test bucket is unchanged. A split by column is unknown for other rows: then nobody.
+    While the split rule is unchanged, these are all. A split by column says nothing about other rows: then there are none.
     """
     customers = list(ids)
     if _test_rule(champion) == _test_rule(today):
@@ -194,7 +196,7 @@ def unseen_by_champion(ids: Iterable[str], *, champion: Split, today: Split) -> 
 
 
 def _test_rule(split: Split) -> tuple[object, ...]:
-    """What decides who is tested. By hash and by time the test customers are the same bucket."""
+    """Return what decides who is tested. By hash and by time, the test customers are the same bucket."""
     if split.by == "column":
         return ("column", name_key(split.column or ""))
     return ("bucket", split.seed, split.test)

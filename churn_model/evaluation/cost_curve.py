@@ -1,4 +1,4 @@
-"""Cost over every cutoff, and the cheapest cutoff: the one that a search would choose. It is shown beside the cutoff in use, never used."""
+"""Compute the cost at every cutoff, and the cheapest cutoff. It is shown beside the cutoff in use, and never used."""
 
 from dataclasses import dataclass
 from typing import Any

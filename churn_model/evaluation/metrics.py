@@ -1,7 +1,6 @@
-"""How good a model is on rows that it never saw: figures with the range that chance leaves them.
+"""Evaluate one model on rows that it never saw: figures with confidence intervals.
 
-Belongs here: what one model's probabilities are worth on judged rows. Does not belong here: two models on the same rows (`comparison`),
-where a model is weak (`segments`), what follows from the figures (`promotion`), plots.
+Two models on the same rows are compared in `comparison`; groups of customers are in `segments`; what follows from the figures is in `promotion`.
 """
 
 from dataclasses import dataclass
@@ -32,9 +31,12 @@ Sums = dict[str, FloatArray]
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Judged rows: `ids` tell customers apart (ids or hashes), y is 1 where one left, p is the calibrated probability, worth the value.
+    """Labels and probabilities of the rows to evaluate, all of length n and in the same order. Raise InputError with all that is wrong.
 
-    All of length n, in the same order; `worth` only where the costs read a column. Raises InputError with all that is wrong.
+    ids    ids or hashes, one per customer
+    y      1 if the customer left
+    p      the calibrated probability
+    worth  the customer's value; None unless the costs read a column
     """
 
     ids: Any
@@ -68,18 +70,18 @@ class Scores:
 
     @cached_property
     def customers(self) -> IntArray:
-        """A number a customer: (n,)."""
+        """The number of each row's customer (n,)."""
         return number_customers(self.ids)
 
     def keep(self, rows: BoolArray) -> "Scores":
-        """The same scores of some rows; `rows` (n,) says which."""
+        """Return the scores of the rows chosen by the mask `rows` (n,)."""
         ids = np.asarray(self.customers)[rows]
         return Scores(ids=ids, y=self.y[rows], p=self.p[rows], worth=None if self.worth is None else self.worth[rows])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A figure on the judged rows, and the median, 5% and 95% quantile of its resamples: `low` is the one-sided 95% bound."""
+    """A figure, and the median, 5% and 95% quantile of its resamples: `low` is the one-sided 95% bound."""
 
     value: float
     median: float
@@ -89,7 +91,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class SavingAt:
-    """Saved against contacting nobody, a customer, with the same contacts, if this share of contacted leavers stays."""
+    """What is saved per customer against contacting nobody, with the same contacts, if this share of contacted leavers stays."""
 
     success: float
     saving: Estimate
@@ -97,7 +99,7 @@ class SavingAt:
 
 @dataclass(frozen=True, kw_only=True)
 class Money:
-    """Money a customer; savings are positive where the model is cheaper. `cost_perfect` is what knowing who leaves would cost."""
+    """Money per customer; a positive saving means that the model is cheaper. `cost_perfect`: the cost if it were known who leaves."""
 
     assumed_success: float
     cost: Estimate
@@ -139,7 +141,7 @@ class Confusion:
 
 @dataclass(frozen=True, kw_only=True)
 class Contacts:
-    """What contacting from the cutoff on does. The cutoff is a range where worth is a column; inf where contacting never pays."""
+    """The effect of contacting at the cutoff: a range if worth is a column, infinite if contacting never pays."""
 
     cutoff: float
     cutoff_lowest: float
@@ -155,7 +157,7 @@ class Contacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What one model is worth on judged rows. Numbers are not rounded; NaN where there is nothing to compute a figure from."""
+    """All figures of one model on the evaluated rows. Numbers are not rounded; NaN if a figure cannot be computed."""
 
     rows: int
     customers: int
@@ -177,7 +179,7 @@ class Evaluation:
 
 
 def evaluate(scores: Scores, policy: Policy, *, draws: int | None = None) -> Evaluation:
-    """Every figure of one model on judged rows, at today's costs. `draws`: resamples; None is 2,000, fewer above 20,000 rows."""
+    """Return every figure of one model at today's costs. `draws`: resamples; None is 2,000, fewer above 20,000 rows."""
     y, p = np.asarray(scores.y, dtype=np.float64), np.asarray(scores.p, dtype=np.float64)
     costs, decisions = policy.outcome_costs(scores.worth), policy.decide(p, scores.worth)
     resamples = Resamples(scores.customers, draws)
@@ -214,7 +216,7 @@ def evaluate(scores: Scores, policy: Policy, *, draws: int | None = None) -> Eva
 
 
 def estimate(value: float, drawn: FloatArray) -> Estimate:
-    """A figure with the spread of its resamples (draws,); draws without a value are left out."""
+    """Return a figure with the spread of its resamples (draws,), without those that have no value."""
     return Estimate(value=value, median=_quantile(drawn, 0.5), low=_quantile(drawn, 0.05), high=_quantile(drawn, 0.95))
 
 
@@ -224,7 +226,7 @@ def _quantile(drawn: FloatArray, level: float) -> float:
 
 
 def _columns(scores: Scores, contact: BoolArray, policy: Policy) -> Sums:
-    """What the figures are made of, a value a row: each figure is a function of sums of these."""
+    """Return the columns, one value per row, of whose sums the figures are functions."""
     y, p = np.asarray(scores.y, dtype=np.float64), np.asarray(scores.p, dtype=np.float64)
     everybody = np.ones(len(y), dtype=bool)
     costs = policy.outcome_costs(scores.worth)
@@ -254,14 +256,14 @@ def _columns(scores: Scores, contact: BoolArray, policy: Policy) -> Sums:
 
 
 def first_by_probability(p: FloatArray, share: float) -> BoolArray:
-    """The rows at the top: at least one, the earlier row first where probabilities are equal. (n,)."""
+    """Return the mask (n,) of the rows with the highest probabilities: at least one; of equal ones the earlier first."""
     chosen = np.zeros(len(p), dtype=bool)
     chosen[np.argsort(-p, kind="stable")[: max(1, round(share * len(p)))]] = True
     return chosen
 
 
 def _figures(s: Sums) -> Sums:
-    """Figures from sums: the same formulas for the rows themselves (1,) and for every draw (draws,)."""
+    """Compute the figures from sums, by the same formulas for the rows themselves (1,) and for every draw (draws,)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         n = s["rows"]
         figures = {name: s[name] / n for name in ("log_loss", "brier", "cost", "nobody", "everybody", "perfect")}

@@ -1,4 +1,4 @@
-"""The cost curve of training's out-of-fold rows at today's costs: what a search for a cutoff would choose. The test rows play no part."""
+"""Compute the cost curve of training's out-of-fold rows at today's costs, without any test row."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""Whether probabilities mean what they say: what calibration error, slope and curve are computed from.
-
-Belongs here: judging calibration. Does not belong here: repairing it (`calibration`).
-"""
+"""Measure calibration: the error, slope and curve. `models.calibration` corrects it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +17,7 @@ _Z_90 = 1.6449  # of a 90% interval
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationBin:
-    """Customers of similar probability: what was predicted, what came, and its 90% Wilson interval."""
+    """Customers of similar probability: the mean prediction, the share that left, and its 90% Wilson interval."""
 
     rows: int
     predicted: float
@@ -35,7 +32,7 @@ def calibration_bin(p: FloatArray) -> IntArray:
 
 
 def slope_columns(y: FloatArray, p: FloatArray) -> dict[str, FloatArray]:
-    """Gradient and curvature of the calibration line at its fit, so that each draw's slope is one Newton step away."""
+    """Return gradient and curvature of the calibration line at its fit, from which each draw's slope is one Newton step."""
     z = logit(p)
     start, slope = _calibration_line(y, z)
     q = sigmoid(start + slope * z)
@@ -62,7 +59,7 @@ def _calibration_line(y: FloatArray, z: FloatArray) -> tuple[float, float]:
 
 
 def calibration_bins(y: Any, p: FloatArray) -> tuple[CalibrationBin, ...]:
-    """Ten bins of equal width, the empty ones left out; the points of a calibration curve."""
+    """Return the points of a calibration curve: ten bins of equal width, without the empty ones."""
     bins = calibration_bin(p)
     rows = np.bincount(bins, minlength=BINS)
     result = []

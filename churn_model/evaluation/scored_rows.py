@@ -1,8 +1,4 @@
-"""A model on judged rows: its probabilities there, and which of them cannot have trained it.
-
-Belongs here: what every judgement of a bundle begins with. Does not belong here: what the probabilities are worth (`evaluation`), two models
-against each other (`comparison`).
-"""
+"""Score rows with a bundle for its evaluation, and find those that cannot have trained it."""
 
 import pyarrow as pa
 
@@ -15,9 +11,9 @@ from churn_model.spec.dataset import Split
 
 
 def score_rows(rows: pa.Table, bundle: Bundle, policy: Policy) -> Scores:
-    """Canonical rows (n) with the bundle's own schema, model and calibration, and with today's worth of each.
+    """Score canonical rows (n) with the bundle's own schema, model and calibration, at today's worth of each customer.
 
-    Raises InputError where the rows lack a column that the model or the costs need.
+    Raise InputError if the rows lack a column that the model or the costs need.
     """
     return Scores(
         ids=rows["_hash"].to_numpy(),
@@ -28,5 +24,5 @@ def score_rows(rows: pa.Table, bundle: Bundle, policy: Policy) -> Scores:
 
 
 def rows_unseen_by(rows: pa.Table, bundle: Bundle, today: Split) -> BoolArray:
-    """Which rows cannot have trained the bundle: (n,). See `comparison.unseen_by_champion`."""
+    """Return which rows (n,) cannot have trained the bundle. See `comparison.unseen_by_champion`."""
     return unseen_by_champion(rows["_id"].to_pylist(), champion=Split(**bundle.about["split"]), today=today)

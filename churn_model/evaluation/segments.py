@@ -1,8 +1,4 @@
-"""Groups of customers in which the model is weak.
-
-Belongs here: comparing a model with what came, level by level and tercile by tercile. Does not belong here: figures over all rows
-(`evaluation`).
-"""
+"""Find groups of customers in which the model is weak, by level of a category and third of a number."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
@@ -29,9 +25,9 @@ MOST = 20
 class Segment:
     """Customers who share a value of one column.
 
-    weak      what came differs from what was predicted by more than chance, after counting how many segments were looked at
-    log_loss  beside `log_loss_overall` and `log_loss_promised`: what its own probabilities promise if they are right. A segment of
-              customers who are hard to tell apart has a high log loss and is not weak for that.
+    weak      outcomes differ from predictions by more than chance, corrected for the number of segments
+    log_loss  to compare with `log_loss_overall` and with `log_loss_promised`, its expectation if the probabilities are right: a segment
+              of customers who are hard to predict has a high log loss without being weak
     surprise  the larger of two standard scores: of the share that left, and of the log loss
     """
 
@@ -50,11 +46,13 @@ class Segment:
 def weak_segments(
     rows: pa.Table, scores: Scores, *, without: Collection[str] = (), least_rows: int = LEAST_ROWS, most: int = MOST
 ) -> tuple[Segment, ...]:
-    """The segments of at least `least_rows` rows, the most surprising first, at most `most`.
+    """Return the segments of at least `least_rows` rows, the most surprising first, at most `most`.
 
-    `rows`: the canonical rows that were scored, in the same order. Numbers are cut into thirds; missing values are a segment of their own.
-    `without`: columns that are not looked at. One written after the customer left would make segments in which every model is weak.
-    Weak: beyond the Bonferroni bound at 5% over all segments and both scores.
+    rows     the canonical rows that were scored, in the same order
+    without  columns to ignore: one that is written after a customer left makes segments in which every model is weak
+
+    Numbers are cut into thirds; missing values are a segment of their own. A segment is weak beyond the Bonferroni bound at 5% over all
+    segments and both scores.
     """
     if rows.num_rows != len(scores.y):
         raise InputError(
@@ -73,7 +71,7 @@ def weak_segments(
     for name in rows.column_names:
         if name_key(name) in skipped:
             continue
-        for value, chosen in _groups(rows[name].combine_chunks(), least_rows):
+        for value, chosen in _group_rows(rows[name].combine_chunks(), least_rows):
             scored = [
                 _score(part[chosen], var[chosen], scores.customers[chosen])
                 for part, var in zip(parts, variances, strict=True)
@@ -98,15 +96,15 @@ def weak_segments(
 
 
 def _score(parts: FloatArray, variances: FloatArray, customers: IntArray) -> float:
-    """The sum in standard deviations: by the probabilities, or by customers' own sums where these vary more."""
+    """Return the sum in standard deviations, by the probabilities or by the sums per customer, whichever vary more."""
     _, places = np.unique(customers, return_inverse=True)
     by_customer = float((np.bincount(places, weights=parts) ** 2).sum()) if places.max() + 1 < len(parts) else 0.0
     spread = max(float(variances.sum()), by_customer)
     return float(parts.sum()) / spread**0.5 if spread > 0 else 0.0
 
 
-def _groups(values: Any, least: int) -> Iterator[tuple[str, IntArray]]:
-    """The value of each group in words, and its rows; groups that are too small or hold everybody are left out."""
+def _group_rows(values: Any, least: int) -> Iterator[tuple[str, IntArray]]:
+    """Yield the value of each group in words, and its rows, unless it is too small or holds everybody."""
     column_type = type_of(values.type)
     numbers = column_type.to_numbers(values)
     codes, words = encode_levels(values) if numbers is None else _cut_in_thirds(numbers, column_type.format_number)

@@ -1,7 +1,6 @@
-"""Which landed columns are used, under which name and as which kind.
+"""Match the columns of landed files with the spec and the champion: which are used, under which name, as which type.
 
-Belongs here: matching names between files, spec and champion; what is missing, extra or ambiguous; kinds that are known before any value
-is read. Does not belong here: reading values; what the spec says of columns that ingest does not look at (`named_columns`).
+What the spec says about columns that ingest does not read is checked in `features.named_columns`.
 """
 
 import difflib
@@ -43,15 +42,15 @@ class Columns:
         return tuple(name for name in (self.id, self.as_of, self.label) if name)
 
     def positions(self, part: Part, names: Iterable[str]) -> list[int]:
-        """Where `names` are in a file."""
+        """Return the positions of `names` in a file."""
         at = {name_key(name): n for n, name in enumerate(part.names)}
         return [at[name_key(name)] for name in names]
 
 
 def resolve_columns(parts: Sequence[Part], dataset: Dataset, expected: Mapping[str, Kind] | None) -> Columns:
-    """The columns to read: for training (`expected` None) all that landed, for scoring those expected and those the spec names.
+    """Return the columns to read: for training (`expected` None) all that landed, for scoring those expected and those the spec names.
 
-    Raises InputError with every file's problems at once.
+    Raise InputError with every file's problems at once.
     """
     problems = [text for part in parts for text in _own_problems(part)]
     if problems:
@@ -179,7 +178,7 @@ def _undecided(kinds: Mapping[str, Kind | None], parts: Sequence[Part]) -> froze
 
 
 def _spec_spelling(dataset: Dataset) -> dict[str, str]:
-    """How the spec writes the columns it names."""
+    """Return the columns that the spec names, as it writes them."""
     single = (dataset.split.column, dataset.list.opt_out, dataset.costs.value_column)
     grouped = (name for group in dataset.groups.values() for name in group)
     names = [
@@ -194,7 +193,7 @@ def _spec_spelling(dataset: Dataset) -> dict[str, str]:
 
 
 def _spec_kinds(dataset: Dataset) -> dict[str, Kind]:
-    """Kinds that no value changes: a split and an opt-out are words, worth is a number, and `types` says so."""
+    """Return the types that no value changes: a split and an opt-out are text, worth is a number, and those under `types`."""
     kinds: dict[str, Kind] = {
         name_key(name): CATEGORY.name for name in (dataset.split.column, dataset.list.opt_out) if name
     }
@@ -205,7 +204,7 @@ def _spec_kinds(dataset: Dataset) -> dict[str, Kind]:
 
 
 def _stored_types(parts: Sequence[Part]) -> dict[str, dict[str, pa.DataType]]:
-    """The types that files themselves give to columns: by column, by file."""
+    """Return the types that files themselves give to columns, by column and file."""
     types: dict[str, dict[str, pa.DataType]] = {}
     for part in parts:
         for name, stored in zip(part.names, part.stored, strict=True):
@@ -215,7 +214,7 @@ def _stored_types(parts: Sequence[Part]) -> dict[str, dict[str, pa.DataType]]:
 
 
 def _stored_kind(name: str, types: Mapping[str, pa.DataType]) -> tuple[Kind | None, list[str]]:
-    """The kind that files give a column, `types` by file; a problem where they disagree."""
+    """Return the type that files give a column, and a problem if they disagree. `types`: by file."""
     first: dict[Kind, str] = {}
     for file, stored in types.items():
         first.setdefault(type_that_accepts(stored).name, file)
@@ -230,7 +229,7 @@ def _stored_kind(name: str, types: Mapping[str, pa.DataType]) -> tuple[Kind | No
 
 
 def _nested(part: Part, used: set[str]) -> list[str]:
-    """Columns whose type has no plain text."""
+    """Return the columns whose type has no plain text."""
     found = []
     for name, stored in zip(part.names, part.stored, strict=True):
         if stored is not None and name_key(name) in used and not _is_plain(stored):
@@ -254,12 +253,12 @@ def _is_plain(stored: pa.DataType) -> bool:
 
 
 def _missing(part: Part, required: Iterable[str | None], which: str) -> list[str]:
-    """One problem for all columns that a file lacks, with the names that come closest."""
+    """Return one problem for all columns that a file lacks, with the most similar names."""
     return [f"{part.file.key}: {text}" for text in lacking(part.names, required, which)]
 
 
 def lacking(names: Iterable[str], required: Iterable[str | None], which: str) -> list[str]:
-    """One problem for all that `names` lacks of what is required."""
+    """Return one problem for all required columns that `names` lacks."""
     there = {name_key(name): name for name in names}
     lacking = list(dict.fromkeys(name for name in required if name and name_key(name) not in there))
     if not lacking:
@@ -274,7 +273,7 @@ def lacking(names: Iterable[str], required: Iterable[str | None], which: str) ->
 
 
 def _differences(part: Part, first: Part, reported: set[str]) -> list[str]:
-    """What a file has more or less than the first one, apart from what is reported already."""
+    """Return how a file's columns differ from the first one's, apart from what is reported already."""
     here, there = {name_key(name) for name in part.names}, {name_key(name) for name in first.names}
     extra = [name for name in part.names if name_key(name) not in there | reported]
     found = _missing(part, [name for name in first.names if name_key(name) not in reported], f"of {first.file.key}")

@@ -1,10 +1,8 @@
-"""Rows into hash order, without ever holding more than a fixed amount of them.
+"""Sort rows by hash in bounded memory, and find rows that repeat an earlier one's key.
 
-Belongs here: the row hash, the order (hash, id, date), and which of several rows with one key stays. Does not belong here: what the columns
-mean, and what becomes of the rows taken out (`ingest`).
-
-Up to a limit rows stay in memory. Above it, sorted runs go to disk, each cut into (up to) 256 buckets by the hash's first byte; a bucket is
-read from all runs and ordered by itself. Both ways end in the same function over the same rows, so they yield the same.
+Rows are ordered by (hash, id, date); of several rows with one key the first is kept. Up to a limit they stay in memory. Above it, sorted runs are
+written to disk, each cut into up to 256 buckets by the hash's first byte; a bucket is then read from all runs and sorted. Both ways end in the
+same function over the same rows, so that they yield the same.
 """
 
 import shutil
@@ -29,7 +27,7 @@ _PIECE_ROWS = 65_536
 
 
 def row_hashes(ids: pa.Array, seed: int) -> HashArray:
-    """(n,) the first eight bytes, big-endian, of blake2b(`seed:id`): where each id falls in [0, 2**64), whatever file it came in."""
+    """Return the first eight bytes, big-endian, of blake2b(`seed:id`) as a number in [0, 2**64) (n,)."""
     salt = f"{seed}:".encode()
     digests = b"".join(blake2b(salt + value, digest_size=8).digest() for value in ids.cast(pa.binary()).to_pylist())
     return np.frombuffer(digests, ">u8").astype(np.uint64)
@@ -90,7 +88,7 @@ def value_ids(columns: Sequence[pa.Array], counter: OccurrenceCounter) -> pa.Arr
 
 
 class Repeat(NamedTuple):
-    """A row taken out because an earlier one has its key: where it landed, where the one that stays did, and whether all else is equal."""
+    """A row that is dropped because an earlier one has its key: where both landed, and whether all else is equal."""
 
     file: int
     line: int
@@ -138,7 +136,7 @@ class HashOrder:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def add(self, rows: pa.RecordBatch, file: int, lines: IntArray) -> None:
-        """Takes rows of one file, `lines` (n,) being where each of them begins. Files and lines are added in ascending order."""
+        """Add rows of one file with the line (n,) where each begins. Files and lines must be added in ascending order."""
         if not rows.num_rows:
             return
         files = pa.array(np.full(rows.num_rows, file, np.int32))
@@ -150,7 +148,7 @@ class HashOrder:
 
     def __iter__(self) -> Iterator[Ordered]:
         if not self._runs:
-            yield from _in_order(self._take_held(), self._several)
+            yield from _order_batch(self._take_held(), self._several)
             return
         if self._held_bytes:
             self._write_run()
@@ -159,17 +157,17 @@ class HashOrder:
             for bucket in range(self._buckets):
                 pieces = [run.get_batch(bucket) for run in runs]
                 columns = [[piece.column(n) for piece in pieces] for n in range(len(self._schema))]
-                yield from _in_order(_joined(self._schema, columns), self._several)
+                yield from _order_batch(_join_columns(self._schema, columns), self._several)
 
     def _take_held(self) -> pa.RecordBatch:
-        """All that is held, as one batch, and nothing held any more; column by column, so that little is there twice."""
-        batch = _joined(self._schema, self._held)
+        """Return all rows in memory as one batch and forget them, column by column, so that little is in memory twice."""
+        batch = _join_columns(self._schema, self._held)
         self._held = [[] for _ in self._schema]
         self._held_bytes = 0
         return batch
 
     def _write_run(self) -> None:
-        """What is held, in hash order, as a file of one batch a bucket."""
+        """Write the rows in memory, in hash order, to a file of one batch per bucket."""
         rows = self._take_held()
         hashes = rows.column("_hash").to_numpy()
         order = np.argsort(hashes, kind="stable")
@@ -184,7 +182,7 @@ class HashOrder:
         self._runs.append(path)
 
 
-def _joined(schema: pa.Schema, columns: list[list[pa.Array]]) -> pa.RecordBatch:
+def _join_columns(schema: pa.Schema, columns: list[list[pa.Array]]) -> pa.RecordBatch:
     joined = []
     for n, kind in enumerate(schema.types):
         joined.append(pa.concat_arrays(columns[n]) if columns[n] else pa.array([], kind))
@@ -192,11 +190,11 @@ def _joined(schema: pa.Schema, columns: list[list[pa.Array]]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(joined, schema=schema)
 
 
-def _in_order(rows: pa.RecordBatch, several: bool) -> Iterator[Ordered]:
-    """The rows of one batch in order and without repeats, in pieces."""
+def _order_batch(rows: pa.RecordBatch, several: bool) -> Iterator[Ordered]:
+    """Yield the rows of one batch in order and without repeats, in pieces."""
     if not rows.num_rows:
         return
-    order = _order(rows)
+    order = _sort(rows)
     repeated = _repeated(rows, order)
     first = np.maximum.accumulate(np.where(repeated, 0, np.arange(len(order))))
     if several:
@@ -217,8 +215,8 @@ def _days(rows: pa.RecordBatch) -> IntArray | None:
     return days
 
 
-def _order(rows: pa.RecordBatch) -> IntArray:
-    """Positions by (hash, id, date, arrival). Ids are compared only where hashes collide, which random ids hardly ever do."""
+def _sort(rows: pa.RecordBatch) -> IntArray:
+    """Return positions by (hash, id, date, arrival). Ids are compared only if hashes collide, which is rare."""
     hashes, days = rows.column("_hash").to_numpy(), _days(rows)
     order: IntArray = np.argsort(hashes, kind="stable") if days is None else np.lexsort((days, hashes))
     tied = _tied(hashes[order])
@@ -242,14 +240,14 @@ def _sort_key(ids: pa.Array, days: IntArray | None) -> Callable[[int], tuple[byt
 
 
 def _tied(values: np.ndarray[Any, Any]) -> BoolArray:
-    """Whether each value equals the one before it."""
+    """Return whether each value equals the one before it (n,)."""
     tied = np.zeros(len(values), dtype=bool)
     tied[1:] = values[1:] == values[:-1]
     return tied
 
 
 def _repeated(rows: pa.RecordBatch, order: IntArray) -> BoolArray:
-    """Whether each row, in order, has the key of the one before it."""
+    """Return whether each row, in order, has the key of the one before it (n,)."""
     days = _days(rows)
     repeated = _tied(rows.column("_hash").to_numpy()[order])
     if days is not None:

@@ -40,6 +40,16 @@ class Canary:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _CanaryRecord:
+    """Canaries as JSON holds them: by column its type and its values."""
+
+    kinds: Mapping[str, Kind]
+    columns: Mapping[str, list[Any]]
+    margins: FloatArray
+    probabilities: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bundle:
     """A model, the schema of its features, and its calibration.
 
@@ -75,14 +85,14 @@ def make_bundle(
         raise BundleError(
             problem(expected="`about` to name the version", found="none", todo='pass about={"version": ..., ...}')
         )
-    canaries = _needed_columns(rows.slice(0, CANARIES), schema)
+    canaries = _select_needed(rows.slice(0, CANARIES), schema)
     margins = model.margins(encode(canaries, schema, model.family))
     p = calibration.apply(model.probabilities(encode(canaries, schema, model.family)))
     canary = Canary(rows=canaries, margins=margins, probabilities=p)
     return Bundle(model=model, schema=schema, calibration=calibration, about=dict(about), canary=canary)
 
 
-def _needed_columns(rows: pa.Table, schema: FeatureSchema) -> pa.Table:
+def _select_needed(rows: pa.Table, schema: FeatureSchema) -> pa.Table:
     needed = {
         name: column_named(rows, name).cast(column_type(kind).arrow_type) for name, kind in schema.required.items()
     }
@@ -95,31 +105,26 @@ def write_bundle(bundle: Bundle, path: Path, *, package: Path | None = None) -> 
     members = {
         "about.json": {**bundle.about, "schema": SCHEMA, "family": bundle.model.family},
         "calibration.json": to_plain(bundle.calibration),
-        "canary.json": _canary_to_dict(bundle.canary),
-        "features.json": {"required": dict(bundle.schema.required), "schema": bundle.schema.to_dict()},
+        "canary.json": to_plain(_record(bundle.canary)),
+        "features.json": {"required": dict(bundle.schema.required), "schema": to_plain(bundle.schema)},
     }
     encoded = {name: encode_json(values) for name, values in members.items()}
     write_members({**encoded, "model.json": bundle.model.to_json()}, path, package=package)
 
 
-def _canary_to_dict(canary: Canary) -> dict[str, Any]:
-    columns = {name: type_of(canary.rows[name].type).to_json(canary.rows[name]) for name in canary.rows.column_names}
-    kinds: dict[str, Kind] = {name: type_of(canary.rows[name].type).name for name in canary.rows.column_names}
-    return {
-        "kinds": kinds,
-        "columns": columns,
-        "margins": canary.margins.tolist(),
-        "probabilities": canary.probabilities.tolist(),
-    }
-
-
-def _canary_from_dict(values: Mapping[str, Any]) -> Canary:
-    columns = {name: column_type(kind).from_json(values["columns"][name]) for name, kind in values["kinds"].items()}
-    return Canary(
-        rows=pa.table(columns),
-        margins=np.array(values["margins"], dtype=np.float64),
-        probabilities=np.array(values["probabilities"], dtype=np.float64),
+def _record(canary: Canary) -> _CanaryRecord:
+    types = {name: type_of(canary.rows[name].type) for name in canary.rows.column_names}
+    return _CanaryRecord(
+        kinds={name: one.name for name, one in types.items()},
+        columns={name: one.to_json(canary.rows[name]) for name, one in types.items()},
+        margins=canary.margins,
+        probabilities=canary.probabilities,
     )
+
+
+def _restore(record: _CanaryRecord) -> Canary:
+    columns = {name: column_type(kind).from_json(record.columns[name]) for name, kind in record.kinds.items()}
+    return Canary(rows=pa.table(columns), margins=record.margins, probabilities=record.probabilities)
 
 
 def read_bundle(path: Path, *, threads: int = 1) -> Bundle:
@@ -162,10 +167,11 @@ def _decode(members: Mapping[str, bytes], threads: int) -> Bundle:
     family = cast(Family, about["family"])
     return Bundle(
         model=Model.from_json(family, members["model.json"], threads=threads),
-        schema=FeatureSchema.from_dict(features["schema"]),
+        schema=from_plain(FeatureSchema, features["schema"]),
+        # A coefficient that is missing must not read as its default.
         calibration=from_plain(Calibration, {name: calibration[name] for name in ("kind", "a", "b", "c")}),
         about={name: value for name, value in about.items() if name not in ("schema", "family")},
-        canary=_canary_from_dict(canary),
+        canary=_restore(from_plain(_CanaryRecord, canary)),
     )
 
 

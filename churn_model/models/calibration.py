@@ -1,7 +1,4 @@
-"""Probabilities that mean what they say.
-
-Belongs here: beta calibration (Kull, Silva Filho, Flach 2017), fitted on out-of-fold probabilities. Does not belong here: cutoffs, costs.
-"""
+"""Calibrate probabilities: beta calibration (Kull, Silva Filho, Flach 2017), fitted on out-of-fold probabilities."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +14,7 @@ MIN_POSITIVES = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """identity: p. beta: sigmoid(a ln p - b ln(1 - p) + c) with p clipped to [1e-6, 1 - 1e-6] and a, b >= 0, so that no order is turned."""
+    """identity: p. beta: sigmoid(a ln p - b ln(1 - p) + c) with p clipped to [1e-6, 1 - 1e-6] and a, b >= 0, which keeps the order."""
 
     kind: Literal["identity", "beta"] = "identity"
     a: float = 1.0
@@ -31,7 +28,7 @@ class Calibration:
             )
 
     def apply(self, p: FloatArray) -> FloatArray:
-        """The calibrated probabilities, float64 of p's shape."""
+        """Return calibrated probabilities, float64 of p's shape."""
         p = np.asarray(p, dtype=np.float64)
         if self.kind == "identity":
             return p
@@ -41,7 +38,7 @@ class Calibration:
 
 @dataclass(frozen=True, kw_only=True)
 class FittedCalibration:
-    """What was chosen, and the log loss it was chosen by: of the probabilities as they came, and cross-fitted after beta calibration."""
+    """The chosen calibration, and the log losses that decided: uncalibrated, and after cross-fitted beta calibration."""
 
     calibration: Calibration
     log_loss_before: float
@@ -49,9 +46,9 @@ class FittedCalibration:
 
 
 def fit_calibration(p: FloatArray, y: npt.NDArray[np.int8], folds: npt.NDArray[np.int64]) -> FittedCalibration:
-    """Beta calibration of out-of-fold probabilities p (n,) against outcomes y (n,), or identity.
+    """Fit a calibration of out-of-fold probabilities p (n,) to outcomes y (n,): beta, or identity.
 
-    Identity below 50 positives (or negatives), and where beta, fitted on the other folds, does not lower the log loss.
+    Identity below 50 positives or negatives, or if beta calibration fitted on the other folds does not lower the log loss.
     """
     crossed = cross_fitted(p, y, folds)
     return FittedCalibration(
@@ -62,7 +59,7 @@ def fit_calibration(p: FloatArray, y: npt.NDArray[np.int8], folds: npt.NDArray[n
 
 
 def cross_fitted(p: FloatArray, y: npt.NDArray[np.int8], folds: npt.NDArray[np.int64]) -> FloatArray:
-    """P itself where `fit_calibration` chooses identity, else each fold's probabilities after the calibration of the other folds: (n,)."""
+    """Return each fold's probabilities (n,), calibrated on the other folds; `p` itself if `fit_calibration` chooses identity."""
     if min(int((y > 0).sum()), int((y <= 0).sum())) < MIN_POSITIVES:
         return p
     crossed = np.empty(len(p))
@@ -73,7 +70,7 @@ def cross_fitted(p: FloatArray, y: npt.NDArray[np.int8], folds: npt.NDArray[np.i
 
 
 def _fit_beta(p: FloatArray, y: npt.NDArray[np.int8]) -> Calibration:
-    """Unpenalised; a coefficient that comes out negative is fixed at 0 and the others are fitted again."""
+    """Fit beta calibration without a penalty. A coefficient that turns out negative is fixed at 0, and the others are fitted again."""
     clipped = clip_probabilities(p)
     inputs = np.stack([np.log(clipped), -np.log1p(-clipped)], axis=1)
     (a, b), c = fit_logistic(inputs, y)

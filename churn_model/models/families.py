@@ -89,11 +89,11 @@ class Model:
         return np.asarray(raw, dtype=np.float64).reshape(len(encoded))
 
     def probabilities(self, encoded: Encoded) -> FloatArray:
-        """Probabilities before calibration, float64 (n,)."""
+        """Return probabilities before calibration, float64 (n,)."""
         return sigmoid(self.margins(encoded))
 
     def to_json(self) -> bytes:
-        """The booster as XGBoost's own JSON: the same bytes for the same booster."""
+        """Return the booster as XGBoost's own JSON: the same bytes for the same booster."""
         return bytes(self.booster.save_raw(raw_format="json"))
 
     @classmethod
@@ -126,7 +126,7 @@ class Model:
 
 
 def booster_parameters(hyper: Hyperparameters, *, seed: int, threads: int) -> dict[str, Any]:
-    """The parameters passed to XGBoost. `base_score` is fixed: other releases read a fitted one differently."""
+    """Return the parameters for XGBoost. `base_score` is fixed, because other releases read a fitted one differently."""
     values = {name: int(value) if name in _WHOLE else float(value) for name, value in hyper.values.items()}
     return {
         "objective": "binary:logistic",
@@ -142,14 +142,14 @@ def booster_parameters(hyper: Hyperparameters, *, seed: int, threads: int) -> di
 
 
 def training_matrix(encoded: Encoded, y: npt.NDArray[np.int8], family: Family, *, threads: int) -> xgb.DMatrix:
-    """Encoded rows and outcomes as the family trains on them: in bins for trees, as they are for linear."""
+    """Return encoded rows and outcomes as the family trains on them: binned for trees, unchanged for linear."""
     if family == "linear":
         return xgb.DMatrix(encoded, label=y, missing=np.nan, nthread=threads)
     return xgb.QuantileDMatrix(encoded, label=y, missing=np.nan, nthread=threads, max_bin=_FIXED[family]["max_bin"])
 
 
 def fit_model(encoded: Encoded, y: npt.NDArray[np.int8], hyper: Hyperparameters, *, seed: int, threads: int) -> Model:
-    """The booster of these rows (n, width) and 0/1 outcomes (n,): the same bytes for the same input, seed and threads."""
+    """Fit a booster to rows (n, width) and 0/1 outcomes (n,): the same bytes for the same input, seed and threads."""
     matrix = training_matrix(encoded, y, hyper.family, threads=threads)
     booster = xgb.train(booster_parameters(hyper, seed=seed, threads=threads), matrix, num_boost_round=hyper.rounds)
     return Model(family=hyper.family, booster=booster, threads=threads)
@@ -158,9 +158,9 @@ def fit_model(encoded: Encoded, y: npt.NDArray[np.int8], hyper: Hyperparameters,
 def fit_model_on_disk(
     blocks: Callable[[], Iterator[Block]], hyper: Hyperparameters, *, seed: int, threads: int, folder: Path
 ) -> Model:
-    """The booster of trees for more rows than memory should hold: binned in blocks, and read from files in `folder` in each round.
+    """Fit a booster of trees to more rows than memory should hold: binned in blocks, and read from files in `folder` in each round.
 
-    `blocks` gives all of them anew each time: the bins are chosen over all rows before any is binned. Nothing stays in `folder`.
+    `blocks` returns all of them on each call: bins are chosen over all rows before any row is binned. `folder` is empty afterwards.
     """
     with TemporaryDirectory(dir=folder, prefix=".bins-") as cache:
         source = _Blocks(blocks, Path(cache) / "page")

@@ -1,12 +1,11 @@
-"""Exact contributions of shallow trees, by table lookup.
+"""Compute exact contributions of shallow trees by table lookup.
 
-Belongs here: path-dependent TreeSHAP (Lundberg, Erion, Lee, Consistent Individualized Feature Attribution for Tree Ensembles, 2018) over all
-rows and trees at once. Does not belong here: reasons (`explanation.py`), and any other booster: `models.py` asks XGBoost for those.
+This is path-dependent TreeSHAP (Lundberg, Erion, Lee, Consistent Individualized Feature Attribution for Tree Ensembles, 2018) over all rows and
+trees at once. `contributions` asks XGBoost for other boosters.
 
-A row meets a tree as the answers to the tree's conditions. What a leaf contributes depends on the answers on its own path alone, so a tree
-of up to eight conditions, or a part of a larger one with the path that leads to it, is a table of at most 256 rows, made once. A row's
-contributions are then one lookup a table, summed as whole numbers: the sum is the same in any order, so a row gets the same alone and in
-any block.
+To a tree, a row is its answers to the tree's conditions. A leaf's contribution depends only on the answers on its own path, so a tree of up to
+eight conditions, or a part of a larger tree with the path to it, is a table of at most 256 rows, computed once. A row's contributions are
+then one lookup per table, summed as integers: the sum does not depend on the order, so a row has the same contributions in any block.
 """
 
 import json
@@ -32,7 +31,7 @@ _CELLS = 1 << 17  # rows times table columns looked up at once, so that they sta
 
 @dataclass(frozen=True)
 class _Tree:
-    """One tree as XGBoost writes it; children are -1 below a leaf, whose value stands in place of a limit."""
+    """One tree as XGBoost writes it; the children of a leaf are -1, and its limit is its value."""
 
     left: Sequence[int]
     right: Sequence[int]
@@ -50,7 +49,7 @@ class _Tree:
         return self.left[node] < 0
 
     def size(self, node: int) -> int:
-        """Conditions below and at a node."""
+        """Return the number of conditions at and below a node."""
         return 0 if self.is_leaf(node) else 1 + self.size(self.left[node]) + self.size(self.right[node])
 
     def depth(self, node: int = 0) -> int:
@@ -59,7 +58,7 @@ class _Tree:
 
 @dataclass(frozen=True)
 class _Part:
-    """A subtree and the nodes that lead to it. `conditions` are the nodes whose answers index its table, lowest bit first."""
+    """A subtree and the nodes that lead to it. `conditions`: the nodes whose answers index its table, lowest bit first."""
 
     tree: _Tree
     top: int
@@ -67,7 +66,7 @@ class _Part:
     conditions: list[int] = field(default_factory=list)
 
     def leaves(self) -> Iterator[tuple[int, tuple[tuple[int, bool], ...]]]:
-        """Each leaf, and the nodes above it with whether the way to it goes left."""
+        """Yield each leaf, and the nodes above it with whether the path turns left there."""
         waiting = [(self.top, self.path)]
         while waiting:
             node, path = waiting.pop()
@@ -82,12 +81,12 @@ class _Part:
 
 @dataclass(frozen=True)
 class TreeShap:
-    """Tables of a booster's trees. `bias` is what it says of nobody in particular, in log odds.
+    """Tables of a booster's trees. `bias`: the expected margin, in log odds.
 
-    feature, limit, or_missing  of each condition, which holds where the value is below the limit, or perhaps missing (parts * 8,)
+    feature, limit, or_missing  of each condition, which holds if the value is below the limit, or perhaps missing (parts * 8,)
     table    contributions in units of 2^-40, one column of a part after the other
-    part     of each column, its part; `start`: where it begins in the table. Both ordered by the encoded column they add to (columns,)
-    target   the encoded columns that any tree reads; `edges`: where theirs begin among the columns (k,)
+    part     of each column, its part; `start`: its first cell in the table. Both ordered by the encoded column they add to (columns,)
+    target   the encoded columns that any tree reads; `edges`: the first of the columns of each (k,)
     """
 
     width: int
@@ -103,7 +102,7 @@ class TreeShap:
 
     @classmethod
     def of(cls, booster: xgb.Booster) -> Self | None:
-        """The tables of a booster; None where it has none: no trees, deeper ones, categorical splits, or nodes that no row reached."""
+        """Return the tables of a booster; None for no trees, deeper trees, categorical splits, or nodes that no row reached."""
         learner = json.loads(bytes(booster.save_raw(raw_format="json")))["learner"]
         model = learner["gradient_booster"].get("model", {})
         written = model.get("trees", [])
@@ -117,14 +116,14 @@ class TreeShap:
         if any(tree.depth() > DEEPEST or min(tree.cover) <= 0 for tree in trees):
             return None
         base = float(np.atleast_1d(json.loads(learner["learner_model_param"]["base_score"]))[0])
-        return cls._joined(
+        return cls._join_parts(
             int(booster.num_features()),
             math.log(base / (1 - base)),
             [part for tree in trees for part in _parts(tree, 0, ())],
         )
 
     @classmethod
-    def _joined(cls, width: int, base: float, parts: Sequence[_Part]) -> Self:
+    def _join_parts(cls, width: int, base: float, parts: Sequence[_Part]) -> Self:
         conditions = [[*part.conditions, *[-1] * (_BITS - len(part.conditions))] for part in parts]
         nodes = [(part.tree, node) for part, own in zip(parts, conditions, strict=True) for node in own]
         columns: list[tuple[int, int, npt.NDArray[np.int64]]] = []
@@ -156,7 +155,7 @@ class TreeShap:
         )
 
     def contributions(self, encoded: npt.NDArray[np.float32]) -> FloatArray:
-        """Contributions to the margin, float64 (n, width + 1): the encoded columns, then the bias."""
+        """Return contributions to the margin, float64 (n, width + 1): the encoded columns, then the bias."""
         found = np.zeros((len(encoded), self.width + 1))
         found[:, -1] = self.bias
         rows = max(1, _CELLS // max(1, len(self.part)))
@@ -165,7 +164,7 @@ class TreeShap:
             values = block[:, self.feature]
             holds = values < self.limit
             holds |= np.isnan(values) & self.or_missing
-            # Eight conditions a part: packed as one row of bits, several times as fast as along an axis.
+            # Eight conditions per part, packed as one row of bits: several times faster than along an axis.
             answers = np.packbits(holds.reshape(-1), bitorder="little").reshape(len(block), -1)
             sums = np.add.reduceat(self.table[answers[:, self.part] + self.start], self.edges, axis=1)
             found[start : start + rows, self.target] = sums * _UNIT
@@ -173,7 +172,7 @@ class TreeShap:
 
 
 def _parts(tree: _Tree, node: int, path: tuple[tuple[int, bool], ...]) -> Iterator[_Part]:
-    """The tree as parts of at most eight conditions each, the path's included."""
+    """Divide the tree into parts of at most eight conditions each, including the path's."""
     if tree.size(node) + len(path) > _BITS:
         yield from _parts(tree, tree.left[node], (*path, (node, True)))
         yield from _parts(tree, tree.right[node], (*path, (node, False)))
@@ -184,7 +183,7 @@ def _parts(tree: _Tree, node: int, path: tuple[tuple[int, bool], ...]) -> Iterat
 
 
 def _tables(part: _Part) -> tuple[dict[int, FloatArray], float]:
-    """For each feature, its contribution under every answer to the part's conditions (2^conditions,); and the part's expected value."""
+    """Return each feature's contribution for every combination of answers (2^conditions,), and the part's expected value."""
     tree, bit = part.tree, {node: number for number, node in enumerate(part.conditions)}
     patterns = np.arange(1 << len(part.conditions))
     found: dict[int, FloatArray] = {}
@@ -206,9 +205,9 @@ def _tables(part: _Part) -> tuple[dict[int, FloatArray], float]:
 
 
 def _shapley(value: float, shares: FloatArray) -> FloatArray:
-    """Shapley values of a leaf's features (2^k, k) for each set of features whose conditions lead to it.
+    """Return the Shapley values of a leaf's features (2^k, k) for each set of features whose conditions lead to it.
 
-    With the features of S known, a leaf gives its value if all of them lead to it, times the share of rows that the others send there.
+    If the features in S are known, a leaf contributes its value if all of them lead to it, times the share of rows that the others send there.
     """
     members, weights = _sets(len(shares))
     known = members[None, :, :]
@@ -218,7 +217,7 @@ def _shapley(value: float, shares: FloatArray) -> FloatArray:
 
 @cache
 def _sets(count: int) -> tuple[npt.NDArray[np.bool_], FloatArray]:
-    """The members of every set of `count` features (2^count, count), and each set's weight in each feature's Shapley value."""
+    """Return the members of every set of `count` features (2^count, count), and each set's weight in each feature's Shapley value."""
     members = (np.arange(1 << count)[:, None] >> np.arange(count)) & 1 == 1
     size = members.sum(axis=1)
     weights = np.zeros(members.shape)

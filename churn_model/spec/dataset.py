@@ -181,7 +181,7 @@ class Contact:
 
 @dataclass(frozen=True, kw_only=True)
 class Costs:
-    """What each outcome costs, in money a customer; lower is better. Either the four cells or `contact`.
+    """What each outcome costs, in money per customer; lower is better. Either the four cells or `contact`.
 
     In the terms of `contact`: TN = 0, FP = cost, FN = value, TP = cost + (1 - success) x value.
     """
@@ -215,7 +215,7 @@ class Costs:
 
     @property
     def value_column(self) -> str | None:
-        """The column of customers' worth, where costs differ by row."""
+        """The column of customers' worth, if costs differ by row."""
         value = self.contact.value if self.contact else None
         return value.column if isinstance(value, ValueColumn) else None
 
@@ -426,12 +426,12 @@ class Dataset:
         return frozenset(name_key(name) for name in named if name)
 
     def to_json(self) -> str:
-        """The same text for the same dataset, whatever the order in its YAML."""
+        """Return the same text for the same dataset, whatever the order in its YAML."""
         return json.dumps(to_plain(self), sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Dataset":
-        """The dataset that `to_json` wrote. Raises SpecError where the text is something else."""
+        """Return the dataset that `to_json` wrote. Raise SpecError for any other text."""
         try:
             return from_plain(cls, json.loads(text))
         except ValueError as error:

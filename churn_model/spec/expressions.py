@@ -1,6 +1,6 @@
 """Derived columns: a small expression language over numeric columns.
 
-The text is read by Python's own parser, and only a few of its nodes are let through; nothing is ever evaluated by Python. Columns are bare
+The text is parsed by Python's own parser, and only a few kinds of node are allowed; Python never evaluates it. Columns are bare
 names (letters, digits, _) or any text between backquotes, a backquote inside one doubled. There are + - * /, one comparison (< > <= >= ==
 !=: 1 if it holds, else 0), and the functions min, max, abs, sqrt, log1p, is_missing and if(condition, then, otherwise).
 
@@ -352,7 +352,7 @@ def _finite_float(value: float) -> float:
 
 def _arithmetic(operation: _Operation) -> _Function:
     def of_row(a: float, b: float) -> float:
-        # Only a division meets a zero that matters, and Python raises where IEEE 754 has an infinity or NaN.
+        # Only a division by zero matters: Python raises, where IEEE 754 has an infinity or NaN.
         return math.nan if b == 0 and operation is operator.truediv else _finite_float(operation(a, b))
 
     return _Function(lambda a, b: _finite(operation(a, b)), of_row)

@@ -24,7 +24,7 @@ CHUNK = 2_000_000
 
 
 def number_customers(ids: Any) -> IntArray:
-    """A number a customer, in order of first appearance: (n,). `ids` is an array of anything that tells customers apart (ids, hashes)."""
+    """Return the number of each row's customer, in order of first appearance (n,). `ids`: an array of ids, or of their hashes."""
     array = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else pa.array(ids)
     if array.null_count:
         raise InputError(
@@ -59,7 +59,7 @@ class Resamples:
             object.__setattr__(self, "draws", int(np.clip(ROWS_DRAWN // len(self.customers), LEAST, MOST)))
 
     def weights(self) -> Iterator[FloatArray]:
-        """How often each row was drawn: (b, n) at a time, `draws` in all."""
+        """Yield how often each row was drawn, (b, n) at a time, `draws` in all."""
         generator = np.random.Generator(np.random.PCG64(self.seed))
         left = self.draws or 0
         one_row_each = self._count == len(self.customers) and bool((self.customers == np.arange(self._count)).all())
@@ -74,11 +74,11 @@ class Resamples:
             left -= size
 
     def sums(self, values: FloatArray) -> FloatArray:
-        """Sums of `values` (n, k) over the rows of each draw: (draws, k)."""
+        """Return the sums of `values` (n, k) over the rows of each draw (draws, k)."""
         return np.concatenate([weight @ values for weight in self.weights()])
 
     def binned_sums(self, values: FloatArray, bins: Any, count: int) -> FloatArray:
-        """Sums of `values` (n,) by bin (n,), for each draw: (draws, count)."""
+        """Return the sums of `values` (n,) by bin (n,) for each draw (draws, count)."""
         order = np.argsort(bins, kind="stable")
         present, starts = np.unique(np.asarray(bins)[order], return_index=True)
         result = np.zeros((self.draws or 0, count))
@@ -90,7 +90,7 @@ class Resamples:
         return result
 
     def auc(self, y: Any, p: FloatArray) -> FloatArray:
-        """Area under the ROC curve in each draw, ties counted half: (draws,). NaN where a draw has one class only."""
+        """Return the area under the ROC curve of each draw (draws,); ties count half, NaN for a draw with one class."""
         order = np.argsort(p, kind="stable")
         positive = np.asarray(y, dtype=np.float64)[order]
         starts = np.flatnonzero(np.r_[True, np.diff(p[order]) > 0])
@@ -98,7 +98,7 @@ class Resamples:
 
 
 def _weighted_auc(weight: FloatArray, positive: FloatArray, starts: Any) -> FloatArray:
-    """AUC of rows in rising order of their probability; `starts` are the first rows of equal ones. (b,)."""
+    """Return the AUC (b,) of rows in ascending order of probability; `starts`: the first row of each run of equal ones."""
     ups = np.add.reduceat(weight * positive, starts, axis=1)
     downs = np.add.reduceat(weight * (1.0 - positive), starts, axis=1)
     below = np.cumsum(downs, axis=1) - 0.5 * downs
@@ -108,7 +108,7 @@ def _weighted_auc(weight: FloatArray, positive: FloatArray, starts: Any) -> Floa
 
 
 def auc(y: Any, p: FloatArray) -> float:
-    """Area under the ROC curve, ties counted half; NaN with one class only."""
+    """Return the area under the ROC curve; ties count half, NaN with one class."""
     order = np.argsort(p, kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(p[order]) > 0])
     return float(_weighted_auc(np.ones((1, len(p))), np.asarray(y, dtype=np.float64)[order], starts)[0])

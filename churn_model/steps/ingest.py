@@ -84,7 +84,7 @@ def _classes(positives: int, rows: int) -> Check:
         0 < positives < rows,
         expected="customers who left and customers who stayed",
         found=f"{positives:,} who left among {rows:,}",
-        todo="see to label.positive in the spec, write 0 or no where a blank means stayed, or land customers of both kinds",
+        todo="check label.positive in the spec, write 0 or no where a blank means stayed, or land customers of both kinds",
     )
 
 

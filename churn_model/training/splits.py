@@ -1,10 +1,7 @@
-"""Which split each row belongs to: train, validation or test.
-
-Belongs here: the three ways to split, and what must hold of any split; both batch after batch, so that memory does not grow with the rows.
-Does not belong here: folds for calibration (`training.py`), files.
+"""Assign rows to train, validation and test, and check the result; both batch by batch, so that memory does not grow with the rows.
 
 hash     u = hash / 2^64 of the id: test below `test`, validation below `test + validation`, else train.
-column   a column says it.
+column   as a column says.
 time     by snapshot: train rows end at least one horizon before validation's first, those before test's first. Customers keep the part that
          their hash gives them, so that no customer is in two splits either; rows outside their customer's window are unused.
 """
@@ -34,9 +31,10 @@ _WRITTEN = {"train": TRAIN, "validation": VALIDATION, "valid": VALIDATION, "val"
 
 
 def make_split_rule(batches: Iterable[Rows], dataset: Dataset) -> Callable[[Rows], Assigned]:
-    """What gives each batch of a table its splits. By column or time it looks at that column in all batches first, and at none by hash.
+    """Return a function that assigns the rows of a batch: int8 (n,), 0 train, 1 validation, 2 test, -1 unused (by time only).
 
-    Raises InputError where the split's column is absent or says something else, or where the snapshots leave no room for three windows.
+    By column or time, all batches are read first, for that column alone. Raise InputError if the column is absent or has another value, or if the
+    snapshots leave no room for three windows.
     """
     if dataset.split.by == "column":
         name = dataset.split.column or ""
@@ -49,7 +47,7 @@ def make_split_rule(batches: Iterable[Rows], dataset: Dataset) -> Callable[[Rows
 
 
 class SplitCheck:
-    """What does not hold of a split, over rows that come batch after batch in canonical order: a customer's are beside each other."""
+    """Check the rows of a split batch by batch, in canonical order: a customer's rows are neighbours."""
 
     def __init__(self) -> None:
         self.sizes = np.zeros(len(NAMES), dtype=np.int64)
@@ -61,7 +59,7 @@ class SplitCheck:
         self._in_order = True
 
     def add(self, rows: Rows, assigned: Assigned) -> None:
-        """The next rows with `_id` and `_label`, and the split of each."""
+        """Add the next rows with `_id` and `_label`, and the split of each."""
         used = assigned >= 0
         self.unused += int((~used).sum())
         self.sizes += np.bincount(assigned[used], minlength=len(NAMES))
@@ -91,7 +89,7 @@ class SplitCheck:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What does not hold of the rows so far, all at once."""
+        """All problems of the rows so far."""
         return tuple(str(one) for one in self.unmet)
 
     @property
@@ -143,7 +141,7 @@ def _by_hash(rows: Rows, dataset: Dataset) -> Assigned:
 
 
 def _words(rows: Rows, name: str) -> Any:
-    """What the split's column says, in small letters, as a dictionary-encoded array."""
+    """Return the split's column in lower case, dictionary-encoded."""
     column = column_named(rows, name)
     if column is None:
         raise InputError(
@@ -201,7 +199,7 @@ def _days(rows: Rows) -> npt.NDArray[np.int32]:
 
 
 def _windows(batches: Iterable[Rows], dataset: Dataset) -> tuple[int, int, int]:
-    """The last day of train, the first of validation, the first of test."""
+    """Return the last day of train, the first of validation and the first of test."""
     horizon = _horizon_days(dataset)
     known: dict[int, int] = {}
     for rows in batches:
@@ -228,7 +226,7 @@ def _windows(batches: Iterable[Rows], dataset: Dataset) -> tuple[int, int, int]:
 
 
 def _horizon_days(dataset: Dataset) -> int:
-    """A horizon is kept in whole days, rounded up: snapshots are dates."""
+    """Return the horizon in whole days, rounded up, because snapshots are dates."""
     return -(-seconds(dataset.horizon) // 86_400)
 
 
@@ -246,7 +244,7 @@ def _by_time(rows: Rows, dataset: Dataset, train_to: int, validation_from: int, 
 def _window_start(
     dates: npt.NDArray[np.int32], counts: npt.NDArray[np.int64], share: float, *, before: int | None
 ) -> int | None:
-    """The latest date from which on, up to `before`, at least `share` of all rows lie; None where there are fewer."""
+    """Return the latest date from which on, up to `before`, there are at least `share` of all rows; None if there is none."""
     usable = dates <= before if before is not None else np.ones(len(dates), dtype=bool)
     from_here = np.cumsum(counts[usable][::-1])[::-1]
     enough = np.flatnonzero(from_here >= share * counts.sum())

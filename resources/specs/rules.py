@@ -274,7 +274,7 @@ def _words(dataset: Dataset) -> Iterator[Finding]:
         if re.search(r"[{}]", text.replace("{value}", "")):
             yield wrong(
                 steps,
-                "words in which {value} stands for the value",
+                "words in which {value} is the value",
                 repr(text),
                 "write no other braces than those of {value}",
             )

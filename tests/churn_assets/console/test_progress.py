@@ -45,6 +45,6 @@ def test_a_run_of_the_daemon_is_told_in_plain_lines_with_the_reason_and_no_stack
 
 def test_an_error_that_nobody_expected_keeps_its_stack(capsys: pytest.CaptureFixture[str]) -> None:
     told = lines(capsys, odd)
-    assert "An error that we did not expect" in told
+    assert "Unexpected error" in told
     assert "ZeroDivisionError: by nobody" in told
     assert "test_progress.py" in told

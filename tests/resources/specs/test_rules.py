@@ -117,10 +117,10 @@ def told(folder: Path, text: str) -> list[str]:
         ),
         (
             'words: {a: "{count} calls"}',
-            "words.a: Expected words in which {value} stands for the value; found '{count} calls'. Write no other",
+            "words.a: Expected words in which {value} is the value; found '{count} calls'. Write no other",
         ),
-        ('words: {a: "{value!r} calls"}', "words.a: Expected words in which {value} stands for the value"),
-        ('words: {a: "{value calls"}', "words.a: Expected words in which {value} stands for the value"),
+        ('words: {a: "{value!r} calls"}', "words.a: Expected words in which {value} is the value"),
+        ('words: {a: "{value calls"}', "words.a: Expected words in which {value} is the value"),
         (
             "words: {customerid: x}",
             "words.customerid: Expected a column that is a feature; found 'customerid', which is none",
