@@ -177,6 +177,11 @@ class Evaluation:
     searched: SearchedCutoff
     calibration: tuple[CalibrationBin, ...]
 
+    @property
+    def base_rate(self) -> float:
+        """The share of rows that left."""
+        return self.leavers / self.rows
+
 
 def evaluate(scores: Scores, policy: Policy, *, draws: int | None = None) -> Evaluation:
     """Return every figure of one model at today's costs. `draws`: resamples; None is 2,000, fewer above 20,000 rows."""
