@@ -3,7 +3,6 @@
 A schema is fitted on the train split, without the label. Turning rows into a matrix is in `encoding`.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -67,38 +66,6 @@ class FeatureSchema:
     def layout(self, family: Family) -> Layout:
         """Return how the features are laid out for a model family."""
         return Layout(family, self.one_hot_limit)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the schema as values that JSON holds."""
-        return {
-            "features": [dataclasses.asdict(feature) for feature in self.features],
-            "one_hot_limit": self.one_hot_limit,
-            "left_out": dict(self.left_out),
-            "sources": dict(self.sources),
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "FeatureSchema":
-        """Return the schema that `to_dict` wrote, also after a way through JSON. Raises InputError for anything else."""
-        try:
-            features = tuple(
-                Feature(**{**part, "levels": tuple(part["levels"]), "shares": tuple(part["shares"])})
-                for part in values["features"]
-            )
-            return cls(
-                features=features,
-                one_hot_limit=int(values["one_hot_limit"]),
-                left_out=dict(values["left_out"]),
-                sources=dict(values.get("sources", {})),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                problem(
-                    expected="a feature schema",
-                    found=f"something else ({error})",
-                    todo="write it with FeatureSchema.to_dict",
-                )
-            ) from error
 
 
 def fit_schema(train: pa.Table, dataset: Dataset) -> FeatureSchema:

@@ -24,6 +24,7 @@ from churn_model.ingest.canonical_rows import ingest
 from churn_model.ingest.formats.base import LandedFile
 from churn_model.models.families import Hyperparameters, fit_model
 from churn_model.models.reasons import make_explainer, reasons
+from churn_model.records import from_plain, to_plain
 from churn_model.spec.dataset import Dataset, Family, Label
 from churn_model.wording import value_text
 
@@ -305,7 +306,7 @@ def test_a_fourth_type_goes_from_a_file_to_a_reason_by_its_registration_alone(tm
     assert found.reasons == {"alarm: expected on or off": 1}
     rows = pq.read_table(tmp_path / "out" / "rows")
     assert rows.schema.field("alarm").type == pa.bool_()
-    schema = FeatureSchema.from_dict(fit_schema(rows, dataset).to_dict())
+    schema = from_plain(FeatureSchema, to_plain(fit_schema(rows, dataset)))
     assert schema.required == {"alarm": "switch", "x": "number"}
     encoded = encode(rows, schema, "boosted_trees")
     model = fit_model(

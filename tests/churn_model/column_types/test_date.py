@@ -13,6 +13,7 @@ from churn_model.errors import InputError
 from churn_model.features.encoding import encode, feature_names_of
 from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.models.reasons import make_explainer
+from churn_model.records import from_plain, to_plain
 from churn_model.spec.dataset import Dataset, Label
 
 
@@ -194,7 +195,7 @@ def test_all_features_of_a_date_are_one_reason() -> None:
 
 def test_a_schema_with_dates_survives_json() -> None:
     schema = fitted(pa.table({"signup": dates("2024-05-01", "2024-06-11", None)}))
-    assert FeatureSchema.from_dict(schema.to_dict()) == schema
+    assert from_plain(FeatureSchema, to_plain(schema)) == schema
 
 
 def test_no_row_depends_on_the_day_of_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +210,6 @@ def test_no_row_depends_on_the_day_of_the_run(monkeypatch: pytest.MonkeyPatch) -
 
         monkeypatch.setattr(datetime, "date", Day)
         schema = fitted(rows)
-        made.append((schema.to_dict(), encode(rows, schema, "boosted_trees").tobytes()))
+        made.append((to_plain(schema), encode(rows, schema, "boosted_trees").tobytes()))
         monkeypatch.undo()
     assert made[0] == made[1]

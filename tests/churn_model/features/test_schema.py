@@ -11,6 +11,7 @@ from churn_model.column_types.number import as_numbers
 from churn_model.column_types.registry import describe_field
 from churn_model.errors import InputError, TooLittleData
 from churn_model.features.schema import FeatureSchema, column_named, fit_schema
+from churn_model.records import RecordError, from_plain, to_plain
 from churn_model.spec.dataset import Dataset, Label, Split
 
 N = 100
@@ -118,7 +119,7 @@ def test_a_source_keeps_the_format_in_which_it_landed() -> None:
     kind = "number 1.234,5 €"
     landed = pa.table([number(1.5, 2.5, 3.5)], schema=pa.schema([describe_field("Fee", kind)]))
     schema = fit_schema(landed, dataset(ignore=("fee",), derived={"twice": "fee * 2"}))
-    assert FeatureSchema.from_dict(json.loads(json.dumps(schema.to_dict()))).required == {"fee": kind}
+    assert from_plain(FeatureSchema, json.loads(json.dumps(to_plain(schema)))).required == {"fee": kind}
 
 
 def test_a_formatted_column_of_nothing_but_0_and_1_keeps_its_format() -> None:
@@ -156,12 +157,12 @@ def test_the_schema_survives_json() -> None:
     schema = fit_schema(
         rows(x=number(1.0, None), plan=category("a", "b"), same=number(1.0)), dataset(derived={"y": "x * 2"})
     )
-    assert FeatureSchema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
+    assert from_plain(FeatureSchema, json.loads(json.dumps(to_plain(schema)))) == schema
 
 
 def test_something_else_is_no_schema() -> None:
-    with pytest.raises(InputError, match="Expected a feature schema"):
-        FeatureSchema.from_dict({"features": [{"name": "x"}]})
+    with pytest.raises(RecordError, match=r"Expected features\[0\]\.kind to be present; found nothing"):
+        from_plain(FeatureSchema, {"features": [{"name": "x"}]})
 
 
 def test_an_unknown_feature_is_a_key_error_and_an_unknown_column_nothing() -> None:
