@@ -1,7 +1,6 @@
-"""What a dataset is: the values that a spec (`datasets/<name>.yaml`) resolves to, and that travel to every step as JSON.
+"""The shape of a spec (`datasets/<name>.yaml`): its sections, their defaults, and the rules that one section can check by itself.
 
-Belongs here: the shape of a spec, its defaults, and the rules that one section can check by itself. Does not belong here: reading YAML,
-line numbers, rules between sections (`resources/specs`).
+A spec travels to every step as JSON.
 """
 
 import json

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from resources.catalog.digests import digest_of, digest_of_parts
 from resources.settings import PROJECT
 
-OURS = frozenset({"churn_model", "churn_assets", "resources"})
 LOCK = "requirements.lock"
 
 _MESSAGE_CALLS = frozenset({"problem", "Problem"})
@@ -60,13 +59,18 @@ def trace_source(modules: tuple[str, ...], project: Path = PROJECT) -> SourceCod
         found[name] = _read_module(path.read_bytes())
         for module in found[name].imports:
             top = module.partition(".")[0]
-            if top in OURS:
+            if _is_ours(top, project):
                 waiting.extend(_files_of(module, project))
             elif top not in sys.stdlib_module_names:
                 libraries.add(top)
     names = tuple(sorted(found))
     digest = digest_of_parts(part for name in names for part in (name, found[name].digest))
     return SourceCode(digest, names, frozenset(libraries))
+
+
+@functools.cache
+def _is_ours(package: str, project: Path) -> bool:
+    return (project / package).is_dir()
 
 
 def _require_file(module: str, project: Path) -> Path:
