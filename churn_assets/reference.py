@@ -39,26 +39,6 @@ _TEMPLATE = Path(__file__).with_name("reference.md.j2")
 _WIDTH = 140
 _STEPS = (ingest, preprocess, train, evaluate, compare, score, retention_list, list_layout)
 _REQUIRED = "required"
-_DEFAULTS = {
-    "CHURN_HOME": "`churn_home` in the project's folder",
-    "CHURN_DATASETS": "`datasets` in the project's folder",
-    "CHURN_STEP_PYTHON": "the interpreter that runs `churn`",
-    "CHURN_THREADS": "2; 1 on a machine with one core",
-    "DAGSTER_HOME": "`dagster` in `CHURN_HOME`",
-    "CHURN_EXECUTOR": "`in_process`",
-    "CHURN_ALERT_COMMAND": "none; alerts are lines of `alerts.log` in `CHURN_HOME`",
-    "CHURN_ALERT_WEBHOOK": "none",
-    "CHURN_ALLOWED_HOSTS": "none",
-    "CHURN_TARGET": "`local`",
-    "CHURN_LAKE": "none; needed on AWS",
-    "AWS_REGION": "the profile's region",
-    "CHURN_STACK": "`churn`",
-    "CHURN_ROLE": "none; needed on AWS",
-    "CHURN_KMS_KEY": "the bucket's own default encryption",
-    "CHURN_SERVE_TOKEN": "none; needed to listen on more than this machine",
-    "CHURN_IMAGE": "the one of the region, which the extra `aws` looks up",
-    "CHURN_JOBS": "one `ml.m5.xlarge`, 24 hours at most",
-}
 _PREDICTIONS = {
     "id": "The customer's id, exactly as landed.",
     "as_of": "The snapshot's date, where the spec names one.",
@@ -175,10 +155,11 @@ def _meaning_of_argument(action: argparse.Action) -> str:
 
 
 def _variables() -> Iterator[tuple[str, str, str]]:
-    """Yield a row per environment variable, from the comments beside the settings."""
-    source = inspect.getsource(settings.Settings) + inspect.getsource(settings.AwsSettings)
-    for field, name, text in re.findall(r"(\w+): [^#\n]+  # ((?:CHURN|DAGSTER|AWS)_\w+): (.+)", source):
-        yield f"`{name}`", _DEFAULTS[name], sentence(f"{field} {text}" if text.startswith("of ") else text)
+    """Yield a row per environment variable, from the comments above the settings."""
+    sections = (settings.Settings, settings.AlertSettings, settings.AwsSettings)
+    source = "".join(inspect.getsource(section) for section in sections)
+    for name, text, default in re.findall(r"# ([A-Z]+_\w+): (.+) \(default: (.+)\)", source):
+        yield f"`{name}`", default, sentence(text)
 
 
 def _result(step: types.ModuleType) -> str:

@@ -37,36 +37,59 @@ class Target(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlertSettings:
+    """Where alerts go beside the log, by the names that `resources.local.alerts` gives its destinations."""
+
+    # CHURN_ALERT_COMMAND: a command that gets each alert as a line on its standard input (default: none; alerts are lines of `alerts.log` in `CHURN_HOME`)
+    command: str
+    # CHURN_ALERT_WEBHOOK: an address to which each alert is posted as JSON, `{"text": "..."}` (default: none)
+    webhook: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class AwsSettings:
     """The bucket, the stack and the role of an installation on AWS."""
 
-    bucket: str  # CHURN_LAKE: the bucket of the lake and a prefix in it, as s3://<bucket>/<prefix>
+    # CHURN_LAKE: the bucket of the lake and a prefix in it, as s3://<bucket>/<prefix> (default: none; needed on AWS)
+    bucket: str
     prefix: str  # "", or ends with `/`
-    region: str  # AWS_REGION: the region of bucket and jobs
-    stack: str  # CHURN_STACK: at most 8 letters and digits; names the Glue database, the Athena workgroup and every job
-    role: str  # CHURN_ROLE: the ARN of the role of the jobs
-    kms_key: str  # CHURN_KMS_KEY: the ARN of the key that encrypts all that is written
-    image: str  # CHURN_IMAGE: the address of the managed XGBoost image 3.2-0, or of a copy of it
-    job_options: Mapping[str, Any]  # CHURN_JOBS: how jobs run, as JSON: `{"instances": ["ml.m5.xlarge"], "spot": true}`
+    # AWS_REGION: the region of bucket and jobs (default: the profile's region)
+    region: str
+    # CHURN_STACK: at most 8 letters and digits; names the Glue database, the Athena workgroup and every job (default: `churn`)
+    stack: str
+    # CHURN_ROLE: the ARN of the role of the jobs (default: none; needed on AWS)
+    role: str
+    # CHURN_KMS_KEY: the ARN of the key that encrypts all that is written (default: the bucket's own default encryption)
+    kms_key: str
+    # CHURN_IMAGE: the address of the managed XGBoost image 3.2-0, or of a copy of it (default: the one of the region, which the extra `aws` looks up)
+    image: str
+    # CHURN_JOBS: how jobs run, as JSON: `{"instances": ["ml.m5.xlarge"], "spot": true}` (default: one `ml.m5.xlarge`, 24 hours at most)
+    job_options: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """Where files are kept, and how much of the machine to use."""
 
-    home: Path  # CHURN_HOME: lake, tables, Dagster's home, runs
-    datasets: Path  # CHURN_DATASETS: the folder of specs
-    step_python: Path  # CHURN_STEP_PYTHON: the interpreter that runs the steps
-    threads: int  # CHURN_THREADS: of one step
-    dagster_home: Path  # DAGSTER_HOME: the folder of an existing Dagster to join, with its dagster.yaml
-    executor: Executor  # CHURN_EXECUTOR: how assets run: in_process, or multiprocess for a process per asset
-    alert_command: str  # CHURN_ALERT_COMMAND: a command that gets each alert as a line on its standard input
-    alert_webhook: str  # CHURN_ALERT_WEBHOOK: an address to which each alert is posted as JSON, `{"text": "..."}`
-    allowed_hosts: Sequence[
-        str
-    ]  # CHURN_ALLOWED_HOSTS: names of our servers beside localhost, such as `churn.example,ui.example`
-    aws: AwsSettings | None  # CHURN_TARGET: where assets are materialized: local, or aws with the settings below
-    serve_token: str = field(default="", repr=False)  # CHURN_SERVE_TOKEN: what clients of `churn serve` have to send
+    # CHURN_HOME: lake, tables, Dagster's home, runs (default: `churn_home` in the project's folder)
+    home: Path
+    # CHURN_DATASETS: the folder of specs (default: `datasets` in the project's folder)
+    datasets: Path
+    # CHURN_STEP_PYTHON: the interpreter that runs the steps (default: the interpreter that runs `churn`)
+    step_python: Path
+    # CHURN_THREADS: threads of one step (default: 2; 1 on a machine with one core)
+    threads: int
+    # DAGSTER_HOME: the folder of an existing Dagster to join, with its dagster.yaml (default: `dagster` in `CHURN_HOME`)
+    dagster_home: Path
+    # CHURN_EXECUTOR: how assets run: in_process, or multiprocess for a process per asset (default: `in_process`)
+    executor: Executor
+    alerts: AlertSettings
+    # CHURN_ALLOWED_HOSTS: names of our servers beside localhost, such as `churn.example,ui.example` (default: none)
+    allowed_hosts: Sequence[str]
+    # CHURN_TARGET: where assets are materialized: local, or aws with the settings below (default: `local`)
+    aws: AwsSettings | None
+    # CHURN_SERVE_TOKEN: what clients of `churn serve` have to send (default: none; needed to listen on more than this machine)
+    serve_token: str = field(default="", repr=False)
 
     @property
     def lake(self) -> Path:
@@ -136,8 +159,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         threads=int(threads),
         dagster_home=dagster_home,
         executor=Executor(executor),
-        alert_command=env.get("CHURN_ALERT_COMMAND", "").strip(),
-        alert_webhook=webhook,
+        alerts=AlertSettings(command=env.get("CHURN_ALERT_COMMAND", "").strip(), webhook=webhook),
         allowed_hosts=hosts,
         aws=aws,
         serve_token=token,

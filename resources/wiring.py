@@ -46,9 +46,7 @@ def wire(settings: Settings) -> Ports:
         runner=runner,
         # Those of one machine on AWS too: they save work, and no result depends on them.
         run_locks=LocalRunLocks(folder=str(settings.home / "locks")),
-        alerts=LocalAlerts(
-            log=str(settings.home / "alerts.log"), command=settings.alert_command, webhook=settings.alert_webhook
-        ),
+        alerts=LocalAlerts(log=str(settings.home / "alerts.log"), **vars(settings.alerts)),
     )
 
 
