@@ -6,14 +6,18 @@ import dagster as dg
 
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import MODEL_TEAM, code_version_of, materialize_result, records_table
+from churn_assets.reporting.comparison_page import ComparedModel, ComparisonFacts, page
 from churn_model.errors import ChurnError, InputError, problem
 from churn_model.evaluation.metrics import Estimate
 from churn_model.records import finite
 from churn_model.reports.compare import CompareReport
+from churn_model.reports.step_report import Report
 from churn_model.spec.dataset import Dataset
-from resources.catalog.integrity import list_manifests
+from resources.catalog.integrity import list_manifests, read_manifest
 from resources.catalog.names import (
     CHAMPION_MODEL,
+    COMPARISON_HTML,
+    COMPARISON_PAGE,
     MODEL_COMPARISON,
     PREPROCESSED_SPLITS,
     TUNED_MODEL,
@@ -22,13 +26,23 @@ from resources.catalog.names import (
     version_prefix,
     versions_prefix,
 )
+from resources.catalog.outputs import Output, copy_to_outputs, output_key
 from resources.catalog.pointers import Current, point_to, read_champion, read_current, require_current
-from resources.catalog.publish import Publication, publish_step
-from resources.catalog.versions import step_maker
+from resources.catalog.publish import Content, Publication, publish_content, publish_step
+from resources.catalog.versions import Maker, step_maker
 from resources.ports.lake import Lake
+from resources.ports.outputs import Outputs
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 
+PAGE_MAKER = Maker(
+    COMPARISON_PAGE,
+    modules=("churn_assets.reporting.comparison_page",),
+    templates=(
+        "churn_assets/reporting/templates/comparison.html.j2",
+        "churn_assets/reporting/templates/report.css.j2",
+    ),
+)
 CANDIDATE, CHAMPION, PREVIOUS = "candidate", "champion", "previous"
 FIGURES = ("log_loss", "auc", "cost", "saving", "calibration_slope")
 _MOST_NAMED = 10
@@ -51,12 +65,15 @@ def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
         key=asset_key(dataset.name, MODEL_COMPARISON),
         deps=[asset_key(dataset.name, asset) for asset in (PREPROCESSED_SPLITS, TUNED_MODEL, CHAMPION_MODEL)],
         group_name=dataset.name,
-        code_version=code_version_of(dataset, step_maker("compare")),
+        code_version=code_version_of(dataset, step_maker("compare"), PAGE_MAKER),
+        kinds={"html"},
         owners=MODEL_TEAM,
         description="Two model versions on the same test rows, each with its own preprocessing and calibration, at today's costs. Made on demand; "
         "it promotes nothing, and each look makes the test rows a little less new.",
     )
-    def asset(config: ComparisonConfig, lake: Lake, runner: Runner, run_locks: RunLocks) -> dg.MaterializeResult:
+    def asset(
+        config: ComparisonConfig, lake: Lake, runner: Runner, outputs: Outputs, run_locks: RunLocks
+    ) -> dg.MaterializeResult:
         with user_errors_as_failures():
             splits = require_current(lake, dataset.name, PREPROCESSED_SPLITS)
             if not (config.first or config.second) and _has_one_model(lake, dataset):
@@ -71,10 +88,50 @@ def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
                 inputs={"splits": [splits.prefix], "first": [first.prefix], "second": [second.prefix]},
                 upstream={PREPROCESSED_SPLITS: splits.version, "first": first.version, "second": second.version},
             )
+            html = _publish_page(lake, dataset, comparison, first, second)
+            point_to(lake, current_key(dataset.name, COMPARISON_PAGE), html.current)
             point_to(lake, current_key(dataset.name, MODEL_COMPARISON), comparison.current)
-            return materialize_result(comparison, lake, (), _metadata(comparison))
+            lasting = output_key(dataset.name, Output.COMPARISON)
+            copy_to_outputs(lake, outputs, html.prefix + COMPARISON_HTML, lasting)
+            report = {"report": dg.MetadataValue.path(outputs.uri(lasting))}
+            return materialize_result(comparison, lake, (), {**report, **_metadata(comparison)})
 
     return asset
+
+
+def _publish_page(
+    lake: Lake, dataset: Dataset, comparison: Publication, first: Current, second: Current
+) -> Publication:
+    """Publish the page of a comparison. What a model is today, champion or candidate, is part of what the page is made from."""
+    champion, candidate = read_champion(lake, dataset.name), read_current(lake, dataset.name, TUNED_MODEL)
+    roles = {candidate.version: CANDIDATE} if candidate else {}
+    roles |= {champion.version: CHAMPION} if champion else {}
+
+    def make(seen: Dataset) -> Content:
+        models = [
+            ComparedModel(
+                letter=letter,
+                version=model.version,
+                role=roles.get(model.version, ""),
+                trained_on=read_manifest(lake, model.prefix).made_at[:10],
+            )
+            for letter, model in (("A", first), ("B", second))
+        ]
+        facts = ComparisonFacts(dataset=seen, report=comparison.report.read(CompareReport), models=models)
+        return Content(Report(), {COMPARISON_HTML: page(facts).encode()})
+
+    return publish_content(
+        lake,
+        dataset,
+        maker=PAGE_MAKER,
+        folder=versions_prefix(dataset.name, COMPARISON_PAGE),
+        upstream={
+            MODEL_COMPARISON: comparison.version,
+            "A": roles.get(first.version, ""),
+            "B": roles.get(second.version, ""),
+        },
+        make=make,
+    )
 
 
 def _has_one_model(lake: Lake, dataset: Dataset) -> bool:

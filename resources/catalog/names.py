@@ -22,6 +22,7 @@ EXPLORATION_REPORT = "exploration_report"
 MODEL_COMPARISON = "model_comparison"
 EVALUATION_PAGE = "evaluation_page"  # no asset of its own: `evaluation_report` publishes it beside the evaluation
 LIST_LAYOUT = "list_layout"  # neither: `retention_list` publishes it beside the list
+COMPARISON_PAGE = "comparison_page"  # likewise: of `model_comparison`
 BATCH_PAGE = "batch_page"  # likewise: the summary of the batch
 LAYOUT_KEY = "lake.json"
 SPEC = "spec"  # the asset in the place of a graph whose spec cannot be used
@@ -140,7 +141,7 @@ def remedy_for(prefix: str) -> str:
     copy = "or restore it from a copy"
     if asset in (*SCORE_ASSETS, LIST_LAYOUT, BATCH_PAGE):
         return f"run `churn score {dataset} {rest[0]}`, which makes it again, {copy}"
-    if asset in (EXPLORATION_REPORT, MODEL_COMPARISON):
+    if asset in (EXPLORATION_REPORT, MODEL_COMPARISON, COMPARISON_PAGE):
         return f"run `churn {'explore' if asset == EXPLORATION_REPORT else 'compare'} {dataset}`, which makes it again"
     again = f"run `churn retrain {dataset}`, which makes it again if it is of today's data, spec and code, {copy}"
     return f"{again}, or name another champion: `churn rollback {dataset} VERSION`" if asset == TUNED_MODEL else again

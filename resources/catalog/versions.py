@@ -81,6 +81,7 @@ READS: dict[str, _Reduced] = {
     "compare": {**_ALWAYS, "label": _names_of_label, "split": _whole, "costs": _whole},
     "score": {**_ALWAYS, **_REASONS, "label": _names_of_label, "costs": _whole},
     "retention_list": {**_ALWAYS, "costs": _whole, "list": _who_is_listed},
+    "comparison_page": {**_ALWAYS, "label": _whole},
     "batch_page": {**_ALWAYS, "label": _whole, "costs": _whole, "list": _whole},
     "list_layout": {**_ALWAYS, "types": _whole, "source": _sheet, "list": _layout},
 }

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from churn_assets.cli.summaries._lake import read_report, require_made
+from churn_assets.cli.summaries._lake import locate, read_report, require_made
 from churn_model.evaluation.comparison import Agreement
 from churn_model.evaluation.metrics import Estimate
 from churn_model.reports.compare import CompareReport, ModelFigures
-from churn_model.reports.step_report import REPORT
 from churn_model.spec.dataset import Dataset
 from churn_model.wording import NOT_EVALUATED, assumption, decimal, decimal_range, describe_rows, usd, usd_range
-from resources.catalog.names import MODEL_COMPARISON, TUNED_MODEL
+from resources.catalog.names import COMPARISON_HTML, COMPARISON_PAGE, MODEL_COMPARISON, TUNED_MODEL
+from resources.catalog.outputs import Output
 from resources.catalog.pointers import read_champion, read_current
 from resources.wiring import Ports
 
@@ -25,9 +25,15 @@ def compare_summary(ports: Ports, dataset: Dataset) -> str:
         *(["Both give every row the same probability."] if report.same_probabilities else []),
         "This promotes nothing: the gate of `churn retrain` does, by its own rule. "
         "Each look at the test rows makes a lucky winner likelier.",
-        f"  Report: {ports.lake.uri(current.prefix + REPORT)}",
+        *_page_lines(ports, dataset),
     ]
     return "\n".join(lines)
+
+
+def _page_lines(ports: Ports, dataset: Dataset) -> list[str]:
+    """Return where the page is. A comparison that earlier code made has none."""
+    page = read_current(ports.lake, dataset.name, COMPARISON_PAGE)
+    return [f"  Report: {locate(ports, dataset, Output.COMPARISON, page.prefix + COMPARISON_HTML)}"] if page else []
 
 
 def _model_lines(ports: Ports, dataset: Dataset, report: CompareReport) -> list[str]:

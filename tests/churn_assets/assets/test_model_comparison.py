@@ -128,6 +128,9 @@ def test_champion_and_candidate_are_compared_by_default_and_nothing_is_promoted(
     pointer = read_pointer(home.lake, champion_key("shop"))
     code, said = churn("compare", "shop")
     assert code == ExitCode.DONE
+    opened = home.root / "home" / "out" / "shop" / "comparison.html"
+    assert f"Report: {opened}" in said
+    assert "<h1>Two models of shop</h1>" in opened.read_text("utf-8")
     for told in (
         f"A: {champion} (champion)",
         f"B: {candidate} (candidate)",

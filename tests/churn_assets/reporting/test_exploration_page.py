@@ -13,7 +13,7 @@ import pytest
 from churn_assets.cli.command import ExitCode
 from churn_assets.reporting.exploration import MOST_COLUMNS, ByClass, Exploration, explore
 from churn_assets.reporting.exploration_page import page
-from churn_assets.reporting.skrub_table import script_digests
+from churn_assets.reporting.skrub_table import _make_accessible, script_digests
 from churn_assets.sample.generator import Generator
 from churn_model.errors import ChurnError
 from churn_model.spec.dataset import Dataset, Label
@@ -190,6 +190,21 @@ def test_names_and_values_are_escaped_and_only_the_librarys_scripts_may_run(text
     assert "{{ 7 * 7 }}" in text
     assert "&lt;script&gt;alert(1)" in text
     assert re.search(r"left out because they hold numbers above.*huge", text, re.IGNORECASE | re.DOTALL)
+
+
+def test_the_librarys_part_can_be_read_by_everybody(text: str) -> None:
+    assert "#ff6600" not in text
+    assert re.search(r'<select aria-label="Columns to show"', text)
+    plots = re.findall(r'data-svg-needs-adjust-viewbox>\s*<svg role="img" aria-label="Histogram of ([^"]*)"', text)
+    assert len(plots) == text.count("data-svg-needs-adjust-viewbox>") > 1
+    assert len(set(plots)) > 1
+    ours = re.findall(r'aria-label="([^"]*): shares of both classes', text)
+    assert len(ours) == len(set(ours)) > 1
+
+
+def test_a_library_that_has_changed_is_refused() -> None:
+    with pytest.raises(ChurnError, match=r"Report this: the library has changed"):
+        _make_accessible("<select>")
 
 
 def test_the_page_loads_nothing(text: str) -> None:

@@ -49,7 +49,7 @@ TOUCHED: dict[str, set[str]] = {
     "budget": {"retention_list", "batch_page"},
     "a caller's columns": {"list_layout", "batch_page"},
     "opt-out": set(READS),
-    "label's words": {"explore", "evaluate", "evaluation_page", "batch_page"},
+    "label's words": {"explore", "evaluate", "evaluation_page", "batch_page", "comparison_page"},
     "label's values": set(READS),
     "words": {"evaluate", "score"},
     "groups": {"evaluate", "score"},
