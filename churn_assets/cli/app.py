@@ -13,6 +13,7 @@ from rich.console import Console
 from churn_assets.cli.command import ExitCode
 from churn_assets.cli.commands import (
     check,
+    clean,
     compare,
     explore,
     land,
@@ -43,6 +44,7 @@ COMMANDS = (
     compare.COMMAND,
     rollback.COMMAND,
     verify.COMMAND,
+    clean.COMMAND,
     sample.COMMAND,
     serve.COMMAND,
     ui.COMMAND,

@@ -94,6 +94,16 @@ class S3Lake(Lake):
         with aws_errors(LakeError, f"to remove {self.uri(prefix + MANIFEST)}"):
             self._s3.delete_object(Bucket=self.bucket, Key=self._full(prefix + MANIFEST))
 
+    def discard(self, prefix: str) -> None:
+        entries = list(self.entries(prefix))
+        if any(entry.key == prefix + MANIFEST for entry in entries):
+            raise LakeError(
+                problem(
+                    expected=f"an unpublished prefix {prefix}", found="a manifest", todo="withdraw the version first"
+                )
+            )
+        self.remove([entry.key for entry in entries])
+
     def swap(self, key: str, expected: bytes | None, new: bytes) -> None:
         current, tag, nonces = self._current(key)
         if current != expected:

@@ -25,6 +25,7 @@ LIST_LAYOUT = "list_layout"  # neither: `retention_list` publishes it beside the
 COMPARISON_PAGE = "comparison_page"  # likewise: of `model_comparison`
 BATCH_PAGE = "batch_page"  # likewise: the summary of the batch
 LAYOUT_KEY = "lake.json"
+UNLOADED = "unloaded"  # copies of a user's own table
 SPEC = "spec"  # the asset in the place of a graph whose spec cannot be used
 SPEC_IS_VALID = "spec_is_valid"  # its check
 
@@ -132,7 +133,7 @@ def version_prefix(dataset: str, asset: str, version: str, batch: str | None = N
 
 def unload_prefix(dataset: str, version: str) -> str:
     """Return the prefix of the copy of a user's own table as it was in one version."""
-    return f"{dataset}/unloaded/{version}/"
+    return f"{dataset}/{UNLOADED}/{version}/"
 
 
 def remedy_for(prefix: str) -> str:

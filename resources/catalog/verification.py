@@ -65,6 +65,11 @@ def verify_dataset(lake: Lake, dataset: str) -> Verification:
     return verification
 
 
+def list_shown(lake: Lake, dataset: str) -> list[str]:
+    """Return the prefixes of all versions that a dataset's pointers name. Raise LakeError if one is damaged."""
+    return [prefix for read in _readers(lake, dataset) for prefix in read()]
+
+
 def _readers(lake: Lake, dataset: str) -> Iterator[Callable[[], Sequence[str]]]:
     """Yield a function for each pointer that returns the prefixes that it names, and raises LakeError if it is damaged."""
 

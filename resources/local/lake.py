@@ -4,6 +4,7 @@ import io
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -14,7 +15,9 @@ from resources.durable import make_folders, replace_file, sync_files, sync_folde
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
 from resources.file_locks import hold
 from resources.local.folders import describe, translate_os_errors, walk
+from resources.local.leftovers import find_partial_files
 from resources.ports.lake import MANIFEST, Entry, Lake, Manifest, Unreadable
+from resources.ports.leftovers import Leftover
 
 
 class LocalLake(Lake):
@@ -117,8 +120,7 @@ class LocalLake(Lake):
     def uri(self, key: str) -> str:
         return str(self._path(key))
 
-    def remove(self, prefix: str) -> None:
-        """Remove an unpublished prefix: the remains of a step that died. Raise LakeError if it is published."""
+    def discard(self, prefix: str) -> None:
         if self._path(prefix + MANIFEST).exists():
             raise LakeError(
                 problem(
@@ -129,6 +131,9 @@ class LocalLake(Lake):
             )
         with translate_os_errors(f"remove {prefix}"):
             shutil.rmtree(self._path(prefix), ignore_errors=False) if self._path(prefix).exists() else None
+
+    def leftovers(self, prefix: str, before: datetime) -> Sequence[Leftover]:
+        return find_partial_files(self._path(prefix), before)
 
     def _path(self, key: str) -> Path:
         parts = PurePosixPath(key).parts

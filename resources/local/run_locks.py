@@ -9,7 +9,7 @@ import functools
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from uuid import uuid4
 import dagster as dg
 
 from resources.file_locks import is_held, try_lock
-from resources.ports.run_locks import RunLocks, locks_of
+from resources.ports.run_locks import LockKind, RunLocks, lock_name, locks_of
 
 PROCESS_TAG = "churn/process"
 HOME_TAG = "churn/home"
@@ -51,8 +51,15 @@ class LocalRunLocks(RunLocks):
             instance.add_run_tags(run.run_id, {PROCESS_TAG: f"{run.run_id}/{_ANOTHER_PROCESS}"})
         with ExitStack() as locks:
             for name in locks_of(run):
-                locks.enter_context(self._hold(name, context))
+                locks.enter_context(self._hold(name, context.log.warning if context.log else print))
             yield self
+
+    @contextmanager
+    def hold_all(self, dataset: str, warn: Callable[[str], object]) -> Iterator[None]:
+        with ExitStack() as locks:
+            for kind in LockKind:  # in the order in which runs take several
+                locks.enter_context(self._hold(lock_name(dataset, kind), warn))
+            yield
 
     def job_tags(self) -> Mapping[str, str]:
         return {HOME_TAG: f"{platform.node()}:{Path(self.folder).absolute()}"}
@@ -101,17 +108,16 @@ class LocalRunLocks(RunLocks):
         return Path(self.folder) / "processes"
 
     @contextmanager
-    def _hold(self, name: str, context: dg.InitResourceContext) -> Iterator[None]:
+    def _hold(self, name: str, warn: Callable[[str], object]) -> Iterator[None]:
         path = Path(self.folder) / f"{quote(name, safe='')}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a+") as lock:
             waits = False
             while not try_lock(lock):
-                if not waits and context.log:
+                if not waits:
                     lock.seek(0)
-                    context.log.warning(
-                        f"Waiting for another run to end: process {lock.read(40) or 'unknown'} holds the lock {name}."
-                    )
+                    holder = lock.read(40) or "unknown"
+                    warn(f"Waiting for another run to end: process {holder} holds the lock {name}.")
                 waits = True
                 time.sleep(0.2)
             lock.truncate(0)

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import IO
 
@@ -26,7 +27,9 @@ from resources.durable import make_folders
 from resources.errors import NotInLake, StepFailed, StepKilled
 from resources.file_locks import hold, try_lock
 from resources.local.lake import LocalLake
+from resources.local.leftovers import find_run_folders
 from resources.os_errors import explain_os_error_text
+from resources.ports.leftovers import Leftover
 from resources.ports.runner import Runner, StepRequest
 from resources.settings import PROJECT
 
@@ -47,7 +50,7 @@ class LocalRunner(Runner):
         with self._only_one(request) as lock:
             report = self._find_whole(request.output)
             if report is None:
-                self.lake.remove(request.output)
+                self.lake.discard(request.output)
                 root = self._lay_out(request)
                 self._run_process(request, root, lock)
                 report = StepReport.from_json(self.lake.read(request.output + REPORT))
@@ -66,6 +69,9 @@ class LocalRunner(Runner):
 
     def libraries(self, imports: frozenset[str]) -> str:
         return locked_releases(imports)
+
+    def leftovers(self, dataset: str, before: datetime) -> Sequence[Leftover]:
+        return find_run_folders(Path(self.runs), dataset, before)
 
     @contextmanager
     def _only_one(self, request: StepRequest) -> Iterator[IO[str]]:

@@ -92,6 +92,18 @@ class LocalTables(Tables):
             row = connection.execute(f"select count(*) from {quoted(dataset)}.{quoted(kind)}").fetchone()
         return int(row[0]) if row else 0
 
+    def shown(self, dataset: str) -> Sequence[str]:
+        if not Path(self.database).exists():
+            return ()
+        with self._connected() as connection:
+            schema = quoted(dataset)
+            known = connection.execute(
+                "select 1 from duckdb_tables() where schema_name = ? and table_name = '_shown'", [dataset]
+            )
+            if known.fetchone() is None:
+                return ()
+            return [prefix for (prefix,) in connection.execute(f"select prefix from {schema}._shown").fetchall()]
+
     def version(self, table: str) -> str:
         with self._connected() as connection:
             name = self._find_table(connection, table)

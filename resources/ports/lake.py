@@ -12,6 +12,7 @@ import dagster as dg
 
 from churn_model.records import from_plain
 from churn_model.reports.step_report import PublishedFile
+from resources.ports.leftovers import Leftover
 
 MANIFEST = "_manifest.json"
 
@@ -93,6 +94,14 @@ class Lake(dg.ConfigurableResource, ABC):
     @abstractmethod
     def withdraw(self, prefix: str) -> None:
         """Remove the manifest of a damaged version: to a reader it is then not published, and can be made and published again."""
+
+    @abstractmethod
+    def discard(self, prefix: str) -> None:
+        """Remove everything below a prefix that is not published. Raise LakeError if it is."""
+
+    def leftovers(self, prefix: str, before: datetime) -> Sequence[Leftover]:
+        """Return what writers that died left below `prefix`, not changed since `before`. A bucket shows no such thing."""
+        return ()
 
     @abstractmethod
     def swap(self, key: str, expected: bytes | None, new: bytes) -> None:

@@ -5,7 +5,8 @@ same lists as in a quiet house. No result depends on it: pointers move by compar
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from enum import StrEnum
 
@@ -67,3 +68,7 @@ class RunLocks(dg.ConfigurableResource, ABC):
     @abstractmethod
     def was_abandoned(self, run: dg.DagsterRun) -> bool:
         """Return whether `fail_abandoned` ended this run."""
+
+    @abstractmethod
+    def hold_all(self, dataset: str, warn: Callable[[str], object]) -> AbstractContextManager[None]:
+        """Hold every lock of a dataset, so that no run of it executes meanwhile. Wait for those that do; `warn` is told which lock is waited for."""

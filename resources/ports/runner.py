@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
 
 from churn_model.reports.step_report import StepReport
 from churn_model.spec.dataset import Dataset
+from resources.ports.leftovers import Leftover
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,3 +49,7 @@ class Runner(dg.ConfigurableResource, ABC):
 
         Part of every step's version: other releases, or another image, make another version.
         """
+
+    def leftovers(self, dataset: str, before: datetime) -> Sequence[Leftover]:
+        """Return the working folders of a dataset's steps that have ended, not changed since `before`. A job elsewhere leaves none."""
+        return ()

@@ -34,3 +34,7 @@ class Tables(dg.ConfigurableResource, ABC):
     @abstractmethod
     def unload(self, table: str, prefix: str) -> Sequence[str]:
         """Write all rows of a user's table below `prefix` as Parquet files, and return their keys. Raise TablesError."""
+
+    def shown(self, dataset: str) -> Sequence[str]:
+        """Return the prefixes that a dataset's tables show. Raise TablesError."""
+        return ()

@@ -1,0 +1,101 @@
+"""What a dataset no longer needs: versions that nothing names, and the remains of steps that died.
+
+Never removed, whatever their age: what a pointer, a batch's record, the ledger or a view names; every model that a decision was about; every
+evaluation and comparison, which count how often the test rows were looked at. Files that this code does not know are left alone.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+from resources.catalog.decisions import list_decisions
+from resources.catalog.integrity import find_manifest
+from resources.catalog.names import (
+    BATCH_PREDICTIONS,
+    EVALUATION_PAGE,
+    EXPLORATION_REPORT,
+    PREPROCESSED_SPLITS,
+    RAW_BATCH,
+    RAW_CUSTOMERS,
+    RETENTION_LIST,
+    TUNED_MODEL,
+    UNLOADED,
+    unload_prefix,
+    version_prefix,
+)
+from resources.catalog.verification import list_shown
+from resources.errors import DamagedError
+from resources.ports.lake import Lake
+from resources.ports.leftovers import Leftover
+from resources.ports.runner import Runner
+from resources.ports.tables import Tables
+
+# How many parts the key of a version has, of assets whose versions may be removed.
+_LEVELS = dict.fromkeys((RAW_BATCH, BATCH_PREDICTIONS, RETENTION_LIST), 4) | dict.fromkeys(
+    (RAW_CUSTOMERS, PREPROCESSED_SPLITS, TUNED_MODEL, EVALUATION_PAGE, EXPLORATION_REPORT, UNLOADED), 3
+)
+
+
+@dataclass
+class _Found:
+    """The files below one version's prefix."""
+
+    size: int = 0
+    newest: datetime = field(default=datetime.min.replace(tzinfo=UTC))
+
+
+def find_leftovers(lake: Lake, tables: Tables, runner: Runner, dataset: str, before: datetime) -> Sequence[Leftover]:
+    """Return all that a dataset no longer needs and that has not changed since `before`. Raise LakeError if a pointer is damaged."""
+    return [
+        *find_unused_versions(lake, dataset, tables.shown(dataset), before),
+        *runner.leftovers(dataset, before),
+        *(each for prefix in (f"{dataset}/", f"landing/{dataset}/") for each in lake.leftovers(prefix, before)),
+    ]
+
+
+def find_unused_versions(lake: Lake, dataset: str, shown: Collection[str], before: datetime) -> list[Leftover]:
+    """Return the versions of a dataset that nothing names and in which nothing has changed since `before`, in key order.
+
+    `shown` are the prefixes that the tables name. Raise LakeError if a pointer is damaged: nobody knows then what it named.
+    """
+    named = {*list_shown(lake, dataset), *shown}
+    named |= {version_prefix(dataset, TUNED_MODEL, decision.version) for decision in list_decisions(lake, dataset)}
+    named |= set(_copies_of(lake, dataset, named))
+    return [
+        Leftover(lake.uri(prefix), found.size, partial(remove_version, lake, prefix))
+        for prefix, found in _list_versions(lake, dataset).items()
+        if found.newest < before and not any(name.startswith(prefix) for name in named)
+    ]
+
+
+def remove_version(lake: Lake, prefix: str) -> None:
+    """Remove a version: first its manifest, so that what is left after a kill is no version."""
+    lake.withdraw(prefix)
+    lake.discard(prefix)
+
+
+def _copies_of(lake: Lake, dataset: str, named: Collection[str]) -> Iterator[str]:
+    """Yield the prefixes of the copies of a user's table that named versions were made from."""
+    for prefix in named:
+        if prefix.startswith(f"{dataset}/{RAW_CUSTOMERS}/"):
+            with suppress(DamagedError):  # it is made again from the table itself
+                manifest = find_manifest(lake, prefix)
+                yield from (
+                    unload_prefix(dataset, version) for version in (manifest.upstream.values() if manifest else ())
+                )
+
+
+def _list_versions(lake: Lake, dataset: str) -> dict[str, _Found]:
+    """Return what is below the prefixes of versions, published or not, of the assets whose versions may be removed."""
+    versions: dict[str, _Found] = {}
+    for entry in lake.entries(f"{dataset}/"):
+        parts = entry.key.split("/")
+        levels = _LEVELS.get(parts[1])
+        if levels is None or len(parts) <= levels:
+            continue
+        found = versions.setdefault("/".join(parts[:levels]) + "/", _Found())
+        found.size += entry.size
+        found.newest = max(found.newest, entry.modified)
+    return versions
