@@ -12,11 +12,12 @@ from pathlib import Path
 from churn_model.errors import SpecError, problem
 from churn_model.spec.dataset import Dataset
 from resources.specs.rules import Finding, wrong
-from resources.specs.sections import check_sections
+from resources.specs.sections import MOST_FINDINGS, check_sections
 from resources.specs.yaml_lines import Document, SpecProblem, place_of, read_document
 
 _NAME = re.compile(r"[a-z][a-z0-9]{1,11}")
 _RESERVED = frozenset({"landing"})
+_MOST_CHARACTERS = 1000  # of one message
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,16 @@ def load_spec(path: Path) -> Dataset:
             )
         )
     ordered = sorted(dict.fromkeys(problems), key=lambda one: one.line)
-    raise SpecError(
-        "\n".join(f"{path.name}:{one.line}: {one.place + ': ' if one.place else ''}{one.text}" for one in ordered)
-    )
+    lines = [
+        f"{path.name}:{one.line}: {_shorten(one.place) + ': ' if one.place else ''}{_shorten(one.text)}"
+        for one in ordered[:MOST_FINDINGS]
+    ]
+    more = len(ordered) - len(lines)
+    raise SpecError("\n".join([*lines, *([f"{path.name}: and more, at least {more:,}"] if more else [])]))
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}…"
 
 
 def _problem(document: Document, finding: Finding) -> SpecProblem:

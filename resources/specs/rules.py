@@ -2,7 +2,7 @@
 
 import re
 import zoneinfo
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import combinations
@@ -29,6 +29,9 @@ class Finding:
 
     steps: Steps
     text: str
+
+
+_LIKE = 60  # characters of a text for which a similar one is looked for: the search is quadratic
 
 
 def wrong(steps: Steps, expected: str, found: str, todo: str) -> Finding:
@@ -64,8 +67,9 @@ def _roles(dataset: Dataset) -> list[tuple[Steps, str, str]]:
     return [(steps, column, role) for steps, column, role in roles if column]
 
 
-def _has(names: tuple[str, ...] | list[str], column: str) -> str | None:
-    return next((name for name in names if same_name(name, column)), None)
+def _keys(names: Iterable[str]) -> frozenset[str]:
+    """Return the names as they are compared: a question for one of thousands costs no walk over them."""
+    return frozenset(map(name_key, names))
 
 
 def _blank_texts(value: object, steps: Steps) -> Iterator[Finding]:
@@ -117,8 +121,9 @@ def _ignored_roles(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _vouched_and_ignored(dataset: Dataset) -> Iterator[Finding]:
+    ignored = _keys(dataset.ignore)
     for n, name in enumerate(dataset.known):
-        if _has(dataset.ignore, name):
+        if name_key(name) in ignored:
             yield wrong(
                 ("known", n),
                 "a column that is not ignored",
@@ -134,12 +139,14 @@ def _names_that_differ_in_case(dataset: Dataset) -> Iterator[Finding]:
         ("groups", dataset.groups),
         ("words", dataset.words),
     ):
-        for first, second in combinations(names, 2):
-            if same_name(first, second):
+        firsts: dict[str, str] = {}
+        for name in names:
+            first = firsts.setdefault(name_key(name), name)
+            if first != name:
                 yield wrong(
-                    (section, second),
+                    (section, name),
                     "each column once",
-                    f"{first!r} and {second!r}",
+                    f"{first!r} and {name!r}",
                     "remove one; case does not tell columns apart",
                 )
 
@@ -160,6 +167,8 @@ def _label_values(dataset: Dataset) -> Iterator[Finding]:
 
 
 def _derived(dataset: Dataset) -> Iterator[Finding]:
+    ignored, derived = _keys(dataset.ignore), _keys(dataset.derived)
+    categories = _keys(key for key, kind in dataset.types.items() if not kind.startswith("number"))
     for name, text in dataset.derived.items():
         steps: Steps = ("derived", name)
         for _, column, role in _roles(dataset):
@@ -167,19 +176,21 @@ def _derived(dataset: Dataset) -> Iterator[Finding]:
                 yield wrong(steps, "a new column's name", f"{name!r}, {role}", "choose another name")
         if name.startswith("_"):
             yield wrong(steps, "a name that does not start with _", repr(name), "choose another name; those are ours")
-        if _has(dataset.ignore, name):
+        if name_key(name) in ignored:
             yield wrong(steps, "a column that is not ignored", f"{name!r} under ignore", "remove it here or there")
         try:
             columns = compile_expression(text).columns
         except SpecError as error:
             yield Finding(steps, str(error))
             continue
-        yield from _derived_columns(dataset, name, columns)
+        yield from _derived_columns(dataset, name, columns, derived, categories)
 
 
-def _derived_columns(dataset: Dataset, name: str, columns: tuple[str, ...]) -> Iterator[Finding]:
+def _derived_columns(
+    dataset: Dataset, name: str, columns: tuple[str, ...], derived: frozenset[str], categories: frozenset[str]
+) -> Iterator[Finding]:
+    """Yield what is wrong with the columns of an expression. `derived` and `categories` are names as they are compared."""
     steps: Steps = ("derived", name)
-    others = [other for other in dataset.derived if other != name]
     roles = _roles(dataset)
     for column in columns:
         for _, other, role in roles:
@@ -193,18 +204,14 @@ def _derived_columns(dataset: Dataset, name: str, columns: tuple[str, ...]) -> I
                 f"{name!r}, which the expression reads",
                 "choose another name; a landed column is not replaced",
             )
-        elif _has(others, column):
+        elif name_key(column) in derived:
             yield wrong(
                 steps,
                 "an expression over landed columns",
                 f"{column!r}, which is derived",
                 "write its expression out here",
             )
-        category = next(
-            (key for key, kind in dataset.types.items() if not kind.startswith("number") and same_name(key, column)),
-            None,
-        )
-        if category:
+        if name_key(column) in categories:
             yield wrong(
                 steps,
                 "an expression over numbers",
@@ -218,7 +225,7 @@ def _type(steps: Steps, kind: Kind) -> Iterator[Finding]:
     try:
         column_type(kind)
     except KeyError:
-        near = get_close_matches(kind.strip().lower(), names, n=1, cutoff=0.5)
+        near = get_close_matches(kind[:_LIKE].strip().lower(), names, n=1, cutoff=0.5)
         todo = f"did you mean {near[0]}?" if near else "write one of them"
         yield wrong(steps, f"one of {', '.join(names)}", repr(kind), todo)
     except ValueError as error:
@@ -226,6 +233,7 @@ def _type(steps: Steps, kind: Kind) -> Iterator[Finding]:
 
 
 def _types(dataset: Dataset) -> Iterator[Finding]:
+    derived = _keys(dataset.derived)
     for name, kind in dataset.types.items():
         yield from _type(("types", name), kind)
         role = next((role for _, column, role in _roles(dataset) if same_name(name, column)), None)
@@ -236,7 +244,7 @@ def _types(dataset: Dataset) -> Iterator[Finding]:
                 f"{name!r}, {role}",
                 "remove the line; its type is given by its role",
             )
-        if _has(list(dataset.derived), name):
+        if name_key(name) in derived:
             yield wrong(
                 ("types", name),
                 "a landed column",
@@ -247,6 +255,7 @@ def _types(dataset: Dataset) -> Iterator[Finding]:
 
 def _groups(dataset: Dataset) -> Iterator[Finding]:
     seen: dict[str, str] = {}
+    not_features = dataset.not_features
     for group, columns in dataset.groups.items():
         for n, column in enumerate(columns):
             steps: Steps = ("groups", group, n)
@@ -255,16 +264,17 @@ def _groups(dataset: Dataset) -> Iterator[Finding]:
                 yield wrong(
                     steps, "each column in one group", f"{column!r} in {other!r} too", "keep it in one of the two"
                 )
-            if name_key(column) in dataset.not_features:
+            if name_key(column) in not_features:
                 yield wrong(
                     steps, "a column that is a feature", f"{column!r}, which is none", "take it out of the group"
                 )
 
 
 def _words(dataset: Dataset) -> Iterator[Finding]:
+    not_features = dataset.not_features
     for name, text in dataset.words.items():
         steps: Steps = ("words", name)
-        if name_key(name) in dataset.not_features:
+        if name_key(name) in not_features:
             yield wrong(
                 steps,
                 "a column that is a feature",
@@ -328,7 +338,7 @@ def _time(dataset: Dataset) -> Iterator[Finding]:
     zones = zoneinfo.available_timezones()
     if dataset.schedule.timezone not in zones:
         spelled = {zone.lower(): zone for zone in zones}
-        near = get_close_matches(dataset.schedule.timezone.lower().replace(" ", "_"), spelled, n=1)
+        near = get_close_matches(dataset.schedule.timezone[:_LIKE].lower().replace(" ", "_"), spelled, n=1)
         todo = (
             f"did you mean {spelled[near[0]]}?" if near else "write one such as UTC, Europe/Berlin or America/New_York"
         )

@@ -9,6 +9,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -53,6 +54,11 @@ def _adapter(section: str) -> TypeAdapter[Any]:
     return TypeAdapter(_hints(Dataset)[section])
 
 
+MOST_FINDINGS = 100
+"""Of one kind. Thousands of wrong lines have one cause, and help nobody."""
+_LIKE = 60  # characters of a text for which a similar one is looked for: the search is quadratic
+
+
 def check_sections(name: str, document: Document) -> tuple[Dataset, list[Finding]]:
     """Return the dataset, with defaults in place of sections that cannot be read, and everything wrong with the document."""
     found: list[Finding] = []
@@ -60,11 +66,12 @@ def check_sections(name: str, document: Document) -> tuple[Dataset, list[Finding
     sections: dict[str, Any] = {}
     for key, raw in document.value.items():
         if key not in fields:
-            found.append(_unknown((), key, tuple(fields)))
+            if len(found) < MOST_FINDINGS:
+                found.append(_unknown((), key, tuple(fields)))
         # A section whose lines are all commented out is one that is not there.
         elif raw is not None or key == "label":
             value, broken = _section(key, raw)
-            found += broken
+            found += broken[:MOST_FINDINGS]
             if not broken:
                 sections[key] = value
             elif key in ("id", "as_of"):
@@ -80,7 +87,7 @@ def check_sections(name: str, document: Document) -> tuple[Dataset, list[Finding
         )
     sections.setdefault("label", Label(column="", positive=("",)))
     dataset = Dataset(name=name, **sections)
-    return dataset, [*found, *findings(dataset, document)]
+    return dataset, [*found, *islice(findings(dataset, document), MOST_FINDINGS)]
 
 
 def _section(key: str, raw: Any) -> tuple[Any, list[Finding]]:
@@ -172,7 +179,7 @@ def _broken_rules(steps: Steps, error: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _not_one_of(steps: Steps, quoted: str, raw: Any) -> Finding:
     choices = re.findall(r"'([^']*)'", quoted)
-    near = get_close_matches(raw.strip().lower(), choices, n=1, cutoff=0.5) if isinstance(raw, str) else []
+    near = get_close_matches(raw[:_LIKE].strip().lower(), choices, n=1, cutoff=0.5) if isinstance(raw, str) else []
     if len(choices) == 1:
         return wrong(steps, f"only {choices[0]}", _describe_value(raw), f"write {choices[0]}, or remove the line")
     todo = f"did you mean {near[0]}?" if near else "write one of them"
@@ -183,7 +190,7 @@ def _unknown(around: Steps, key: str, known: tuple[str, ...]) -> Finding:
     steps = (*around, key)
     if steps == ("name",):
         return wrong(steps, "no name", "one", "remove the line; the file's name is the dataset's")
-    near = get_close_matches(key.strip().lower(), known, n=1)
+    near = get_close_matches(key[:_LIKE].strip().lower(), known, n=1)
     owner = next((section for section in _keys(()) if not around and key in _keys((section,))), None)
     if near:
         todo = f"did you mean {near[0]}?"

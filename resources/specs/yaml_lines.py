@@ -13,7 +13,7 @@ import yaml
 
 from churn_model.errors import problem
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 250_000
 MAX_DEPTH = 20
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 
