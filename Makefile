@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 SAY = @printf '\n== %s\n'
 
-.PHONY: help setup setup-dev demo ui serve check fix test prove soak bench lock image clean
+.PHONY: help setup setup-dev demo ui serve check fix test prove audit soak bench lock image clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -66,6 +66,10 @@ test: setup-dev ## the tests, under five minutes
 prove: setup-dev image ## kills, daemons, other Pythons: under 45 minutes
 	$(SAY) 'Proofs on real processes'
 	@SECONDS=0; $(BIN)/python -m pytest -n auto --dist load -m prove --durations=10 && echo "took $$SECONDS s"
+
+audit: setup-dev ## known vulnerabilities of the locked packages, or that no database could be reached
+	$(SAY) 'Advisories'
+	@$(BIN)/python -m benchmarks.advisories
 
 soak: setup-dev ## kills, power cuts, full disks, damage: hours; writes benchmarks/results/reliability.md
 	$(SAY) 'Harm of every kind, and what survives it'
