@@ -299,12 +299,12 @@ def _list_columns(dataset: Dataset) -> Iterator[Finding]:
         todo = "keep those that a caller reads"
         yield wrong(("list", "columns"), f"at most {_MOST_LIST_COLUMNS} columns", f"{len(columns):,}", todo)
     for n, column in enumerate(columns):
-        if _has(list(LIST_COLUMNS), column):
+        if name_key(column) in _keys(LIST_COLUMNS):
             todo = "remove it, or land the column under another name"
             yield wrong(
                 ("list", "columns", n), "a column that the list does not have yet", f"{column!r}, one of its own", todo
             )
-        if _has(columns[:n], column):
+        if name_key(column) in _keys(columns[:n]):
             todo = "remove one; case does not tell columns apart"
             yield wrong(("list", "columns", n), "each column once", f"{column!r} twice", todo)
 
