@@ -97,6 +97,11 @@ class Settings:
         return self.home / "lake"
 
     @property
+    def tables(self) -> Path:
+        """Return the DuckDB file of the tables on this machine."""
+        return self.home / "tables.duckdb"
+
+    @property
     def out(self) -> Path:
         """Return the folder of the current lists and pages."""
         return self.home / "out"

@@ -55,7 +55,7 @@ def _wire_local(settings: Settings) -> tuple[Lake, Tables, Runner]:
     runner = LocalRunner(
         lake=lake, runs=str(settings.home / "runs"), python=str(settings.step_python), threads=settings.threads
     )
-    return lake, LocalTables(lake=lake, database=str(settings.home / "tables.duckdb")), runner
+    return lake, LocalTables(lake=lake, database=str(settings.tables)), runner
 
 
 def _wire_aws(settings: AwsSettings) -> tuple[Lake, Tables, Runner]:

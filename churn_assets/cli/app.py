@@ -24,6 +24,7 @@ from churn_assets.cli.commands import (
     sample,
     score,
     serve,
+    sql,
     ui,
     verify,
 )
@@ -47,6 +48,7 @@ COMMANDS = (
     clean.COMMAND,
     sample.COMMAND,
     serve.COMMAND,
+    sql.COMMAND,
     ui.COMMAND,
 )
 EXIT_CODES = (

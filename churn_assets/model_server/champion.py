@@ -14,7 +14,7 @@ from churn_model.serving.plan import Plan
 from churn_model.spec.dataset import Dataset
 from resources.catalog.integrity import require_whole
 from resources.catalog.names import champion_key
-from resources.catalog.pointers import read_champion, read_pointer
+from resources.catalog.pointers import Champion, read_champion, read_pointer
 from resources.durable import replace_file
 from resources.ports.lake import Lake
 from resources.specs.loader import load_spec
@@ -65,10 +65,7 @@ class ServedModel:
         """Load the champion and the spec as they are. Raise ChurnError if either cannot be used."""
         self._seen = self._stamp()
         dataset = _require_spec(self._spec)
-        champion = read_champion(self._lake, self.name)
-        if champion is None:
-            todo = f"run `churn retrain {self.name}` and see what its gate says"
-            raise ChurnError(problem(expected=f"a champion of {self.name} to answer with", found="none", todo=todo))
+        champion = require_champion(self._lake, self.name)
         self._use(champion.prefix, dataset)
         self._remember(champion.prefix, dataset)
         return self._require_plan()
@@ -109,15 +106,12 @@ class ServedModel:
 
     def _use(self, prefix: str, dataset: Dataset) -> None:
         known = self._loaded
-        bundle = known.plan.bundle if known and known.prefix == prefix else self._read_bundle(prefix)
+        bundle = (
+            known.plan.bundle
+            if known and known.prefix == prefix
+            else read_model(self._lake, prefix, threads=self._threads)
+        )
         self._loaded = Loaded(Plan(bundle, dataset), prefix)
-
-    def _read_bundle(self, prefix: str) -> Bundle:
-        require_whole(self._lake, prefix)
-        with tempfile.NamedTemporaryFile(suffix=BUNDLE) as copy:
-            copy.write(self._lake.read(prefix + BUNDLE))
-            copy.flush()
-            return read_bundle(Path(copy.name), threads=self._threads)
 
     def _require_plan(self) -> Plan:
         if self._loaded is None:
@@ -141,6 +135,24 @@ class ServedModel:
             return last["prefix"], Dataset.from_json(last["dataset"])
         except (OSError, ValueError, KeyError, SpecError):
             return None
+
+
+def read_model(lake: Lake, prefix: str, *, threads: int) -> Bundle:
+    """Return the bundle of a published version. Raise ChurnError if it is damaged or cannot be read."""
+    require_whole(lake, prefix)
+    with tempfile.NamedTemporaryFile(suffix=BUNDLE) as copy:
+        copy.write(lake.read(prefix + BUNDLE))
+        copy.flush()
+        return read_bundle(Path(copy.name), threads=threads)
+
+
+def require_champion(lake: Lake, name: str) -> Champion:
+    """Return the champion of a dataset. Raise ChurnError if there is none."""
+    champion = read_champion(lake, name)
+    if champion is None:
+        todo = f"run `churn retrain {name}` and see what its gate says"
+        raise ChurnError(problem(expected=f"a champion of {name} to answer with", found="none", todo=todo))
+    return champion
 
 
 def _require_spec(path: Path) -> Dataset:

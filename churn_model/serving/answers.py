@@ -94,11 +94,11 @@ def _to_csv(outcomes: Iterable[Outcome], versions: Mapping[str, str], *, has_hea
         writer.writerow(_TYPES)
     for outcome in outcomes:
         row = _to_row(outcome, versions)
-        writer.writerow([_to_cell(row.get(name)) for name in _TYPES])
+        writer.writerow([to_cell(row.get(name)) for name in _TYPES])
     return text.getvalue().encode()
 
 
-def _to_cell(value: Any) -> str:
+def to_cell(value: Any) -> str:
     """Return a value as CSV. Text that a spreadsheet would run as a formula gets an apostrophe in front."""
     if value is None or value == math.inf:
         return ""

@@ -93,7 +93,9 @@ def request_fields(schema: FeatureSchema, dataset: Dataset) -> tuple[Field, ...]
             for each in schema.features
         )
         parse = _as_of_parser(dataset.as_of_format, is_required=needed)
-        fields.append(_special(dataset.as_of, DATE.name, Role.AS_OF, parse, is_required=needed))
+        fields.append(
+            _special(dataset.as_of, DATE.configure(dataset.as_of_format).kind, Role.AS_OF, parse, is_required=needed)
+        )
     worth = dataset.costs.value_column
     for name, kind in schema.required.items():
         if worth and same_name(name, worth):
