@@ -171,6 +171,65 @@ class TreeShap:
         return found
 
 
+@dataclass(frozen=True)
+class TreeMargins:
+    """What a booster's trees say of one row, by the same parts as `TreeShap`, without the hundred microseconds that XGBoost takes to be called.
+
+    values   of each part under every answer to its conditions: the leaf that they lead to, 0 if it is in another part (parts * 256,)
+    start    where each part begins in `values` (parts,)
+    """
+
+    feature: npt.NDArray[np.int64]
+    limit: npt.NDArray[np.float32]
+    or_missing: npt.NDArray[np.bool_]
+    values: npt.NDArray[np.float32]
+    start: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, booster: xgb.Booster) -> Self | None:
+        """The tables of a booster; None where it has none: no trees, deeper ones, categorical splits, or another base score than 0.5."""
+        learner = json.loads(bytes(booster.save_raw(raw_format="json")))["learner"]
+        written = learner["gradient_booster"].get("model", {}).get("trees", [])
+        base = float(np.atleast_1d(json.loads(learner["learner_model_param"]["base_score"]))[0])
+        if learner["gradient_booster"].get("name") != "gbtree" or not written or base != 0.5:
+            return None
+        trees = [_Tree.read(tree) for tree in written]
+        if any(any(tree["split_type"]) for tree in written) or any(tree.depth() > DEEPEST for tree in trees):
+            return None
+        parts = [part for tree in trees for part in _parts(tree, 0, ())]
+        nodes = [
+            (part.tree, node) for part in parts for node in [*part.conditions, *[-1] * (_BITS - len(part.conditions))]
+        ]
+        return cls(
+            feature=np.array([tree.feature[node] if node >= 0 else 0 for tree, node in nodes], dtype=np.int64),
+            limit=np.array([tree.limit[node] if node >= 0 else -np.inf for tree, node in nodes], dtype=np.float32),
+            or_missing=np.array([node >= 0 and bool(tree.missing_left[node]) for tree, node in nodes], dtype=bool),
+            values=np.concatenate([_leaf_values(part) for part in parts]),
+            start=np.arange(len(parts)) << _BITS,
+        )
+
+    def margin(self, encoded: npt.NDArray[np.float32]) -> FloatArray:
+        """The margin (1,) of one encoded row (1, width), bit for bit XGBoost's: leaves are added in float32, tree by tree."""
+        values = encoded[0, self.feature]
+        holds = values < self.limit
+        holds |= np.isnan(values) & self.or_missing
+        leaves = self.values[np.packbits(holds, bitorder="little") + self.start]
+        return np.add.accumulate(leaves)[-1:].astype(np.float64)
+
+
+def _leaf_values(part: _Part) -> npt.NDArray[np.float32]:
+    """The value of the leaf that each answer to the part's conditions leads to, 0 where that is none of its own (256,)."""
+    bit = {node: number for number, node in enumerate(part.conditions)}
+    patterns = np.arange(1 << _BITS)
+    found = np.zeros(len(patterns), dtype=np.float32)
+    for leaf, path in part.leaves():
+        leads = np.ones(len(patterns), dtype=bool)
+        for node, is_left in path:
+            leads &= ((patterns >> bit[node]) & 1).astype(bool) == is_left
+        found[leads] = part.tree.limit[leaf]
+    return found
+
+
 def _parts(tree: _Tree, node: int, path: tuple[tuple[int, bool], ...]) -> Iterator[_Part]:
     """Divide the tree into parts of at most eight conditions each, including the path's."""
     if tree.size(node) + len(path) > _BITS:

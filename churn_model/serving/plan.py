@@ -25,9 +25,11 @@ from churn_model.column_types.memory import remember
 from churn_model.column_types.parts import Encoded
 from churn_model.column_types.registry import column_type
 from churn_model.decisions.policy import Decisions, Policy, decide
+from churn_model.features.encoding import encode
 from churn_model.models.bundle import Bundle
 from churn_model.models.contributions import contributions
 from churn_model.models.reasons import Explainer, make_explainer, reasons_of_row
+from churn_model.models.tree_shap import TreeMargins
 from churn_model.records import to_plain
 from churn_model.serving.fields import (
     Field,
@@ -118,7 +120,19 @@ class Plan:
         booster.set_param({"nthread": 1})
         self._model = replace(bundle.model, booster=booster, threads=1)
         self._booster_in_use = Lock()
+        self._margins = self._make_margins()
         self._warm_up()
+
+    def _make_margins(self) -> TreeMargins | None:
+        """Return tables in the place of the booster, if it has any and they give its canaries the same bits."""
+        model, canary = self._model, self.bundle.canary
+        tables = TreeMargins.of(model.booster)
+        encoded = encode(canary.rows, self.bundle.schema, model.family)
+        if tables is None or any(
+            tables.margin(encoded[n : n + 1])[0] != each for n, each in enumerate(model.margins(encoded))
+        ):
+            return None
+        return tables
 
     def _warm_up(self) -> None:
         """Make the tables of contributions, which takes up to a second, before the first request waits for them."""
@@ -165,14 +179,14 @@ class Plan:
         as_of = None if self._as_of is None else values[self._as_of]
         features: list[Any] = []
         encoded: list[float] = []
-        for _, position, expression, sources, encode, _ in self._features:
+        for _, position, expression, sources, encode_value, _ in self._features:
             if expression is None:
                 value = values[position]
             else:
                 numbers = {name: math.nan if values[at] is None else values[at] for name, at in sources}
                 value = expression.evaluate_row(numbers)
             features.append(value)
-            encoded += encode(value, as_of)
+            encoded += encode_value(value, as_of)
         matrix = np.array([encoded])
         np.minimum(matrix, _LARGEST, out=matrix)
         np.maximum(matrix, -_LARGEST, out=matrix)
@@ -205,6 +219,8 @@ class Plan:
 
     def margin(self, encoded: Encoded) -> FloatArray:
         """Return the log odds (1,) of one encoded row (1, width), before calibration."""
+        if self._margins is not None:
+            return self._margins.margin(encoded)
         booster = self._model.booster
         with self._booster_in_use:
             if self._model.family == "linear":
