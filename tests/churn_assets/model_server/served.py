@@ -18,12 +18,13 @@ from churn_model.models.bundle import write_bundle
 from churn_model.models.bundle_file import BUNDLE
 from churn_model.reports.step_report import PublishedFile
 from churn_model.spec.dataset import Family
+from churn_model.tables import write_table
 from resources.catalog.digests import digest_of
-from resources.catalog.names import TUNED_MODEL, champion_key, version_prefix
-from resources.catalog.pointers import Champion, read_pointer, to_bytes
+from resources.catalog.names import RAW_BATCH, ROWS, TUNED_MODEL, champion_key, version_prefix
+from resources.catalog.pointers import BatchRecord, Champion, Current, read_pointer, record_batch, to_bytes
 from resources.local.lake import LocalLake
 from resources.ports.lake import Manifest
-from tests.churn_model.serving.shop import landed, made_bundle
+from tests.churn_model.serving.shop import DATASETS, landed, made_bundle, rows_of
 
 SPEC = """\
 id: customer
@@ -59,6 +60,23 @@ class Shop:
         champion = Champion(version, prefix, "evaluation", "2026-01-01T00:00:00+00:00", "promoted", "better")
         key = champion_key("shop")
         self.lake.swap(key, read_pointer(self.lake, key), to_bytes(champion))
+
+    def score_batch(self, batch: str, seed: int) -> None:
+        """Publish the rows of a batch of 40 customers, and record it, as `raw_batch` does."""
+        dataset, version = DATASETS["shop"], f"rows-{batch}"
+        rows = rows_of(landed(40, seed), dataset, made_bundle("boosted_trees").schema.required)
+        write_table(self.root / batch, rows, key="_id")
+        prefix = version_prefix("shop", RAW_BATCH, version, batch)
+        files = {}
+        for part in sorted((self.root / batch).iterdir()):
+            data = part.read_bytes()
+            self.lake.put(f"{prefix}{ROWS}{part.name}", data)
+            files[f"{ROWS}{part.name}"] = PublishedFile(len(data), digest_of(data))
+        self.lake.publish(prefix, Manifest(version, files))
+        shown, model = Current(version, prefix), Current("v1", version_prefix("shop", TUNED_MODEL, "v1"))
+        record_batch(
+            self.lake, "shop", BatchRecord(batch, "content", "listing", "2026-01-01T00:00:00+00:00", shown, model)
+        )
 
     def model(self) -> ServedModel:
         return ServedModel(self.lake, self.spec, self.root, threads=1, on_failure=self.alerts.append)
