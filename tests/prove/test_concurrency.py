@@ -104,7 +104,7 @@ def test_two_scores_of_one_batch_deliver_it_once(better_home: "Home") -> None:
     home = better_home
     both = [home.start("score", "shop", "monday") for _ in range(2)]
     assert [home.end_of(run).code for run in both] == [0, 0]
-    assert home.steps_started() == ["ingest", "score", "retention_list"]
+    assert home.steps_started() == ["ingest", "score", "retention_list", "list_layout"]
     assert [len(manifests(home, folder)) for folder in ("raw_batch", "batch_predictions", "retention_list")] == [
         1,
         1,

@@ -31,7 +31,9 @@ def test_the_image_has_its_versions_and_nothing_of_ours() -> None:
     assert not {"dagster", "pydantic", "shap", "duckdb", "boto3"} & set(found)
 
 
-@pytest.mark.parametrize("step", ["ingest", "preprocess", "train", "evaluate", "compare", "score", "retention_list"])
+@pytest.mark.parametrize(
+    "step", ["ingest", "preprocess", "train", "evaluate", "compare", "score", "retention_list", "list_layout"]
+)
 def test_every_step_is_imported_there(travelling_code: Path, step: str) -> None:
     subprocess.check_call([IMAGE, "-W", "error", "-c", f"import churn_model.steps.{step}"], cwd=travelling_code)
 

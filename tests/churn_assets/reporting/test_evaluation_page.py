@@ -16,6 +16,8 @@ import pytest
 from churn_assets.reporting.evaluation_page import PageFacts, Period, page, plots
 from churn_assets.reporting.page_templates import readable
 from churn_model.checks import Check
+from churn_model.evaluation.comparison import Comparison, Difference
+from churn_model.evaluation.metrics import Estimate
 from churn_model.evaluation.promotion import Decision
 from churn_model.evaluation.promotion_facts import Fact
 from churn_model.records import from_plain, to_plain
@@ -454,6 +456,42 @@ def test_rows_of_the_same_customer_are_called_rows(facts: PageFacts, pictures: d
         f"{rows.rows:,} rows of 99 customers (a row is a customer on one date), whom the model had never seen." in text
     )
     assert re.search(rf"{rows.leavers:,} of the rows \(\d+%\) are of a customer who was to leave\.", text)
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "words"),
+    [
+        (-2.0, -3.5, -0.5, "this candidate saves $2.00 more per customer, $64.00 instead of $66.00 (saved: $0.50 to $3.50)."),
+        (-2.0, -3.5, 0.5, "$64.00 instead of $66.00 (saved: -$0.50 to $3.50, so chance may explain it)."),
+        (1.5, 0.5, 2.5, "this candidate costs $1.50 more per customer, $64.00 instead of $66.00 (saved: -$2.50 to -$0.50)."),
+    ],
+)  # fmt: skip
+def test_a_decision_between_two_models_is_said_in_money(
+    facts: PageFacts, pictures: dict[str, bytes], mean: float, low: float, high: float, words: str
+) -> None:
+    cost = Difference(
+        candidate=64.0,
+        champion=66.0,
+        mean=mean,
+        upper=high,
+        spread=Estimate(value=mean, median=mean, low=low, high=high),
+    )
+    comparison = Comparison(
+        rows=300,
+        left_out=0,
+        leavers=40,
+        resamples=9,
+        same_probabilities=False,
+        log_loss=cost,
+        cost=cost,
+        auc_candidate=0.8,
+        auc_champion=0.7,
+        smallest_gain=0.1,
+    )
+    judged = replace(facts.evaluation, champion_version="old", comparison=comparison)
+    text = _Parsed(page(replace(facts, evaluation=judged), pictures)).text
+    assert "In money: against the champion this candidate" in text
+    assert words in text
 
 
 def test_the_page_says_of_when_data_and_model_are(facts: PageFacts, pictures: dict[str, bytes]) -> None:
