@@ -36,6 +36,7 @@ _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 INFINITE = r"^[+-]?[iI][nN][fF]([iI][nN][iI][tT][yY])?$"
 _PARTS = re.compile(rf"(\(?)([+-]?)\s*({MARK}?)\s*([+-]?)([0-9.,][0-9.,'’\s]*?)\s*({MARK}?)(\)?)")
 _BLANKS = re.compile(r"[\s’]")
+_LONGEST = 400  # characters of a number with anything around it: the pattern takes the square of a text's length
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class NumberFormat:
 
     def read(self, text: str) -> float | None:
         """Return the number that a text without blanks around it means, 0.12 for `12 %`; None if it is written otherwise."""
-        if (parts := _PARTS.fullmatch(text)) is None:
+        if (parts := _take_apart(text)) is None:
             return None
         opened, sign, before, inner_sign, digits, behind, closed = parts.groups()
         if bool(opened) != bool(closed) or bool(opened) + bool(sign) + bool(inner_sign) > 1 or (before and behind):
@@ -81,6 +82,10 @@ class NumberFormat:
 AS_IS = NumberFormat()
 
 
+def _take_apart(text: str) -> re.Match[str] | None:
+    return _PARTS.fullmatch(text) if len(text) <= _LONGEST else None
+
+
 def is_formatted(text: str) -> bool:
     """Return whether some format reads a text as a number."""
     mark = find_mark(text)
@@ -89,7 +94,7 @@ def is_formatted(text: str) -> bool:
 
 def find_mark(text: str) -> str:
     """Return the currency or percent sign of a number, "" if it has none."""
-    parts = _PARTS.fullmatch(text)
+    parts = _take_apart(text)
     return (parts[3] or parts[6]) if parts else ""
 
 

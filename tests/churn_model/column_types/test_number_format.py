@@ -4,12 +4,12 @@ import math
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churn_model.column_types.landed import LandedValues
 from churn_model.column_types.number_count import NumberCount
-from churn_model.column_types.number_format import SEPARATORS, NumberFormat, parse_format
+from churn_model.column_types.number_format import SEPARATORS, NumberFormat, find_mark, parse_format
 from churn_model.column_types.registry import column_type
 
 
@@ -61,6 +61,7 @@ def written(number: float, form: NumberFormat, places: int) -> str:
     return f"{form.mark}{sign}{text}" if form.mark in ("$", "CHF ") else f"{sign}{text}{form.mark}"
 
 
+@settings(deadline=None)
 @given(
     numbers=st.lists(st.integers(10**5, 10**9), min_size=30, max_size=60, unique=True),
     example=st.sampled_from(list(SEPARATORS)),
@@ -116,3 +117,13 @@ def test_a_format_is_recognised_where_it_can_be_no_other(
 @pytest.mark.parametrize("kind", ["number", "number 0/1", "number 1.234,5", "number 1 234.5 €"])
 def test_a_format_is_a_type_that_a_spec_can_name(kind: str) -> None:
     assert column_type(kind).kind == kind
+
+
+@pytest.mark.parametrize("size", [1_000, 1_000_000])
+@pytest.mark.parametrize("begin", ["+", "1", "(", "1 ", "$", "\u00a0"])
+@pytest.mark.parametrize("piece", [" ", "1", ",", "\u00a0", "1,"])
+def test_a_text_however_long_is_read_or_refused_at_once(begin: str, piece: str, size: int) -> None:
+    """A million blanks would take days where the time grows with the square of the length."""
+    text = begin + piece * size + "x"
+    assert find_mark(text) == ""
+    assert NumberFormat("1,234.5").read(text) is None
