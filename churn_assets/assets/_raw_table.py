@@ -44,6 +44,11 @@ def table_metadata(table: Publication, lake: Lake) -> dict[str, Any]:
         ]
         schema = {"column": "string", "word": "string", "records": "int"}
         metadata["read as missing"] = records_table(words[:_MOST_WORDS_SHOWN], schema)
+    if report.remarks:
+        remarks = [{"file": file, "read": remark} for file, found in report.remarks.items() for remark in found]
+        metadata["how files were read"] = records_table(
+            remarks[:_MOST_WORDS_SHOWN], {"file": "string", "read": "string"}
+        )
     if report.ignored_columns:
         metadata["ignored columns"] = ", ".join(report.ignored_columns[:_MOST_IGNORED_SHOWN])
     return metadata

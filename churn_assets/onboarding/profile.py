@@ -5,7 +5,7 @@ Only the first rows are read, by the code that reads what landed; ingest looks a
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -20,9 +20,11 @@ from churn_model.column_types.number import NUMBER
 from churn_model.column_types.number_count import NumberCount
 from churn_model.column_types.registry import column_type
 from churn_model.errors import InputError, listed, problem
-from churn_model.ingest.columns import file_problems
+from churn_model.ingest.columns import file_problems, nested_columns
 from churn_model.ingest.files import describe_endings, find_format, open_part
-from churn_model.ingest.formats.base import Fault, LandedFile, Part
+from churn_model.ingest.formats.base import NO_OPTIONS, Fault, LandedFile, Options, Part
+from churn_model.ingest.formats.csv import CsvPart
+from churn_model.ingest.formats.csv_records import BROKEN_QUOTE
 from churn_model.spec.column_names import name_key
 from churn_model.spec.dataset import Kind
 from resources.errors import CommandError
@@ -130,7 +132,9 @@ class Table:
     whole: bool  # no row was left out
     columns: tuple[ColumnProfile, ...]
     faults: tuple[Fault, ...] = ()  # the records that cannot be read
-    sheet: str | None = None  # the one that was read, if it was chosen among several or named
+    options: Options = NO_OPTIONS  # how it was read, named or found
+    remarks: tuple[str, ...] = ()
+    nested: tuple[tuple[str, str], ...] = ()  # columns that have no plain values, and what they hold
     sheets: tuple[str, ...] = ()
 
     def column(self, name: str) -> ColumnProfile:
@@ -142,8 +146,8 @@ class Table:
         raise CommandError(problem(expected=f"a column {name!r}", found=f"columns {names}", todo="name one of them"))
 
 
-def profile_file(file: Path, sheet: str | None = None) -> Table:
-    """Profile the first 200,000 rows of a file that could be landed; `sheet` names that of a workbook (None: the fullest).
+def profile_file(file: Path, options: Options = NO_OPTIONS) -> Table:
+    """Profile the first 200,000 rows of a file that could be landed; of a workbook the fullest sheet, unless one is named.
 
     Raise CommandError if it does not exist or its name has no ending of a known format; InputError, in the words of landing, if it cannot
     be used as a whole.
@@ -155,20 +159,37 @@ def profile_file(file: Path, sheet: str | None = None) -> Table:
         raise CommandError(problem(expected=describe_endings(), found=file.name[-40:], todo="convert the file"))
     landed = LandedFile(file.name, file)
     sheets = format_.list_sheets(landed) if format_.list_sheets else ()
-    if sheet is None and len(sheets) > 1:
-        sheet = _fullest_sheet(landed, sheets)
-    part = open_part(landed, sheet=sheet)
+    if options.sheet is None and len(sheets) > 1:
+        options = replace(options, sheet=_fullest_sheet(landed, sheets))
+    part = _open(landed, options)
     problems = file_problems(part) + [f"{file.name}: {text}" for text in _long_names(part.names)]
     if problems:
         raise InputError(listed(problems))
     first = _first_rows(part)
-    columns = tuple(profile_column(name, column) for name, column in zip(part.names, first.columns, strict=True))
+    columns = tuple(profile_column(name, column) for name, column in zip(first.names, first.columns, strict=True))
     rows = columns[0].rows
     if rows == 0:
         fault = first.faults[0]
         found = f"{fault.found} on line {fault.line}"
         raise InputError(f"{file.name}: {problem(expected=fault.expected, found=found, todo='export it again')}")
-    return Table(rows, first.whole, columns, first.faults, sheet, sheets)
+    kinds = nested_columns(part)
+    nested = tuple((name, kinds[name_key(name)]) for name in part.names if name_key(name) in kinds)
+    read = part.options if len(sheets) != 1 or options.sheet else replace(part.options, sheet=None)
+    return Table(rows, first.whole, columns, first.faults, read, part.remarks, nested, sheets)
+
+
+def _open(file: LandedFile, options: Options) -> Part:
+    """Open a file, with backslashes before quotes if more of its first records can be read so."""
+    part = open_part(file, options)
+    if isinstance(part, CsvPart) and not part.backslash and any(one.expected == BROKEN_QUOTE for one in _faults(part)):
+        other = open_part(file, replace(options, backslash=True))
+        if len(_faults(other)) < len(_faults(part)):
+            return other
+    return part
+
+
+def _faults(part: Part) -> tuple[Fault, ...]:
+    return next((chunk.faults for chunk in part.chunks([0])), ())
 
 
 def _fullest_sheet(file: LandedFile, sheets: tuple[str, ...]) -> str:
@@ -176,7 +197,7 @@ def _fullest_sheet(file: LandedFile, sheets: tuple[str, ...]) -> str:
     sizes: dict[str, int] = {}
     for sheet in sheets:
         try:
-            part = open_part(file, sheet=sheet)
+            part = open_part(file, Options(sheet=sheet))
         except InputError:
             continue
         if not file_problems(part):
@@ -189,16 +210,19 @@ def _fullest_sheet(file: LandedFile, sheets: tuple[str, ...]) -> str:
 class _FirstRows:
     """The first rows of a file by column, the records among them that cannot be read, and whether that is the whole file."""
 
+    names: tuple[str, ...]
     columns: list[Any]
     faults: tuple[Fault, ...]
     whole: bool
 
 
 def _first_rows(part: Part) -> _FirstRows:
-    pieces: list[list[Any]] = [[] for _ in part.names]
+    nested = nested_columns(part)
+    places = [at for at, name in enumerate(part.names) if name and name_key(name) not in nested]
+    pieces: list[list[Any]] = [[] for _ in places]
     faults: list[Fault] = []
     rows = 0
-    for chunk in part.chunks(range(len(part.names))):
+    for chunk in part.chunks(places):
         for piece, values in zip(pieces, chunk.columns, strict=True):
             piece.append(values)
         faults += chunk.faults
@@ -206,7 +230,7 @@ def _first_rows(part: Part) -> _FirstRows:
         if rows > MOST_ROWS:
             break
     columns = [pa.chunked_array(piece).slice(0, MOST_ROWS) for piece in pieces]
-    return _FirstRows(columns, tuple(faults), rows <= MOST_ROWS)
+    return _FirstRows(tuple(part.names[at] for at in places), columns, tuple(faults), rows <= MOST_ROWS)
 
 
 def _long_names(names: tuple[str, ...]) -> list[str]:

@@ -10,13 +10,14 @@ import yaml
 
 from churn_assets.onboarding.guesses import Guesses, guess
 from churn_assets.onboarding.profile import MOST_ROWS, Table, profile_file
+from churn_model.ingest.formats.base import NO_OPTIONS, Options
 from churn_model.spec.dataset import Costs, Dataset
 from resources.errors import CommandError
 from resources.specs.loader import name_problem
 
 MORE = "# --- Further sections with their defaults. Uncomment a section to change it."
 LONGEST_LINE = 120
-_SECTIONS = ("split", "list", "search", "gate", "schedule", "watch", "source")
+_SECTIONS = ("split", "list", "search", "gate", "schedule", "watch", "source", "format")
 
 
 def propose(
@@ -25,18 +26,18 @@ def propose(
     *,
     label: str | None = None,
     id: str | None = None,  # noqa: A002 - the word that the spec uses
-    sheet: str | None = None,
+    options: Options = NO_OPTIONS,
     folder: Path | None = None,
 ) -> str:
     """Return the text of datasets/<name>.yaml for a file of customers; it loads as it is.
 
-    `label`, `id` and `sheet` override what is guessed; `folder` is where the text will be saved. Raise CommandError for a name that no dataset
+    `label`, `id` and `options` override what is guessed; `folder` is where the text will be saved. Raise CommandError for a name that no dataset
     can have and for a file or column that does not exist; InputError for a file that cannot be read or has no column for the label.
     """
     wrong = name_problem(name)
     if wrong:
         raise CommandError(wrong)
-    table = profile_file(file, sheet)
+    table = profile_file(file, options)
     guesses = guess(name, table, label=label, id_column=id)
     return (
         "\n".join(
@@ -81,16 +82,26 @@ def _head(name: str, file: Path, table: Table) -> Iterator[str]:
         first = table.faults[0]
         why = _in_comment(f"line {first.line}: expected {first.expected}, found {first.found}")
         yield f"# {len(table.faults):,} more records cannot be read and would go to quarantine, such as {why}."
+    for remark in table.remarks:
+        yield f"# {_in_comment(remark)}."
     yield ""
 
 
 def _source(table: Table) -> Iterator[str]:
     """Name the sheet that was read, if there was a choice."""
-    if table.sheet:
-        others = ", ".join(repr(sheet) for sheet in table.sheets if sheet != table.sheet)
+    options = table.options
+    if options.sheet:
+        others = ", ".join(repr(sheet) for sheet in table.sheets if sheet != options.sheet)
         if others:
             yield f"# The workbook has other sheets: {_in_comment(others)}. For one of them, run churn new again with --sheet."
-        yield f"source: {{sheet: {scalar(table.sheet)}}}"
+        yield f"source: {{sheet: {scalar(options.sheet)}}}"
+        yield ""
+    written = {
+        **({"encoding": options.encoding} if options.encoding else {}),
+        **({"quotes": "backslash"} if options.backslash else {}),
+    }
+    if written:
+        yield f"format: {{{', '.join(f'{key}: {value}' for key, value in written.items())}}} # how text files are written"
         yield ""
 
 
@@ -177,7 +188,9 @@ def _more(guesses: Guesses, table: Table) -> Iterator[str]:
         yield ""
         yield "# words: # how a column reads as a reason on the retention list"
         yield f"#   {scalar(first)}: {_quoted(first.replace('{', '(').replace('}', ')') + ': {value}')}"
-    given = {"split": guesses.split, "list": guesses.opt_out, "source": table.sheet}
+    options = table.options
+    written = options.encoding or options.backslash or None
+    given = {"split": guesses.split, "list": guesses.opt_out, "source": options.sheet, "format": written}
     for section in _SECTIONS:
         if given.get(section) is None:
             yield ""

@@ -5,6 +5,7 @@ are written.
 """
 
 import hashlib
+import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,12 +20,12 @@ import pyarrow.compute as pc
 
 from churn_model.arrays import IntArray
 from churn_model.column_types.category import CATEGORY
-from churn_model.column_types.landed import LandedValues, ParsedColumn, Reason, read_words
+from churn_model.column_types.landed import LandedValues, ParsedColumn, Reason, as_mask, read_words
 from churn_model.column_types.registry import column_type, column_types, describe_field
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import Columns, resolve_columns
-from churn_model.ingest.files import describe_endings, open_part
-from churn_model.ingest.formats.base import Chunk, LandedFile, Part
+from churn_model.ingest.files import describe_endings, file_options, open_part
+from churn_model.ingest.formats.base import Chunk, LandedFile, Options, Part
 from churn_model.ingest.quarantine import Quarantine
 from churn_model.ingest.row_order import (
     LIMIT_BYTES,
@@ -34,11 +35,13 @@ from churn_model.ingest.row_order import (
     value_ids,
 )
 from churn_model.ingest.values import parse_as_of, parse_ids, parse_labels, parse_opt_outs, parse_worths
-from churn_model.spec.column_names import name_key, same_name
+from churn_model.spec.column_names import NOT_READ, name_key, same_name
 from churn_model.spec.dataset import Dataset, Kind
 from churn_model.tables import TableWriter
 
 TOP_REASONS = 20
+_TOTALS = ("total", "totals", "grand total", "sum", "subtotal", "summe", "gesamt", "gesamtsumme", "totale", "suma")
+"""What a footer says in the place of an id."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Ingested:
     `kinds`: every column of `rows` but the key columns. `reasons`: the most frequent reasons for quarantine with the number of records.
     `positives`: rows that left; None when scoring. `examples`: for each of `reasons` what the first such record held, and what to do.
     `missing_words`: by column, the most frequent `TOP_REASONS` words that were read as missing, with the number of records.
+    `remarks`: by file, what it does not declare and how it was read all the same.
     """
 
     records: int
@@ -60,6 +64,7 @@ class Ingested:
     positives: int | None
     examples: dict[str, str] = field(default_factory=dict)
     missing_words: dict[str, dict[str, int]] = field(default_factory=dict)
+    remarks: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def ingest(
@@ -80,7 +85,7 @@ def ingest(
     one id and date, the first by file key and line is kept. Raise InputError with the problems of all files at once, or at the first value of the
     opt-out column that is neither yes nor no.
     """
-    parts = _open_parts(files, dataset.source.sheet)
+    parts = _open_parts(files, file_options(dataset))
     columns = resolve_columns(parts, dataset, expected)
     if columns.id is None:
         _refuse_copies(parts)
@@ -123,10 +128,11 @@ def _write_tables(parts: Sequence[Part], reader: "_Reader", out: Path, limit_byt
         positives=positives if columns.label else None,
         examples={short: quarantine.examples[short] for short in reasons if short in quarantine.examples},
         missing_words={name: dict(words.most_common(TOP_REASONS)) for name, words in reader.missing_words.items()},
+        remarks={part.file.key: part.remarks for part in parts if part.remarks},
     )
 
 
-def _open_parts(files: Sequence[LandedFile], sheet: str | None) -> list[Part]:
+def _open_parts(files: Sequence[LandedFile], options: Options) -> list[Part]:
     """Open the files, in key order. Raise InputError naming all that cannot be used."""
     if not files:
         raise InputError(
@@ -135,7 +141,7 @@ def _open_parts(files: Sequence[LandedFile], sheet: str | None) -> list[Part]:
     parts, problems = [], []
     for file in sorted(files, key=lambda file: file.key):
         try:
-            parts.append(open_part(file, sheet=sheet))
+            parts.append(open_part(file, options))
         except InputError as error:
             problems.append(str(error))
     if problems:
@@ -235,7 +241,10 @@ class _Reader:
         absent = {"_as_of": columns.as_of is None, "_label": columns.label is None}
         keys = [field for field in fields if not absent.get(field[0])]
         self.schema = pa.schema(keys + [(name, column_type(kind).arrow_type) for name, kind in kinds.items()])
-        self.stored_schema = pa.schema(keys + [describe_field(name, kind) for name, kind in kinds.items()])
+        self.stored_schema = pa.schema(
+            keys + [describe_field(name, kind) for name, kind in kinds.items()],
+            metadata={NOT_READ: json.dumps(dict(columns.nested))} if columns.nested else None,
+        )
 
     def positions(self, part: Part) -> list[int]:
         """Return the positions in a file of the columns that `typed` takes."""
@@ -244,7 +253,9 @@ class _Reader:
     def typed(self, chunk: Chunk) -> _Typed:
         """Return the chunk's records, each as a row or with the first reason why it is none."""
         cells = {name: self._cells(name, array) for name, array in zip(self.wanted, chunk.columns, strict=True)}
-        wrong: dict[int, tuple[str | None, Reason]] = {}
+        wrong: dict[int, tuple[str | None, Reason]] = {
+            row: (None, Reason("a customer", found)) for row, found in self._no_customers(cells, chunk).items()
+        }
         for name, column in cells.items():
             for row, reason in column.wrong.items():
                 wrong.setdefault(row, (name, reason))
@@ -257,6 +268,26 @@ class _Reader:
         listed_wrong = [(int(chunk.lines[row]), name, reason) for row, (name, reason) in wrong.items()]
         listed_wrong += [(fault.line, fault.column, Reason(fault.expected, fault.found)) for fault in chunk.faults]
         return _Typed(self._rows(cells, good), chunk.lines[good], sorted(listed_wrong, key=lambda item: item[0]))
+
+    def _no_customers(self, cells: dict[str, ParsedColumn], chunk: Chunk) -> dict[int, str]:
+        """Return the records whose id is that of a footer or of a header within the file, and what they are."""
+        name = self.columns.id
+        if name is None:
+            return {}
+        ids = pc.utf8_lower(cells[name].values)
+        rows = np.flatnonzero(as_mask(pc.is_in(ids, pa.array([name.strip().lower(), *_TOTALS]))))
+        found: dict[int, str] = {}
+        for row in map(int, rows):
+            others = [
+                array[row].as_py() for other, array in zip(self.wanted, chunk.columns, strict=True) if other != name
+            ]
+            texts = [_plain(value) for value in others]
+            names = [other.strip().lower() for other in self.wanted if other != name]
+            if texts == names:
+                found[row] = "the header once more"
+            elif ids[row].as_py() in _TOTALS and 2 * texts.count("") >= len(texts):
+                found[row] = "a total"
+        return found
 
     def require_opt_outs(self, rows: pa.RecordBatch, key: str) -> None:
         """Raise InputError if rows of a file do not say whether the customer may be contacted; `key` names the file."""
@@ -290,6 +321,11 @@ class _Reader:
         }
         columns |= {name: kept[name] for name in self.kinds}
         return pa.RecordBatch.from_arrays([columns[name] for name in self.schema.names], schema=self.schema)
+
+
+def _plain(value: object) -> str:
+    text = value.decode(errors="replace") if isinstance(value, bytes) else "" if value is None else str(value)
+    return text.strip().lower()
 
 
 def _blank_rows(columns: Sequence[ParsedColumn], count: int) -> list[int]:

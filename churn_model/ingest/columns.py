@@ -5,7 +5,7 @@ What the spec says about columns that ingest does not read is checked in `featur
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -27,6 +27,7 @@ class Columns:
 
     kinds      the type of each plain column, as far as it is known before any value is read
     undecided  the columns whose values decide: on the type, or on the format of the type that is known
+    nested     the columns that hold no plain values and are not read, and what they hold
     """
 
     id: str | None
@@ -35,6 +36,7 @@ class Columns:
     kinds: dict[str, Kind | None]
     ignored: tuple[str, ...]
     undecided: frozenset[str]
+    nested: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -60,7 +62,16 @@ def resolve_columns(parts: Sequence[Part], dataset: Dataset, expected: Mapping[s
 
 def file_problems(part: Part) -> list[str]:
     """Return what is wrong with the columns of a file whatever the spec says of them, a sentence each."""
-    return _own_problems(part) + _nested(part, {name_key(name) for name in part.names})
+    return _own_problems(part)
+
+
+def nested_columns(part: Part) -> dict[str, str]:
+    """Return the columns of a file that have no plain text, by their keys, and what they hold."""
+    return {
+        name_key(name): str(stored)[:80]
+        for name, stored in zip(part.names, part.stored, strict=True)
+        if stored is not None and not _is_plain(stored)
+    }
 
 
 def _own_problems(part: Part) -> list[str]:
@@ -70,7 +81,7 @@ def _own_problems(part: Part) -> list[str]:
             f"{key}: {problem(expected=f'at most {COLUMN_LIMIT:,} columns', found=f'{len(names):,}', todo='land fewer columns')}"
         ]
     found = []
-    unnamed = [n for n, name in enumerate(names, 1) if not name]
+    unnamed = [n for n, name in enumerate(names, 1) if not name and n - 1 not in part.passed_over]
     if unnamed:
         which = ", ".join(str(n) for n in unnamed[:_NAMED_AT_MOST])
         text = problem(
@@ -98,7 +109,7 @@ def _own_problems(part: Part) -> list[str]:
 
 def _for_training(parts: Sequence[Part], dataset: Dataset) -> Columns:
     written = _spec_spelling(dataset)
-    names = {name_key(name): written.get(name_key(name), name) for name in parts[0].names}
+    names = {name_key(name): written.get(name_key(name), name) for name in filter(None, parts[0].names)}
     required = [
         dataset.label.column,
         dataset.id_column,
@@ -113,8 +124,9 @@ def _for_training(parts: Sequence[Part], dataset: Dataset) -> Columns:
     for part in parts[1:]:
         problems += _differences(part, parts[0], of_spec)
     keys = {name_key(name): name for name in (dataset.id_column, dataset.as_of, dataset.label.column) if name}
-    plain = {key: name for key, name in names.items() if key not in keys}
-    problems += [text for part in parts for text in _nested(part, {*plain, *keys})]
+    nested = {key: what for part in parts for key, what in nested_columns(part).items()}
+    plain = {key: name for key, name in names.items() if key not in keys and key not in nested}
+    problems += [text for part in parts for text in _nested(part, {*keys, *of_spec})]
     if not set(plain) - dataset.not_features:
         problems.append(
             problem(
@@ -132,7 +144,9 @@ def _for_training(parts: Sequence[Part], dataset: Dataset) -> Columns:
             problems += text
     if problems:
         raise InputError(listed(problems))
-    return Columns(dataset.id_column, dataset.as_of, dataset.label.column, kinds, (), _undecided(kinds, parts))
+    not_read = {names[key]: what for key, what in nested.items() if key in names}
+    undecided = _undecided(kinds, parts)
+    return Columns(dataset.id_column, dataset.as_of, dataset.label.column, kinds, (), undecided, not_read)
 
 
 def _for_scoring(parts: Sequence[Part], dataset: Dataset, expected: Mapping[str, Kind]) -> Columns:
@@ -150,7 +164,10 @@ def _for_scoring(parts: Sequence[Part], dataset: Dataset, expected: Mapping[str,
     if problems:
         raise InputError(listed(problems))
     ignored = {
-        name_key(name): name for part in reversed(parts) for name in part.names if name_key(name) not in named | keys
+        name_key(name): name
+        for part in reversed(parts)
+        for name in part.names
+        if name and name_key(name) not in named | keys
     }
     return Columns(
         dataset.id_column,
@@ -230,13 +247,13 @@ def _stored_kind(name: str, types: Mapping[str, pa.DataType]) -> tuple[Kind | No
 
 def _nested(part: Part, used: set[str]) -> list[str]:
     """Return the columns whose type has no plain text."""
-    found = []
-    for name, stored in zip(part.names, part.stored, strict=True):
-        if stored is not None and name_key(name) in used and not _is_plain(stored):
+    found, nested = [], nested_columns(part)
+    for name in part.names:
+        if name_key(name) in used and name_key(name) in nested:
             text = problem(
                 expected=f"plain values in {quote_value(name)}",
-                found=str(stored)[:80],
-                todo="land it as numbers, text or dates, or leave it out",
+                found=nested[name_key(name)],
+                todo="land it as numbers, text or dates",
             )
             found.append(f"{part.file.key}: {text}")
     return found
@@ -254,11 +271,12 @@ def _is_plain(stored: pa.DataType) -> bool:
 
 def _missing(part: Part, required: Iterable[str | None], which: str) -> list[str]:
     """Return one problem for all columns that a file lacks, with the most similar names."""
-    return [f"{part.file.key}: {text}" for text in lacking(part.names, required, which)]
+    remarks = f" ({'; '.join(part.remarks)})" if part.remarks else ""
+    return [f"{part.file.key}: {text}" for text in lacking(part.names, required, which, remarks)]
 
 
-def lacking(names: Iterable[str], required: Iterable[str | None], which: str) -> list[str]:
-    """Return one problem for all required columns that `names` lacks."""
+def lacking(names: Iterable[str], required: Iterable[str | None], which: str, remarks: str = "") -> list[str]:
+    """Return one problem for all required columns that `names` lacks; `remarks`: how they were found."""
     there = {name_key(name): name for name in names}
     lacking = list(dict.fromkeys(name for name in required if name and name_key(name) not in there))
     if not lacking:
@@ -269,14 +287,16 @@ def lacking(names: Iterable[str], required: Iterable[str | None], which: str) ->
     }
     hints = "; ".join(f"close to {quote_value(name)}: {_some(close)}" for name, close in closest.items() if close)
     todo = "land the file with it, or correct the name" + (f" ({hints})" if hints else "")
-    return [problem(expected=f"the columns {which}", found=f"no {_some(lacking)}", todo=todo)]
+    return [problem(expected=f"the columns {which}", found=f"no {_some(lacking)}{remarks}", todo=todo)]
 
 
 def _differences(part: Part, first: Part, reported: set[str]) -> list[str]:
     """Return how a file's columns differ from the first one's, apart from what is reported already."""
-    here, there = {name_key(name) for name in part.names}, {name_key(name) for name in first.names}
-    extra = [name for name in part.names if name_key(name) not in there | reported]
-    found = _missing(part, [name for name in first.names if name_key(name) not in reported], f"of {first.file.key}")
+    here, there = {name_key(name) for name in part.names if name}, {name_key(name) for name in first.names if name}
+    extra = [name for name in part.names if name and name_key(name) not in there | reported]
+    found = _missing(
+        part, [name for name in first.names if name and name_key(name) not in reported], f"of {first.file.key}"
+    )
     if extra:
         text = problem(
             expected=f"the columns of {first.file.key} alone",

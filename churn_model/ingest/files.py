@@ -4,11 +4,21 @@ A new format is a module in `churn_model/ingest/formats` and its name in `FORMAT
 """
 
 from churn_model.errors import InputError, problem
-from churn_model.ingest.formats.base import LAND_AGAIN, Format, LandedFile, Part, file_errors, open_bytes
+from churn_model.ingest.formats.base import (
+    LAND_AGAIN,
+    NO_OPTIONS,
+    Format,
+    LandedFile,
+    Options,
+    Part,
+    file_errors,
+    open_bytes,
+)
 from churn_model.ingest.formats.csv import CSV
 from churn_model.ingest.formats.excel import EXCEL
 from churn_model.ingest.formats.json_lines import JSON_LINES
 from churn_model.ingest.formats.parquet import PARQUET
+from churn_model.spec.dataset import Dataset
 
 FORMATS: tuple[Format, ...] = (CSV, PARQUET, JSON_LINES, EXCEL)
 ENDINGS = tuple(ending for format_ in FORMATS for ending in format_.endings)
@@ -35,8 +45,8 @@ def describe_endings() -> str:
     return f"a name ending in {', '.join(ENDINGS)}"
 
 
-def open_part(file: LandedFile, *, sheet: str | None = None) -> Part:
-    """Open a file and look through it; `sheet` names the sheet to read if it is a workbook (None: the first).
+def open_part(file: LandedFile, options: Options = NO_OPTIONS) -> Part:
+    """Open a file and look through it.
 
     Raise InputError, naming the file, if it cannot be used as a whole.
     """
@@ -48,7 +58,12 @@ def open_part(file: LandedFile, *, sheet: str | None = None) -> Part:
         if file.path.stat().st_size == 0:
             raise InputError(problem(expected="a header and records", found="a file of zero bytes", todo=LAND_AGAIN))
         _require_own_format(file, format_)
-        return format_.open(file, sheet)
+        return format_.open(file, options)
+
+
+def file_options(dataset: Dataset) -> Options:
+    """Return what a spec says of how files are written."""
+    return Options(dataset.source.sheet, dataset.format.encoding, dataset.format.quotes == "backslash")
 
 
 def _require_own_format(file: LandedFile, named: Format) -> None:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from churn_model.column_types.landed import read_text
 from churn_model.errors import InputError, problem
-from churn_model.ingest.files import open_part
+from churn_model.ingest.files import file_options, open_part
 from churn_model.ingest.formats.base import LandedFile, Part
 from churn_model.ingest.values import parse_as_of, parse_ids
 from churn_model.spec.column_names import name_key
@@ -49,7 +49,7 @@ def read_list_columns(
 
     Of several records of one customer and date, the first by file key and line counts. Raise InputError if a file cannot be read.
     """
-    parts = [open_part(file, sheet=dataset.source.sheet) for file in sorted(files, key=lambda file: file.key)]
+    parts = [open_part(file, file_options(dataset)) for file in sorted(files, key=lambda file: file.key)]
     wanted = pa.chunked_array([_keys(ids.combine_chunks(), None if as_of is None else as_of.combine_chunks())])
     names = list(dataset.list.columns)
     schema = pa.schema([(_KEY, pa.large_string()), *((name, pa.large_string()) for name in names)])

@@ -24,6 +24,7 @@ class IngestReport:
     ignored_columns  landed columns that the model does not read
     reasons          why records are in quarantine, and how many for each reason
     missing_words    by column, the words that were read as missing, and how many records hold each
+    remarks          by file, what it does not declare and how it was read all the same: its encoding, lines above its header
     """
 
     counts: IngestCounts
@@ -32,3 +33,4 @@ class IngestReport:
     ignored_columns: tuple[str, ...] | None = None
     reasons: Mapping[str, int] | None = None
     missing_words: Mapping[str, Mapping[str, int]] | None = None
+    remarks: Mapping[str, tuple[str, ...]] | None = None

@@ -15,7 +15,8 @@ from pyarrow import parquet
 
 from churn_model.errors import InputError, problem
 from churn_model.ingest.formats.base import BOM
-from churn_model.ingest.formats.csv_records import parse, read_header, scan
+from churn_model.ingest.formats.csv_header import read_header
+from churn_model.ingest.formats.csv_records import parse, scan
 from churn_model.serving.fields import FieldProblem
 from churn_model.serving.media import CSV, JSON, JSON_LINES, MediaType
 from churn_model.serving.plan import Plan

@@ -7,6 +7,8 @@ Names that differ only in case or in blanks around them are one column: a catalo
 AS_OF = "_as_of"
 """The day of a row's snapshot."""
 RESERVED = ("_id", AS_OF, "_hash", "_label")
+NOT_READ = "not_read"
+"""The key under which the schema of canonical rows names landed columns that hold no plain values, and what they hold."""
 
 
 def name_key(name: str) -> str:

@@ -13,6 +13,7 @@ from churn_model.errors import SpecError, listed, problem
 from churn_model.records import from_plain, to_plain
 from churn_model.spec.column_names import name_key
 from churn_model.spec.durations import DURATION, PATTERN, seconds
+from churn_model.spec.encodings import ENCODINGS, normal_encoding
 
 _FORBID_UNKNOWN: dict[str, str] = {"extra": "forbid"}
 
@@ -361,6 +362,30 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileFormat:
+    """How landed text files are written, where they do not say it themselves."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
+    encoding: str | None = field(
+        default=None,
+        metadata=_about(
+            "The encoding of text files without a byte order mark, such as cp1252. None: UTF-8, or detected."
+        ),
+    )
+    quotes: Literal["doubled", "backslash"] = field(
+        default="doubled",
+        metadata=_about(
+            'How a quote inside a quoted CSV value is written. doubled: "". backslash: \\", as MySQL and Spark do.'
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        known = self.encoding is None or bool(normal_encoding(self.encoding))
+        todo = f"write one of {', '.join(ENCODINGS)}"
+        _require((known, "encoding", "an encoding of text files", repr(self.encoding), todo))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """One table of customers, as its spec describes it. Column names are the user's own; they are matched without regard to case."""
 
@@ -406,6 +431,8 @@ class Dataset:
     schedule: Schedule = field(default_factory=Schedule, metadata=_about("When it is retrained."))
     watch: Watch = field(default_factory=Watch, metadata=_about("How landed batches are noticed."))
     source: Source = field(default_factory=Source, metadata=_about("Where training rows come from."))
+
+    format: FileFormat = field(default_factory=FileFormat, metadata=_about("How landed text files are written."))
 
     @property
     def id_column(self) -> str | None:

@@ -43,6 +43,7 @@ def step(layout: Layout) -> Report:
         ignored_columns=tuple(made.ignored_columns),
         reasons=made.reasons,
         missing_words=made.missing_words,
+        remarks=made.remarks,
     )
     return Report(content=content, checks=checks)
 

@@ -67,6 +67,7 @@ _INGEST: _Reduced = {
     "types": _whole,
     "split": _seed_and_column,
     "source": _sheet,
+    "format": _whole,
     "costs": _worth_column,
 }
 _MODEL: _Reduced = {**_FEATURES, "types": _whole, "split": _whole}
@@ -83,7 +84,7 @@ READS: dict[str, _Reduced] = {
     "retention_list": {**_ALWAYS, "costs": _whole, "list": _who_is_listed},
     "comparison_page": {**_ALWAYS, "label": _whole},
     "batch_page": {**_ALWAYS, "label": _whole, "costs": _whole, "list": _whole},
-    "list_layout": {**_ALWAYS, "types": _whole, "source": _sheet, "list": _layout},
+    "list_layout": {**_ALWAYS, "types": _whole, "source": _sheet, "format": _whole, "list": _layout},
 }
 
 

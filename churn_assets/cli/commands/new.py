@@ -8,6 +8,7 @@ from rich.console import Console
 from churn_assets.cli.command import FORMATS_HELP, Command, ExitCode
 from churn_assets.console.safe_text import say
 from churn_model.errors import ChurnError, SpecError, listed, problem
+from churn_model.spec.encodings import ENCODINGS, normal_encoding
 from resources.durable import replace_file
 from resources.os_errors import explain_os_error
 from resources.settings import Settings
@@ -21,12 +22,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", metavar="COLUMN", help="the column that says who left, if it cannot be guessed")
     parser.add_argument("--id", metavar="COLUMN", help="the column that names a customer, if it cannot be guessed")
     parser.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook, if the fullest is not the one")
+    encoding_help = "the encoding of a text file, such as cp1252, if it is detected wrongly"
+    parser.add_argument("--encoding", metavar="NAME", type=_encoding, help=encoding_help)
 
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Guess a spec from a file, write it and print it."""
     from churn_assets.onboarding.landing_check import landing_problems
     from churn_assets.onboarding.spec_text import propose
+    from churn_model.ingest.formats.base import Options
     from resources.specs.loader import load_spec
 
     path = settings.datasets / f"{arguments.dataset}.yaml"
@@ -39,7 +43,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         arguments.file,
         label=arguments.label,
         id=arguments.id,
-        sheet=arguments.sheet,
+        options=Options(sheet=arguments.sheet, encoding=arguments.encoding),
         folder=settings.datasets,
     )
     _write_spec(path, text)
@@ -52,6 +56,14 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         say(console, "The file is too large to be read once more: what landing would refuse of it is not known yet.")
     say(console, f"Written to {path}. Read it, correct it, then: churn land {arguments.dataset} {arguments.file}")
     return ExitCode.DONE
+
+
+def _encoding(name: str) -> str:
+    """Return the name of an encoding. Raise ArgumentTypeError if it is none that a text file may have."""
+    found = normal_encoding(name)
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected one of {', '.join(ENCODINGS)}; found {name!r}")
+    return found
 
 
 def _write_spec(path: Path, text: str) -> None:

@@ -55,10 +55,14 @@ def locate(ports: Ports, dataset: Dataset, output: Output, key: str, batch: str 
 
 
 def quarantine_lines(ports: Ports, table: Current, use: str) -> list[str]:
-    """Return how many records of a table are in quarantine and so not `use`d, where they are, and the first of them."""
-    counts = read_report(ports, table, IngestReport).counts
+    """Return how files were read that do not say it themselves, and how many records of a table are in quarantine and so not `use`d.
+
+    With the place of the quarantine, and the first records there.
+    """
+    report = read_report(ports, table, IngestReport)
+    counts, remarks = report.counts, _remark_lines(report)
     if not counts.quarantined:
-        return []
+        return remarks
     key = table.prefix + QUARANTINE
     first = open_published_table(ports.lake, key).first(_FIRST_SHOWN).to_pylist()
     verb = "is" if counts.quarantined == 1 else "are"
@@ -69,7 +73,16 @@ def quarantine_lines(ports: Ports, table: Current, use: str) -> list[str]:
     for row in first:
         column = f"{on_one_line(row['column'])}: " if row["column"] else ""
         lines.append(f"    {on_one_line(row['file'])}:{row['line']}  {column}{on_one_line(row['reason'])}")
-    return [*lines, *(["    ..."] if counts.quarantined > _FIRST_SHOWN else [])]
+    return [*remarks, *lines, *(["    ..."] if counts.quarantined > _FIRST_SHOWN else [])]
+
+
+def _remark_lines(report: IngestReport) -> list[str]:
+    files = report.remarks or {}
+    shown = [
+        f"  Read:        {on_one_line(file)}: {on_one_line('; '.join(files[file]))}"
+        for file in list(files)[:_FIRST_SHOWN]
+    ]
+    return [*shown, *(["    ..."] if len(files) > _FIRST_SHOWN else [])]
 
 
 def ignored_column_lines(ports: Ports, table: Current, *, shown: Sequence[str] = ()) -> list[str]:

@@ -23,7 +23,6 @@ NO_TEXT = problem(
     expected="text", found="NUL bytes", todo="export the file again as UTF-8, or name it after what it is"
 )
 LAND_AGAIN = "remove the file, or land it again"
-_WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,22 @@ class LandedFile:
 
     key: str
     path: Path
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the spec says of how files are written.
+
+    `sheet` is that of workbooks (None: the first visible one), `encoding` that of text files without a BOM (None: UTF-8, or detected);
+    `backslash`: quotes inside quoted values of CSV are written after a backslash.
+    """
+
+    sheet: str | None = None
+    encoding: str | None = None
+    backslash: bool = False
+
+
+NO_OPTIONS = Options()
 
 
 @dataclass(frozen=True)
@@ -68,7 +83,22 @@ class Part(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names of the columns as landed, without surrounding blanks."""
+        """Return the names of the columns as landed, without surrounding blanks; "" for a column without a name."""
+        ...
+
+    @property
+    def passed_over(self) -> frozenset[int]:
+        """Return the places of columns without a name that can do without one."""
+        ...
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Return what was not declared and how it was read all the same, a few words each."""
+        ...
+
+    @property
+    def options(self) -> Options:
+        """Return what the spec would have to say for the file to be read as it was, found or named."""
         ...
 
     @property
@@ -86,14 +116,14 @@ class Format:
     """A file format.
 
     `recognizes` takes the first bytes of a file, unzipped, and says whether they can only be of this format. `open` reads as much as it
-    takes to know that the file as a whole can be used; its second argument names the sheet of a workbook (None: the first). `list_sheets`
+    takes to know that the file as a whole can be used. `list_sheets`
     names the sheets of a file, if the format has sheets.
     """
 
     name: str
     endings: tuple[str, ...]
     recognizes: Callable[[bytes], bool]
-    open: Callable[[LandedFile, str | None], Part]
+    open: Callable[[LandedFile, Options], Part]
     list_sheets: Callable[[LandedFile], tuple[str, ...]] | None = None
 
 
@@ -106,14 +136,6 @@ def open_bytes(file: LandedFile) -> Iterator[BinaryIO]:
     else:
         with file.path.open("rb") as stream:
             yield stream
-
-
-def require_utf8(head: bytes) -> None:
-    """Raise InputError if the first bytes of a file cannot be UTF-8 text."""
-    if head.startswith(_WIDE_BOMS):
-        raise InputError(problem(expected="UTF-8", found="UTF-16 or UTF-32", todo="export the file again as UTF-8"))
-    if b"\x00" in head[:4096]:
-        raise InputError(NO_TEXT)
 
 
 def block_bytes(columns: int) -> int:

@@ -1,13 +1,11 @@
 r"""Where each physical record of a CSV file begins and ends, found without the parser that reads its values.
 
-Belongs here: the header, the delimiter, record boundaries and their line numbers, records that no parser should see, and the one call
-into pyarrow. Does not belong here: what a value means (`values`), which columns are wanted (`columns`), compression (`base`).
+Belongs here: record boundaries and their line numbers, records that no parser should see, and the one call into pyarrow. Does not belong
+here: the header (`csv_header`), encodings (`encodings`), what a value means (`values`), which columns are wanted (`columns`).
 
-The grammar is RFC 4180 with two widenings: a line ends with \n, \r\n or \r, and a quote inside a value that does not begin with one is an
-ordinary character. A value that begins with a quote and is not closed as the RFC says spoils its own line and nothing behind it.
+A value that begins with a quote and is not closed as the RFC says spoils its own line and nothing behind it.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -16,26 +14,14 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from churn_model.arrays import ByteArray, IntArray
+from churn_model.arrays import BoolArray, ByteArray, IntArray
 from churn_model.column_types.landed import FIELD_LIMIT
 from churn_model.errors import InputError, problem
-from churn_model.ingest.formats.base import BLOCK_BYTES, BOM, RECORD_LIMIT, Fault, require_utf8
+from churn_model.ingest.formats.base import BLOCK_BYTES, BOM, RECORD_LIMIT, Fault
+from churn_model.ingest.formats.csv_grammar import LINE_END, QUOTED, Grammar
+from churn_model.ingest.formats.csv_header import Header
 
-DELIMITERS = (",", ";", "\t", "|")
 BROKEN_QUOTE = "a quoted value that is closed, with the quotes inside it doubled"
-
-_LINE_END = re.compile(rb"\r\n|\r|\n")
-_QUOTED = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a file's first record says. `size` in bytes and `lines` count everything up to the first data record, a BOM included."""
-
-    names: tuple[str, ...]
-    delimiter: str
-    size: int
-    lines: int
 
 
 @dataclass(frozen=True)
@@ -56,75 +42,6 @@ class _Found:
     values: IntArray
     broken: np.ndarray[Any, np.dtype[np.bool_]]
     breaks: IntArray
-
-
-class Grammar:
-    """One delimiter's grammar, as patterns and as a table of the bytes that may stand beside a quoted value."""
-
-    def __init__(self, delimiter: str) -> None:
-        self.delimiter = delimiter.encode()
-        escaped = re.escape(self.delimiter)
-        value = rb'(?:"[^"]*+(?:""[^"]*+)*+"(?=[%b\r\n])|(?!")[^%b\r\n]*+)' % (escaped, escaped)
-        self.value = re.compile(value)
-        self.record = re.compile(rb"%b(?:%b%b)*+" % (value, escaped, value))
-        self.beside_quotes = np.zeros(256, dtype=bool)
-        self.beside_quotes[[ord(delimiter), ord('"'), ord("\r"), ord("\n")]] = True
-
-
-def read_header(stream: BinaryIO) -> Header:
-    """The header of the CSV file that `stream` is at the start of; blank lines before it are passed over.
-
-    Raises InputError: nothing there, another encoding, a quote that is not closed, no end within a block.
-    """
-    head = stream.read(BLOCK_BYTES)
-    require_utf8(head)
-    begin = len(BOM) if head.startswith(BOM) else 0
-    blank = re.compile(rb"(?:[ \t]*+(?:\r\n|\r|\n))*+").match(head, begin)
-    start = blank.end() if blank else begin
-    if not head[start:].strip():
-        raise InputError(
-            problem(expected="a header and records", found="an empty file", todo="remove the file, or land it again")
-        )
-    text = head if head.endswith((b"\r", b"\n")) or len(head) == BLOCK_BYTES else head + b"\n"
-    readings = [(_header_end(text, start, Grammar(delimiter)), delimiter) for delimiter in DELIMITERS]
-    best = max(
-        ((*ended, delimiter) for ended, delimiter in readings if ended), key=lambda reading: reading[0], default=None
-    )
-    # One column only, where another delimiter would open a quote for ever, is that other delimiter's broken header.
-    if best is None or (best[0] == 1 and not all(ended for ended, _ in readings)):
-        raise InputError(
-            problem(
-                expected="a header line",
-                found="a quote that is not closed, or no end",
-                todo="land the file with a header",
-            )
-        )
-    _, end, delimiter = best
-    names = _names(text[start:end], Grammar(delimiter))
-    return Header(names, delimiter, min(end, len(head)), len(_LINE_END.findall(text, begin, end)))
-
-
-def _header_end(text: bytes, start: int, grammar: Grammar) -> tuple[int, int] | None:
-    """How many values the record at `start` has, and where the next one begins; None if it is not well-formed."""
-    matched = grammar.record.match(text, start)
-    ended = _LINE_END.match(text, matched.end()) if matched else None
-    return (_count_values(text, start, ended.start(), grammar), ended.end()) if ended else None
-
-
-def _names(record: bytes, grammar: Grammar) -> tuple[str, ...]:
-    values, at = [], 0
-    while found := grammar.value.match(record, at):
-        value = found[0]
-        values.append(value[1:-1].replace(b'""', b'"') if value.startswith(b'"') else value)
-        at = found.end() + 1
-        if record[found.end() : at] != grammar.delimiter:
-            break
-    try:
-        return tuple(value.decode().strip() for value in values)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            problem(expected="column names in UTF-8", found="another encoding", todo="export the file as UTF-8")
-        ) from error
 
 
 def scan(stream: BinaryIO, header: Header, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
@@ -213,11 +130,11 @@ def _one_by_one(data: bytes, breaks: IntArray, grammar: Grammar, *, final: bool)
     at = 0
     while at < len(data):
         stop, spoiled = _next_record(data, at, grammar, final=final)
-        ended = _LINE_END.search(data, stop) if stop >= 0 else None
+        ended = LINE_END.search(data, stop) if stop >= 0 else None
         if ended is None or (not final and ended[0] == b"\r" and ended.end() == len(data)):
             break
         ends.append(ended.end() - 1)
-        values.append(0 if spoiled else _count_values(data, at, ended.start(), grammar))
+        values.append(0 if spoiled else grammar.count(data, at, ended.start()))
         broken.append(spoiled)
         at = ended.end()
     return _Found(np.array(ends, np.int64), np.array(values, np.int64), np.array(broken, bool), breaks)
@@ -235,7 +152,7 @@ def _next_record(data: bytes, at: int, grammar: Grammar, *, final: bool) -> tupl
     if data[stop : stop + 1] in (b"\r", b"\n"):
         return stop, False
     start = stop + (data[stop : stop + 1] == grammar.delimiter)
-    closed = _QUOTED.match(data, start)
+    closed = QUOTED.match(data, start)
     if (closed is None or closed.end() == len(data)) and not final and len(data) - start <= FIELD_LIMIT:
         return -1, False
     return start, True
@@ -250,18 +167,6 @@ def _long_quoted(data: bytes, at: int, stop: int, grammar: Grammar) -> int:
     return -1
 
 
-def _count_values(data: bytes, at: int, stop: int, grammar: Grammar) -> int:
-    if data.find(b'"', at, stop) < 0:
-        return data.count(grammar.delimiter, at, stop) + 1
-    count = 0
-    while found := grammar.value.match(data, at):
-        count += 1
-        at = found.end() + 1
-        if found.end() >= stop:
-            break
-    return count
-
-
 def _block(data: bytes, found: _Found, width: int, line: int) -> Block:
     """The records of `found`, sorted into well-formed ones, faults and blank lines; `line`: where the first begins."""
     ends = found.ends
@@ -270,7 +175,8 @@ def _block(data: bytes, found: _Found, width: int, line: int) -> Block:
     two_byte = (buffer[ends] == ord("\n")) & (ends > starts) & (buffer[ends - 1] == ord("\r"))
     blank = (ends - two_byte == starts) & ~found.broken
     lines = line + np.searchsorted(found.breaks, starts)
-    ragged = (found.values != width) & ~blank & ~found.broken
+    zeros = _with_zero_bytes(buffer, data, ends) & ~found.broken
+    ragged = (found.values != width) & ~blank & ~found.broken & ~zeros
     for row in np.flatnonzero(ragged & (found.values == 1)):
         blank[row] = not data[starts[row] : ends[row]].strip()
     ragged &= ~blank
@@ -279,13 +185,23 @@ def _block(data: bytes, found: _Found, width: int, line: int) -> Block:
         for row in np.flatnonzero(ragged)
     ]
     faults += [Fault(int(lines[row]), BROKEN_QUOTE, "a stray quote") for row in np.flatnonzero(found.broken)]
-    good = ~(blank | ragged | found.broken)
+    faults += [Fault(int(lines[row]), "text", "a NUL byte") for row in np.flatnonzero(zeros)]
+    good = ~(blank | ragged | found.broken | zeros)
     return Block(
         int((~blank).sum()),
         _joined(data, starts, ends, good),
         lines[good],
         tuple(sorted(faults, key=lambda fault: fault.line)),
     )
+
+
+def _with_zero_bytes(buffer: ByteArray, data: bytes, ends: IntArray) -> BoolArray:
+    """Which records hold a NUL byte."""
+    found = np.zeros(len(ends), dtype=bool)
+    if b"\x00" in data:
+        records = np.searchsorted(ends, np.flatnonzero(buffer == 0))
+        found[records[records < len(ends)]] = True
+    return found
 
 
 def _values(count: int) -> str:

@@ -1,6 +1,7 @@
 """Excel workbooks (.xlsx): one sheet, read as its cells show, with two exceptions that keep a number whole.
 
-The first row that is not empty is the header; rows without any value are no records. A number keeps all its digits whatever its format
+The first row that is not empty, or the first below titles, is the header; rows without any value are no
+records. A number keeps all its digits whatever its format
 rounds away, and a percentage is the fraction that it stands for. A date shows as 2024-05-01, true as TRUE, an error as #N/A; a formula
 shows the value that was stored with it.
 """
@@ -12,6 +13,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from warnings import filterwarnings
 from xml.etree.ElementTree import ParseError
@@ -19,16 +21,27 @@ from xml.etree.ElementTree import ParseError
 import numpy as np
 import pyarrow as pa
 
+from churn_model.column_types.landed import quote_value
 from churn_model.errors import InputError, problem
 from churn_model.ingest.formats.base import (
     BATCH_VALUES,
     BLOCK_BYTES,
     LAND_AGAIN,
+    NO_OPTIONS,
     Chunk,
     Fault,
     Format,
     LandedFile,
+    Options,
     file_errors,
+)
+from churn_model.ingest.formats.header_rows import (
+    ALL_NAMED,
+    LOOKED_AT,
+    Unnamed,
+    describe_titles,
+    find_header,
+    find_unnamed,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +82,26 @@ class ExcelPart:
     names: tuple[str, ...]
     header_row: int
     left: int
+    unnamed: Unnamed = ALL_NAMED
+    titles: tuple[tuple[int, str], ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def passed_over(self) -> frozenset[int]:
+        """Return the places of a column of row numbers and of columns that hold nothing."""
+        return self.unnamed.columns
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Return which sheet was read, if there are others and none was named, and what was passed over."""
+        others = ", ".join(map(quote_value, self.others[:10]))
+        sheets = [f"sheet {quote_value(self.sheet)} read, not {others}"] if self.others else []
+        return (*sheets, *describe_titles(self.titles), *self.unnamed.remarks)
+
+    @property
+    def options(self) -> Options:
+        """Return its sheet."""
+        return Options(sheet=self.sheet)
 
     @property
     def stored(self) -> tuple[pa.DataType | None, ...]:
@@ -95,6 +128,7 @@ class _Batch:
 
     def __init__(self, part: ExcelPart, wanted: Sequence[int]) -> None:
         self._begin, self._end = part.left, part.left + len(part.names)
+        self._blank = frozenset(part.left + n for n in part.unnamed.blank)
         self._wanted = [part.left + n for n in wanted]
         self._columns: list[list[str | None]] = [[] for _ in wanted]
         self._lines: list[int] = []
@@ -107,7 +141,11 @@ class _Batch:
 
     def add(self, number: int, values: list[str | None]) -> None:
         """Add a row that is not empty."""
-        beside = [at for at, value in enumerate(values) if value and not self._begin <= at < self._end]
+        beside = [
+            at
+            for at, value in enumerate(values)
+            if value and not value.isspace() and (not self._begin <= at < self._end or at in self._blank)
+        ]
         if beside:
             found = f"a value in column {_letters(beside[0])}, which has no name"
             self._faults.append(Fault(number, "values below the names of the header alone", found))
@@ -122,26 +160,41 @@ class _Batch:
         return Chunk(self.records, arrays, np.array(self._lines, np.int64), tuple(self._faults))
 
 
-def open_excel(file: LandedFile, sheet: str | None = None) -> ExcelPart:
-    """Check a workbook and read the header of a sheet, the first visible one unless it is named.
+def open_excel(file: LandedFile, options: Options = NO_OPTIONS) -> ExcelPart:
+    """Check a workbook and read the header of a sheet, the first visible one unless the options name one.
 
     Raise InputError if the workbook is damaged, unzips to far more than it should, has no such sheet or no record, or if values of its
     formulas are not stored.
     """
     with _open_workbook(file) as workbook:
-        found = _find_sheet(workbook, sheet)
-        rows = _rows(found)
-        number, header = next(rows, (0, []))
-        if not number or next(rows, None) is None:
-            what = "a header alone" if number else "no value"
+        found = _find_sheet(workbook, options.sheet)
+        rows = list(islice(_rows(found), LOOKED_AT))
+        if len(rows) < 2:
+            what = "a header alone" if rows else "no value"
             todo = f"name another sheet ({_titles(workbook)}) as `sheet` under `source` in the spec, or {LAND_AGAIN}"
             raise InputError(problem(expected=f"records in sheet {found.title!r}", found=what, todo=todo))
         if _look_through(file):
             _require_stored_values(file, workbook, found.title)
-        names = [(value or "").strip() for value in header]
-        left = next(at for at, name in enumerate(names) if name)
-        right = max(at for at, name in enumerate(names) if name)
-        return ExcelPart(file, found.title, tuple(names[left : right + 1]), number, left)
+        others = () if options.sheet else tuple(one.title for one in _visible(workbook) if one.title != found.title)
+        return _with_header(file, found.title, rows, others)
+
+
+def _with_header(
+    file: LandedFile, sheet: str, rows: Sequence[tuple[int, list[str | None]]], others: tuple[str, ...]
+) -> ExcelPart:
+    """Return the part whose header is among the first rows of a sheet."""
+    texts = [[(value or "").strip() for value in values] for _, values in rows]
+    first = min(at for row in texts for at, value in enumerate(row) if value)
+    at = find_header([row[first:] for row in texts])
+    named = [place for place, name in enumerate(texts[at]) if name]
+    # Left of the first name there may be row numbers, as pandas writes them; elsewhere there is nothing.
+    left = min(named[0], first)
+    if left < named[0] - 1 or not all(row[left] for row in texts[at + 1 :]):
+        left = named[0]
+    names = tuple(texts[at][left : named[-1] + 1])
+    unnamed = find_unnamed(names, [row[left:] for row in texts[at + 1 :]])
+    titles = tuple((number, " ".join(filter(None, row))) for (number, _), row in zip(rows[:at], texts, strict=False))
+    return ExcelPart(file, sheet, names, rows[at][0], left, unnamed, titles, others)
 
 
 def list_sheets(file: LandedFile) -> tuple[str, ...]:

@@ -17,16 +17,17 @@ from churn_model.ingest.formats.base import (
     BOM,
     COLUMN_LIMIT,
     LAND_AGAIN,
+    NO_OPTIONS,
     RECORD_LIMIT,
     Chunk,
     Fault,
     Format,
     LandedFile,
+    Options,
     block_bytes,
     file_errors,
-    open_bytes,
-    require_utf8,
 )
+from churn_model.ingest.formats.encodings import AS_UTF8, Encoding, find_encoding, open_text
 
 _ONE_OBJECT = "one JSON object per line"
 _KINDS = {list: "an array", dict: "an object", str: "text or a number", bool: "true or false", type(None): "null"}
@@ -38,11 +39,27 @@ class JsonLinesPart:
 
     file: LandedFile
     keys: tuple[str, ...]
+    encoding: Encoding = AS_UTF8
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return the keys of all lines; a line without one of them has a blank there."""
         return tuple(key.strip() for key in self.keys)
+
+    @property
+    def passed_over(self) -> frozenset[int]:
+        """Return none: a value has a key."""
+        return frozenset()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Return its encoding, if that was not declared."""
+        return (self.encoding.remark,) if self.encoding.remark else ()
+
+    @property
+    def options(self) -> Options:
+        """Return its encoding."""
+        return Options(encoding=self.encoding.to_name)
 
     @property
     def stored(self) -> tuple[pa.DataType | None, ...]:
@@ -52,7 +69,7 @@ class JsonLinesPart:
     def chunks(self, wanted: Sequence[int]) -> Iterator[Chunk]:
         """Yield all records, a block of the file at a time."""
         keys = [self.keys[n] for n in wanted]
-        with file_errors(self.file, JSON_LINES.name), open_bytes(self.file) as stream:
+        with file_errors(self.file, JSON_LINES.name), open_text(self.file, self.encoding) as stream:
             for first, lines in _blocks(stream, block_bytes(len(keys))):
                 yield _chunk(first, lines, keys)
 
@@ -62,7 +79,6 @@ def _blocks(stream: BinaryIO, size: int) -> Iterator[tuple[int, list[bytes]]]:
     rest, first = b"", 1
     while chunk := stream.read(size):
         if first == 1 and not rest:
-            require_utf8(chunk[:4])  # a NUL byte further on spoils its own line alone
             chunk = chunk.removeprefix(BOM)
         *lines, rest = (rest + chunk).split(b"\n")
         if len(rest) > RECORD_LIMIT:
@@ -158,11 +174,12 @@ def _decode(line: bytes, number: int) -> dict[str, Any] | Fault:
     return row if isinstance(row, dict) else Fault(number, _ONE_OBJECT, _KINDS.get(type(row), "another value"))
 
 
-def open_json_lines(file: LandedFile, sheet: str | None = None) -> JsonLinesPart:
-    """Collect the keys of all lines. Raise InputError if no line is an object. `sheet` is for workbooks alone."""
+def open_json_lines(file: LandedFile, options: Options = NO_OPTIONS) -> JsonLinesPart:
+    """Collect the keys of all lines. Raise InputError if no line is an object."""
+    encoding = find_encoding(file, options.encoding, detects=False)  # JSON is UTF-8
     keys: dict[str, None] = {}
     first_fault: Fault | None = None
-    with open_bytes(file) as stream:
+    with open_text(file, encoding) as stream:
         for first, lines in _blocks(stream, block_bytes(0)):
             for _, row in _decode_lines(first, lines):
                 if isinstance(row, Fault):
@@ -173,7 +190,7 @@ def open_json_lines(file: LandedFile, sheet: str | None = None) -> JsonLinesPart
                 break
     if not keys:
         raise InputError(_no_object(first_fault))
-    return JsonLinesPart(file, tuple(keys))
+    return JsonLinesPart(file, tuple(keys), encoding)
 
 
 def _no_object(fault: Fault | None) -> str:

@@ -8,7 +8,16 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from churn_model.errors import InputError, problem
-from churn_model.ingest.formats.base import LAND_AGAIN, Chunk, Format, LandedFile, batch_rows, file_errors
+from churn_model.ingest.formats.base import (
+    LAND_AGAIN,
+    NO_OPTIONS,
+    Chunk,
+    Format,
+    LandedFile,
+    Options,
+    batch_rows,
+    file_errors,
+)
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,21 @@ class ParquetPart:
     def names(self) -> tuple[str, ...]:
         """Return the names of its top-level columns."""
         return tuple(name.strip() for name in self.schema.names)
+
+    @property
+    def passed_over(self) -> frozenset[int]:
+        """Return none: it can name all its columns."""
+        return frozenset()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Return none: it declares all that it is."""
+        return ()
+
+    @property
+    def options(self) -> Options:
+        """Return none."""
+        return NO_OPTIONS
 
     @property
     def stored(self) -> tuple[pa.DataType | None, ...]:
@@ -39,8 +63,8 @@ class ParquetPart:
                 row += batch.num_rows
 
 
-def open_parquet(file: LandedFile, sheet: str | None = None) -> ParquetPart:
-    """Read the schema of a Parquet file. Raise InputError if it has no rows. `sheet` is for workbooks alone."""
+def open_parquet(file: LandedFile, options: Options = NO_OPTIONS) -> ParquetPart:
+    """Read the schema of a Parquet file. Raise InputError if it has no rows."""
     with parquet.ParquetFile(file.path, pre_buffer=False) as opened:
         if opened.metadata.num_rows == 0:
             raise InputError(problem(expected="records", found="columns alone", todo=LAND_AGAIN))

@@ -18,7 +18,7 @@ from openpyxl import Workbook
 from churn_assets.onboarding.spec_text import MORE, propose, scalar
 from churn_model.errors import InputError
 from churn_model.ingest.canonical_rows import ingest
-from churn_model.ingest.formats.base import LandedFile
+from churn_model.ingest.formats.base import LandedFile, Options
 from churn_model.spec.dataset import Dataset
 from churn_model.tables import open_table
 from churn_model.training.splits import make_split_rule
@@ -463,7 +463,7 @@ def test_what_cannot_be_proposed_is_told(tmp_path: Path, name: str, named: dict[
         ("t.csv.gz", b"x", r"^t.csv.gz: .*gzip"),
         ("t.csv", b"", r"^t.csv: .*a header and records.*a file of zero bytes"),
         ("t.csv", b"a,b\n", r"^t.csv: .*records.*a header alone"),
-        ("t.csv", b",a\n1,2\n", r"^t.csv: .*a name for every column.*none for column 1"),
+        ("t.csv", b"a,,b\n1,2,3\n", r"^t.csv: .*a name for every column.*none for column 2"),
         ("t.csv", b"a,A\n1,2\n", r"^t.csv: .*each column once.*'a', 'A'"),
         ("t.csv", b"a" * 300 + b",b\n1,2\n", r"^t.csv: .*names of at most 200 characters on one line"),
         ("t.csv", b'"a\nb",c\n1,2\n', r"^t.csv: .*names of at most 200 characters on one line.*.a.nb."),
@@ -528,9 +528,9 @@ def test_of_several_sheets_the_fullest_is_read_and_named(tmp_path: Path) -> None
     assert loaded(tmp_path, text).source.sheet == "Customers"
     assert "# The workbook has other sheets: 'Words'." in text
     with pytest.raises(InputError, match="a column that says who left"):
-        propose("telco", path, sheet="Words")
+        propose("telco", path, options=Options(sheet="Words"))
     with pytest.raises(InputError, match=r"^table\.xlsx: .*a sheet 'Other'.*'Words', 'Customers'"):
-        propose("telco", path, sheet="Other")
+        propose("telco", path, options=Options(sheet="Other"))
 
 
 def test_records_that_cannot_be_read_are_counted(tmp_path: Path) -> None:
@@ -547,10 +547,14 @@ def test_a_file_without_any_readable_record_is_refused(tmp_path: Path) -> None:
         propose("telco", tmp_path / "t.csv")
 
 
-def test_a_nested_column_is_refused_as_landing_refuses_it(tmp_path: Path) -> None:
+def test_a_nested_column_is_named_and_ignored_and_landing_passes_it_over(tmp_path: Path) -> None:
     pq.write_table(customers(address=[[n] for n in range(ROWS)]), tmp_path / "t.parquet")
-    with pytest.raises(InputError, match=r"^t\.parquet: .*plain values in 'address'"):
-        propose("telco", tmp_path / "t.parquet")
+    text = propose("telco", tmp_path / "t.parquet")
+    assert "  - address # holds list<element: int64>, which is not read" in text
+    (tmp_path / "telco.yaml").write_text(text, "utf-8")
+    landed = [LandedFile("t.parquet", tmp_path / "t.parquet")]
+    made = ingest(landed, load_spec(tmp_path / "telco.yaml"), tmp_path / "out", expected=None)
+    assert (made.rows, "address" in made.kinds) == (ROWS, False)
 
 
 HAZARDS = [

@@ -11,7 +11,7 @@ from churn_model.errors import InputError
 from churn_model.ingest.columns import Columns, resolve_columns
 from churn_model.ingest.formats.base import LandedFile, Part
 from churn_model.ingest.formats.csv import CsvPart
-from churn_model.ingest.formats.csv_records import Header
+from churn_model.ingest.formats.csv_header import Header
 from churn_model.ingest.formats.parquet import ParquetPart
 from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, Split, ValueColumn
 
@@ -163,15 +163,14 @@ def test_scoring_reads_what_the_champion_expects_and_names_the_rest() -> None:
             [
                 parquet_part(
                     "a.parquet",
-                    customer=pa.string(),
-                    left=pa.string(),
-                    x=pa.list_(pa.int8()),
-                    y=pa.month_day_nano_interval(),
+                    customer=pa.list_(pa.int8()),
+                    left=pa.month_day_nano_interval(),
+                    x=pa.int8(),
                 )
             ],
             [
-                "a.parquet: Expected plain values in 'x'; found list<item: int8>. Land it as numbers, text or dates, or leave it out",
-                "a.parquet: Expected plain values in 'y'; found month_day_nano_interval. Land it as numbers, text or dates, or leave it out",
+                "a.parquet: Expected plain values in 'customer'; found list<item: int8>. Land it as numbers, text or dates",
+                "a.parquet: Expected plain values in 'left'; found month_day_nano_interval. Land it as numbers, text or dates",
             ],
         ),
         Case(

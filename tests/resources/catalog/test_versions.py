@@ -8,6 +8,7 @@ from churn_model.spec.dataset import (
     Contact,
     Costs,
     Dataset,
+    FileFormat,
     Gate,
     RetentionList,
     Schedule,
@@ -36,6 +37,7 @@ CHANGES: dict[str, Callable[[Dataset], Dataset]] = {
     "groups": lambda d: replace(d, groups={"the bill": ("day", "night")}),
     "ignore": lambda d: replace(d, ignore=("phone",)),
     "sheet": lambda d: replace(d, source=Source(sheet="Customers")),
+    "encoding": lambda d: replace(d, format=FileFormat(encoding="cp1252")),
     "source table": lambda d: replace(d, source=Source(table="crm.customers")),
 }
 TOUCHED: dict[str, set[str]] = {
@@ -55,6 +57,7 @@ TOUCHED: dict[str, set[str]] = {
     "groups": {"evaluate", "score"},
     "ignore": {"explore", "preprocess", "train", "evaluate"},
     "sheet": {"ingest", "list_layout"},
+    "encoding": {"ingest", "list_layout"},
     "source table": set(),
 }
 

@@ -14,7 +14,7 @@ from openpyxl.styles import numbers
 
 from churn_model.errors import InputError
 from churn_model.ingest.files import open_part
-from churn_model.ingest.formats.base import Fault, LandedFile, Part
+from churn_model.ingest.formats.base import Fault, LandedFile, Options, Part
 from churn_model.ingest.formats.excel import list_sheets
 
 SHARED = Path(__file__).resolve().parents[5] / "shared" / "data" / "field"
@@ -111,14 +111,14 @@ def test_the_first_visible_sheet_is_read_unless_another_is_named(tmp_path: Path)
     book["Hidden"].sheet_state = "hidden"
     file = saved(tmp_path, book)
     assert list_sheets(file) == ("One", "Two ü")
-    assert [open_part(file, sheet=name).names for name in (None, "One", " two Ü", "hidden")] == [
+    assert [open_part(file, Options(sheet=name)).names for name in (None, "One", " two Ü", "hidden")] == [
         ("a",),
         ("a",),
         ("b",),
         ("h",),
     ]
     with pytest.raises(InputError, match=r"^t\.xlsx: .*a sheet 'Three'.*the sheets 'Hidden', 'One', 'Two ü'"):
-        open_part(file, sheet="Three")
+        open_part(file, Options(sheet="Three"))
 
 
 def test_a_sheet_is_read_in_chunks_whatever_its_width(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_public_workbook_is_read_by_its_second_sheet() -> None:
         pytest.skip("needs ../shared/data/field/ecommerce.xlsx")
     file = LandedFile("ecommerce.xlsx", path)
     assert list_sheets(file) == ("Data Dict", "E Comm")
-    part = open_part(file, sheet="E Comm")
+    part = open_part(file, Options(sheet="E Comm"))
     rows, faults, records = read(part)
     assert part.names[:3] == ("CustomerID", "Churn", "Tenure")
     assert (len(rows), faults, records) == (5630, [], 5630)

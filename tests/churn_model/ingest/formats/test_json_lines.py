@@ -111,7 +111,7 @@ def test_only_the_columns_that_are_asked_for_have_to_be_plain(tmp_path: Path) ->
         (b'[{"x": 1}]', r"^t\.jsonl: Expected JSON Lines; found a JSON document \(one array\)"),
         (b'{\n"x": 1\n}\n', r"^t\.jsonl: .*one JSON object per line.*not JSON .* on line 1"),
         (b"id,x\na,1\n", r"^t\.jsonl: .*one JSON object per line.*not JSON .* on line 1"),
-        ('{"x": 1}'.encode("utf-16"), r"^t\.jsonl: .*UTF-8.*UTF-16"),
+        ("x".encode("utf-16"), r"^t\.jsonl: .*one JSON object per line.*not JSON .* on line 1"),
         (b"PAR1", r"^t\.jsonl: .*JSON Lines.*Parquet \(\.parquet\)"),
         (gzip.compress(b'{"x": 1}', mtime=0), r"^t\.jsonl: .*JSON Lines.*gzip \(\.jsonl\.gz\)"),
     ],
