@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.reconstruct import ReconstructableJob
 
 from resources.file_locks import is_held
 from resources.local.run_locks import PROCESS_TAG, LocalRunLocks
@@ -167,7 +168,9 @@ def test_the_end_of_a_step_s_own_process_is_not_the_end_of_its_run(
 ) -> None:
     monkeypatch.setenv("LOCKS", run_locks.folder)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        run_id = dg.execute_job(dg.reconstructable(job_in_processes), instance=instance).run_id
+        # By its file: a library may bring a package named `tests`, which its own processes would find first.
+        job = ReconstructableJob.for_file(__file__, job_in_processes.__name__)
+        run_id = dg.execute_job(job, instance=instance).run_id
         run = instance.get_run_by_id(run_id)
         assert run is not None
         assert (run.status, run.tags[PROCESS_TAG]) == (S.SUCCESS, f"{run_id}/another")
