@@ -155,7 +155,8 @@ class Reader:
         """End the process."""
         if self._process:
             self._process.kill()
-            self._process.wait()
+            with self._process:  # closes its pipes
+                self._process.wait()
             self._process = None
 
     def _start(self, homes: Homes) -> "subprocess.Popen[str]":
