@@ -5,6 +5,7 @@ batches, which no batch can be named like, holds an empty file with every column
 """
 
 import os
+import shutil
 from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import quote
@@ -32,6 +33,8 @@ class VersionLinks:
         partial = link.with_name(f"{PARTIAL}{os.getpid()}")
         partial.unlink(missing_ok=True)
         partial.symlink_to(place)
+        if not link.is_symlink():
+            _remove(link)
         partial.replace(link)
         sync_folder(link.parent)
 
@@ -39,4 +42,12 @@ class VersionLinks:
         """Remove the links of a batch at other versions than these. Readers that began meanwhile may still read the one before the last."""
         for link in (self.folder / batch).iterdir():
             if link.name not in versions:
-                link.unlink(missing_ok=True)
+                _remove(link)
+
+
+def _remove(link: Path) -> None:
+    """Remove a link, or the folder that a copy of the working folder has in its place if links were followed."""
+    if link.is_dir() and not link.is_symlink():
+        shutil.rmtree(link)
+    else:
+        link.unlink(missing_ok=True)

@@ -68,6 +68,20 @@ def test_a_working_folder_that_was_moved_is_shown_anew_by_its_next_batch(lake: L
     assert read_local(new, "select batch, id from telco.p order by all") == [("b1", "b1"), ("b2", "b2")]
 
 
+def test_a_copy_that_has_folders_in_the_place_of_links_goes_on(lake: LocalLake, tmp_path: Path) -> None:
+    home, copy = tmp_path / "home", tmp_path / "copy"
+    for root, versions in ((home, ["v1"]), (copy, ["v1", "v2", "v3"])):
+        at = LocalLake(root=str(root / "lake"))
+        for version in versions:
+            put(at, f"telco/p/b/{version}/", id=[version])
+            LocalTables(lake=at, database=str(root / "tables.duckdb")).publish(
+                "telco", "p", version, f"telco/p/b/{version}/", "b"
+            )
+        if root == home:
+            shutil.copytree(home, copy)  # follows links
+    assert read_local(copy, "from telco.p") == [("b", "v3")]
+
+
 def test_a_database_from_before_there_were_links_keeps_its_batches(lake: LocalLake, tmp_path: Path) -> None:
     for batch in ("b1", "b2", "b3"):
         put(lake, f"telco/p/{batch}/v1/", id=[batch])
