@@ -9,6 +9,7 @@ ChurnError                  (churn_model.errors)
 │   ├── SwapConflict        another writer moved the pointer first
 │   └── PublishError        a version's files are missing or incomplete
 ├── TablesError             the catalog or the query engine refused an operation
+│   └── TablesBusy          another process holds the tables for a moment
 ├── StepFailed              a step ended without a report
 │   └── StepKilled          a signal ended the step's process, as the system does if memory runs short
 └── RollbackError           the champion cannot be rolled back to that model
@@ -49,6 +50,10 @@ class TablesError(ChurnError):
     """The catalog or the query engine refused an operation."""
 
 
+class TablesBusy(TablesError):
+    """Another process holds the tables for a moment."""
+
+
 class StepFailed(ChurnError):
     """A step ended without a report."""
 
@@ -59,3 +64,7 @@ class StepKilled(StepFailed):
 
 class RollbackError(ChurnError):
     """The champion cannot be rolled back to that model."""
+
+
+PASSING = (SwapConflict, TablesBusy)
+"""What passes by itself: the same work, done again a little later, succeeds."""

@@ -12,7 +12,7 @@ from churn_model.errors import problem
 from churn_model.tables import part_name
 from resources.catalog.digests import digest_of
 from resources.durable import PARTIAL, replace_file
-from resources.errors import TablesError
+from resources.errors import TablesBusy, TablesError
 from resources.local.lake import LocalLake
 from resources.local.version_links import VersionLinks
 from resources.ports.tables import Tables
@@ -157,7 +157,7 @@ class LocalTables(Tables):
                         problem(expected=f"to open {self.database}", found=f"DuckDB's error ({error})", todo=_SPACE)
                     ) from error
                 if time.monotonic() > patience:
-                    raise TablesError(
+                    raise TablesBusy(
                         problem(
                             expected=f"to open {self.database}",
                             found=f"it held by another process ({error})",
