@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.prove
 
 
+WRITES = {"call": "pyarrow.parquet:ParquetWriter.write_table", "moment": "after", "step": "score"}
+"""A plan for the step that has written a part of its predictions."""
+
+
 @pytest.fixture
 def watched_home(retrained_home: "Home", copied: Callable[["Home"], "Home"]) -> "Home":
     """A folder with a champion, whose retrain is due every minute."""
@@ -53,6 +57,10 @@ def ticks(home: "Home") -> int:
     with dg.DagsterInstance.from_config(str(home.path / "dagster")) as instance:
         (state,) = (state for state in instance.all_instigator_state() if state.instigator_name == "shop_new_batches")
         return len(instance.get_ticks(state.instigator_origin_id, state.selector_id))
+
+
+def parent_of(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def ended_runs(home: "Home", job: str, tag: str, value: str) -> list[dg.DagsterRun] | None:
@@ -184,6 +192,23 @@ def test_a_run_that_a_person_ends_in_the_ui_takes_its_step_along(
     assert read_current(home.lake, "shop", "batch_predictions/monday") is None
     # A person who runs it by hand gets it.
     assert home.churn("score", "shop", "monday").code == 0
+
+
+def test_a_batch_whose_run_was_killed_is_asked_for_again(
+    watched_home: "Home", customers: Callable[..., pa.Table]
+) -> None:
+    """Dagster marks such a run failed by itself. Its step, which is left behind, does not keep the next run waiting."""
+    home, mark = watched_home, watched_home.root / "reached"
+    home.steps_with({**WRITES, "then": "wait", "mark": str(mark)})
+    Ui(home)
+    home.land(customers(), "b.csv", batch="monday")
+    waited("the step to write", lambda: mark.exists() or None)
+    step = int(mark.read_text())
+    os.kill(parent_of(step), signal.SIGKILL)
+    waited("monday's list", done(home, "monday"))
+    assert [run.status for run in scores(home)] == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS]
+    assert not Path(f"/proc/{step}").exists()
+    assert home.problems() == []
 
 
 @pytest.mark.parametrize(
