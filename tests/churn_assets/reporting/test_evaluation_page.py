@@ -553,5 +553,6 @@ def test_a_section_that_an_older_report_does_not_have_is_not_evaluated_and_no_er
         "averaged",
         "more_would_help",
         "missing_words",
+        "remarks",
     )
     assert ("Not evaluated by the version that made this evaluation" in text) == shown_on_the_page
