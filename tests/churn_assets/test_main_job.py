@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from csv import DictReader
 from dataclasses import replace
@@ -297,7 +298,7 @@ def test_a_table_of_one_class_is_refused_with_the_way_out(project: Workspace) ->
     project.land(stayed)
     assert project.churn("retrain", "shop") == ExitCode.FAILED
     assert "both_classes_are_present does not hold" in project.output
-    assert "See to label.positive in the spec" in project.output
+    assert "Check label.positive in the spec" in project.output
 
 
 def test_a_table_too_small_to_judge_promotes_nothing(project: Workspace) -> None:
@@ -390,7 +391,7 @@ def test_a_folder_of_specs_that_is_a_file_is_refused(project: Workspace) -> None
 
 def refuses(monkeypatch: pytest.MonkeyPatch, folder: Path, error: int) -> None:
     """Nothing can be made below a folder, as on a disk that is read only or in /proc; root may write anywhere else."""
-    mkdir, write = Path.mkdir, Path.write_text
+    mkdir, make_file = Path.mkdir, tempfile.mkstemp
 
     def refused(path: Path) -> None:
         if path.is_relative_to(folder):
@@ -400,12 +401,12 @@ def refuses(monkeypatch: pytest.MonkeyPatch, folder: Path, error: int) -> None:
         refused(path)
         mkdir(path, *given, **named)
 
-    def put(path: Path, *given: Any, **named: Any) -> int:
-        refused(path)
-        return write(path, *given, **named)
+    def put(*, prefix: str, **named: Any) -> tuple[int, str]:
+        refused(Path(named["dir"]))
+        return make_file(prefix=prefix, **named)
 
     monkeypatch.setattr(Path, "mkdir", make)
-    monkeypatch.setattr(Path, "write_text", put)
+    monkeypatch.setattr(tempfile, "mkstemp", put)
 
 
 def test_a_working_folder_that_cannot_be_made_is_refused(project: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -442,7 +443,7 @@ def test_a_folder_of_specs_that_cannot_be_read_is_said_to_be_so(
 
     monkeypatch.setattr(Path, "iterdir", refused)
     assert project.churn("report", "shop") == ExitCode.MISUSED
-    assert "found Permission denied. See to its permissions, or set CHURN_DATASETS to another folder" in project.output
+    assert "found Permission denied. Check its permissions, or set CHURN_DATASETS to another folder" in project.output
 
 
 def test_landing_says_what_is_new_what_is_replaced_and_how_many_files_there_are(project: Workspace) -> None:
@@ -509,10 +510,11 @@ def test_the_working_folder_holds_dagsters_own_settings_once(project: Workspace)
 
 @pytest.fixture
 def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    def started(*_: Any, **__: Any) -> None:
-        pytest.fail("a process was started")
+    class Refused(subprocess.Popen[Any]):
+        def __init__(self, *_: Any, **__: Any) -> None:
+            pytest.fail("a process was started")
 
-    monkeypatch.setattr(subprocess, "Popen", started)
+    monkeypatch.setattr(subprocess, "Popen", Refused)
 
 
 @pytest.mark.usefixtures("nothing_starts")
