@@ -1,5 +1,6 @@
 """Stand-ins for AWS's services on this machine: S3, Glue and Athena by moto, behind HTTP on the loopback interface."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class Services:
 def running_services() -> Iterator[Services]:
     """Start the stand-ins on a free port, and stop them at the end."""
     athena.install()
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for each request otherwise
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

@@ -10,6 +10,7 @@ import pytest
 from resources.aws.lake import S3Lake
 from resources.aws.tables import AthenaTables
 from resources.settings import PROJECT
+from tests.aws.iam import Recording, allowing_statement, read_policies, recorded_calls
 from tests.aws.sagemaker.running import IMAGE, ROLE, running_jobs
 from tests.aws.sagemaker.service import SageMaker
 from tests.aws.tables import make_aws_tables
@@ -47,13 +48,42 @@ def account(aws_lake: S3Lake, tmp_path: Path) -> Iterator[Account]:
 
 
 def test_the_graph_gives_on_aws_what_it_gives_on_a_laptop(account: Account, tmp_path: Path) -> None:
-    theirs = retrain_and_score(tmp_path / "theirs", account.settings)
+    with recorded_calls(account.settings["CHURN_STACK"]) as recording:
+        theirs = retrain_and_score(tmp_path / "theirs", account.settings)
+    _assert_that_the_roles_allow_it(recording, account)
     ours = retrain_and_score(tmp_path / "ours", {})
     assert_same_results(ours.lake, account.lake)
     predictions = account.tables.count("shop", "batch_predictions")
     assert predictions == 500
     assert account.tables.count("shop", "raw_customers") > 3000
     _assert_that_nothing_is_done_again(account, theirs)
+
+
+# What SageMaker does with the jobs' role beside moving files, which a stand-in need not do.
+_BEYOND_STAND_INS = {
+    "UseTheKey",
+    "EncryptTheirDisks",
+    "SendMetrics",
+    "LogInToTheRegistry",
+    "PullTheImage",
+}
+
+
+def _assert_that_the_roles_allow_it(recording: Recording, account: Account) -> None:
+    stack = account.settings["CHURN_STACK"]
+    policies = read_policies(
+        {
+            "Stack": stack,
+            "ExistingBucket": account.lake.bucket,
+            "Key.Arn": "key",
+            "JobRole.Arn": ROLE,
+            "ImageAccount": "141502667606",
+        }
+    )
+    for statements, calls in ((policies.orchestrator, recording.orchestrator), (policies.jobs, recording.jobs)):
+        used = {call: allowing_statement(statements, call) for call in {*calls}}
+        assert [call for call, statement in used.items() if not statement] == []
+        assert {each["Sid"] for each in statements} - set(used.values()) <= _BEYOND_STAND_INS
 
 
 def _assert_that_nothing_is_done_again(account: Account, workspace: Workspace) -> None:

@@ -1,0 +1,1 @@
+"""A package, since a library of the SDK installs a `tests` of its own, which would be found first."""

@@ -1,0 +1,201 @@
+"""The template's policies, held against the calls that were really made."""
+
+import re
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Any
+from unittest.mock import patch
+
+from botocore.client import BaseClient
+from cfnlint.decode import cfn_yaml
+
+from resources.settings import PROJECT
+from tests.aws.services import REGION
+
+TEMPLATE = PROJECT / "infra" / "stack.yaml"
+ACCOUNT = "123456789012"
+
+
+@dataclass(frozen=True)
+class Call:
+    """An action on a resource, with the values that conditions ask for."""
+
+    action: str
+    resource: str
+    context: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass
+class Recording:
+    """What the orchestrator asked AWS for, and what SageMaker did in the name of the jobs' role."""
+
+    orchestrator: list[Call] = field(default_factory=list)
+    jobs: list[Call] = field(default_factory=list)
+
+
+@contextmanager
+def recorded_calls(stack: str) -> Iterator[Recording]:
+    """Record each call that AWS's libraries make in this process, as one of a stack: later calls about a query do not name its workgroup."""
+    recording, send = Recording(), BaseClient._make_api_call
+
+    def record(self: BaseClient, operation: str, parameters: Mapping[str, Any]) -> Any:
+        by_job = any("sagemaker/containers" in frame.filename for frame in traceback.extract_stack())
+        role = recording.jobs if by_job else recording.orchestrator
+        role += actions_of(self.meta.service_model.service_name, operation, parameters, stack)
+        return send(self, operation, parameters)
+
+    with patch.object(BaseClient, "_make_api_call", record):
+        yield recording
+
+
+def actions_of(service: str, operation: str, parameters: Mapping[str, Any], stack: str) -> list[Call]:
+    """Return what a call of a stack needs to be allowed. Raise KeyError for a call that is not known here."""
+    if service == "s3":
+        return _s3(operation, parameters)
+    if service == "glue":
+        return _glue(operation, parameters)
+    if service == "athena":
+        return [
+            Call(
+                f"athena:{operation}",
+                f"arn:aws:athena:{REGION}:{ACCOUNT}:workgroup/{stack}",
+            )
+        ]
+    if service == "logs":
+        group = parameters["logGroupName"]
+        return [Call(f"logs:{operation}", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}:log-stream:any")]
+    return _sagemaker(operation, parameters)
+
+
+_S3_ACTIONS = {
+    "ListObjectsV2": "ListBucket",
+    "HeadObject": "GetObject",
+    "CreateMultipartUpload": "PutObject",
+    "UploadPart": "PutObject",
+    "CompleteMultipartUpload": "PutObject",
+}
+
+
+def _s3(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
+    bucket = f"arn:aws:s3:::{parameters['Bucket']}"
+    if operation == "ListObjectsV2":
+        return [Call("s3:ListBucket", bucket)]
+    if operation == "DeleteObjects":
+        return [Call("s3:DeleteObject", f"{bucket}/{each['Key']}") for each in parameters["Delete"]["Objects"]]
+    target = Call(f"s3:{_S3_ACTIONS.get(operation, operation)}", f"{bucket}/{parameters['Key']}")
+    if operation == "CopyObject":
+        source = parameters["CopySource"]
+        return [
+            Call("s3:GetObject", f"arn:aws:s3:::{source['Bucket']}/{source['Key']}"),
+            Call("s3:PutObject", target.resource),
+        ]
+    return [target]
+
+
+def _glue(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
+    arn = f"arn:aws:glue:{REGION}:{ACCOUNT}"
+    name = parameters.get("TableName") or parameters.get("Name") or parameters["TableInput"]["Name"]
+    database = parameters["DatabaseName"]
+    resources = (f"{arn}:catalog", f"{arn}:database/{database}", f"{arn}:table/{database}/{name}")
+    return [Call(f"glue:{operation}", resource) for resource in resources]
+
+
+def _sagemaker(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
+    arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
+    if operation in ("ListTags", "AddTags"):
+        return [Call(f"sagemaker:{operation}", parameters["ResourceArn"])]
+    kind = {"Processing": "processing-job", "Training": "training-job"}[
+        re.sub("^(Create|Describe|Stop)|Job$", "", operation)
+    ]
+    name = parameters.get("ProcessingJobName") or parameters["TrainingJobName"]
+    call = Call(f"sagemaker:{operation}", f"{arn}:{kind}/{name}")
+    if not operation.startswith("Create"):
+        return [call]
+    machines = parameters.get("ResourceConfig") or parameters["ProcessingResources"]["ClusterConfig"]
+    isolated = parameters.get("EnableNetworkIsolation") or parameters.get("NetworkConfig", {}).get(
+        "EnableNetworkIsolation"
+    )
+    context = {
+        "sagemaker:NetworkIsolation": "true" if isolated else "false",
+        "sagemaker:InstanceTypes": [machines["InstanceType"]],
+        "sagemaker:MaxRuntimeInSeconds": parameters["StoppingCondition"]["MaxRuntimeInSeconds"],
+    }
+    return [
+        Call(call.action, call.resource, context),
+        Call("sagemaker:AddTags", call.resource),
+        Call("iam:PassRole", parameters["RoleArn"], {"iam:PassedToService": "sagemaker.amazonaws.com"}),
+    ]
+
+
+# --- policies
+
+
+@dataclass(frozen=True)
+class Policies:
+    """The statements of the orchestrator and of the jobs, with the template's parameters filled in."""
+
+    orchestrator: Sequence[Mapping[str, Any]]
+    jobs: Sequence[Mapping[str, Any]]
+
+
+def read_policies(parameters: Mapping[str, Any]) -> Policies:
+    """Return the template's policies. `parameters` are values of the template's parameters and attributes, as `Key.Arn`."""
+    template = cfn_yaml.load(str(TEMPLATE))
+    defaults = {name: each.get("Default", "") for name, each in template["Parameters"].items()}
+    pseudo = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT}
+    values = defaults | pseudo | dict(parameters)
+    resources = template["Resources"]
+    orchestrator = resources["OrchestratorPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    jobs = resources["JobRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    return Policies(_fill(orchestrator, values), _fill(jobs, values))
+
+
+def _fill(node: Any, values: Mapping[str, Any]) -> Any:
+    """Evaluate Ref, Fn::GetAtt, Fn::Sub and the one Fn::If of the template: the bucket is an existing one."""
+    if isinstance(node, list):
+        return [_fill(each, values) for each in node]
+    if not isinstance(node, dict):
+        return node
+    if "Ref" in node or "Fn::GetAtt" in node:
+        return values[node.get("Ref") or ".".join(node["Fn::GetAtt"])]
+    if "Fn::If" in node:
+        return _fill(node["Fn::If"][2], values)
+    if "Fn::Sub" in node:
+        text, more = node["Fn::Sub"] if isinstance(node["Fn::Sub"], list) else (node["Fn::Sub"], {})
+        known = {**values, **_fill(more, values)}
+        return re.sub(r"\$\{([\w:.]+)\}", lambda found: str(known[found[1]]), text)
+    return {key: _fill(value, values) for key, value in node.items()}
+
+
+def allowing_statement(statements: Sequence[Mapping[str, Any]], call: Call) -> str:
+    """Return the Sid of the statement that allows a call, or "" if none does."""
+    return next((str(each["Sid"]) for each in statements if _allows(each, call)), "")
+
+
+def _allows(statement: Mapping[str, Any], call: Call) -> bool:
+    actions, resources = statement["Action"], statement["Resource"]
+    return (
+        call.action in ([actions] if isinstance(actions, str) else actions)
+        and any(
+            fnmatchcase(call.resource, pattern)
+            for pattern in ([resources] if isinstance(resources, str) else resources)
+        )
+        and all(
+            _holds(operator, call.context.get(key), wanted)
+            for operator, keys in statement.get("Condition", {}).items()
+            for key, wanted in keys.items()
+        )
+    )
+
+
+def _holds(operator: str, found: Any, wanted: Any) -> bool:
+    if found is None:
+        return False
+    if operator == "NumericLessThanEquals":
+        return float(found) <= float(wanted)
+    if operator == "ForAllValues:StringEquals":
+        return set(found) <= set(wanted.split(",") if isinstance(wanted, str) else wanted)
+    return str(found) in ([wanted] if isinstance(wanted, str) else wanted)

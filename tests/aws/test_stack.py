@@ -1,0 +1,64 @@
+"""The template of the stack: valid, and no wider than what is used."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.aws.iam import ACCOUNT, TEMPLATE, Call, allowing_statement, read_policies
+from tests.aws.services import REGION
+
+POLICIES = read_policies(
+    {
+        "Stack": "churn",
+        "ExistingBucket": "lake",
+        "Key.Arn": "key",
+        "JobRole.Arn": "jobs",
+        "ImageAccount": "141502667606",
+    }
+)
+JOB = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:processing-job/churn-telco-ingest-0"
+CONTEXT = {
+    "sagemaker:NetworkIsolation": "true",
+    "sagemaker:InstanceTypes": ["ml.m5.xlarge"],
+    "sagemaker:MaxRuntimeInSeconds": 3600,
+}
+
+
+def test_the_template_is_valid() -> None:
+    command = Path(sys.executable).with_name("cfn-lint")
+    linted = subprocess.run([command, TEMPLATE], capture_output=True, text=True, check=False)
+    assert (linted.returncode, linted.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("call", "allowed"),
+    [
+        (Call("sagemaker:CreateProcessingJob", JOB, CONTEXT), True),
+        (Call("sagemaker:CreateProcessingJob", JOB.replace("churn-", "other-"), CONTEXT), False),
+        (Call("sagemaker:CreateProcessingJob", JOB, CONTEXT | {"sagemaker:NetworkIsolation": "false"}), False),
+        (Call("sagemaker:CreateProcessingJob", JOB, CONTEXT | {"sagemaker:InstanceTypes": ["ml.p5.48xlarge"]}), False),
+        (Call("sagemaker:CreateProcessingJob", JOB, CONTEXT | {"sagemaker:MaxRuntimeInSeconds": 1_000_000}), False),
+        (Call("iam:PassRole", "jobs", {"iam:PassedToService": "sagemaker.amazonaws.com"}), True),
+        (Call("iam:PassRole", "jobs", {"iam:PassedToService": "lambda.amazonaws.com"}), False),
+        (Call("iam:PassRole", "admin", {"iam:PassedToService": "sagemaker.amazonaws.com"}), False),
+        (Call("s3:DeleteObject", "arn:aws:s3:::other/x"), False),
+        (Call("glue:UpdateTable", f"arn:aws:glue:{REGION}:{ACCOUNT}:table/crm/customers"), False),
+    ],
+)
+def test_the_orchestrator_may_do_what_it_does_and_no_more(call: Call, allowed: bool) -> None:
+    assert bool(allowing_statement(POLICIES.orchestrator, call)) == allowed
+
+
+@pytest.mark.parametrize(
+    ("call", "allowed"),
+    [
+        (Call("s3:GetObject", "arn:aws:s3:::lake/landing/telco/train/x.csv"), True),
+        (Call("s3:PutObject", "arn:aws:s3:::lake/jobs/churn-telco-ingest-0/result/report.json"), True),
+        (Call("s3:PutObject", "arn:aws:s3:::lake/telco/champion.json"), False),
+        (Call("s3:DeleteObject", "arn:aws:s3:::lake/jobs/x"), False),
+    ],
+)
+def test_a_job_writes_below_its_own_prefix_alone(call: Call, allowed: bool) -> None:
+    assert bool(allowing_statement(POLICIES.jobs, call)) == allowed
