@@ -4,6 +4,7 @@ What it does not know it refuses with `UnknownOperationException`: a green test 
 """
 
 import json
+import re
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -61,7 +62,8 @@ class Job:
 
     @property
     def arn(self) -> str:
-        return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{self.kind.console}/{self.name}"
+        resource = re.sub("(?<!^)(?=[A-Z])", "-", self.kind.resource).lower()
+        return f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{resource}/{self.name}"
 
 
 class Executor(ABC):
