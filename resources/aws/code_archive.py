@@ -18,10 +18,10 @@ from resources.catalog.digests import digest_of, digest_of_parts
 from resources.errors import StepFailed
 from resources.ports.lake import Lake
 
-TRAVELS = ("optuna", "colorlog", "tqdm", "openpyxl", "et-xmlfile")
-"""Distributions, all pure Python: the search, and the reader of landed workbooks."""
+TRAVELS = ("optuna", "colorlog", "tqdm", "openpyxl", "et-xmlfile", "chardet")
+"""Distributions that run as pure Python: the search, the reader of landed workbooks, the detection of encodings."""
 START = "start.py"
-_LIMIT = 1_000_000
+_LIMIT = 2_000_000
 # Parts of them that no step imports: plots, dashboards, command lines, storage in databases.
 _LEFT_OUT = ("optuna/visualization/", "optuna/storages/_rdb/alembic/", "tqdm/contrib/", "openpyxl/chart/tests/")
 
@@ -36,7 +36,7 @@ class Code:
 
 @functools.cache
 def pack_code(project: Path) -> Code:
-    """Pack the code. Raise StepFailed if the archive is larger than 1 MB."""
+    """Pack the code. Raise StepFailed if the archive is larger than 2 MB."""
     modules = dict(sorted({**dict(_own(project)), **dict(_libraries())}.items()))
     archive, start = _archive(modules), (Path(__file__).parent / "container" / START).read_bytes()
     if len(archive) > _LIMIT:
@@ -75,7 +75,7 @@ def _libraries() -> tuple[tuple[str, bytes], ...]:
     for name in TRAVELS:
         for file in distribution(name).files or ():
             path = file.as_posix()
-            is_module = path.endswith(".py") and not path.startswith(_LEFT_OUT) and "/tests/" not in path
+            is_module = path.endswith((".py", ".bin")) and not path.startswith(_LEFT_OUT) and "/tests/" not in path
             if path.startswith("../") or not (is_module or "LICEN" in file.name.upper()):
                 continue
             found.append((path, Path(str(file.locate())).read_bytes()))

@@ -41,7 +41,7 @@ def test_the_same_code_gives_the_same_bytes_and_other_code_another_digest(tmp_pa
 
 
 def test_what_travels_is_of_the_releases_that_the_images_lock_names() -> None:
-    for module in ("optuna", "colorlog", "tqdm", "openpyxl"):
+    for module in ("optuna", "colorlog", "tqdm", "openpyxl", "chardet"):
         pin = next(line for line in locked_releases(frozenset({module})).splitlines() if line.startswith(module))
         assert pin in locked_releases(frozenset({module}), lock="requirements-image.lock").splitlines()
 
