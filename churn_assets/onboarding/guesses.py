@@ -17,8 +17,9 @@ from churn_model.arrays import IntArray
 from churn_model.column_types.spelling import NO, YES
 from churn_model.errors import TooLittleData
 from churn_model.ingest.values import normal_label, parse_as_of
-from churn_model.spec.dataset import Dataset, Kind, Label
+from churn_model.spec.dataset import Dataset, Kind, Label, Split
 from churn_model.training.leak_detection import MOST_ROWS, certain_leaks, suspected_leaks
+from churn_model.training.split_shares import Shares, shares_for
 
 FEWEST_OF_A_CLASS = 30
 """Rows of each class below which no leak is suspected: chance alone would find some."""
@@ -43,6 +44,7 @@ class Guesses:
     key: Key
     split: Guess | None
     opt_out: Guess | None
+    shares: Shares
     ignore: tuple[Guess, ...]
     types: tuple[Guess, ...]
     commas: tuple[Guess, ...]  # numbers that are not read as such
@@ -66,7 +68,7 @@ def guess(name: str, table: Table, *, label: str | None, id_column: str | None) 
     ignore = nested + tuple(aside[column.name] for column in others if column.name in aside)
     commas = tuple(Guess(column.name, column.values[0]) for column in others if column.decimal_commas)
     types = (*key.types, *_types(features))
-    return Guesses(named, key, split, opt_out, ignore, types, commas, features)
+    return Guesses(named, key, split, opt_out, _shares(table, named), ignore, types, commas, features)
 
 
 # --- other roles
@@ -77,6 +79,13 @@ def _split(table: Table) -> Guess | None:
         if {value.lower() for value in column.values} == _PARTS:
             return Guess(column.name, "says train, validation or test for each row")
     return None
+
+
+def _shares(table: Table, label: LabelGuess) -> Shares:
+    """Return what is chosen for a table of these labels, if no column splits it."""
+    column = table.column(label.column)
+    left = int(label.has_left(column).sum())
+    return shares_for(Split(), min(left, column.known - left))
 
 
 def _opt_out(table: Table, label: str) -> Guess | None:

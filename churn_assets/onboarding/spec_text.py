@@ -11,7 +11,7 @@ import yaml
 from churn_assets.onboarding.guesses import Guesses, guess
 from churn_assets.onboarding.profile import MOST_ROWS, Table, profile_file
 from churn_model.ingest.formats.base import NO_OPTIONS, Options
-from churn_model.spec.dataset import Costs, Dataset
+from churn_model.spec.dataset import Costs, Dataset, Split
 from resources.errors import CommandError
 from resources.specs.loader import name_problem
 
@@ -159,6 +159,15 @@ def _columns(guesses: Guesses) -> Iterator[str]:
     if guesses.split:
         yield ""
         yield f"split: {{by: column, column: {scalar(guesses.split.column)}}} # {guesses.split.why}"
+    elif _is_small(guesses):
+        validation, test = guesses.shares.split.validation_share, guesses.shares.split.test_share
+        yield ""
+        yield f"# {guesses.shares.leavers:,} rows have the rarer outcome: this share of test holds about {guesses.shares.leavers * test:.0f} of them"
+        yield f"split: {{validation: {validation:g}, test: {test:g}}}"
+    elif guesses.shares.judged_on == "outer_folds":
+        yield ""
+        yield f"# Only {guesses.shares.leavers:,} rows have the rarer outcome, too few for a test split. While `split` leaves its shares open,"
+        yield "# models are judged by outer folds."
     if guesses.opt_out:
         yield ""
         yield "list:"
@@ -190,11 +199,17 @@ def _more(guesses: Guesses, table: Table) -> Iterator[str]:
         yield f"#   {scalar(first)}: {_quoted(first.replace('{', '(').replace('}', ')') + ': {value}')}"
     options = table.options
     written = options.encoding or options.backslash or None
-    given = {"split": guesses.split, "list": guesses.opt_out, "source": options.sheet, "format": written}
+    split = guesses.split or _is_small(guesses) or None
+    given = {"split": split, "list": guesses.opt_out, "source": options.sheet, "format": written}
     for section in _SECTIONS:
         if given.get(section) is None:
             yield ""
             yield from _section(section)
+
+
+def _is_small(guesses: Guesses) -> bool:
+    """Return whether the table needs a larger test split than others, and has the customers for it."""
+    return guesses.shares.judged_on == "test" and guesses.shares.split.test_share > Split().test_share
 
 
 def _find_summands(guesses: Guesses) -> list[str]:

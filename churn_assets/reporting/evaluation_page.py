@@ -25,6 +25,7 @@ from churn_model.reports.ingest import IngestReport
 from churn_model.reports.preprocess import PreprocessReport
 from churn_model.reports.train import TrainReport, TrialSummary
 from churn_model.spec.dataset import Costs, Dataset, ValueColumn
+from churn_model.training.split_shares import describe_choice
 from churn_model.wording import counted, is_known, one_line, percent, usd
 
 _MOST_TRIALS = 10
@@ -236,6 +237,7 @@ def _data(facts: PageFacts) -> dict[str, Any]:
     return {
         "quarantine": None if quarantine is None else by_count[:_MOST_LISTED],
         "left_out": None if left_out is None else sorted(left_out.items())[:_MOST_LISTED],
+        "shares_chosen": describe_choice(facts.splits.shares) if facts.splits.shares else None,
     }
 
 

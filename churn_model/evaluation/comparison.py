@@ -189,7 +189,7 @@ def unseen_by_champion(ids: Iterable[str], *, champion: Split, today: Split) -> 
         return np.ones(len(customers), dtype=bool)
     if champion.by == "column":
         return np.zeros(len(customers), dtype=bool)
-    edge = champion.test * 2.0**64
+    edge = champion.test_share * 2.0**64
     return np.fromiter(
         (_hash(champion.seed, customer) < edge for customer in customers), dtype=bool, count=len(customers)
     )
@@ -199,7 +199,7 @@ def _test_rule(split: Split) -> tuple[object, ...]:
     """Return what decides who is tested. By hash and by time, the test customers are the same bucket."""
     if split.by == "column":
         return ("column", name_key(split.column or ""))
-    return ("bucket", split.seed, split.test)
+    return ("bucket", split.seed, split.test_share)
 
 
 def _hash(seed: int, customer: str) -> int:

@@ -157,7 +157,10 @@ class Contacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """All figures of one model on the evaluated rows. Numbers are not rounded; NaN if a figure cannot be computed."""
+    """All figures of one model on the evaluated rows. Numbers are not rounded; NaN if a figure cannot be computed.
+
+    outer_folds  0 if the rows are those of the test split; otherwise the number of outer folds, each row judged by a model of its own fold
+    """
 
     rows: int
     customers: int
@@ -176,6 +179,7 @@ class Evaluation:
     curve: CostCurve
     searched: SearchedCutoff
     calibration: tuple[CalibrationBin, ...]
+    outer_folds: int = 0
 
     @property
     def base_rate(self) -> float:
@@ -183,7 +187,7 @@ class Evaluation:
         return self.leavers / self.rows
 
 
-def evaluate(scores: Scores, policy: Policy, *, draws: int | None = None) -> Evaluation:
+def evaluate(scores: Scores, policy: Policy, *, draws: int | None = None, outer_folds: int = 0) -> Evaluation:
     """Return every figure of one model at today's costs. `draws`: resamples; None is 2,000, fewer above 20,000 rows."""
     y, p = np.asarray(scores.y, dtype=np.float64), np.asarray(scores.p, dtype=np.float64)
     costs, decisions = policy.outcome_costs(scores.worth), policy.decide(p, scores.worth)
@@ -217,6 +221,7 @@ def evaluate(scores: Scores, policy: Policy, *, draws: int | None = None) -> Eva
         curve=curve,
         searched=searched,
         calibration=calibration_bins(y, p),
+        outer_folds=outer_folds,
     )
 
 

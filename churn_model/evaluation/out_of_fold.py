@@ -1,4 +1,4 @@
-"""Compute the cost curve of training's out-of-fold rows at today's costs, without any test row."""
+"""Compute what follows from out-of-fold rows at today's costs: the cost curve of training, without any test row, and the scores of outer folds."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,18 +9,24 @@ import pyarrow as pa
 from churn_model.arrays import FloatArray
 from churn_model.decisions.policy import Policy
 from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff, cost_curve
+from churn_model.evaluation.metrics import Scores
 from churn_model.spec.column_names import same_name
 from churn_model.stats.bootstrap import Resamples, number_customers
 from churn_model.tables import open_table
 from churn_model.training.out_of_fold import OutOfFold, read_out_of_fold
-from churn_model.training.splits import TRAIN, VALIDATION
 
 
 def out_of_fold_curve(folder: Path, splits: Mapping[int, Path], policy: Policy) -> tuple[CostCurve, SearchedCutoff]:
-    """Return the curve of the rows of the table in `folder`, with the worth of each from the table of its split, TRAIN and VALIDATION."""
+    """Return the curve of the rows of the table in `folder`, with the worth of each from the table of its split."""
     rows = read_out_of_fold(folder)
     costs = policy.outcome_costs(_read_worth(rows, splits, policy))
     return cost_curve(rows.y, rows.p, costs, Resamples(number_customers(rows.customers)))
+
+
+def outer_fold_scores(folder: Path, splits: Mapping[int, Path], policy: Policy) -> Scores:
+    """Return the scores of every row by a model that had not seen its customer, as `judge_by_outer_folds` left them in `folder`."""
+    rows = read_out_of_fold(folder)
+    return Scores(ids=rows.customers, y=rows.y, p=rows.p, worth=_read_worth(rows, splits, policy))
 
 
 def _read_worth(rows: OutOfFold, splits: Mapping[int, Path], policy: Policy) -> FloatArray | None:
@@ -28,7 +34,7 @@ def _read_worth(rows: OutOfFold, splits: Mapping[int, Path], policy: Policy) -> 
     if policy.costs.value_column is None:
         return None
     worth = np.full(len(rows.rows), np.nan)
-    for split in (TRAIN, VALIDATION):
+    for split in np.unique(rows.splits):
         chosen = rows.splits == split
         if chosen.any():
             of_split = policy.worth(

@@ -9,6 +9,7 @@ from churn_model.evaluation.comparison import LEAST_GAIN, Comparison
 from churn_model.evaluation.metrics import Evaluation
 from churn_model.spec.dataset import Gate
 from churn_model.training.leaks import Leak, SharedLabel
+from churn_model.training.split_shares import Shares, suggest_split
 from churn_model.wording import one_line, usd
 
 KEYED = Claim(
@@ -46,6 +47,8 @@ CLAIMS = (KEYED, NO_OTHER_KEY, ENOUGH, RANKS, SAVES, NO_SUSPECTED_LEAK)
 
 LEAST_TEST = 30
 LEAST_VALIDATION = 50
+LEAST_IN_FOLDS = 60
+"""Of each class in the whole table, if it is judged by outer folds. What the gate makes of noise: benchmarks/results/noise_labels.md."""
 NOT_WORSE = 0.05
 """With `promotion: not_worse`: how much more a candidate may cost at worst, as a share of the champion's cost."""
 
@@ -68,6 +71,7 @@ class Evidence:
     leaks     those that the spec lists neither under ignore nor under known
     names     columns that seem to name customers, though the spec does not call them the id
     has_key   whether the spec says what names a customer: a column, or `none`
+    shares    how the table is split, and whether the spec leaves that open; None if it is not known
     champion  None for the first
     """
 
@@ -77,6 +81,7 @@ class Evidence:
     leaks: tuple[Leak, ...] = ()
     names: tuple[SharedLabel, ...] = ()
     has_key: bool = True
+    shares: Shares | None = None
     champion: ComparedChampion | None = None
     gate: Gate = Gate()  # noqa: RUF009 - frozen
 
@@ -155,15 +160,32 @@ def find_leaks(evidence: Evidence) -> Fact:
 def count_customers(evidence: Evidence) -> Fact:
     """Return whether there are enough customers of both classes to judge by."""
     candidate = evidence.candidate
+    if candidate.outer_folds:
+        return _count_in_folds(candidate)
     test = min(candidate.leavers, candidate.rows - candidate.leavers)
     validation = min(evidence.validation_leavers, evidence.validation_stayers)
+    remedy = suggest_split(evidence.shares, LEAST_IN_FOLDS) if evidence.shares else ()
     return Fact(
         name=ENOUGH.name,
         holds=test >= LEAST_TEST and validation >= LEAST_VALIDATION,
-        expected=f"at least {LEAST_TEST} who left and {LEAST_TEST} who stayed in test, {LEAST_VALIDATION} of each in validation",
+        expected=f"at least {LEAST_TEST} who left and {LEAST_TEST} who stayed in test, {LEAST_VALIDATION} of each to choose the model by",
         found=f"{candidate.leavers} left and {candidate.rows - candidate.leavers} stayed in test, "
-        f"{evidence.validation_leavers} and {evidence.validation_stayers} in validation",
-        todo="Land more customers, or raise split.test and split.validation in the spec",
+        f"{evidence.validation_leavers} and {evidence.validation_stayers} to choose the model by",
+        todo=f"Write {remedy[0].split('  #')[0]} in the spec, or land more customers"
+        if remedy
+        else "Land more customers",
+        remedy=remedy,
+    )
+
+
+def _count_in_folds(candidate: Evaluation) -> Fact:
+    left, stayed = candidate.leavers, candidate.rows - candidate.leavers
+    return Fact(
+        name=ENOUGH.name,
+        holds=min(left, stayed) >= LEAST_IN_FOLDS,
+        expected=f"at least {LEAST_IN_FOLDS} who left and {LEAST_IN_FOLDS} who stayed, to be judged by outer folds",
+        found=f"{left} left and {stayed} stayed in the whole table",
+        todo="Land more customers",
     )
 
 

@@ -12,8 +12,7 @@ def explain_unusable(candidate: Evaluation, enough: Fact, ranks: Fact, saves: Fa
     if not enough.holds:
         return f"too small to judge, {enough.found}. {enough.todo}."
     if not ranks.holds:
-        judged = describe_rows(candidate.rows, candidate.customers)
-        return f"no signal; judged on {judged} it never saw, it may rank leavers no better than chance ({ranks.found})."
+        return f"no signal; {describe_judged(candidate)}, it may rank leavers no better than chance ({ranks.found})."
     return None if saves.holds else _explain_no_saving(candidate)
 
 
@@ -30,12 +29,22 @@ def _explain_no_saving(candidate: Evaluation) -> str:
     return f"{sure} (AUC {candidate.auc.value:.2f}; {assumption(money.assumed_success)})."
 
 
+def describe_judged(candidate: Evaluation) -> str:
+    """Return on which customers a candidate was judged, as a clause."""
+    judged = describe_rows(candidate.rows, candidate.customers)
+    if candidate.outer_folds:
+        return (
+            f"judged by {candidate.outer_folds} outer folds on {judged}, each by a model that never saw that customer"
+        )
+    return f"judged on {judged} it never saw"
+
+
 def describe_saving(candidate: Evaluation) -> str:
     """Return what the model saves, with its range and what it takes for granted, as a clause."""
     money = candidate.money
     saving = money.saving_better
     return (
-        f"judged on {describe_rows(candidate.rows, candidate.customers)} it never saw, it saves {usd(saving.low)} to {usd(saving.high)} "
+        f"{describe_judged(candidate)}, it saves {usd(saving.low)} to {usd(saving.high)} "
         f"per customer against {WITHOUT_MODEL}, {assumption(money.assumed_success)}"
     )
 

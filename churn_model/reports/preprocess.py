@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from churn_model.training.leaks import Leak, SharedLabel
+from churn_model.training.split_shares import Shares
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +25,7 @@ class PreprocessReport:
     leaks     columns that certainly give the label away: they block the run
     suspects  columns that may: the model does without them
     names     columns that seem to name customers, and are not the id: they stop a promotion
+    shares    the split, with what the spec left open chosen, and how candidates are judged; None: not chosen by that version
     """
 
     counts: SplitCounts
@@ -31,3 +33,4 @@ class PreprocessReport:
     leaks: tuple[Leak, ...]
     suspects: tuple[Leak, ...]
     names: tuple[SharedLabel, ...] = ()
+    shares: Shares | None = None

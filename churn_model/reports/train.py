@@ -47,7 +47,7 @@ class TrainReport:
 
     leaderboard      the trials, the best first
     searched_on      which rows were held out in the search
-    validation       the classes in the validation split
+    validation       the classes among the rows that the trials were judged on
     left_out         columns that are no feature, and why
     averaged         the weight of each trial in the model, by its number; one trial alone where an average does not pay
     more_would_help  signs that a longer search would find a better model

@@ -105,16 +105,24 @@ class Split:
     column: str | None = field(
         default=None, metadata=_about("With `by: column`: the column that holds train, validation or test.")
     )
-    validation: float = field(default=0.2, metadata=_about("Share of rows that chooses hyperparameters."))
-    test: float = field(default=0.1, metadata=_about("Share of rows that decides promotion and nothing else."))
+    validation: float | None = field(
+        default=None, metadata=_about("Share of customers that helps to choose hyperparameters. Left open: 0.2.")
+    )
+    test: float | None = field(
+        default=None,
+        metadata=_about(
+            "Share of customers that decides promotion and nothing else. Left open: 0.1, more on a table with few leavers."
+        ),
+    )
     seed: int = field(default=1729, metadata=_about("Another seed is another split."))
 
     def __post_init__(self) -> None:
         shares = "write shares such as validation: 0.2 and test: 0.1"
-        total = self.validation + self.test
+        validation, test = self.validation_share, self.test_share
+        total = validation + test
         _require(
-            (0 < self.validation < 1, "validation", "a share between 0 and 1", f"{self.validation:g}", shares),
-            (0 < self.test < 1, "test", "a share between 0 and 1", f"{self.test:g}", shares),
+            (0 < validation < 1, "validation", "a share between 0 and 1", f"{validation:g}", shares),
+            (0 < test < 1, "test", "a share between 0 and 1", f"{test:g}", shares),
             (total < 1, "", "validation and test to add up to less than 1", f"{total:g}", shares),
             (
                 self.by != "column" or bool(self.column),
@@ -131,6 +139,16 @@ class Split:
                 "write by: column, or remove the column",
             ),
         )
+
+    @property
+    def validation_share(self) -> float:
+        """The share of customers in validation; 0.2 if it is left open."""
+        return 0.2 if self.validation is None else self.validation
+
+    @property
+    def test_share(self) -> float:
+        """The share of customers in test; 0.1 if it is left open, until `split_shares.choose_shares` has seen the table."""
+        return 0.1 if self.test is None else self.test
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
 from churn_model.models.bundle import Bundle, read_bundle
 from churn_model.models.bundle_file import BUNDLE
 from churn_model.reports.compare import CompareCounts, CompareReport, ModelFigures
+from churn_model.reports.preprocess import PreprocessReport
 from churn_model.reports.step_report import Report
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import open_table
@@ -25,11 +26,13 @@ from churn_model.tables import open_table
 def step(layout: Layout) -> Report:
     """Score with both, leave out the rows that may have trained either, judge and compare."""
     dataset, threads = layout.dataset, int(layout.request["threads"])
+    shares = layout.read_report("splits", PreprocessReport).shares
+    today = shares.split if shares else dataset.split
     test = open_table(layout.required("splits") / "test").read()
     bundles = [_bundle(layout.required(name), threads) for name in ("first", "second")]
     policy = Policy(dataset.costs)
     first, second = (_scores(test, bundle, policy) for bundle in bundles)
-    unseen = rows_unseen_by(test, bundles[0], dataset.split) & rows_unseen_by(test, bundles[1], dataset.split)
+    unseen = rows_unseen_by(test, bundles[0], today) & rows_unseen_by(test, bundles[1], today)
     comparison = compare(second, first, policy, unseen=unseen)
     counts = CompareCounts(rows=comparison.rows, left_out=comparison.left_out, leavers=comparison.leavers)
     content = CompareReport(

@@ -1,9 +1,12 @@
 """Step `evaluate`: candidate and champion on the untouched test rows, and the gate's decision.
 
+A table too small for a test split is judged by outer folds: the candidate's figures are then those of every row, by repetitions of the
+recipe. Candidate and champion are compared on the test rows all the same, which neither has seen.
+
 Inputs: `splits`, `candidate`, and `champion` if there is one. Result: table `scores` (id, label, both probabilities).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,7 +15,7 @@ from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import Comparison, compare
 from churn_model.evaluation.metrics import Evaluation, Scores, evaluate
-from churn_model.evaluation.out_of_fold import out_of_fold_curve
+from churn_model.evaluation.out_of_fold import out_of_fold_curve, outer_fold_scores
 from churn_model.evaluation.promotion import Decision, decide
 from churn_model.evaluation.promotion_facts import ComparedChampion, Evidence
 from churn_model.evaluation.scored_rows import rows_unseen_by, score_rows
@@ -29,8 +32,9 @@ from churn_model.reports.train import TrainReport
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import open_table, write_table
-from churn_model.training.out_of_fold import OUT_OF_FOLD
-from churn_model.training.splits import NAMES, TRAIN, VALIDATION
+from churn_model.training.out_of_fold import OUT_OF_FOLD, OUTER_FOLDS_TABLE
+from churn_model.training.split_shares import OUTER_FOLDS
+from churn_model.training.splits import NAMES
 
 _SUMMARY_ROWS = 2000
 
@@ -48,19 +52,22 @@ class _Judged:
 def step(layout: Layout) -> Report:
     """Judge, compare, decide."""
     dataset, threads = layout.dataset, int(layout.request["threads"])
+    splits = layout.read_report("splits", PreprocessReport)
+    if splits.shares:
+        dataset = replace(dataset, split=splits.shares.split)
     test = open_table(layout.required("splits") / "test").read()
     candidate = read_bundle(layout.required("candidate") / BUNDLE, threads=threads)
     policy = Policy(dataset.costs)
-    curve, searched = out_of_fold_curve(
-        layout.required("candidate") / OUT_OF_FOLD,
-        {split: layout.required("splits") / NAMES[split] for split in (TRAIN, VALIDATION)},
-        policy,
-    )
+    tables = {split: layout.required("splits") / name for split, name in enumerate(NAMES)}
+    curve, searched = out_of_fold_curve(layout.required("candidate") / OUT_OF_FOLD, tables, policy)
     scores = score_rows(test, candidate, policy)
-    evaluation = evaluate(scores, policy)
+    if splits.shares and splits.shares.judged_on == "outer_folds":
+        every_row = outer_fold_scores(layout.required("candidate") / OUTER_FOLDS_TABLE, tables, policy)
+        evaluation = evaluate(every_row, policy, outer_folds=OUTER_FOLDS)
+    else:
+        evaluation = evaluate(scores, policy)
     champion = _champion(layout.input("champion"), test, scores, dataset, threads)
     _write_scores(layout.result / "scores", test, scores, champion)
-    splits = layout.read_report("splits", PreprocessReport)
     decision, decision_when_old = _decide(layout, dataset, evaluation, champion, splits)
     return Report(
         content=EvaluateReport(
@@ -117,6 +124,7 @@ def _decide(
             leaks=splits.suspects,
             names=splits.names,
             has_key=dataset.id is not None,
+            shares=splits.shares,
             champion=known,
             gate=dataset.gate,
         )

@@ -24,6 +24,7 @@ from churn_model.tables import TableReader, TableWriter, open_table
 from churn_model.training.groups import find_shared_labels
 from churn_model.training.leak_detection import MOST_ROWS_AT_ALL, certain_leaks, suspected_leaks
 from churn_model.training.leaks import Leak
+from churn_model.training.split_shares import choose_shares
 from churn_model.training.splits import NAMES, SplitCheck, make_split_rule
 
 
@@ -32,6 +33,8 @@ def step(layout: Layout) -> Report:
     dataset = layout.dataset
     source = open_table(layout.required("rows") / "rows")
     require_described(source.schema, dataset)
+    shares = choose_shares(dataset.split, source.blocks(["_label"]))
+    dataset = replace(dataset, split=shares.split)
     checked = _split(source, dataset, layout.result)
     # In hash order, the first rows are a random sample of customers.
     train = open_table(layout.result / "train").first(MOST_ROWS_AT_ALL)
@@ -50,6 +53,7 @@ def step(layout: Layout) -> Report:
         leaks=certain,
         suspects=suspects,
         names=names,
+        shares=shares,
     )
     return Report(content=content, checks=[_integrity(checked.unmet, counts), _no_leak(certain)])
 

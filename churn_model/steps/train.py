@@ -1,7 +1,8 @@
-"""Step `train`: train and validation to a bundle. The test split is not among its inputs' files that it opens.
+"""Step `train`: search, calibrate and fit on train and validation, and bundle the model. The candidate never sees the test split.
 
-Input: `splits` (published `preprocessed_splits`). Result: `model.tar.gz`, and `out_of_fold/`:
-held-out rows with their probabilities, from which the evaluation computes what follows from costs.
+Input: `splits` (published `preprocessed_splits`). Result: `model.tar.gz`, and `out_of_fold/`: held-out rows with their probabilities,
+from which the evaluation computes what follows from costs. If the table is too small for a test split, also `outer_folds/`: every row with
+its probability by a repetition of the recipe that had not seen its customer. Only then is the test split opened.
 """
 
 from collections.abc import Sequence
@@ -25,19 +26,25 @@ from churn_model.spec.column_names import same_name
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.expressions import compile_expression
 from churn_model.steps.contract import Layout, run_step
-from churn_model.tables import open_table
+from churn_model.tables import TableReader, open_table
 from churn_model.training.leaks import Leak
-from churn_model.training.out_of_fold import OUT_OF_FOLD, write_out_of_fold
+from churn_model.training.out_of_fold import OUT_OF_FOLD, OUTER_FOLDS_TABLE, write_out_of_fold
+from churn_model.training.outer_folds import judge_by_outer_folds
 from churn_model.training.search import Trial, what_more_would_help
+from churn_model.training.splits import TEST, TRAIN, VALIDATION
 from churn_model.training.train import SAMPLE, SAMPLED_ABOVE, AllRows, Candidate, train
 
 
 def step(layout: Layout) -> Report:
     """Search, calibrate, fit, bundle."""
     request, splits = layout.request, layout.required("splits")
-    suspects = layout.read_report("splits", PreprocessReport).suspects
-    left_out = _explain_suspects(layout.dataset, suspects)
-    dataset = replace(layout.dataset, ignore=(*layout.dataset.ignore, *left_out))
+    found = layout.read_report("splits", PreprocessReport)
+    left_out = _explain_suspects(layout.dataset, found.suspects)
+    dataset = replace(
+        layout.dataset,
+        ignore=(*layout.dataset.ignore, *left_out),
+        split=found.shares.split if found.shares else layout.dataset.split,
+    )
     tables = [open_table(splits / name) for name in ("train", "validation")]
     count = sum(table.rows for table in tables)
     share = SAMPLE / count if count > SAMPLED_ABOVE else 1.0
@@ -45,13 +52,17 @@ def step(layout: Layout) -> Report:
     all_rows = (
         AllRows(lambda: chain.from_iterable(table.blocks() for table in tables), layout.root) if share < 1 else None
     )
-    candidate = train(train_rows, validation_rows, dataset, threads=int(request["threads"]), all_rows=all_rows)
+    threads = int(request["threads"])
+    candidate = train(train_rows, validation_rows, dataset, threads=threads, all_rows=all_rows)
     about = _about(candidate, dataset, str(request["version"]))
     bundle = make_bundle(candidate.model, candidate.schema, candidate.calibration, about=about, rows=train_rows)
     write_bundle(bundle, layout.result / BUNDLE, package=Path(churn_model.__file__).parent)
     write_out_of_fold(candidate.out_of_fold, layout.result / OUT_OF_FOLD)
+    if found.shares and found.shares.judged_on == "outer_folds":
+        tables_by_split = {TRAIN: train_rows, VALIDATION: validation_rows, TEST: open_table(splits / "test").read()}
+        judged = judge_by_outer_folds(candidate, tables_by_split, dataset, threads=threads)
+        write_out_of_fold(judged, layout.result / OUTER_FOLDS_TABLE)
     best = candidate.leaderboard[0].metrics
-    labels = tables[1].read(["_label"])["_label"].to_numpy()
     return Report(
         content=TrainReport(
             counts=TrainCounts(
@@ -68,7 +79,7 @@ def step(layout: Layout) -> Report:
             leaderboard=tuple(_summarise(trial) for trial in candidate.leaderboard),
             searched_on=candidate.searched_on,
             calibration=candidate.calibration,
-            validation=ClassCounts(leavers=int(labels.sum()), stayers=int(len(labels) - labels.sum())),
+            validation=_count_judged(candidate, tables[1]),
             left_out={**candidate.schema.left_out, **left_out},
             averaged=_weights(candidate),
             more_would_help=what_more_would_help(candidate.leaderboard),
@@ -89,6 +100,16 @@ def _explain_suspects(dataset: Dataset, suspects: Sequence[Leak]) -> dict[str, s
         if sources:
             found[name] = f"is computed from {sources[0]}, which may be known only after a customer has left"
     return found
+
+
+def _count_judged(candidate: Candidate, validation: TableReader) -> ClassCounts:
+    """Return the classes of the rows that the trials were judged on: in folds all of train and validation."""
+    y = (
+        candidate.out_of_fold.y
+        if candidate.searched_on == "folds"
+        else validation.read(["_label"])["_label"].to_numpy()
+    )
+    return ClassCounts(leavers=int(y.sum()), stayers=int(len(y) - y.sum()))
 
 
 def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Probabilities of training rows by models that had not seen them, and their table, `out_of_fold/`.
+"""Probabilities of training rows by models that had not seen them, and their tables, `out_of_fold/` and `outer_folds/`.
 
 Training publishes them so that whatever follows from costs can be computed later, at the costs of that day, from rows that did not decide
 promotion.
@@ -14,14 +14,14 @@ import pyarrow as pa
 from churn_model.arrays import FloatArray, IntArray
 from churn_model.tables import open_table, write_table
 
-OUT_OF_FOLD = "out_of_fold"
+OUT_OF_FOLD, OUTER_FOLDS_TABLE = "out_of_fold", "outer_folds"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutOfFold:
-    """The rows that the calibration was fitted on. All (n,).
+    """Rows with a probability by a model that had not seen them. All (n,).
 
-    splits     0 for a row of train, 1 for a row of validation
+    splits     0 for a row of train, 1 for one of validation, 2 for one of test (in outer folds only)
     rows       its number in its split's table
     customers  the hash of its id
     y          its outcome, 1 for a leaver

@@ -134,10 +134,8 @@ class SplitCheck:
 
 def _by_hash(rows: Rows, dataset: Dataset) -> Assigned:
     u: FloatArray = column_named(rows, "_hash").to_numpy().astype(np.float64) / 2.0**64
-    split = dataset.split
-    return np.where(u < split.test, TEST, np.where(u < split.test + split.validation, VALIDATION, TRAIN)).astype(
-        np.int8
-    )
+    test, validation = dataset.split.test_share, dataset.split.validation_share
+    return np.where(u < test, TEST, np.where(u < test + validation, VALIDATION, TRAIN)).astype(np.int8)
 
 
 def _words(rows: Rows, name: str) -> Any:
@@ -209,9 +207,9 @@ def _windows(batches: Iterable[Rows], dataset: Dataset) -> tuple[int, int, int]:
         np.array(sorted(known), dtype=np.int32),
         np.array([known[day] for day in sorted(known)], dtype=np.int64),
     )
-    test_from = _window_start(dates, counts, max(dataset.split.test, MIN_WINDOW), before=None)
+    test_from = _window_start(dates, counts, max(dataset.split.test_share, MIN_WINDOW), before=None)
     validation_from = _window_start(
-        dates, counts, max(dataset.split.validation, MIN_WINDOW), before=test_from and test_from - horizon
+        dates, counts, max(dataset.split.validation_share, MIN_WINDOW), before=test_from and test_from - horizon
     )
     train_to = validation_from - horizon if validation_from is not None else None
     if test_from is None or validation_from is None or train_to is None or dates[0] > train_to:

@@ -23,8 +23,9 @@ from churn_assets.cli.command import ExitCode
 from churn_assets.sample.generator import Generator
 from churn_assets.sample.population import Switches
 from churn_model.models.bundle import read_bundle
+from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.train import TrainReport
-from resources.catalog.names import LIST, REPORT_HTML
+from resources.catalog.names import EVALUATION_PAGE, EVALUATION_REPORT, LIST, REPORT_HTML
 from resources.catalog.pointers import read_batch, read_current
 from resources.catalog.publish import require_published
 from resources.catalog.published_tables import open_published_table
@@ -301,10 +302,39 @@ def test_a_table_of_one_class_is_refused_with_the_way_out(project: Workspace) ->
     assert "Check label.positive in the spec" in project.output
 
 
+def test_a_small_table_is_judged_by_outer_folds_and_then_compared_on_rows_that_no_model_saw(project: Workspace) -> None:
+    project.write_spec("shop", SPEC.replace("success: 0.6", "success: 0.9"))
+    project.land(sample(1_100))
+    assert project.churn("retrain", "shop") == ExitCode.DONE, project.output
+    assert "First champion: judged by 5 outer folds on 1,100 rows" in project.output
+    assert "each by a model that never saw that customer" in project.output
+    assert "too few for a test split: the recipe is judged by 5 outer folds" in project.output
+    first = project.champion()
+    assert first is not None
+    current = read_current(project.lake, "shop", EVALUATION_PAGE)
+    assert current is not None
+    page = project.lake.read(current.prefix + REPORT_HTML).decode()
+    assert "by 5 outer folds: the table is small" in page
+    assert "The recipe in outer folds" in page
+
+    # Twice as large, the table has a test split of its own: what the champion may have been trained on is left out of the comparison.
+    project.land(sample(2_200))
+    assert project.churn("retrain", "shop") in (ExitCode.DONE, ExitCode.NOTHING_PROMOTED), project.output
+    evaluation = read_current(project.lake, "shop", EVALUATION_REPORT)
+    assert evaluation is not None
+    found = require_published(project.lake, evaluation.prefix).read(EvaluateReport)
+    assert found.comparison is not None
+    assert found.evaluation.outer_folds == 0
+    assert found.comparison.rows + found.comparison.left_out == found.evaluation.rows
+    assert found.comparison.left_out > 0
+
+
 def test_a_table_too_small_to_judge_promotes_nothing(project: Workspace) -> None:
+    project.write_spec("shop", SPEC + "split: {test: 0.1}\n")
     project.land(sample(700))
     assert project.churn("retrain", "shop") == ExitCode.NOTHING_PROMOTED
     assert "too small to judge" in project.output
+    assert "  split: {by: hash}  # the shares left open: " in project.output
 
     # The model scores all the same by one explicit word, and whatever comes of it says so.
     project.land(sample(300, seed=2).drop_columns(["churned"]), name="today.csv", batch="today")

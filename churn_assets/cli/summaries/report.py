@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from churn_assets.cli.summaries._lake import locate, page_lines, read_report, require_made
 from churn_model.evaluation.metrics import Contacts, Evaluation, Money, Reach
+from churn_model.evaluation.promotion_reasons import describe_judged
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.spec.dataset import Dataset
 from churn_model.wording import assumption, decimal, describe_rows, is_known, percent, usd, usd_range
@@ -19,8 +20,7 @@ def report_summary(ports: Ports, dataset: Dataset) -> str:
     current = require_made(ports, dataset, EVALUATION_REPORT, "an evaluation", f"churn retrain {dataset.name}")
     found = read_report(ports, current, EvaluateReport).evaluation
     lines = [
-        f"{dataset.name} predicts who {dataset.label.means}. "
-        f"Judged on {describe_rows(found.rows, found.customers)} that the model never saw.",
+        f"{dataset.name} predicts who {dataset.label.means}. {_judged_line(found)}",
         f"  {_saving_line(found.money)}",
         *(f"    {line}" for line in _success_lines(found.money)),
         f"  {_contacts_line(found, found.contacts)}",
@@ -29,6 +29,13 @@ def report_summary(ports: Ports, dataset: Dataset) -> str:
         f"  Exploration: {_exploration(ports, dataset)}",
     ]
     return "\n".join(lines)
+
+
+def _judged_line(found: Evaluation) -> str:
+    if found.outer_folds:
+        judged = describe_judged(found)
+        return f"{judged[:1].upper()}{judged[1:]}."
+    return f"Judged on {describe_rows(found.rows, found.customers)} that the model never saw."
 
 
 def _saving_line(money: Money) -> str:

@@ -19,7 +19,7 @@ from churn_assets.onboarding.spec_text import MORE, propose, scalar
 from churn_model.errors import InputError
 from churn_model.ingest.canonical_rows import ingest
 from churn_model.ingest.formats.base import LandedFile, Options
-from churn_model.spec.dataset import Dataset
+from churn_model.spec.dataset import Dataset, Split
 from churn_model.tables import open_table
 from churn_model.training.splits import make_split_rule
 from resources.errors import CommandError
@@ -68,6 +68,16 @@ def test_the_first_spec_loads_and_names_id_and_label(tmp_path: Path) -> None:
     assert (found.ignore, found.types) == ((), {})
     assert "id: customer_id # each of the 300 rows has its own" in text
     assert text.startswith("# yaml-language-server: $schema=../docs/dataset.schema.json\n")
+
+
+@pytest.mark.parametrize(("leavers", "test"), [(300, 0.2), (220, 0.3), (900, None), (150, None)])
+def test_a_small_table_gets_the_shares_that_can_judge_it(tmp_path: Path, leavers: int, test: float | None) -> None:
+    left = np.arange(2000) < leavers
+    table = pa.table({"customer_id": [f"C{n:04d}" for n in range(2000)], "churned": np.where(left, "yes", "no")})
+    found, text = proposed(tmp_path, table.append_column("calls", pa.array(RNG.integers(0, 9, 2000) + left)))
+    assert found.split == (Split(validation=0.2, test=test) if test else Split())
+    assert (f"# {leavers} rows have the rarer outcome: this share of test holds about 6" in text) == (test is not None)
+    assert ("models are judged by outer folds" in text) == (leavers < 200)
 
 
 def test_every_commented_section_holds_what_holds_without_it(tmp_path: Path) -> None:

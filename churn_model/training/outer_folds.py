@@ -1,0 +1,61 @@
+"""Judge the whole recipe by outer folds, on a table with too few leavers for a test split.
+
+The customers are five fifths by the hash of their id. The first is the test split, held out from the candidate. For each other fifth the recipe
+is repeated without it: schema, search, average, calibration, fit. So every customer has a probability from a model that never saw that
+customer, and the candidate, which is shipped, has seen no test row: a later comparison on the test split is as honest as any.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from churn_model.arrays import BoolArray, IntArray
+from churn_model.features.schema import column_named
+from churn_model.spec.dataset import Dataset
+from churn_model.training.out_of_fold import OutOfFold
+from churn_model.training.split_shares import OUTER_FOLDS
+from churn_model.training.splits import TEST, TRAIN, VALIDATION, make_split_rule
+from churn_model.training.train import Candidate, labels, train
+
+
+def judge_by_outer_folds(
+    candidate: Candidate, splits: Mapping[int, pa.Table], dataset: Dataset, *, threads: int
+) -> OutOfFold:
+    """Return every row of the three splits with its probability by a model that had not seen its customer, fold after fold.
+
+    `splits`: the tables of TRAIN, VALIDATION and TEST. `dataset.split` is by hash with a test share of a fifth. Raises TooLittleData if a
+    fold leaves too little to learn from.
+    """
+    tables = [splits[split] for split in (TRAIN, VALIDATION, TEST)]
+    origin = np.repeat(np.array([TRAIN, VALIDATION, TEST], dtype=np.int8), [table.num_rows for table in tables])
+    numbers = np.concatenate([np.arange(table.num_rows) for table in tables])
+    rows = pa.concat_tables(tables, promote_options="none")
+    order = np.argsort(column_named(rows, "_hash").to_numpy(), kind="stable")
+    rows, origin, numbers = rows.take(pa.array(order)), origin[order], numbers[order]
+    hashes = column_named(rows, "_hash").to_numpy()
+    folds = assign_outer_folds(hashes, origin == TEST)
+    p = np.empty(rows.num_rows)
+    for fold in range(OUTER_FOLDS):
+        held = folds == fold
+        if held.any():
+            model = candidate if fold == 0 else _repeat(rows.filter(pa.array(~held)), fold, dataset, threads)
+            p[held] = model.probabilities(rows.filter(pa.array(held)))
+    return OutOfFold(splits=origin, rows=numbers, customers=hashes, y=labels(rows), p=p)
+
+
+def assign_outer_folds(hashes: npt.NDArray[np.uint64], in_test: BoolArray) -> IntArray:
+    """Return the fold of each row (n,) by the hash of its customer's id: 0 for the test split, then the other fifths in order."""
+    folds = np.clip((hashes / 2.0**64 * OUTER_FOLDS).astype(np.int64), 1, OUTER_FOLDS - 1)
+    return np.where(in_test, 0, folds)
+
+
+def _repeat(rows: pa.Table, fold: int, dataset: Dataset, threads: int) -> Candidate:
+    """Return what the recipe makes of the rows outside a fold. They are split as the whole table is, beginning at the fold."""
+    hashes = column_named(rows, "_hash").to_numpy() - np.uint64(fold * (2**64 // OUTER_FOLDS))
+    moved = pa.table({"_id": rows["_id"], "_hash": hashes})
+    assigned = make_split_rule([moved], dataset)(moved)
+    in_train = pa.array(assigned == TRAIN)
+    return train(rows.filter(in_train), rows.filter(pc.invert(in_train)), dataset, threads=threads)

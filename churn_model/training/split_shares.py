@@ -1,0 +1,111 @@
+"""Choose how many customers are tested, if the spec leaves it open, and how a candidate is judged.
+
+Leavers   test          judged on
+< 200     20%           five outer folds: the whole recipe is repeated with another fifth of the customers held out
+< 600     30% to 15%    the test split, with about 60 leavers or more
+more      10%           the test split
+
+"Leavers" are rows of the rarer class. Shares are steps, so that a growing table seldom changes its split; a change makes the test split
+smaller, except at 200 leavers, and rows that a champion may have been trained on are left out of its comparison (`comparison`).
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from churn_model.features.schema import Rows, column_named
+from churn_model.spec.dataset import Split
+from churn_model.training.splits import MIN_WINDOW
+from churn_model.wording import percent
+
+ENOUGH_LEAVERS = 60
+"""Leavers in test that are aimed at: with 60, chance seldom leaves fewer than the 30 that the gate asks for."""
+TEST_SHARES = (0.1, 0.15, 0.2, 0.25, 0.3)
+OUTER_FOLDS = 5
+FOLD_SHARE = 1 / OUTER_FOLDS
+"""The test share of a table that is judged by outer folds: its test split is the first fold, and the candidate that fold's model."""
+
+JudgedOn = Literal["test", "outer_folds"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """The split with nothing left open, and how candidates are judged.
+
+    leavers  rows of the rarer class in the table
+    is_open  whether the spec leaves the test share open, so that it was chosen here
+    """
+
+    split: Split
+    judged_on: JudgedOn = "test"
+    leavers: int
+    is_open: bool
+
+
+def choose_shares(split: Split, batches: Iterable[Rows]) -> Shares:
+    """Return the shares for the rows in `batches`, which have `_label`."""
+    leavers = _count_rarer(batches)
+    if split.by == "column" or split.test is not None:
+        return Shares(split=_with_test(split, split.test_share), leavers=leavers, is_open=False)
+    return shares_for(split, leavers)
+
+
+def shares_for(split: Split, leavers: int) -> Shares:
+    """Return the shares for a table with so many rows of the rarer class, if the spec leaves the test share open.
+
+    By time only a window of the test customers' rows is used, and no outer folds exist: the share is then the largest if need be.
+    """
+    for share in TEST_SHARES:
+        window = max(share, MIN_WINDOW) if split.by == "time" else 1.0
+        if leavers * share * window >= ENOUGH_LEAVERS:
+            return Shares(split=_with_test(split, share), leavers=leavers, is_open=True)
+    if split.by == "time":
+        return Shares(split=_with_test(split, TEST_SHARES[-1]), leavers=leavers, is_open=True)
+    return Shares(split=_with_test(split, FOLD_SHARE), judged_on="outer_folds", leavers=leavers, is_open=True)
+
+
+def describe_choice(shares: Shares) -> str | None:
+    """Return what was chosen by size, and why, as a sentence; None if nothing was, or only what holds for all large tables."""
+    if not shares.is_open or (shares.judged_on == "test" and shares.split.test_share == TEST_SHARES[0]):
+        return None
+    rows = f"The spec leaves the split open, and the rarer outcome has {shares.leavers:,} rows"
+    if shares.judged_on == "outer_folds":
+        return (
+            f"{rows}, too few for a test split: the recipe is judged by {OUTER_FOLDS} outer folds. Models are compared on the first of them, "
+            f"{percent(FOLD_SHARE)} of the customers, which no candidate sees."
+        )
+    return (
+        f"{rows}: {percent(shares.split.test_share)} of the customers are tested instead of {percent(TEST_SHARES[0])}."
+    )
+
+
+def suggest_split(shares: Shares, least: int) -> tuple[str, ...]:
+    """Return the line for the spec that lets a table be judged that its own split leaves too small.
+
+    Nothing if no split does: outer folds need `least` leavers.
+    """
+    best = shares_for(Split(seed=shares.split.seed), shares.leavers)
+    if shares.leavers < least or best.split == shares.split:
+        return ()
+    seed = "" if best.split.seed == Split().seed else f", seed: {best.split.seed}"
+    if best.judged_on == "outer_folds":
+        return (
+            f"split: {{by: hash{seed}}}  # the shares left open: {shares.leavers} left, so outer folds are the judge",
+        )
+    expected = round(shares.leavers * best.split.test_share)
+    written = f"validation: {best.split.validation_share:g}, test: {best.split.test_share:g}{seed}"
+    return (f"split: {{by: hash, {written}}}  # about {expected} of the {shares.leavers} who left are in test",)
+
+
+def _with_test(split: Split, test: float) -> Split:
+    return replace(split, test=test, validation=split.validation_share)
+
+
+def _count_rarer(batches: Iterable[Rows]) -> int:
+    rows = left = 0
+    for batch in batches:
+        y = np.asarray(column_named(batch, "_label"))
+        rows, left = rows + len(y), left + int((y > 0).sum())
+    return min(left, rows - left)
