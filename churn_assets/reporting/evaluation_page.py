@@ -162,6 +162,7 @@ def _decision(facts: PageFacts) -> dict[str, Any]:
         "failing": failing,
         "suspects": suspects,
         "in_money": _describe_in_money(facts.evaluation),
+        "worth": facts.splits.worth,
     }
 
 

@@ -43,7 +43,9 @@ def decide(evidence: Evidence) -> Decision:
     decision = _decide(evidence, leaks)
     if leaks.holds:
         return decision
-    without = f"The candidate does without a column: {leaks.found}. {leaks.todo}."
+    columns = "a column" if len(evidence.leaks) == 1 else f"{len(evidence.leaks)} columns"
+    worth = f"; {evidence.worth}" if evidence.worth else ""
+    without = f"The candidate does without {columns}: {leaks.found}{worth}. {leaks.todo}."
     return replace(decision, reason=f"{decision.reason} {without}")
 
 

@@ -8,7 +8,7 @@ from churn_model.checks import Claim
 from churn_model.evaluation.comparison import LEAST_GAIN, Comparison
 from churn_model.evaluation.metrics import Evaluation
 from churn_model.spec.dataset import Gate
-from churn_model.training.leaks import Leak, SharedLabel
+from churn_model.training.leaks import Leak, SharedLabel, WorthWithout
 from churn_model.training.split_shares import Shares, suggest_split
 from churn_model.wording import one_line, usd
 
@@ -69,6 +69,7 @@ class Evidence:
     """All that the gate weighs.
 
     leaks     those that the spec lists neither under ignore nor under known
+    worth     what the leaks bring to a model; None if it is not known
     names     columns that seem to name customers, though the spec does not call them the id
     has_key   whether the spec says what names a customer: a column, or `none`
     shares    how the table is split, and whether the spec leaves that open; None if it is not known
@@ -79,6 +80,7 @@ class Evidence:
     validation_leavers: int
     validation_stayers: int
     leaks: tuple[Leak, ...] = ()
+    worth: WorthWithout | None = None
     names: tuple[SharedLabel, ...] = ()
     has_key: bool = True
     shares: Shares | None = None

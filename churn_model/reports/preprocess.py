@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from churn_model.training.leaks import Leak, SharedLabel
+from churn_model.training.leaks import Leak, SharedLabel, WorthWithout
 from churn_model.training.split_shares import Shares
 
 
@@ -24,6 +24,7 @@ class PreprocessReport:
     columns   their columns with their Arrow types
     leaks     columns that certainly give the label away: they block the run
     suspects  columns that may: the model does without them
+    worth     what the suspects bring; None without suspects, or not evaluated by that version
     names     columns that seem to name customers, and are not the id: they stop a promotion
     shares    the split, with what the spec left open chosen, and how candidates are judged; None: not chosen by that version
     """
@@ -32,5 +33,6 @@ class PreprocessReport:
     columns: Mapping[str, str]
     leaks: tuple[Leak, ...]
     suspects: tuple[Leak, ...]
+    worth: WorthWithout | None = None
     names: tuple[SharedLabel, ...] = ()
     shares: Shares | None = None

@@ -122,6 +122,7 @@ def _decide(
             validation_leavers=validation.leavers,
             validation_stayers=validation.stayers,
             leaks=splits.suspects,
+            worth=splits.worth,
             names=splits.names,
             has_key=dataset.id is not None,
             shares=splits.shares,

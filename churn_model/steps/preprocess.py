@@ -22,7 +22,7 @@ from churn_model.steps.claims.preprocess import DISJOINT, NO_LEAK
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import TableReader, TableWriter, open_table
 from churn_model.training.groups import find_shared_labels
-from churn_model.training.leak_detection import MOST_ROWS_AT_ALL, certain_leaks, suspected_leaks
+from churn_model.training.leak_detection import MOST_ROWS_AT_ALL, certain_leaks, measure_worth_without, suspected_leaks
 from churn_model.training.leaks import Leak
 from churn_model.training.split_shares import choose_shares
 from churn_model.training.splits import NAMES, SplitCheck, make_split_rule
@@ -30,7 +30,7 @@ from churn_model.training.splits import NAMES, SplitCheck, make_split_rule
 
 def step(layout: Layout) -> Report:
     """Split, and look for leaks in train. Raise InputError if the spec names columns that did not land."""
-    dataset = layout.dataset
+    dataset, threads = layout.dataset, int(layout.request["threads"])
     source = open_table(layout.required("rows") / "rows")
     require_described(source.schema, dataset)
     shares = choose_shares(dataset.split, source.blocks(["_label"]))
@@ -41,17 +41,14 @@ def step(layout: Layout) -> Report:
     names = find_shared_labels(train, dataset) if not checked.problems else ()
     certain = certain_leaks(train, dataset) if not checked.problems else ()
     certain = tuple(_as_name(leak) if leak.column in {one.column for one in names} else leak for leak in certain)
-    suspects = (
-        suspected_leaks(train, dataset, threads=int(layout.request["threads"]))
-        if not checked.problems and not certain
-        else ()
-    )
+    suspects = suspected_leaks(train, dataset, threads=threads) if not checked.problems and not certain else ()
     counts = SplitCounts(**dict(zip(NAMES, checked.sizes.tolist(), strict=True)), unused=checked.unused)
     content = PreprocessReport(
         counts=counts,
         columns={field.name: str(field.type) for field in train.schema},
         leaks=certain,
         suspects=suspects,
+        worth=measure_worth_without(train, dataset, suspects, threads=threads) if suspects else None,
         names=names,
         shares=shares,
     )

@@ -5,6 +5,7 @@ alarms and misses on real tables and planted leaks: `benchmarks/results/leaks.md
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from churn_model.spec.dataset import Dataset
 from churn_model.spec.expressions import compile_expression
 from churn_model.stats.bootstrap import auc
 from churn_model.stats.logistic import log_loss
-from churn_model.training.leaks import Leak, LeakKind
+from churn_model.training.leaks import Leak, LeakKind, WorthWithout
 
 CERTAIN_AUC = 0.98
 SUSPECT_AUC = 0.77
@@ -131,6 +132,30 @@ def suspected_leaks(train: pa.Table, dataset: Dataset, *, threads: int) -> tuple
         elif AFTER_THE_FACT.search(_as_words(name)):
             found.append(_leak(name, "name", float("nan"), "its name speaks of leaving", todo))
     return tuple(found)
+
+
+def measure_worth_without(
+    train: pa.Table, dataset: Dataset, suspects: Sequence[Leak], *, threads: int
+) -> WorthWithout | None:
+    """Return what is lost without all suspected columns and what is derived from them; None if no column would be left.
+
+    `train`: canonical rows with `_label`, of which at most 20,000 are looked at.
+    """
+    sample = train.slice(0, MOST_ROWS)
+    y, fold, schema = np.asarray(sample["_label"]), assign_folds(sample), fit_schema(sample, dataset)
+    encoded, owners = encode(sample, schema, "boosted_trees"), np.array(feature_names_of(schema, "boosted_trees"))
+    kept = ~np.isin(owners, [name for leak in suspects for name in _with_derived(leak.column, schema)])
+    if not kept.any():
+        return None
+    with_them, without = (
+        _cross_validated(np.ascontiguousarray(columns), y, fold, threads) for columns in (encoded, encoded[:, kept])
+    )
+    return WorthWithout(
+        auc_with=auc(y, with_them),
+        auc_without=auc(y, without),
+        log_loss_with=log_loss(y, with_them),
+        log_loss_without=log_loss(y, without),
+    )
 
 
 def _leak(column: str, kind: LeakKind, evidence: float, why: str, todo: str) -> Leak:
@@ -243,13 +268,15 @@ def _explained_shares(
     encoded, owners = encode(sample, schema, "boosted_trees"), np.array(feature_names_of(schema, "boosted_trees"))
     nothing = float(log_loss(y, np.full(len(y), np.mean(y))))
     fold = assign_folds(sample)
-    full = _cross_validated(encoded, y, fold, threads)
+    full = log_loss(y, _cross_validated(encoded, y, fold, threads))
     if not full < nothing:
         return {}
     shares = {}
     for name in names:
         kept = encoded[:, ~np.isin(owners, _with_derived(name, schema))]
-        without = _cross_validated(np.ascontiguousarray(kept), y, fold, threads) if kept.shape[1] else nothing
+        without = nothing
+        if kept.shape[1]:
+            without = log_loss(y, _cross_validated(np.ascontiguousarray(kept), y, fold, threads))
         shares[name] = (min(without, nothing) - full) / (nothing - full)
     return shares
 
@@ -262,10 +289,10 @@ def _with_derived(name: str, schema: FeatureSchema) -> list[str]:
     ]
 
 
-def _cross_validated(encoded: Encoded, y: Any, fold: IntArray, threads: int) -> float:
-    """Log loss out of fold of a small model."""
+def _cross_validated(encoded: Encoded, y: Any, fold: IntArray, threads: int) -> FloatArray:
+    """Return the probabilities of a small model out of fold, (n,)."""
     p = np.zeros(len(y))
     for k in np.unique(fold):
         model = fit_model(np.ascontiguousarray(encoded[fold != k]), y[fold != k], SMALL_MODEL, seed=0, threads=threads)
         p[fold == k] = model.probabilities(np.ascontiguousarray(encoded[fold == k]))
-    return log_loss(y, p)
+    return p

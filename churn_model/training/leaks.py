@@ -28,6 +28,22 @@ class Leak:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorthWithout:
+    """What suspected columns bring to a small model, cross-validated on train rows: its AUC and log loss with them and without all of them."""
+
+    auc_with: float
+    auc_without: float
+    log_loss_with: float
+    log_loss_without: float
+
+    def __str__(self) -> str:
+        return (
+            f"without, a small model has an AUC of {self.auc_without:.2f} and a log loss of {self.log_loss_without:.3f} on train rows, "
+            f"with {self.auc_with:.2f} and {self.log_loss_with:.3f}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class SharedLabel:
     """A column whose values name groups of rows with a label in common; `column` is "" if the rows are equal in everything.
 

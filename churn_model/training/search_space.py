@@ -8,6 +8,7 @@ searches the depths around the setting that paid.
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from churn_model.models.families import Hyperparameters
@@ -19,6 +20,7 @@ HIGHER_IS_BETTER: frozenset[Metric] = frozenset({"auc", "f1"})
 
 # Random trials before Optuna's own model of the space takes over.
 _STARTUP_TRIALS = 8
+_SETTINGS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -115,14 +117,14 @@ SPACES: Mapping[Family, Space] = {
 class Study:
     """One family's side of the search. The same answers in the same order are followed by the same questions.
 
-    A round may ask for more than is answered: for all settings at once, where it is long enough, and for Optuna's first values before the
-    last setting is answered. Optuna then begins again with all answers, around the setting that paid.
+    The two shallowest settings may be asked for in one round; a deeper one only once all before it are answered, however long a round is.
+    Until then Optuna fills the round, and begins again with all answers, around the setting that paid, after each setting's answer.
     """
 
     family: Family
     metric: Metric
     seed: int
-    _asked: int = 0
+    _asked_settings: int = 0
     _losses: list[float] = field(default_factory=list)
     _answers: list[tuple[Mapping[str, float], float]] = field(default_factory=list)
     _sampler: tuple[Setting, Any] | None = None
@@ -130,9 +132,10 @@ class Study:
     def ask(self) -> tuple[dict[str, float], Any]:
         """Return the values to try next, fixed ones included, and what `tell` needs to know of the question."""
         space = SPACES[self.family]
-        number, self._asked = self._asked, self._asked + 1
-        if number < len(space.settings) and self._climbs():
-            return {**space.fixed, **space.settings[number].values}, None
+        if self._asked_settings < len(space.settings) and self._may_ask_deeper():
+            setting = space.settings[self._asked_settings]
+            self._asked_settings += 1
+            return {**space.fixed, **setting.values}, None
         _, study = self._sampler = self._sampler or self._begin_sampling(space.settings[self._count_paid()])
         question = study.ask(_distributions(self._sampler[0]))
         return {**space.fixed, **question.params}, (study, question)
@@ -146,16 +149,15 @@ class Study:
         elif self._sampler and question[0] is self._sampler[1]:
             self._sampler[1].tell(question[1], metrics[self.metric])
 
-    def _climbs(self) -> bool:
-        """Whether each setting so far has paid against the one before."""
-        return all(
-            loss <= (1 - DEEPER_PAYS) * before for before, loss in zip(self._losses, self._losses[1:], strict=False)
-        )
+    def _may_ask_deeper(self) -> bool:
+        """Return whether the next setting is one of the first two, or all before it are answered and each paid against the one before."""
+        number = self._asked_settings
+        return number < _SETTINGS_AT_ONCE or self._count_paid() == number - 1
 
     def _count_paid(self) -> int:
         """Return how many settings after the first paid, one after the other."""
         paid = 0
-        for before, loss in zip(self._losses, self._losses[1:], strict=False):
+        for before, loss in pairwise(self._losses):
             if loss > (1 - DEEPER_PAYS) * before:
                 break
             paid += 1

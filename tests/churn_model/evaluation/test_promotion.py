@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from churn_model.decisions.policy import Policy
@@ -14,8 +15,9 @@ from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluat
 from churn_model.evaluation.promotion import Decision, decide
 from churn_model.evaluation.promotion_facts import ComparedChampion, Evidence, Fact
 from churn_model.records import from_plain, to_plain
-from churn_model.spec.dataset import Contact, Costs, Gate
-from churn_model.training.leaks import EQUAL_ROWS, Leak, SharedLabel
+from churn_model.spec.dataset import Contact, Costs, Gate, Split
+from churn_model.training.leaks import EQUAL_ROWS, Leak, SharedLabel, WorthWithout
+from churn_model.training.split_shares import choose_shares
 
 POLICY = Policy(Costs())
 LEAK = Leak(column="Tags", kind="explains_too_much", evidence=0.27, why="it explains a lot", todo="List it")
@@ -117,6 +119,34 @@ def test_a_suspected_leak_decides_nothing_and_is_named() -> None:
         assert "under ignore, or under known" in found.reason
     (line,) = decide(evidence(leaks=(LEAK, replace(LEAK, column="yes")))).remedies
     assert line.startswith('known: [Tags, "yes"]')
+
+
+def test_a_suspected_leak_is_shown_with_what_the_model_is_worth_without_it() -> None:
+    worth = WorthWithout(auc_with=0.91, auc_without=0.84, log_loss_with=0.25, log_loss_without=0.312)
+    reason = decide(replace(evidence(leaks=(LEAK,)), worth=worth)).reason
+    assert (
+        "without, a small model has an AUC of 0.84 and a log loss of 0.312 on train rows, with 0.91 and 0.250" in reason
+    )
+    assert "The candidate does without 2 columns: " in decide(evidence(leaks=(LEAK, replace(LEAK, column="b")))).reason
+
+
+@pytest.mark.parametrize("leavers", [59, 60])
+def test_outer_folds_need_sixty_who_left_and_say_how_they_judged(leavers: int) -> None:
+    y = (np.arange(600) < leavers).astype(np.int8)
+    p = np.where(y == 1, 0.6, 0.05) + np.random.default_rng(0).uniform(-0.04, 0.04, 600)
+    judged = evaluate(Scores(ids=np.arange(600), y=y, p=p), POLICY, draws=50, outer_folds=5)
+    found = decide(replace(evidence(judged), validation_leavers=10))
+    assert found.outcome == ("first" if leavers == 60 else "refused")
+    how = "judged by 5 outer folds on 600 customers, each by a model that never saw that customer"
+    assert (how if leavers == 60 else "too small to judge, 59 left and 541 stayed in the whole table") in found.reason
+
+
+def test_a_split_that_is_too_small_is_refused_with_the_line_to_write() -> None:
+    shares = choose_shares(Split(test=0.1), [pa.record_batch({"_label": np.repeat([1, 0], [300, 1700])})])
+    found = decide(replace(evidence(evaluate(rows(0, 100, 0.1), POLICY, draws=50)), shares=shares))
+    (line,) = found.remedies
+    assert line.startswith("split: {by: hash, validation: 0.2, test: 0.2}  # about 60 of the 300 who left")
+    assert "Write split: {by: hash, validation: 0.2, test: 0.2} in the spec, or land more customers" in found.reason
 
 
 def test_many_suspected_leaks_and_long_names_are_told_briefly() -> None:

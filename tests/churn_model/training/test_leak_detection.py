@@ -15,6 +15,7 @@ from churn_model.training.leak_detection import (
     SUSPECT_AUC,
     assign_folds,
     certain_leaks,
+    measure_worth_without,
     share_of_pure_leavers,
     suspected_leaks,
     univariate_auc,
@@ -136,6 +137,26 @@ def test_a_generated_leaking_column_is_suspected_until_ignored_or_known() -> Non
     assert certain_leaks(rows, dataset()) == ()
     assert suspected_leaks(rows, dataset(known=("Outcome Note",)), threads=1) == ()
     assert suspected_leaks(rows, dataset(ignore=("outcome note",)), threads=1) == ()
+
+
+def test_what_a_model_is_worth_without_its_suspects_and_what_is_derived_from_them_is_measured() -> None:
+    rows, spec = table(outcome_note=half), dataset()
+    worth = measure_worth_without(rows, spec, suspected_leaks(rows, spec, threads=1), threads=1)
+    assert worth is not None
+    assert worth.auc_with > worth.auc_without + 0.05
+    assert worth.log_loss_with < worth.log_loss_without
+    # Without it the model is as good as on a table that never had the column.
+    honest = measure_worth_without(rows.drop_columns(["outcome note"]), spec, (), threads=1)
+    assert honest is not None
+    assert worth.auc_without == pytest.approx(honest.auc_with, abs=1e-9)
+
+    derived = dataset(derived={"twice": "`credit` * 2"})
+    rows = table(credit=lambda y, rng: pa.array(y * 2.0 + rng.normal(size=len(y))))
+    hidden = measure_worth_without(rows, derived, suspected_leaks(rows, derived, threads=1), threads=1)
+    assert hidden is not None
+    assert hidden.auc_without == pytest.approx(honest.auc_with, abs=1e-9)
+    only = rows.select(["_id", "_hash", "_label", "credit"])
+    assert measure_worth_without(only, dataset(), suspected_leaks(rows, dataset(), threads=1), threads=1) is None
 
 
 def test_a_leak_does_not_hide_behind_a_column_derived_from_it() -> None:

@@ -183,8 +183,17 @@ def test_the_range_that_paid_is_searched_however_many_are_asked_at_once(at_once:
             depths.append(depth)
             study.tell(question, values, {"log_loss": 0.4 if question else loss[depth]})
     assert [depth for depth in depths if depth in loss][:2] == [3, 6]
-    assert set(depths[6:]) <= set(range(6, 13))
+    assert set(depths[2 * at_once :]) <= set(range(6, 13))
     assert max(depths) > 10
+
+
+def test_the_deepest_setting_is_not_tried_where_the_one_before_did_not_pay_however_many_are_asked_at_once() -> None:
+    study = Study("boosted_trees", "log_loss", 1)
+    for _ in range(3):
+        questions = [study.ask() for _ in range(8)]
+        assert all(values["max_depth"] <= 6 for values, _ in questions)
+        for values, question in questions:
+            study.tell(question, values, {"log_loss": 0.4})
 
 
 def interactions(n: int = 1500) -> Material:
