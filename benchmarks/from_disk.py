@@ -24,7 +24,7 @@ from benchmarks.scoring import HYPER
 from churn_model.features.encoding import encode
 from churn_model.features.schema import fit_schema
 from churn_model.models.families import Block, Model, fit_model, fit_model_on_disk
-from churn_model.training.train import SAMPLE, labels
+from churn_model.training.train import SAMPLE, read_labels
 
 _BLOCK = 131_072
 _SEED, _THREADS = 0, 2
@@ -53,7 +53,7 @@ def _compared(bench: Bench, rows: int) -> dict[str, object]:
     schema = fit_schema(first, dataset())
 
     def encoded(table: pa.Table) -> Block:
-        return encode(table, schema, HYPER.family, threads=_THREADS), labels(table)
+        return encode(table, schema, HYPER.family, threads=_THREADS), read_labels(table)
 
     def blocks() -> Iterator[Block]:
         yield from (encoded(pa.Table.from_batches([batch])) for batch in train.to_batches(max_chunksize=_BLOCK))

@@ -18,7 +18,7 @@ import pyarrow as pa
 from benchmarks.tables import sample_rows, shared_rows, spec_of
 from churn_model.errors import InputError
 from churn_model.spec.dataset import Dataset
-from churn_model.training.leak_detection import certain_leaks, suspected_leaks
+from churn_model.training.leak_detection import find_certain_leaks, find_suspected_leaks
 
 RESULTS = Path(__file__).parent / "results"
 ROWS = 6_000
@@ -90,9 +90,9 @@ def rows_of(name: str) -> tuple[pa.Table, Dataset]:
 
 def judge(rows: pa.Table, dataset: Dataset) -> dict[str, str]:
     """Return each noticed column, and whether it is certain or suspected."""
-    certain = {leak.column: "certain" for leak in certain_leaks(rows, dataset)}
+    certain = {leak.column: "certain" for leak in find_certain_leaks(rows, dataset)}
     rest = rows.drop_columns(list(certain))
-    return certain | {leak.column: "suspected" for leak in suspected_leaks(rest, dataset, threads=1)}
+    return certain | {leak.column: "suspected" for leak in find_suspected_leaks(rest, dataset, threads=1)}
 
 
 def measure(name: str) -> dict[str, object]:

@@ -29,7 +29,7 @@ from churn_model.evaluation.promotion import Decision, decide
 from churn_model.evaluation.promotion_facts import Evidence
 from churn_model.features.schema import column_named
 from churn_model.spec.dataset import Dataset, Search, Split
-from churn_model.training.leak_detection import suspected_leaks
+from churn_model.training.leak_detection import find_suspected_leaks
 from churn_model.training.outer_folds import judge_by_outer_folds
 from churn_model.training.split_shares import OUTER_FOLDS, choose_shares
 from churn_model.training.splits import TEST, TRAIN, VALIDATION, make_split_rule
@@ -45,7 +45,7 @@ def judge(rows: pa.Table, dataset: Dataset) -> Decision:
     dataset = replace(dataset, split=shares.split)
     assigned = make_split_rule([rows], dataset)(rows)
     parts = {split: rows.filter(pa.array(assigned == split)) for split in (TRAIN, VALIDATION, TEST)}
-    leaks = suspected_leaks(parts[TRAIN], dataset, threads=1)
+    leaks = find_suspected_leaks(parts[TRAIN], dataset, threads=1)
     dataset = replace(dataset, ignore=(*dataset.ignore, *(leak.column for leak in leaks)))
     candidate = train(parts[TRAIN], parts[VALIDATION], dataset, threads=1)
     name, folds = dataset.costs.value_column, 0

@@ -18,8 +18,8 @@ from churn_model.column_types.spelling import NO, YES
 from churn_model.errors import TooLittleData
 from churn_model.ingest.values import normal_label, parse_as_of
 from churn_model.spec.dataset import Dataset, Kind, Label, Split
-from churn_model.training.leak_detection import MOST_ROWS, certain_leaks, suspected_leaks
-from churn_model.training.split_shares import Shares, shares_for
+from churn_model.training.leak_detection import MOST_ROWS, find_certain_leaks, find_suspected_leaks
+from churn_model.training.split_shares import Shares, choose_for_leavers
 
 FEWEST_OF_A_CLASS = 30
 """Rows of each class below which no leak is suspected: chance alone would find some."""
@@ -85,7 +85,7 @@ def _shares(table: Table, label: LabelGuess) -> Shares:
     """Return what is chosen for a table of these labels, if no column splits it."""
     column = table.column(label.column)
     left = int(label.has_left(column).sum())
-    return shares_for(Split(), min(left, column.known - left))
+    return choose_for_leavers(Split(), min(left, column.known - left))
 
 
 def _opt_out(table: Table, label: str) -> Guess | None:
@@ -133,10 +133,10 @@ def _leaks(name: str, table: Table, columns: tuple[ColumnProfile, ...], label: L
     found: dict[str, str] = {}
     if min(y.sum(), (~y).sum()) >= FEWEST_OF_A_CLASS and columns:
         sample, spec = _as_canonical(table, columns, rows, y, key), _spec(name, label, key, columns)
-        certain = certain_leaks(sample, spec)
+        certain = find_certain_leaks(sample, spec)
         found = {leak.column: f"certainly a leak: {leak.why}" for leak in certain}
         try:
-            suspected = suspected_leaks(sample.drop_columns(list(found)), spec, threads=1)
+            suspected = find_suspected_leaks(sample.drop_columns(list(found)), spec, threads=1)
         except TooLittleData:
             suspected = ()
         found |= {

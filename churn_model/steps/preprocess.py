@@ -22,7 +22,12 @@ from churn_model.steps.claims.preprocess import DISJOINT, NO_LEAK
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import TableReader, TableWriter, open_table
 from churn_model.training.groups import find_shared_labels
-from churn_model.training.leak_detection import MOST_ROWS_AT_ALL, certain_leaks, measure_worth_without, suspected_leaks
+from churn_model.training.leak_detection import (
+    MOST_ROWS_AT_ALL,
+    find_certain_leaks,
+    find_suspected_leaks,
+    measure_worth_without,
+)
 from churn_model.training.leaks import Leak
 from churn_model.training.split_shares import choose_shares
 from churn_model.training.splits import NAMES, SplitCheck, make_split_rule
@@ -39,9 +44,9 @@ def step(layout: Layout) -> Report:
     # In hash order, the first rows are a random sample of customers.
     train = open_table(layout.result / "train").first(MOST_ROWS_AT_ALL)
     names = find_shared_labels(train, dataset) if not checked.problems else ()
-    certain = certain_leaks(train, dataset) if not checked.problems else ()
+    certain = find_certain_leaks(train, dataset) if not checked.problems else ()
     certain = tuple(_as_name(leak) if leak.column in {one.column for one in names} else leak for leak in certain)
-    suspects = suspected_leaks(train, dataset, threads=threads) if not checked.problems and not certain else ()
+    suspects = find_suspected_leaks(train, dataset, threads=threads) if not checked.problems and not certain else ()
     counts = SplitCounts(**dict(zip(NAMES, checked.sizes.tolist(), strict=True)), unused=checked.unused)
     content = PreprocessReport(
         counts=counts,

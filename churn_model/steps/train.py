@@ -30,7 +30,7 @@ from churn_model.tables import TableReader, open_table
 from churn_model.training.leaks import Leak
 from churn_model.training.out_of_fold import OUT_OF_FOLD, OUTER_FOLDS_TABLE, write_out_of_fold
 from churn_model.training.outer_folds import judge_by_outer_folds
-from churn_model.training.search import Trial, what_more_would_help
+from churn_model.training.search import Trial, find_signs_of_more
 from churn_model.training.splits import TEST, TRAIN, VALIDATION
 from churn_model.training.train import SAMPLE, SAMPLED_ABOVE, AllRows, Candidate, train
 
@@ -82,7 +82,7 @@ def step(layout: Layout) -> Report:
             validation=_count_judged(candidate, tables[1]),
             left_out={**candidate.schema.left_out, **left_out},
             averaged=_weights(candidate),
-            more_would_help=what_more_would_help(candidate.leaderboard),
+            more_would_help=find_signs_of_more(candidate.leaderboard),
         )
     )
 

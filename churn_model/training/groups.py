@@ -1,6 +1,7 @@
-"""Columns whose values seem to name customers: they repeat, and rows with the same value have the same label.
+"""Find columns whose values seem to identify customers: values repeat, and rows with the same value have the same label.
 
-Rows of one customer on both sides of a split make a model look good that only recognises customers. What names a customer belongs under `id`.
+If rows of one customer are on both sides of a split, a model that merely recognises customers looks good. The column that identifies a
+customer belongs under `id`.
 """
 
 from typing import Any
@@ -27,10 +28,11 @@ LEAST_LEFT = 5
 
 
 def find_shared_labels(train: pa.Table, dataset: Dataset) -> tuple[SharedLabel, ...]:
-    """Return the columns that seem to name customers, those under `ignore` included; those under `known` are passed over.
+    """Return the columns that seem to identify customers, including those under `ignore`; skip those under `known`.
 
-    `train`: canonical rows with `_id` and `_label`. Rows of one id count as one customer already: only pairs under different ids are looked at.
-    An amount with a fraction names nobody. An order that tells the label (a date, an amount) is taken out: there, neighbouring values agree as well.
+    `train`: canonical rows with `_id` and `_label`. Rows with one id already count as one customer, so only pairs with different ids are compared.
+    Amounts with a fraction identify nobody. Columns whose order predicts the label (a date, an amount) are corrected for: their neighbouring
+    values agree as well.
     """
     y = np.asarray(train["_label"], dtype=np.float64)
     if not len(y) or y.std() == 0:
@@ -38,13 +40,13 @@ def find_shared_labels(train: pa.Table, dataset: Dataset) -> tuple[SharedLabel, 
     owners = train["_id"].combine_chunks().dictionary_encode().indices.to_numpy().astype(np.int64)
     passed_over = {name_key(name) for name in (dataset.label.column, *dataset.known)}
     codes = {
-        name: _codes_of(train[name])
+        name: _code_values(train[name])
         for name in train.column_names
         if name not in RESERVED and name_key(name) not in passed_over
     }
     if dataset.id_column is None:
         # Equal rows have one id but for the number that ingest gives them.
-        codes[EQUAL_ROWS] = _codes_of(pc.utf8_slice_codeunits(train["_id"], 0, 16))
+        codes[EQUAL_ROWS] = _code_values(pc.utf8_slice_codeunits(train["_id"], 0, 16))
     found = (measure_agreement(name, code, owners, y) for name, code in codes.items())
     return tuple(one for one in found if one is not None and one.agreement >= LEAST_AGREEMENT)
 
@@ -67,17 +69,17 @@ def measure_agreement(name: str, codes: IntArray, owners: IntArray, y: FloatArra
     if agreement * np.sqrt(pairs) < LEAST_SIGMAS:
         return None
     neighbours = float(products[beside].mean()) if beside.any() else 0.0
-    shared = _in_a_pair(together)
+    shared = _mark_pairs(together)
     return SharedLabel(column=name, rows=int(shared.sum()), agreement=agreement - max(neighbours, 0.0))
 
 
-def _in_a_pair(together: BoolArray) -> BoolArray:
+def _mark_pairs(together: BoolArray) -> BoolArray:
     """Return whether each row (n,) is in one of the pairs (n - 1,) of a row and the next."""
     shared: BoolArray = np.append(together, False) | np.insert(together, 0, False)
     return shared
 
 
-def _codes_of(column: Any) -> IntArray:
+def _code_values(column: Any) -> IntArray:
     """Return a number for each value (n,), in the order of the values; -1 if it is missing."""
     values = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     numbers = type_of(values.type).to_numbers(values)

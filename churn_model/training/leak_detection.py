@@ -1,7 +1,7 @@
-"""Columns that know the outcome because they were written after it.
+"""Find columns that reveal the outcome because they were written after it.
 
-Certain leaks block the run. The model does without suspected ones until the spec vouches for them. Only train rows are looked at. False
-alarms and misses on real tables and planted leaks: `benchmarks/results/leaks.md`.
+Certain leaks block the run. The model leaves suspected ones out until the spec vouches for them. Only train rows are examined. False alarms and
+misses on real tables and planted leaks: `benchmarks/results/leaks.md`.
 """
 
 import re
@@ -42,7 +42,7 @@ DATES_SHARE = 0.95
 """Share of different texts that must read as dates before a column of text is taken for one."""
 MOST_ROWS = 20_000
 MOST_ROWS_AT_ALL = 200_000
-"""Rows that `certain_leaks` needs at most: an AUC of 0.98 or a share of 1% is as plain in these as in millions."""
+"""Rows that `find_certain_leaks` needs at most: an AUC of 0.98 or a share of 1% is as plain in these as in millions."""
 FOLDS = 5
 NUMBER_BINS = 64
 SMALL_MODEL = Hyperparameters(
@@ -58,33 +58,33 @@ AFTER_THE_FACT = re.compile(
 )
 
 
-def certain_leaks(train: pa.Table, dataset: Dataset) -> tuple[Leak, ...]:
-    """Columns that give the label away: they block the run.
+def find_certain_leaks(train: pa.Table, dataset: Dataset) -> tuple[Leak, ...]:
+    """Return the columns that give the label away; they block the run.
 
-    Noticed: alone they reach an out-of-fold AUC of 0.98, they are the label under another name, or hold dates after the snapshot. Ignored
-    columns are passed over; those under `known` too, unless they are the label itself. `train`: canonical rows with `_label`.
-    At most 200,000 rows are looked at (the first: canonical rows are in hash order).
+    Such a column reaches an out-of-fold AUC of 0.98 alone, is the label under another name, or holds dates after the snapshot. Ignored columns
+    are skipped, and so are those under `known`, unless they are the label itself. `train`: canonical rows with `_label`, of which the first
+    200,000 are examined; canonical rows are in hash order, so these are a random sample of customers.
     """
     train = train.slice(0, MOST_ROWS_AT_ALL)
     y, fold = np.asarray(train["_label"]), assign_folds(train)
     found = []
-    for name in _columns(train, dataset):
+    for name in _list_features(train, dataset):
         values = train[name].combine_chunks()
         vouched = _is_in(name, dataset.known)
-        if _same_as_label(values, y):
+        if _equals_label(values, y):
             found.append(
-                _leak(
+                _make_leak(
                     name, "same_as_label", 1.0, "it is the label under another name", "List it under ignore in the spec"
                 )
             )
         elif (
             not vouched
             and dataset.as_of
-            and (share := _later_share(values, train["_as_of"].combine_chunks())) >= LATER_SHARE
+            and (share := _measure_later_share(values, train["_as_of"].combine_chunks())) >= LATER_SHARE
         ):
             why = f"{share:.1%} of its dates lie after the snapshot"
             found.append(
-                _leak(
+                _make_leak(
                     name,
                     "after_snapshot",
                     share,
@@ -92,10 +92,10 @@ def certain_leaks(train: pa.Table, dataset: Dataset) -> tuple[Leak, ...]:
                     "List it under ignore, or under known if these dates are known in advance",
                 )
             )
-        elif not vouched and (alone := univariate_auc(values, y, fold)) >= CERTAIN_AUC:
+        elif not vouched and (alone := measure_univariate_auc(values, y, fold)) >= CERTAIN_AUC:
             why = f"alone it tells who left with an AUC of {alone:.3f}"
             found.append(
-                _leak(
+                _make_leak(
                     name,
                     "univariate",
                     alone,
@@ -106,31 +106,30 @@ def certain_leaks(train: pa.Table, dataset: Dataset) -> tuple[Leak, ...]:
     return tuple(found)
 
 
-def suspected_leaks(train: pa.Table, dataset: Dataset, *, threads: int) -> tuple[Leak, ...]:
-    """Return the columns that seem to be written after the fact: models do without them until the spec lists them under known.
+def find_suspected_leaks(train: pa.Table, dataset: Dataset, *, threads: int) -> tuple[Leak, ...]:
+    """Return the columns that seem to have been written after the fact; models leave them out until the spec lists them under `known`.
 
-    Suspected by its name; or because alone it has an out-of-fold AUC of 0.77, a tenth of the log loss that a small model explains is lost
-    without it, and either some of its values are those of leavers nearly alone or the AUC is 0.88.
-    At most 20,000 rows are looked at (the first: canonical rows are in hash order).
+    A column is suspected if its name says so, or if it reaches an out-of-fold AUC of 0.77 alone, a tenth of the log loss that a small model
+    explains is lost without it, and either some of its values belong almost only to leavers or its AUC is 0.88. The first 20,000 rows are examined.
     """
     sample = train.slice(0, MOST_ROWS)
     y, fold = np.asarray(sample["_label"]), assign_folds(sample)
-    names = [name for name in _columns(train, dataset) if not _is_in(name, dataset.known)]
+    names = [name for name in _list_features(train, dataset) if not _is_in(name, dataset.known)]
     strong = {
         name: alone
         for name in names
-        if (alone := univariate_auc(sample[name].combine_chunks(), y, fold)) >= SUSPECT_AUC
-        and (alone >= CLEAR_AUC or share_of_pure_leavers(sample[name].combine_chunks(), y, fold) >= PURE_LEAVERS)
+        if (alone := measure_univariate_auc(sample[name].combine_chunks(), y, fold)) >= SUSPECT_AUC
+        and (alone >= CLEAR_AUC or measure_pure_leavers(sample[name].combine_chunks(), y, fold) >= PURE_LEAVERS)
     }
     found = []
     todo = "List it under ignore in the spec, or under known if it is known before a customer leaves"
-    shares = _explained_shares(sample, y, dataset, tuple(strong), threads) if strong else {}
+    shares = _measure_explained_shares(sample, y, dataset, tuple(strong), threads) if strong else {}
     for name in names:
         if shares.get(name, 0.0) >= SUSPECT_SHARE:
             why = f"alone it reaches an AUC of {strong[name]:.2f}, and {shares[name]:.0%} of what a model explains goes with it"
-            found.append(_leak(name, "explains_too_much", shares[name], why, todo))
-        elif AFTER_THE_FACT.search(_as_words(name)):
-            found.append(_leak(name, "name", float("nan"), "its name speaks of leaving", todo))
+            found.append(_make_leak(name, "explains_too_much", shares[name], why, todo))
+        elif AFTER_THE_FACT.search(_split_words(name)):
+            found.append(_make_leak(name, "name", float("nan"), "its name speaks of leaving", todo))
     return tuple(found)
 
 
@@ -144,11 +143,11 @@ def measure_worth_without(
     sample = train.slice(0, MOST_ROWS)
     y, fold, schema = np.asarray(sample["_label"]), assign_folds(sample), fit_schema(sample, dataset)
     encoded, owners = encode(sample, schema, "boosted_trees"), np.array(feature_names_of(schema, "boosted_trees"))
-    kept = ~np.isin(owners, [name for leak in suspects for name in _with_derived(leak.column, schema)])
+    kept = ~np.isin(owners, [name for leak in suspects for name in _add_derived(leak.column, schema)])
     if not kept.any():
         return None
     with_them, without = (
-        _cross_validated(np.ascontiguousarray(columns), y, fold, threads) for columns in (encoded, encoded[:, kept])
+        _cross_validate(np.ascontiguousarray(columns), y, fold, threads) for columns in (encoded, encoded[:, kept])
     )
     return WorthWithout(
         auc_with=auc(y, with_them),
@@ -158,11 +157,11 @@ def measure_worth_without(
     )
 
 
-def _leak(column: str, kind: LeakKind, evidence: float, why: str, todo: str) -> Leak:
+def _make_leak(column: str, kind: LeakKind, evidence: float, why: str, todo: str) -> Leak:
     return Leak(column=column, kind=kind, evidence=evidence, why=why, todo=todo)
 
 
-def _columns(train: pa.Table, dataset: Dataset) -> list[str]:
+def _list_features(train: pa.Table, dataset: Dataset) -> list[str]:
     return [name for name in train.column_names if name not in RESERVED and name_key(name) not in dataset.not_features]
 
 
@@ -170,39 +169,39 @@ def _is_in(name: str, names: tuple[str, ...]) -> bool:
     return any(same_name(name, other) for other in names)
 
 
-def _as_words(name: str) -> str:
+def _split_words(name: str) -> str:
     """`CancelDate`, `cancel_date` and `cancel-date` as `cancel date`."""
     return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)).lower()
 
 
 def assign_folds(rows: pa.Table) -> IntArray:
-    """A fold from 0 to 4 for each row, by the hash of its id: all rows of a customer are in one. By place where rows have no hash. (n,)."""
+    """Return a fold from 0 to 4 for each row (n,) by the hash of its id, or by position if the rows have no hash."""
     if "_hash" not in rows.column_names:
         return np.arange(rows.num_rows, dtype=np.int64) % FOLDS
     return np.asarray(rows["_hash"].to_numpy() % np.uint64(FOLDS), dtype=np.int64)
 
 
-def univariate_auc(values: Any, y: Any, fold: IntArray) -> float:
+def measure_univariate_auc(values: Any, y: Any, fold: IntArray) -> float:
     """Return how well one column alone tells who left: AUC of out-of-fold rates by value; numbers in up to 64 bins of equal size.
 
     `fold` (n,) is what `assign_folds` gives. NaN with one class only.
     """
-    rates = _out_of_fold_rates(values, y, fold)
+    rates = _rate_out_of_fold(values, y, fold)
     # Each fold is ranked by itself: the prior differs between folds, against the label.
     found = [auc(y[fold == k], rates[fold == k]) for k in np.unique(fold)]
     return float(np.mean(found))
 
 
-def share_of_pure_leavers(values: Any, y: Any, fold: IntArray) -> float:
+def measure_pure_leavers(values: Any, y: Any, fold: IntArray) -> float:
     """Return the share of all leavers whose value of the column has at least 80% leavers in the other folds; 0 without a leaver."""
-    pure = _out_of_fold_rates(values, y, fold) >= PURE_RATE
+    pure = _rate_out_of_fold(values, y, fold) >= PURE_RATE
     left = np.asarray(y) > 0
     return float(pure[left].mean()) if left.any() else 0.0
 
 
-def _out_of_fold_rates(values: Any, y: Any, fold: IntArray) -> FloatArray:
+def _rate_out_of_fold(values: Any, y: Any, fold: IntArray) -> FloatArray:
     """Return for each row the smoothed share of leavers among the rows of other folds that have its value, (n,)."""
-    codes, count = _codes(values)
+    codes, count = _code_values(values)
     place = codes * FOLDS + fold
     rows = np.bincount(place, minlength=count * FOLDS).reshape(count, FOLDS)
     leavers = np.bincount(place, weights=np.asarray(y, dtype=np.float64), minlength=count * FOLDS).reshape(count, FOLDS)
@@ -212,8 +211,8 @@ def _out_of_fold_rates(values: Any, y: Any, fold: IntArray) -> FloatArray:
     return rates[codes, fold]
 
 
-def _codes(values: Any) -> tuple[IntArray, int]:
-    """A number for each value, missing ones last, and how many numbers there are."""
+def _code_values(values: Any) -> tuple[IntArray, int]:
+    """Return a code for each value (n,), with missing values last, and the number of codes."""
     numbers = type_of(values.type).to_numbers(values)
     if numbers is None:
         codes, words = encode_levels(values)
@@ -226,8 +225,8 @@ def _codes(values: Any) -> tuple[IntArray, int]:
     return codes.astype(np.int64), len(distinct) + 2
 
 
-def _same_as_label(values: Any, y: Any) -> bool:
-    """Whether the column has two values (missing may be one) that match the label, row by row."""
+def _equals_label(values: Any, y: Any) -> bool:
+    """Return whether the column has two values, of which missing may be one, that match the label row by row."""
     numbers = type_of(values.type).to_numbers(values)
     codes = encode_levels(values)[0] if numbers is None else np.nan_to_num(numbers, nan=-np.inf)
     left = np.asarray(y) == 1
@@ -237,7 +236,7 @@ def _same_as_label(values: Any, y: Any) -> bool:
     return bool((here == here[0]).all() and (there == there[0]).all() and here[0] != there[0])
 
 
-def _later_share(values: Any, as_of: Any) -> float:
+def _measure_later_share(values: Any, as_of: Any) -> float:
     """Return, of the dates in a column, the share after the row's snapshot; 0 if it holds no dates."""
     days = _read_days(values)
     if days is None:
@@ -260,28 +259,28 @@ def _read_days(values: Any) -> Any:
     return days.take(pa.array(codes, mask=codes == len(words)))
 
 
-def _explained_shares(
+def _measure_explained_shares(
     sample: pa.Table, y: Any, dataset: Dataset, names: tuple[str, ...], threads: int
 ) -> dict[str, float]:
-    """For each column, the share of explained log loss that is lost without it, and without what is derived from it; cross-validated."""
+    """Return for each column the cross-validated share of explained log loss that is lost without it and everything derived from it."""
     schema = fit_schema(sample, dataset)
     encoded, owners = encode(sample, schema, "boosted_trees"), np.array(feature_names_of(schema, "boosted_trees"))
     nothing = float(log_loss(y, np.full(len(y), np.mean(y))))
     fold = assign_folds(sample)
-    full = log_loss(y, _cross_validated(encoded, y, fold, threads))
+    full = log_loss(y, _cross_validate(encoded, y, fold, threads))
     if not full < nothing:
         return {}
     shares = {}
     for name in names:
-        kept = encoded[:, ~np.isin(owners, _with_derived(name, schema))]
+        kept = encoded[:, ~np.isin(owners, _add_derived(name, schema))]
         without = nothing
         if kept.shape[1]:
-            without = log_loss(y, _cross_validated(np.ascontiguousarray(kept), y, fold, threads))
+            without = log_loss(y, _cross_validate(np.ascontiguousarray(kept), y, fold, threads))
         shares[name] = (min(without, nothing) - full) / (nothing - full)
     return shares
 
 
-def _with_derived(name: str, schema: FeatureSchema) -> list[str]:
+def _add_derived(name: str, schema: FeatureSchema) -> list[str]:
     taken = [feature.name for feature in schema.features if same_name(feature.source, name)]
     derived = [feature for feature in schema.features if feature.expression]
     return taken + [
@@ -289,7 +288,7 @@ def _with_derived(name: str, schema: FeatureSchema) -> list[str]:
     ]
 
 
-def _cross_validated(encoded: Encoded, y: Any, fold: IntArray, threads: int) -> FloatArray:
+def _cross_validate(encoded: Encoded, y: Any, fold: IntArray, threads: int) -> FloatArray:
     """Return the probabilities of a small model out of fold, (n,)."""
     p = np.zeros(len(y))
     for k in np.unique(fold):

@@ -1,20 +1,19 @@
-"""What a leak is: a column that knows the outcome because it was written after it.
+"""Leaks as values: columns that reveal the outcome because they were written after it.
 
-Belongs here: the finding as a value, for whoever tells or judges it. Does not belong here: finding it (`leaks.py`), which needs a model and
-the second that its libraries take to load.
+Finding them (`leak_detection.py`) needs a model, whose libraries take a second to import; reporting them must not.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 EQUAL_ROWS = ""
-"""The name of no column, for rows that are equal in all of them."""
+"""Stands for a column's name if rows are equal in all columns."""
 LeakKind = Literal["univariate", "same_as_label", "after_snapshot", "explains_too_much", "name"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Leak:
-    """A column, how it was noticed, the figure behind it, and both in a sentence.
+    """A suspicious column, how it was noticed, the figure behind it, and both in a sentence.
 
     evidence: out-of-fold AUC of the column alone (univariate, same_as_label), the share of dates after the snapshot (after_snapshot), the
     share of explained log loss that goes with it (explains_too_much); NaN for a name.
@@ -45,7 +44,7 @@ class WorthWithout:
 
 @dataclass(frozen=True, kw_only=True)
 class SharedLabel:
-    """A column whose values name groups of rows with a label in common; `column` is "" if the rows are equal in everything.
+    """A column whose values identify groups of rows that share a label; `column` is "" if the rows are equal in everything.
 
     rows       those that have a value in common with another row under another id
     agreement  correlation of the labels of two rows of one group, less that of rows of neighbouring groups

@@ -1,7 +1,6 @@
-"""Probabilities of training rows by models that had not seen them, and their tables, `out_of_fold/` and `outer_folds/`.
+"""Probabilities of rows from models that had not seen them, and their tables, `out_of_fold/` and `outer_folds/`.
 
-Training publishes them so that whatever follows from costs can be computed later, at the costs of that day, from rows that did not decide
-promotion.
+Training publishes them so that everything that depends on costs can be computed later, at the costs of the day.
 """
 
 from dataclasses import dataclass

@@ -18,7 +18,7 @@ from churn_model.spec.dataset import Dataset
 from churn_model.training.out_of_fold import OutOfFold
 from churn_model.training.split_shares import OUTER_FOLDS
 from churn_model.training.splits import TEST, TRAIN, VALIDATION, make_split_rule
-from churn_model.training.train import Candidate, labels, train
+from churn_model.training.train import Candidate, read_labels, train
 
 
 def judge_by_outer_folds(
@@ -43,7 +43,7 @@ def judge_by_outer_folds(
         if held.any():
             model = candidate if fold == 0 else _repeat(rows.filter(pa.array(~held)), fold, dataset, threads)
             p[held] = model.probabilities(rows.filter(pa.array(held)))
-    return OutOfFold(splits=origin, rows=numbers, customers=hashes, y=labels(rows), p=p)
+    return OutOfFold(splits=origin, rows=numbers, customers=hashes, y=read_labels(rows), p=p)
 
 
 def assign_outer_folds(hashes: npt.NDArray[np.uint64], in_test: BoolArray) -> IntArray:

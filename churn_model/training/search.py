@@ -1,10 +1,10 @@
 """Choose a family, its hyperparameters and its rounds, and which trials are averaged into the model.
 
-Trials are suggested in rounds of `search.parallel` and reported in their order, whatever thread was faster: the same data, spec, seed and
-thread count give the same leaderboard. Only `search.time` makes it depend on the machine. The first trial of each family is a setting known
-to be good, so the search never ends below it. Rounds of boosting are those with the lowest log loss on held-out rows. All metrics are of
-held-out probabilities after cross-fitted calibration, as they will be served. Which rows are fitted and which are held out is `train.py`'s
-choice.
+Trials are requested in rounds of `search.parallel` and reported in order, regardless of which thread finished first: the same data, spec, seed
+and thread count give the same leaderboard. Only `search.time` makes it depend on the machine. The first trial of each family is a known-good
+setting, so the search never does worse than it. The number of boosting rounds is the one with the lowest log loss on held-out rows. All
+metrics are computed on held-out probabilities after cross-fitted calibration, as they will be served. `train.py` chooses which rows are
+fitted and which are held out.
 """
 
 import time
@@ -26,21 +26,21 @@ from churn_model.spec.dataset import Family, Metric, Search
 from churn_model.spec.durations import seconds
 from churn_model.stats.bootstrap import auc
 from churn_model.stats.logistic import log_loss, sigmoid
-from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Study, at_bound
+from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Study, describe_bound
 
 MOST_MEMBERS = 5
-"""Trials that are averaged into one model at most; one that is taken twice counts twice."""
+"""The maximum number of trials averaged into one model; a trial taken twice counts twice."""
 BEST_TRIALS = 10
-"""Trials of the leaderboard that may be averaged."""
+"""How many trials at the top of the leaderboard may be averaged."""
 MEMBER_PAYS = 0.002
-"""The share of the metric that one more member must bring: each is paid for in the size of the model and the time of its reasons."""
+"""The relative gain in the metric that one more member must bring; each makes the model larger and its reasons slower."""
 LATE = 0.25
-"""A best trial among this last share of all suggests that more trials would find a better one."""
+"""If the best trial is within this last share of all trials, more trials would probably find a better one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Rows to fit and rows held out, as indices. A search over folds has one part a fold, over a validation split one part."""
+    """Indices of rows to fit and of rows held out. A search over folds has one part per fold; over a validation split, a single part."""
 
     fit: npt.NDArray[np.int64]
     held: npt.NDArray[np.int64]
@@ -48,10 +48,10 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What trials are judged on: rows (n, width) encoded for each family, outcomes (n,), calibration folds (n,), parts, and the costs of
-    the outcomes if trials are ordered by cost.
+    """The data that trials are judged on: rows (n, width) encoded for each family, outcomes (n,), calibration folds (n,), parts, and the
+    costs of the outcomes if trials are ranked by cost.
 
-    No row is held out twice; rows that are never held out (train, where a validation split is) are not judged.
+    No row is held out twice. Rows that are never held out (train, if there is a validation split) are not judged.
     """
 
     encoded: Mapping[Family, Encoded]
@@ -62,14 +62,14 @@ class Material:
 
     @property
     def held(self) -> npt.NDArray[np.int64]:
-        """The judged rows, part after part."""
+        """Indices of the judged rows, part by part."""
         return np.concatenate([part.held for part in self.parts])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One family with one set of values, and how well it did. `number` counts from 0 in the order asked; `margins` are the log odds of the
-    judged rows before calibration (n,).
+    """One family with one set of values, and how well it did. `number` counts from 0 in the order requested; `margins` are the log odds of
+    the judged rows before calibration (n,).
     """
 
     number: int
@@ -87,9 +87,9 @@ class Member:
 
 
 def search(material: Material, settings: Search, *, seed: int, threads: int) -> tuple[Trial, ...]:
-    """Return every trial, best first by `settings.metric`, ties by number.
+    """Return every trial, best first by `settings.metric`; ties are broken by number.
 
-    Families take turns; each gets at least its first setting, even if `settings.trials` is smaller than their number.
+    Families take turns. Each gets at least its first setting, even if `settings.trials` is smaller than the number of families.
     """
     studies = {family: Study(family, settings.metric, seed) for family in settings.families}
     workers = max(1, min(threads, settings.parallel))
@@ -109,14 +109,14 @@ def search(material: Material, settings: Search, *, seed: int, threads: int) -> 
             for family, (values, question), trial in zip(families, asked, trials, strict=True):
                 studies[family].tell(question, values, trial.metrics)
             done += trials
-    return leaderboard(done, settings.metric)
+    return rank_trials(done, settings.metric)
 
 
 def choose_members(board: Sequence[Trial], material: Material, metric: Metric) -> tuple[Member, ...]:
-    """Return the trials whose averaged log odds are better on the judged rows than the best trial's, greedily and with replacement
-    (Caruana and others, Ensemble Selection from Libraries of Models, 2004); the best trial alone if none pays.
+    """Select greedily, with replacement, the trials whose averaged log odds beat the best trial on the judged rows (Caruana et al., Ensemble
+    Selection from Libraries of Models, 2004). Return the best trial alone if averaging does not pay.
 
-    Only boosted trees are averaged: their trees can be one booster.
+    Only boosted trees are averaged, because their trees can be merged into one booster.
     """
     best = board[0]
     pool = [trial for trial in board[:BEST_TRIALS] if trial.hyperparameters.family == "boosted_trees"]
@@ -125,7 +125,7 @@ def choose_members(board: Sequence[Trial], material: Material, metric: Metric) -
         sign = 1 if metric in HIGHER_IS_BETTER else -1
         so_far = sign * best.metrics[metric]
         while len(chosen) < MOST_MEMBERS:
-            found = [sign * _judge(material, _mean_margins([*chosen, trial]))[metric] for trial in pool]
+            found = [sign * _judge(material, _average([*chosen, trial]))[metric] for trial in pool]
             place = int(np.argmax(found))
             if not found[place] - so_far > MEMBER_PAYS * abs(so_far):
                 break
@@ -141,18 +141,18 @@ def average_margins(members: Sequence[Member]) -> FloatArray:
     return np.asarray(sum(member.weight * member.trial.margins for member in members), dtype=np.float64)
 
 
-def what_more_would_help(board: Sequence[Trial]) -> tuple[str, ...]:
+def find_signs_of_more(board: Sequence[Trial]) -> tuple[str, ...]:
     """Return the signs that a longer search would find a better model, as sentences."""
     best, count = board[0], len(board)
     found = []
-    if bound := at_bound(best.hyperparameters):
+    if bound := describe_bound(best.hyperparameters):
         found.append(f"The best trial has {bound}")
     if count > 1 and best.number >= (1 - LATE) * count:
         found.append(f"The best of {count} trials was number {best.number + 1}: more trials may find a better one")
     return tuple(found)
 
 
-def _mean_margins(trials: Sequence[Trial]) -> FloatArray:
+def _average(trials: Sequence[Trial]) -> FloatArray:
     return np.asarray(np.mean([trial.margins for trial in trials], axis=0))
 
 
@@ -161,30 +161,30 @@ def _judge(material: Material, margins: FloatArray) -> dict[Metric, float]:
     held = material.held
     y = material.y[held]
     costs = None if material.outcome_costs is None else material.outcome_costs.take(held)
-    return held_out_metrics(y, cross_fitted(sigmoid(margins), y, material.folds[held]), costs)
+    return measure_held_out(y, cross_fitted(sigmoid(margins), y, material.folds[held]), costs)
 
 
-def leaderboard(trials: Sequence[Trial], metric: Metric) -> tuple[Trial, ...]:
-    """Trials in order of the metric, best first; equal ones by their number."""
+def rank_trials(trials: Sequence[Trial], metric: Metric) -> tuple[Trial, ...]:
+    """Return the trials in order of the metric, best first; ties are broken by number."""
     sign = -1 if metric in HIGHER_IS_BETTER else 1
     return tuple(sorted(trials, key=lambda trial: (sign * trial.metrics[metric], trial.number)))
 
 
-def held_out_metrics(y: npt.NDArray[np.int8], p: FloatArray, costs: OutcomeCosts | None = None) -> dict[Metric, float]:
+def measure_held_out(y: npt.NDArray[np.int8], p: FloatArray, costs: OutcomeCosts | None = None) -> dict[Metric, float]:
     """Return every metric of probabilities p (n,) and outcomes y (n,); the mean cost per customer only if `costs` are given."""
     metrics: dict[Metric, float] = {
         "log_loss": log_loss(y, p),
         "auc": auc(y, p),
         "brier": float(np.mean((p - y) ** 2)),
-        "f1": best_f1(y, p),
+        "f1": measure_best_f1(y, p),
     }
     if costs is not None:
         metrics["cost"] = float(np.mean(actual_cost(y, decide(p, costs).contact, costs)))
     return metrics
 
 
-def best_f1(y: npt.NDArray[np.int8], p: FloatArray) -> float:
-    """Return the highest F1 over all cutoffs; 0 without a leaver. A cutoff that follows from costs would let them choose the model."""
+def measure_best_f1(y: npt.NDArray[np.int8], p: FloatArray) -> float:
+    """Return the highest F1 over all cutoffs; 0 if nobody left. A cutoff derived from costs would let costs choose the model."""
     order = np.argsort(-p, kind="stable")
     last_of_ties = np.r_[np.diff(p[order]) < 0, True]
     hits, contacted = np.cumsum(y[order] > 0)[last_of_ties], np.arange(1, len(p) + 1)[last_of_ties]
@@ -192,7 +192,7 @@ def best_f1(y: npt.NDArray[np.int8], p: FloatArray) -> float:
 
 
 class _Bench:
-    """The matrices of one worker, made once for all its trials: binning the rows takes as long as boosting them."""
+    """One worker's matrices, built once for all its trials because binning the rows takes as long as boosting them."""
 
     def __init__(self, material: Material, *, seed: int, threads: int) -> None:
         self._material, self._seed, self._threads = material, seed, threads
@@ -200,12 +200,12 @@ class _Bench:
         self._held = material.held
 
     def judge(self, todo: Sequence[tuple[int, Family, Mapping[str, float]]]) -> list[Trial]:
-        """Return the trials of these numbers, families and values, one after the other."""
-        return [self._trial(number, family, values) for number, family, values in todo]
+        """Run trials with these numbers, families and values one after another."""
+        return [self._run_trial(number, family, values) for number, family, values in todo]
 
-    def _trial(self, number: int, family: Family, values: Mapping[str, float]) -> Trial:
+    def _run_trial(self, number: int, family: Family, values: Mapping[str, float]) -> Trial:
         space = SPACES[family]
-        rounds, margins = self._boosted(
+        rounds, margins = self._boost(
             Hyperparameters(family=family, rounds=space.most_rounds, values=values), space.patience
         )
         return Trial(
@@ -215,11 +215,12 @@ class _Bench:
             margins=margins,
         )
 
-    def _boosted(self, hyper: Hyperparameters, patience: int) -> tuple[int, FloatArray]:
-        """The rounds with the lowest log loss over all held-out rows, and their margins then. The parts' boosters advance together."""
+    def _boost(self, hyper: Hyperparameters, patience: int) -> tuple[int, FloatArray]:
+        """Return the number of rounds with the lowest log loss over all held-out rows, and the margins at that round. The boosters of all parts
+        advance together."""
         y = self._material.y[self._held]
         parameters = booster_parameters(hyper, seed=self._seed, threads=self._threads)
-        running = [(xgb.Booster(parameters, [fit, held]), fit, held) for fit, held in self._parts(hyper.family)]
+        running = [(xgb.Booster(parameters, [fit, held]), fit, held) for fit, held in self._make_matrices(hyper.family)]
         best, best_loss, best_margins = 0, np.inf, np.zeros(len(y))
         for number in range(1, hyper.rounds + 1):
             for booster, fit, _ in running:
@@ -234,7 +235,7 @@ class _Bench:
                 break
         return best, best_margins
 
-    def _parts(self, family: Family) -> list[tuple[xgb.DMatrix, xgb.DMatrix]]:
+    def _make_matrices(self, family: Family) -> list[tuple[xgb.DMatrix, xgb.DMatrix]]:
         is_linear, encoded, y = family == "linear", self._material.encoded[family], self._material.y
         if is_linear not in self._matrices:
             self._matrices[is_linear] = [

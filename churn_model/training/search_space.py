@@ -1,8 +1,8 @@
-"""What a search tries: the known-good settings that each family begins with, then what Optuna asks for around the best of them.
+"""Define what a search tries: known-good settings of each family first, then values that Optuna suggests around the best of them.
 
-Boosted trees begin shallow. Deeper settings follow only as long as each lowers the log loss by 2% of the one before: on most tables of
-some thousand customers depth 2 to 4 is as good and cheaper to explain, on others depth 10 is worth a tenth of the log loss. Optuna then
-searches the depths around the setting that paid.
+Boosted trees start shallow. A deeper setting follows only if the one before lowered the log loss by 2%: on most tables of a few thousand
+customers, depth 2 to 4 is as good and cheaper to explain; on others, depth 10 lowers the log loss by a tenth. Optuna then searches the
+depths around the setting that paid.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from churn_model.models.families import Hyperparameters
 from churn_model.spec.dataset import Family, Metric
 
 DEEPER_PAYS = 0.02
-"""The share of the log loss by which a deeper setting must be better than the one before."""
+"""The relative gain in log loss that a deeper setting must show over the one before."""
 HIGHER_IS_BETTER: frozenset[Metric] = frozenset({"auc", "f1"})
 
 # Random trials before Optuna's own model of the space takes over.
@@ -25,7 +25,7 @@ _SETTINGS_AT_ONCE = 2
 
 @dataclass(frozen=True)
 class Range:
-    """The values of a parameter that may be tried."""
+    """The values of a parameter that may be tried, both ends included."""
 
     low: float
     high: float
@@ -43,7 +43,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Space:
-    """At most `most_rounds` are boosted, and no more once `patience` rounds have brought nothing. `fixed` values are never searched."""
+    """A family's search space. Boosting stops after `most_rounds`, or after `patience` rounds without a gain. `fixed` values are not searched."""
 
     most_rounds: int
     patience: int
@@ -51,7 +51,9 @@ class Space:
     settings: Sequence[Setting]
 
 
-def _trees(depth: int, depths: tuple[int, int], *, eta: float, slowest: float, min_child_weight: float) -> Setting:
+def _make_setting(
+    depth: int, depths: tuple[int, int], *, eta: float, slowest: float, min_child_weight: float
+) -> Setting:
     return Setting(
         values={
             "max_depth": depth,
@@ -78,9 +80,9 @@ SPACES: Mapping[Family, Space] = {
         patience=25,
         fixed={},
         settings=(
-            _trees(3, (2, 4), eta=0.1, slowest=0.05, min_child_weight=2),
-            _trees(6, (3, 8), eta=0.05, slowest=0.03, min_child_weight=1),
-            _trees(10, (6, 12), eta=0.05, slowest=0.03, min_child_weight=1),
+            _make_setting(3, (2, 4), eta=0.1, slowest=0.05, min_child_weight=2),
+            _make_setting(6, (3, 8), eta=0.05, slowest=0.03, min_child_weight=1),
+            _make_setting(10, (6, 12), eta=0.05, slowest=0.03, min_child_weight=1),
         ),
     ),
     "random_forest": Space(
@@ -115,7 +117,7 @@ SPACES: Mapping[Family, Space] = {
 
 @dataclass
 class Study:
-    """One family's side of the search. The same answers in the same order are followed by the same questions.
+    """Suggests values for one family. The same answers in the same order lead to the same suggestions.
 
     The two shallowest settings may be asked for in one round; a deeper one only once all before it are answered, however long a round is.
     Until then Optuna fills the round, and begins again with all answers, around the setting that paid, after each setting's answer.
@@ -137,11 +139,11 @@ class Study:
             self._asked_settings += 1
             return {**space.fixed, **setting.values}, None
         _, study = self._sampler = self._sampler or self._begin_sampling(space.settings[self._count_paid()])
-        question = study.ask(_distributions(self._sampler[0]))
+        question = study.ask(_make_distributions(self._sampler[0]))
         return {**space.fixed, **question.params}, (study, question)
 
     def tell(self, question: Any, values: Mapping[str, float], metrics: Mapping[Metric, float]) -> None:
-        """Take the metrics of values that were asked for."""
+        """Record the metrics of values returned by `ask`."""
         self._answers.append((values, metrics[self.metric]))
         if question is None:
             self._losses.append(metrics["log_loss"])
@@ -164,14 +166,14 @@ class Study:
         return paid
 
     def _begin_sampling(self, setting: Setting) -> tuple[Setting, Any]:
-        """Return a setting and Optuna's study around it, which knows all answers that lie within."""
+        """Return a setting and Optuna's study around it, seeded with all answers within its ranges."""
         # Importing Optuna takes longer than a trial, and only a search needs it.
         optuna = importlib.import_module("optuna")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=_STARTUP_TRIALS, constant_liar=True)
         direction = "maximize" if self.metric in HIGHER_IS_BETTER else "minimize"
         study = optuna.create_study(direction=direction, sampler=sampler)
-        distributions = _distributions(setting)
+        distributions = _make_distributions(setting)
         for values, metric in self._answers:
             within = {name: values[name] for name in setting.around}
             if all(setting.around[name].low <= value <= setting.around[name].high for name, value in within.items()):
@@ -179,7 +181,7 @@ class Study:
         return setting, study
 
 
-def _distributions(setting: Setting) -> dict[str, Any]:
+def _make_distributions(setting: Setting) -> dict[str, Any]:
     """Return a setting's ranges as Optuna's distributions."""
     kinds = importlib.import_module("optuna.distributions")
     return {
@@ -190,8 +192,8 @@ def _distributions(setting: Setting) -> dict[str, Any]:
     }
 
 
-def at_bound(hyper: Hyperparameters) -> str | None:
-    """Return what of these hyperparameters lies at the end of all that is searched, in words; None if nothing does."""
+def describe_bound(hyper: Hyperparameters) -> str | None:
+    """Describe the hyperparameter that is at the end of its range, if one is; return None otherwise."""
     space = SPACES[hyper.family]
     deepest = max((each.around["max_depth"].high for each in space.settings if "max_depth" in each.around), default=0)
     if space.most_rounds > 1 and hyper.rounds >= space.most_rounds:

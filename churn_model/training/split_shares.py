@@ -48,11 +48,11 @@ def choose_shares(split: Split, batches: Iterable[Rows]) -> Shares:
     """Return the shares for the rows in `batches`, which have `_label`."""
     leavers = _count_rarer(batches)
     if split.by == "column" or split.test is not None:
-        return Shares(split=_with_test(split, split.test_share), leavers=leavers, is_open=False)
-    return shares_for(split, leavers)
+        return Shares(split=_set_test(split, split.test_share), leavers=leavers, is_open=False)
+    return choose_for_leavers(split, leavers)
 
 
-def shares_for(split: Split, leavers: int) -> Shares:
+def choose_for_leavers(split: Split, leavers: int) -> Shares:
     """Return the shares for a table with so many rows of the rarer class, if the spec leaves the test share open.
 
     By time only a window of the test customers' rows is used, and no outer folds exist: the share is then the largest if need be.
@@ -60,10 +60,10 @@ def shares_for(split: Split, leavers: int) -> Shares:
     for share in TEST_SHARES:
         window = max(share, MIN_WINDOW) if split.by == "time" else 1.0
         if leavers * share * window >= ENOUGH_LEAVERS:
-            return Shares(split=_with_test(split, share), leavers=leavers, is_open=True)
+            return Shares(split=_set_test(split, share), leavers=leavers, is_open=True)
     if split.by == "time":
-        return Shares(split=_with_test(split, TEST_SHARES[-1]), leavers=leavers, is_open=True)
-    return Shares(split=_with_test(split, FOLD_SHARE), judged_on="outer_folds", leavers=leavers, is_open=True)
+        return Shares(split=_set_test(split, TEST_SHARES[-1]), leavers=leavers, is_open=True)
+    return Shares(split=_set_test(split, FOLD_SHARE), judged_on="outer_folds", leavers=leavers, is_open=True)
 
 
 def describe_choice(shares: Shares) -> str | None:
@@ -86,7 +86,7 @@ def suggest_split(shares: Shares, least: int) -> tuple[str, ...]:
 
     Nothing if no split does: outer folds need `least` leavers.
     """
-    best = shares_for(Split(seed=shares.split.seed), shares.leavers)
+    best = choose_for_leavers(Split(seed=shares.split.seed), shares.leavers)
     if shares.leavers < least or best.split == shares.split:
         return ()
     seed = "" if best.split.seed == Split().seed else f", seed: {best.split.seed}"
@@ -99,7 +99,7 @@ def suggest_split(shares: Shares, least: int) -> tuple[str, ...]:
     return (f"split: {{by: hash, {written}}}  # about {expected} of the {shares.leavers} who left are in test",)
 
 
-def _with_test(split: Split, test: float) -> Split:
+def _set_test(split: Split, test: float) -> Split:
     return replace(split, test=test, validation=split.validation_share)
 
 

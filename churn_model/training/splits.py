@@ -1,9 +1,9 @@
 """Assign rows to train, validation and test, and check the result; both batch by batch, so that memory does not grow with the rows.
 
-hash     u = hash / 2^64 of the id: test below `test`, validation below `test + validation`, else train.
-column   as a column says.
-time     by snapshot: train rows end at least one horizon before validation's first, those before test's first. Customers keep the part that
-         their hash gives them, so that no customer is in two splits either; rows outside their customer's window are unused.
+hash     u = hash / 2^64 of the id: test below `test`, validation below `test + validation`, train otherwise.
+column   A column of the table names the split.
+time     By snapshot date: train ends at least one horizon before validation begins, and validation one horizon before test begins. Each
+         customer also stays in the split given by the hash, so no customer is in two splits; rows outside that split's window are unused.
 """
 
 from collections.abc import Callable, Iterable
@@ -39,11 +39,11 @@ def make_split_rule(batches: Iterable[Rows], dataset: Dataset) -> Callable[[Rows
     if dataset.split.by == "column":
         name = dataset.split.column or ""
         _require_words(batches, name)
-        return lambda rows: _by_column(rows, name)
+        return lambda rows: _assign_by_column(rows, name)
     if dataset.split.by == "time":
-        windows = _windows(batches, dataset)
-        return lambda rows: _by_time(rows, dataset, *windows)
-    return lambda rows: _by_hash(rows, dataset)
+        windows = _find_windows(batches, dataset)
+        return lambda rows: _assign_by_time(rows, dataset, *windows)
+    return lambda rows: _assign_by_hash(rows, dataset)
 
 
 class SplitCheck:
@@ -132,13 +132,13 @@ class SplitCheck:
         return tuple(found)
 
 
-def _by_hash(rows: Rows, dataset: Dataset) -> Assigned:
+def _assign_by_hash(rows: Rows, dataset: Dataset) -> Assigned:
     u: FloatArray = column_named(rows, "_hash").to_numpy().astype(np.float64) / 2.0**64
     test, validation = dataset.split.test_share, dataset.split.validation_share
     return np.where(u < test, TEST, np.where(u < test + validation, VALIDATION, TRAIN)).astype(np.int8)
 
 
-def _words(rows: Rows, name: str) -> Any:
+def _read_words(rows: Rows, name: str) -> Any:
     """Return the split's column in lower case, dictionary-encoded."""
     column = column_named(rows, name)
     if column is None:
@@ -158,7 +158,7 @@ def _words(rows: Rows, name: str) -> Any:
 def _require_words(batches: Iterable[Rows], name: str) -> None:
     wrong: dict[str | None, int] = {}
     for rows in batches:
-        encoded = _words(rows, name)
+        encoded = _read_words(rows, name)
         counts = np.bincount(encoded.indices.to_numpy(), minlength=len(encoded.dictionary))
         for value, count in zip(encoded.dictionary.to_pylist(), counts.tolist(), strict=True):
             if value not in _WRITTEN:
@@ -177,14 +177,14 @@ def _require_words(batches: Iterable[Rows], name: str) -> None:
         )
 
 
-def _by_column(rows: Rows, name: str) -> Assigned:
-    encoded = _words(rows, name)
+def _assign_by_column(rows: Rows, name: str) -> Assigned:
+    encoded = _read_words(rows, name)
     places = np.array([_WRITTEN[value] for value in encoded.dictionary.to_pylist()], dtype=np.int8)
     assigned: Assigned = places[encoded.indices.to_numpy()]
     return assigned
 
 
-def _days(rows: Rows) -> npt.NDArray[np.int32]:
+def _read_days(rows: Rows) -> npt.NDArray[np.int32]:
     column = column_named(rows, "_as_of")
     if column is None:
         raise InputError(
@@ -196,19 +196,21 @@ def _days(rows: Rows) -> npt.NDArray[np.int32]:
     return days
 
 
-def _windows(batches: Iterable[Rows], dataset: Dataset) -> tuple[int, int, int]:
+def _find_windows(batches: Iterable[Rows], dataset: Dataset) -> tuple[int, int, int]:
     """Return the last day of train, the first of validation and the first of test."""
-    horizon = _horizon_days(dataset)
+    horizon = _count_horizon_days(dataset)
     known: dict[int, int] = {}
     for rows in batches:
-        for day, count in zip(*(part.tolist() for part in np.unique(_days(rows), return_counts=True)), strict=True):
+        for day, count in zip(
+            *(part.tolist() for part in np.unique(_read_days(rows), return_counts=True)), strict=True
+        ):
             known[day] = known.get(day, 0) + count
     dates, counts = (
         np.array(sorted(known), dtype=np.int32),
         np.array([known[day] for day in sorted(known)], dtype=np.int64),
     )
-    test_from = _window_start(dates, counts, max(dataset.split.test_share, MIN_WINDOW), before=None)
-    validation_from = _window_start(
+    test_from = _find_window_start(dates, counts, max(dataset.split.test_share, MIN_WINDOW), before=None)
+    validation_from = _find_window_start(
         dates, counts, max(dataset.split.validation_share, MIN_WINDOW), before=test_from and test_from - horizon
     )
     train_to = validation_from - horizon if validation_from is not None else None
@@ -223,23 +225,23 @@ def _windows(batches: Iterable[Rows], dataset: Dataset) -> tuple[int, int, int]:
     return train_to, validation_from, test_from
 
 
-def _horizon_days(dataset: Dataset) -> int:
+def _count_horizon_days(dataset: Dataset) -> int:
     """Return the horizon in whole days, rounded up, because snapshots are dates."""
     return -(-seconds(dataset.horizon) // 86_400)
 
 
-def _by_time(rows: Rows, dataset: Dataset, train_to: int, validation_from: int, test_from: int) -> Assigned:
-    days, by_hash = _days(rows), _by_hash(rows, dataset)
+def _assign_by_time(rows: Rows, dataset: Dataset, train_to: int, validation_from: int, test_from: int) -> Assigned:
+    days, by_hash = _read_days(rows), _assign_by_hash(rows, dataset)
     assigned = np.full(len(days), UNUSED, dtype=np.int8)
     assigned[(by_hash == TRAIN) & (days <= train_to)] = TRAIN
-    assigned[(by_hash == VALIDATION) & (days >= validation_from) & (days <= test_from - _horizon_days(dataset))] = (
-        VALIDATION
-    )
+    assigned[
+        (by_hash == VALIDATION) & (days >= validation_from) & (days <= test_from - _count_horizon_days(dataset))
+    ] = VALIDATION
     assigned[(by_hash == TEST) & (days >= test_from)] = TEST
     return assigned
 
 
-def _window_start(
+def _find_window_start(
     dates: npt.NDArray[np.int32], counts: npt.NDArray[np.int64], share: float, *, before: int | None
 ) -> int | None:
     """Return the latest date from which on, up to `before`, there are at least `share` of all rows; None if there is none."""

@@ -1,4 +1,4 @@
-"""From two splits to a candidate: search, average, calibrate, fit. Nothing here sees the test split.
+"""Train a candidate on two splits: search, average, calibrate, fit. Nothing here sees the test split.
 
 Rows            search on                                           calibration on
 < 5,000         5 folds of train + validation                       the rows held out in the search
@@ -6,11 +6,14 @@ Rows            search on                                           calibration 
 to 200,000      validation, fitted on train                         5 folds of train + validation
 more            half of the validation's customers                  the other half, both fitted on train
 
-Of more than 500,000 rows a sample of 300,000 is searched and calibrated on; the schema is the sample's, and only trees are then fitted on
-all rows, from disk: a linear model gains nothing. Rows are in hash order, so the first of them are a random sample of customers.
-Few rows are searched in folds because a validation split of some hundred rows picks noise. Folds and halves are those of the id's hash,
-so that an id is in one. Up to 200,000 rows the best trials may be averaged into one model; above, one tree more is worth as much. The model
-is then fitted on train + validation; the schema is train's.
+With more than 500,000 rows, a sample of 300,000 is used for the schema, the search and the calibration. Trees are then fitted on all rows, from
+disk; a linear model would gain nothing. Rows are in hash order, so the first rows are a random sample of customers. Small tables are searched
+in folds because a validation split of a few hundred rows picks noise. Folds and halves follow the hash of the id, so a customer is in one of
+them. Up to 200,000 rows, the best trials may be averaged into one model; beyond that, one more tree is worth as much. The final model is fitted on
+train + validation, with the schema of train.
+
+Below 20,000 rows, calibration uses the rows on which the best trial was chosen, so its log loss is slightly optimistic. The evaluation
+does not use that figure, and the two or three coefficients of the calibration have little room to fit noise.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -58,7 +61,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class AllRows:
-    """The rows of train, then of validation, batch after batch and anew each time; `folder` has room for a copy of them in bins."""
+    """All rows of train, then of validation. `batches` starts over on each call; `folder` has room for a binned copy of the rows."""
 
     batches: Callable[[], Iterable[Rows]]
     folder: Path
@@ -66,10 +69,10 @@ class AllRows:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A fitted model with all that was chosen for it, and how.
+    """A fitted model with everything that was chosen for it.
 
-    members  the trials that are averaged into the model; one alone where an average does not pay
-    rows     how many it was fitted on: train + validation
+    members  the trials averaged into the model; a single one if averaging does not pay
+    rows     the number of rows it was fitted on: train + validation
     """
 
     model: Model
@@ -86,11 +89,11 @@ class Candidate:
 
     @property
     def hyperparameters(self) -> Hyperparameters:
-        """The best trial's."""
+        """The hyperparameters of the best trial."""
         return self.leaderboard[0].hyperparameters
 
     def probabilities(self, rows: pa.Table | pa.RecordBatch) -> FloatArray:
-        """Calibrated probabilities of canonical rows, float64 (n,). Raises InputError where rows lack a column."""
+        """Return calibrated probabilities of canonical rows, float64 (n,). Raise InputError if the rows lack a column."""
         return self.calibration.apply(self.model.probabilities(encode(rows, self.schema, self.model.family)))
 
 
@@ -102,10 +105,10 @@ def train(
     threads: int = 1,
     all_rows: AllRows | None = None,
 ) -> Candidate:
-    """The candidate of these canonical rows: the same bytes for the same rows, spec and thread count.
+    """Return the candidate for these canonical rows: the same bytes for the same rows, spec and thread count.
 
-    With `all_rows` the two tables are a sample of them, and the trees that were chosen on it are fitted on all.
-    Raises TooLittleData below 30 rows, with one class only in either split, or with no column to learn from; InputError on unusable rows.
+    If `all_rows` is given, the two tables are a sample of them, and the trees chosen on the sample are fitted on all rows. Raise TooLittleData for
+    fewer than 30 rows, a split with a single class, or no column to learn from; InputError for unusable rows.
     """
     _require_enough(train_rows, validation_rows)
     schema = fit_schema(train_rows, dataset)
@@ -113,10 +116,10 @@ def train(
     hashes = column_named(rows, "_hash").to_numpy()
     parts, calibrated_on, searched_on = _plan(train_rows.num_rows, hashes)
     material = Material(
-        encoded=_encoded(rows, schema, dataset.search.families, threads=threads),
-        y=labels(rows),
-        folds=_folds(hashes, FOLDS),
-        outcome_costs=_outcome_costs(rows, dataset),
+        encoded=_encode_families(rows, schema, dataset.search.families, threads=threads),
+        y=read_labels(rows),
+        folds=_assign_folds(hashes, FOLDS),
+        outcome_costs=_read_outcome_costs(rows, dataset),
         parts=parts,
     )
     fit = _Fit(material, schema, seed=dataset.split.seed, threads=threads)
@@ -127,9 +130,9 @@ def train(
         else (Member(trial=trials[0], weight=1.0),)
     )
     held = np.concatenate([part.held for part in calibrated_on])
-    raw = sigmoid(average_margins(members)) if calibrated_on is parts else fit.held_out(members, calibrated_on)
+    raw = sigmoid(average_margins(members)) if calibrated_on is parts else fit.predict_held_out(members, calibrated_on)
     fitted = fit_calibration(raw, material.y[held], material.folds[held])
-    model, fitted_rows, positives = fit.model(members, all_rows)
+    model, fitted_rows, positives = fit.fit(members, all_rows)
     return Candidate(
         model=model,
         schema=schema,
@@ -137,7 +140,7 @@ def train(
         members=members,
         leaderboard=trials,
         searched_on=searched_on,
-        out_of_fold=_out_of_fold(train_rows.num_rows, hashes, held, material.y, fitted.calibration.apply(raw)),
+        out_of_fold=_make_out_of_fold(train_rows.num_rows, hashes, held, material.y, fitted.calibration.apply(raw)),
         log_loss_uncalibrated=fitted.log_loss_before,
         log_loss_calibrated=fitted.log_loss_after,
         rows=fitted_rows,
@@ -145,7 +148,7 @@ def train(
     )
 
 
-def _out_of_fold(
+def _make_out_of_fold(
     train_size: int, hashes: npt.NDArray[np.uint64], held: Indices, y: npt.NDArray[np.int8], p: FloatArray
 ) -> OutOfFold:
     return OutOfFold(
@@ -159,34 +162,36 @@ def _out_of_fold(
 
 @dataclass(frozen=True)
 class _Fit:
-    """Fits what was chosen."""
+    """Fits the chosen hyperparameters on parts of the rows."""
 
     material: Material
     schema: FeatureSchema
     seed: int
     threads: int
 
-    def model(self, members: Sequence[Member], all_rows: AllRows | None) -> tuple[Model, int, int]:
-        """Return the model of all rows, how many they are, and how many of them left."""
+    def fit(self, members: Sequence[Member], all_rows: AllRows | None) -> tuple[Model, int, int]:
+        """Return the model fitted on all rows, the number of rows, and the number of leavers."""
         hyper = members[0].trial.hyperparameters
         if all_rows is None or hyper.family == "linear":
-            return self._average(members, slice(None)), len(self.material.y), int(self.material.y.sum())
+            return self._fit_average(members, slice(None)), len(self.material.y), int(self.material.y.sum())
         batches = all_rows.batches
 
         def blocks() -> Iterator[Block]:
             for rows in batches():
-                yield encode(rows, self.schema, hyper.family, threads=self.threads), labels(rows)
+                yield encode(rows, self.schema, hyper.family, threads=self.threads), read_labels(rows)
 
         model = fit_model_on_disk(blocks, hyper, seed=self.seed, threads=self.threads, folder=all_rows.folder)
-        counts = np.array([(len(found), int(found.sum())) for found in map(labels, batches())])
+        counts = np.array([(len(found), int(found.sum())) for found in map(read_labels, batches())])
         return model, int(counts[:, 0].sum()), int(counts[:, 1].sum())
 
-    def held_out(self, members: Sequence[Member], parts: tuple[Part, ...]) -> FloatArray:
-        """Return the probabilities before calibration of the parts' held-out rows, part after part."""
+    def predict_held_out(self, members: Sequence[Member], parts: tuple[Part, ...]) -> FloatArray:
+        """Return uncalibrated probabilities of the held-out rows, part by part."""
         encoded = self.material.encoded[members[0].trial.hyperparameters.family]
-        return np.concatenate([self._average(members, part.fit).probabilities(encoded[part.held]) for part in parts])
+        return np.concatenate(
+            [self._fit_average(members, part.fit).probabilities(encoded[part.held]) for part in parts]
+        )
 
-    def _average(self, members: Sequence[Member], rows: Indices | slice) -> Model:
+    def _fit_average(self, members: Sequence[Member], rows: Indices | slice) -> Model:
         y, encoded = self.material.y[rows], self.material.encoded[members[0].trial.hyperparameters.family][rows]
         models = [
             fit_model(encoded, y, member.trial.hyperparameters, seed=self.seed, threads=self.threads)
@@ -195,8 +200,8 @@ class _Fit:
         return average_models(models, [member.weight for member in members])
 
 
-def labels(rows: Rows) -> npt.NDArray[np.int8]:
-    """The 0/1 outcomes of canonical rows, int8 (n,). Raises InputError where a row has none."""
+def read_labels(rows: Rows) -> npt.NDArray[np.int8]:
+    """Return the 0/1 outcomes of canonical rows, int8 (n,). Raise InputError if a row has none."""
     column = column_named(rows, "_label")
     if column is None or column.null_count:
         raise InputError(
@@ -212,32 +217,32 @@ def _plan(train_size: int, hashes: npt.NDArray[np.uint64]) -> tuple[tuple[Part, 
     """Return what the search holds out, what calibration holds out, and the name of the former."""
     count = len(hashes)
     if count < FOLDED_SEARCH_BELOW:
-        parts = _in_folds(_folds(hashes, FOLDS if count < ALL_FOLDS_BELOW else FEWER_FOLDS))
+        parts = _make_parts(_assign_folds(hashes, FOLDS if count < ALL_FOLDS_BELOW else FEWER_FOLDS))
         return parts, parts, "folds"
     everything = np.arange(count)
     in_train, in_validation = everything[:train_size], everything[train_size:]
     if count <= OUT_OF_FOLD_UP_TO:
-        return (Part(fit=in_train, held=in_validation),), _in_folds(_folds(hashes, FOLDS)), "validation"
+        return (Part(fit=in_train, held=in_validation),), _make_parts(_assign_folds(hashes, FOLDS)), "validation"
     # Other bits than those of the folds and of the splits.
     second = (hashes[in_validation] >> np.uint64(8)) % np.uint64(2) == 1
     halves = [Part(fit=in_train, held=in_validation[chosen]) for chosen in (~second, second)]
     return (halves[0],), (halves[1],), "half of validation"
 
 
-def _folds(hashes: npt.NDArray[np.uint64], count: int) -> Indices:
+def _assign_folds(hashes: npt.NDArray[np.uint64], count: int) -> Indices:
     return (hashes % np.uint64(count)).astype(np.int64)
 
 
-def _in_folds(folds: Indices) -> tuple[Part, ...]:
+def _make_parts(folds: Indices) -> tuple[Part, ...]:
     return tuple(
         Part(fit=np.flatnonzero(folds != fold), held=np.flatnonzero(folds == fold)) for fold in np.unique(folds)
     )
 
 
-def _encoded(
+def _encode_families(
     rows: pa.Table, schema: FeatureSchema, families: Sequence[Family], *, threads: int
 ) -> dict[Family, Encoded]:
-    """The rows as each family reads them; both families of trees read the same matrix."""
+    """Encode the rows for each family; both tree families share one matrix."""
     found: dict[Family, Encoded] = {}
     trees: Encoded | None = None
     for family in families:
@@ -249,8 +254,8 @@ def _encoded(
     return found
 
 
-def _outcome_costs(rows: pa.Table, dataset: Dataset) -> OutcomeCosts | None:
-    """Return the costs of the rows' outcomes if the search is by cost: the only way that costs reach a model."""
+def _read_outcome_costs(rows: pa.Table, dataset: Dataset) -> OutcomeCosts | None:
+    """Return the cost of each outcome if the search metric is cost, which is the only way costs reach a model."""
     if dataset.search.metric != "cost":
         return None
     policy = Policy(dataset.costs)
@@ -266,7 +271,7 @@ def _require_enough(train_rows: pa.Table, validation_rows: pa.Table) -> None:
             )
         )
     for name, rows in (("train", train_rows), ("validation", validation_rows)):
-        y = labels(rows)
+        y = read_labels(rows)
         left = int(y.sum())
         if left in (0, len(y)):
             found = "no row" if not len(y) else f"only customers who {'left' if left else 'stayed'} among {len(y)}"

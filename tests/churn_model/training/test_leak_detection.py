@@ -14,11 +14,11 @@ from churn_model.training.leak_detection import (
     CERTAIN_AUC,
     SUSPECT_AUC,
     assign_folds,
-    certain_leaks,
+    find_certain_leaks,
+    find_suspected_leaks,
+    measure_pure_leavers,
+    measure_univariate_auc,
     measure_worth_without,
-    share_of_pure_leavers,
-    suspected_leaks,
-    univariate_auc,
 )
 from churn_model.training.leaks import Leak
 
@@ -73,8 +73,8 @@ def found(leaks: tuple[Leak, ...]) -> dict[str, str]:
 
 
 def test_honest_columns_are_no_leaks() -> None:
-    assert certain_leaks(table(), dataset()) == ()
-    assert suspected_leaks(table(), dataset(), threads=1) == ()
+    assert find_certain_leaks(table(), dataset()) == ()
+    assert find_suspected_leaks(table(), dataset(), threads=1) == ()
 
 
 def test_the_label_under_another_name_is_certain_even_if_vouched_for() -> None:
@@ -83,18 +83,18 @@ def test_the_label_under_another_name_is_certain_even_if_vouched_for() -> None:
         ended=lambda y, rng: pa.array(1.0 - y),
         missing=lambda y, rng: text([None if v else "x" for v in y]),
     )
-    leaks = certain_leaks(rows, dataset(known=("Status",)))
+    leaks = find_certain_leaks(rows, dataset(known=("Status",)))
     assert found(leaks) == {"status": "same_as_label", "ended": "same_as_label", "missing": "same_as_label"}
     assert leaks[0].why == "it is the label under another name"
 
 
 def test_a_column_that_alone_tells_who_left_is_certain_unless_ignored_or_known() -> None:
     rows = table(balance_after=nearly)
-    (leak,) = certain_leaks(rows, dataset())
+    (leak,) = find_certain_leaks(rows, dataset())
     assert (leak.column, leak.kind) == ("balance after", "univariate")
     assert leak.evidence >= CERTAIN_AUC
-    assert certain_leaks(rows, dataset(ignore=("Balance After",))) == ()
-    assert certain_leaks(rows, dataset(known=("balance after",))) == ()
+    assert find_certain_leaks(rows, dataset(ignore=("Balance After",))) == ()
+    assert find_certain_leaks(rows, dataset(known=("balance after",))) == ()
 
 
 def days_around(late: float) -> Any:
@@ -113,9 +113,9 @@ def days_around(late: float) -> Any:
 @pytest.mark.parametrize(("late", "kinds"), [(0.2, {"last seen": "after_snapshot"}), (0.0, {})])
 def test_dates_after_the_snapshot_are_certain_where_the_spec_has_one(late: float, kinds: dict[str, str]) -> None:
     rows = table(last_seen=days_around(late))
-    assert found(certain_leaks(rows, dataset(as_of="snapshot"))) == kinds
-    assert certain_leaks(rows, dataset()) == ()
-    assert certain_leaks(rows, dataset(as_of="snapshot", known=("last seen",))) == ()
+    assert found(find_certain_leaks(rows, dataset(as_of="snapshot"))) == kinds
+    assert find_certain_leaks(rows, dataset()) == ()
+    assert find_certain_leaks(rows, dataset(as_of="snapshot", known=("last seen",))) == ()
 
 
 def test_dates_are_read_with_slashes_times_and_gaps_and_other_text_is_no_date() -> None:
@@ -125,23 +125,25 @@ def test_dates_are_read_with_slashes_times_and_gaps_and_other_text_is_no_date() 
     def codes(y: Any, rng: Any) -> Any:
         return text([("2026-02-01", "A-17", "2026-13-45")[number % 3] for number in range(len(y))])
 
-    assert found(certain_leaks(table(seen=mixed, code=codes), dataset(as_of="snapshot"))) == {"seen": "after_snapshot"}
+    assert found(find_certain_leaks(table(seen=mixed, code=codes), dataset(as_of="snapshot"))) == {
+        "seen": "after_snapshot"
+    }
 
 
 def test_a_generated_leaking_column_is_suspected_until_ignored_or_known() -> None:
     rows = table(outcome_note=half)
-    (leak,) = suspected_leaks(rows, dataset(), threads=1)
+    (leak,) = find_suspected_leaks(rows, dataset(), threads=1)
     assert (leak.column, leak.kind) == ("outcome note", "explains_too_much")
     assert leak.evidence >= 0.1
     assert "AUC of 0.8" in leak.why
-    assert certain_leaks(rows, dataset()) == ()
-    assert suspected_leaks(rows, dataset(known=("Outcome Note",)), threads=1) == ()
-    assert suspected_leaks(rows, dataset(ignore=("outcome note",)), threads=1) == ()
+    assert find_certain_leaks(rows, dataset()) == ()
+    assert find_suspected_leaks(rows, dataset(known=("Outcome Note",)), threads=1) == ()
+    assert find_suspected_leaks(rows, dataset(ignore=("outcome note",)), threads=1) == ()
 
 
 def test_what_a_model_is_worth_without_its_suspects_and_what_is_derived_from_them_is_measured() -> None:
     rows, spec = table(outcome_note=half), dataset()
-    worth = measure_worth_without(rows, spec, suspected_leaks(rows, spec, threads=1), threads=1)
+    worth = measure_worth_without(rows, spec, find_suspected_leaks(rows, spec, threads=1), threads=1)
     assert worth is not None
     assert worth.auc_with > worth.auc_without + 0.05
     assert worth.log_loss_with < worth.log_loss_without
@@ -152,16 +154,16 @@ def test_what_a_model_is_worth_without_its_suspects_and_what_is_derived_from_the
 
     derived = dataset(derived={"twice": "`credit` * 2"})
     rows = table(credit=lambda y, rng: pa.array(y * 2.0 + rng.normal(size=len(y))))
-    hidden = measure_worth_without(rows, derived, suspected_leaks(rows, derived, threads=1), threads=1)
+    hidden = measure_worth_without(rows, derived, find_suspected_leaks(rows, derived, threads=1), threads=1)
     assert hidden is not None
     assert hidden.auc_without == pytest.approx(honest.auc_with, abs=1e-9)
     only = rows.select(["_id", "_hash", "_label", "credit"])
-    assert measure_worth_without(only, dataset(), suspected_leaks(rows, dataset(), threads=1), threads=1) is None
+    assert measure_worth_without(only, dataset(), find_suspected_leaks(rows, dataset(), threads=1), threads=1) is None
 
 
 def test_a_leak_does_not_hide_behind_a_column_derived_from_it() -> None:
     rows = table(credit=lambda y, rng: pa.array(y * 2.0 + rng.normal(size=len(y))))
-    leaks = suspected_leaks(rows, dataset(derived={"twice": "`credit` * 2"}), threads=1)
+    leaks = find_suspected_leaks(rows, dataset(derived={"twice": "`credit` * 2"}), threads=1)
     assert found(leaks) == {"credit": "explains_too_much"}
 
 
@@ -173,9 +175,9 @@ def strong(y: Any, rng: Any) -> Any:
 def test_the_only_strong_column_is_not_suspected_if_its_values_are_not_those_of_leavers_alone() -> None:
     rows = table(contract=strong).drop_columns(["tenure", "calls"])
     y = np.asarray(rows["_label"])
-    assert univariate_auc(rows["contract"].combine_chunks(), y, FOLD) > SUSPECT_AUC
-    assert share_of_pure_leavers(rows["contract"].combine_chunks(), y, FOLD) == 0
-    assert suspected_leaks(rows, dataset(), threads=1) == ()
+    assert measure_univariate_auc(rows["contract"].combine_chunks(), y, FOLD) > SUSPECT_AUC
+    assert measure_pure_leavers(rows["contract"].combine_chunks(), y, FOLD) == 0
+    assert find_suspected_leaks(rows, dataset(), threads=1) == ()
 
 
 @pytest.mark.parametrize(
@@ -199,27 +201,29 @@ def test_the_only_strong_column_is_not_suspected_if_its_values_are_not_those_of_
 )
 def test_names_that_speak_of_leaving_are_suspected(name: str, suspected: bool) -> None:
     rows = table().append_column(name, pa.array(np.random.default_rng(3).normal(size=N)))
-    assert found(suspected_leaks(rows, dataset(), threads=1)) == ({name: "name"} if suspected else {})
+    assert found(find_suspected_leaks(rows, dataset(), threads=1)) == ({name: "name"} if suspected else {})
 
 
 def test_a_column_that_differs_in_every_row_tells_nothing_by_itself() -> None:
     rows = table()
     y = np.asarray(rows["_label"])
-    assert univariate_auc(text(range(N)), y, FOLD) == pytest.approx(0.5, abs=0.03)
-    assert univariate_auc(pa.array(np.random.default_rng(5).normal(size=N)), y, FOLD) == pytest.approx(0.5, abs=0.05)
-    assert univariate_auc(pa.array([None] * N, pa.float64()), y, FOLD) == pytest.approx(0.5)
+    assert measure_univariate_auc(text(range(N)), y, FOLD) == pytest.approx(0.5, abs=0.03)
+    assert measure_univariate_auc(pa.array(np.random.default_rng(5).normal(size=N)), y, FOLD) == pytest.approx(
+        0.5, abs=0.05
+    )
+    assert measure_univariate_auc(pa.array([None] * N, pa.float64()), y, FOLD) == pytest.approx(0.5)
 
 
 def test_rows_without_a_hash_are_looked_at_too() -> None:
     rows = table(outcome_note=half).drop_columns(["_hash"])
-    assert found(suspected_leaks(rows, dataset(), threads=1)) == {"outcome note": "explains_too_much"}
+    assert found(find_suspected_leaks(rows, dataset(), threads=1)) == {"outcome note": "explains_too_much"}
 
 
 def test_what_names_a_customer_in_several_rows_tells_nothing_either() -> None:
     customer = np.repeat(np.arange(N // 3), 3)
     y = np.repeat(np.random.default_rng(6).random(N // 3) < 0.3, 3)
     rows = pa.table({"_hash": pa.array(HASHES[customer])})
-    assert univariate_auc(text(customer), y, assign_folds(rows)) == pytest.approx(0.5, abs=0.03)
+    assert measure_univariate_auc(text(customer), y, assign_folds(rows)) == pytest.approx(0.5, abs=0.03)
 
 
 def real(file: str, label: str, positive: str, skip: tuple[str, ...]) -> tuple[pa.Table, Dataset]:
@@ -255,18 +259,18 @@ REAL = {
 def test_on_real_tables_exactly_the_known_leaks_are_suspected(name: str) -> None:
     *file, suspects = REAL[name]
     rows, spec = real(*file)  # type: ignore[arg-type]
-    assert certain_leaks(rows, spec) == ()
-    assert set(found(suspected_leaks(rows, spec, threads=1))) == suspects
+    assert find_certain_leaks(rows, spec) == ()
+    assert set(found(find_suspected_leaks(rows, spec, threads=1))) == suspects
 
 
 def test_strong_honest_columns_of_real_tables_are_near_the_limits_that_were_fitted_on_them() -> None:
     rows, _ = real("synthetic_churn.csv", "Churn?", "True.", ("Phone",))
-    assert univariate_auc(
+    assert measure_univariate_auc(
         rows["Day Mins"].combine_chunks(), np.asarray(rows["_label"]), assign_folds(rows)
     ) == pytest.approx(0.838, abs=0.01)
     rows, _ = real("leads.csv", "Converted", "1", ())
     assert (
-        univariate_auc(
+        measure_univariate_auc(
             rows["Total Time Spent on Website"].combine_chunks(), np.asarray(rows["_label"]), assign_folds(rows)
         )
         < SUSPECT_AUC

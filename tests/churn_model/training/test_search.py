@@ -16,12 +16,12 @@ from churn_model.training.search import (
     Part,
     Trial,
     average_margins,
-    best_f1,
     choose_members,
-    held_out_metrics,
-    leaderboard,
+    find_signs_of_more,
+    measure_best_f1,
+    measure_held_out,
+    rank_trials,
     search,
-    what_more_would_help,
 )
 from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Study
 
@@ -78,7 +78,7 @@ def test_equal_trials_are_ordered_by_their_number() -> None:
         Trial(number=n, hyperparameters=hyper, metrics={"auc": value})
         for n, value in ((2, 0.7), (1, 0.7), (0, 0.6), (3, 0.8))
     ]
-    assert [trial.number for trial in leaderboard(trials, "auc")] == [3, 1, 2, 0]
+    assert [trial.number for trial in rank_trials(trials, "auc")] == [3, 1, 2, 0]
 
 
 def test_a_trial_is_judged_as_its_model_would_be_fitted() -> None:
@@ -116,7 +116,7 @@ def test_rows_that_no_part_names_change_nothing() -> None:
     ],
 )
 def test_metrics_are_those_of_the_textbook(p: list[float], expected: dict[Any, float]) -> None:
-    found = held_out_metrics(np.array([1, 0, 1, 0], dtype=np.int8), np.array(p), outcome_costs(Costs()))
+    found = measure_held_out(np.array([1, 0, 1, 0], dtype=np.int8), np.array(p), outcome_costs(Costs()))
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
@@ -124,8 +124,8 @@ def test_the_best_f1_is_that_of_the_best_cutoff() -> None:
     random = np.random.default_rng(3)
     p = np.round(random.random(200), 1)
     y = (random.random(200) < p).astype(np.int8)
-    assert best_f1(y, p) == pytest.approx(max(f1_score(y, p >= cutoff) for cutoff in np.unique(p)))
-    assert best_f1(np.zeros(3, dtype=np.int8), np.array([0.1, 0.2, 0.2])) == 0.0
+    assert measure_best_f1(y, p) == pytest.approx(max(f1_score(y, p >= cutoff) for cutoff in np.unique(p)))
+    assert measure_best_f1(np.zeros(3, dtype=np.int8), np.array([0.1, 0.2, 0.2])) == 0.0
 
 
 def test_without_costs_there_is_no_cost() -> None:
@@ -229,11 +229,11 @@ def test_a_best_trial_at_the_end_of_the_search_or_of_its_space_says_so() -> None
         return Trial(number=number, hyperparameters=hyper, metrics={})
 
     rest = [trial(number, depth=3, rounds=10) for number in range(9)]
-    assert what_more_would_help([trial(2, depth=4, rounds=300), *rest]) == ()
-    assert what_more_would_help([trial(9, depth=4, rounds=300), *rest]) == (
+    assert find_signs_of_more([trial(2, depth=4, rounds=300), *rest]) == ()
+    assert find_signs_of_more([trial(9, depth=4, rounds=300), *rest]) == (
         "The best of 10 trials was number 10: more trials may find a better one",
     )
-    assert what_more_would_help([trial(0, depth=12, rounds=300)]) == (
+    assert find_signs_of_more([trial(0, depth=12, rounds=300)]) == (
         "The best trial has depth 12, the deepest that is tried",
     )
-    assert "2,000 rounds" in what_more_would_help([trial(0, depth=3, rounds=SPACES["boosted_trees"].most_rounds)])[0]
+    assert "2,000 rounds" in find_signs_of_more([trial(0, depth=3, rounds=SPACES["boosted_trees"].most_rounds)])[0]

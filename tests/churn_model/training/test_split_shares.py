@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from churn_model.spec.dataset import Split
-from churn_model.training.split_shares import FOLD_SHARE, choose_shares, shares_for, suggest_split
+from churn_model.training.split_shares import FOLD_SHARE, choose_for_leavers, choose_shares, suggest_split
 
 
 def table(leavers: int, stayers: int) -> list[pa.RecordBatch]:
@@ -46,11 +46,11 @@ def test_what_the_spec_says_stays_and_by_time_there_are_no_outer_folds() -> None
     by_time = choose_shares(Split(by="time"), table(100, 900))
     assert (by_time.judged_on, by_time.split.test) == ("test", 0.3)
     # A window of a fifth of the rows, and of these a tenth of the customers.
-    assert shares_for(Split(by="time"), 3_000).split.test == 0.1
+    assert choose_for_leavers(Split(by="time"), 3_000).split.test == 0.1
 
 
 def test_a_growing_table_only_ever_shrinks_its_test_split_once_it_has_one() -> None:
-    shares = [shares_for(Split(), leavers).split.test_share for leavers in range(200, 2_000)]
+    shares = [choose_for_leavers(Split(), leavers).split.test_share for leavers in range(200, 2_000)]
     assert all(later <= before for before, later in pairwise(shares))
 
 

@@ -14,7 +14,7 @@ from churn_model.stats.logistic import log_loss
 from churn_model.training import train as training
 from churn_model.training.out_of_fold import OUT_OF_FOLD, read_out_of_fold, write_out_of_fold
 from churn_model.training.splits import TRAIN, VALIDATION
-from churn_model.training.train import AllRows, Candidate, labels, train
+from churn_model.training.train import AllRows, Candidate, read_labels, train
 
 DATASET = Dataset(
     name="test",
@@ -57,7 +57,7 @@ def test_the_same_rows_give_the_same_bytes_whether_trials_run_beside_or_after_ea
 
 def test_the_candidate_beats_the_base_rate_on_new_rows(candidate: Candidate) -> None:
     new = rows(2000, seed=3)
-    y, p = labels(new), candidate.probabilities(new)
+    y, p = read_labels(new), candidate.probabilities(new)
     assert log_loss(y, p) < 0.85 * log_loss(y, np.full(len(y), y.mean()))
     assert p.mean() == pytest.approx(y.mean(), abs=0.04)
 
@@ -184,12 +184,14 @@ def test_of_a_sample_the_search_and_of_all_rows_the_trees(tmp_path: Path, candid
         candidate.schema,
         candidate.calibration,
     )
-    assert (found.rows, found.positives) == (2300, sum(int(labels(table).sum()) for table in every))
+    assert (found.rows, found.positives) == (2300, sum(int(read_labels(table).sum()) for table in every))
     assert list(tmp_path.iterdir()) == []
     again = train(rows(600), rows(200, seed=2), DATASET, threads=1, all_rows=AllRows(batches, tmp_path))
     assert again.model.to_json() == found.model.to_json() != candidate.model.to_json()
     new = rows(4000, seed=9)
-    assert log_loss(labels(new), found.probabilities(new)) < log_loss(labels(new), candidate.probabilities(new))
+    assert log_loss(read_labels(new), found.probabilities(new)) < log_loss(
+        read_labels(new), candidate.probabilities(new)
+    )
 
 
 def test_a_linear_model_is_fitted_on_the_sample(tmp_path: Path) -> None:
