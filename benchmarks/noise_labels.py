@@ -31,7 +31,8 @@ from churn_model.features.schema import column_named
 from churn_model.spec.dataset import Dataset, Search, Split
 from churn_model.training.leak_detection import find_suspected_leaks
 from churn_model.training.outer_folds import judge_by_outer_folds
-from churn_model.training.split_shares import OUTER_FOLDS, choose_shares
+from churn_model.training.shares import OUTER_FOLDS
+from churn_model.training.split_shares import choose_shares
 from churn_model.training.splits import TEST, TRAIN, VALIDATION, make_split_rule
 from churn_model.training.train import train
 

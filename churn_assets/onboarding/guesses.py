@@ -19,7 +19,8 @@ from churn_model.errors import TooLittleData
 from churn_model.ingest.values import normal_label, parse_as_of
 from churn_model.spec.dataset import Dataset, Kind, Label, Split
 from churn_model.training.leak_detection import MOST_ROWS, find_certain_leaks, find_suspected_leaks
-from churn_model.training.split_shares import Shares, choose_for_leavers
+from churn_model.training.shares import Shares
+from churn_model.training.split_shares import choose_for_leavers
 
 FEWEST_OF_A_CLASS = 30
 """Rows of each class below which no leak is suspected: chance alone would find some."""

@@ -19,13 +19,13 @@ from churn_model.checks import Check
 from churn_model.evaluation.cost_curve import CostCurve, SearchedCutoff
 from churn_model.evaluation.metrics import Contacts, Estimate, Evaluation, Money
 from churn_model.evaluation.promotion import Decision, Outcome
+from churn_model.evaluation.promotion_reasons import describe_shares
 from churn_model.models.reason_summary import ReasonSummary
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.ingest import IngestReport
 from churn_model.reports.preprocess import PreprocessReport
 from churn_model.reports.train import TrainReport, TrialSummary
 from churn_model.spec.dataset import Costs, Dataset, ValueColumn
-from churn_model.training.split_shares import describe_choice
 from churn_model.wording import counted, is_known, one_line, percent, usd
 
 _MOST_TRIALS = 10
@@ -238,7 +238,7 @@ def _data(facts: PageFacts) -> dict[str, Any]:
     return {
         "quarantine": None if quarantine is None else by_count[:_MOST_LISTED],
         "left_out": None if left_out is None else sorted(left_out.items())[:_MOST_LISTED],
-        "shares_chosen": describe_choice(facts.splits.shares) if facts.splits.shares else None,
+        "shares_chosen": describe_shares(facts.splits.shares) if facts.splits.shares else None,
     }
 
 

@@ -9,7 +9,8 @@ from churn_model.evaluation.comparison import LEAST_GAIN, Comparison
 from churn_model.evaluation.metrics import Evaluation
 from churn_model.spec.dataset import Gate
 from churn_model.training.leaks import Leak, SharedLabel, WorthWithout
-from churn_model.training.split_shares import Shares, suggest_split
+from churn_model.training.shares import Shares
+from churn_model.training.split_shares import suggest_split
 from churn_model.wording import one_line, usd
 
 KEYED = Claim(

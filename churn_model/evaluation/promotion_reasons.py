@@ -3,8 +3,9 @@
 from churn_model.evaluation.comparison import Comparison
 from churn_model.evaluation.metrics import Evaluation
 from churn_model.evaluation.promotion_facts import NOT_WORSE, WITHOUT_MODEL, Fact
-from churn_model.spec.dataset import Gate
-from churn_model.wording import assumption, describe_rows, usd
+from churn_model.spec.dataset import Gate, Split
+from churn_model.training.shares import OUTER_FOLDS, Shares
+from churn_model.wording import assumption, describe_rows, percent, usd
 
 
 def explain_unusable(candidate: Evaluation, enough: Fact, ranks: Fact, saves: Fact) -> str | None:
@@ -37,6 +38,19 @@ def describe_judged(candidate: Evaluation) -> str:
             f"judged by {candidate.outer_folds} outer folds on {judged}, each by a model that never saw that customer"
         )
     return f"judged on {judged} it never saw"
+
+
+def describe_shares(shares: Shares) -> str | None:
+    """Return what was chosen by size, and why, as a sentence; None if nothing was, or only what holds for all large tables."""
+    if not shares.is_open or (shares.judged_on == "test" and shares.split.test_share == Split().test_share):
+        return None
+    rows = f"The spec leaves the split open, and the rarer outcome has {shares.leavers:,} rows"
+    if shares.judged_on == "outer_folds":
+        return (
+            f"{rows}, too few for a test split: the recipe is judged by {OUTER_FOLDS} outer folds. Models are compared on the first of them, "
+            f"{percent(shares.split.test_share)} of the customers, which no candidate sees."
+        )
+    return f"{rows}: {percent(shares.split.test_share)} of the customers are tested instead of {percent(Split().test_share)}."
 
 
 def describe_saving(candidate: Evaluation) -> str:

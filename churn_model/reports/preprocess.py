@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from churn_model.training.leaks import Leak, SharedLabel, WorthWithout
-from churn_model.training.split_shares import Shares
+from churn_model.training.shares import Shares
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ from churn_model.spec.dataset import Dataset
 from churn_model.steps.contract import Layout, run_step
 from churn_model.tables import open_table, write_table
 from churn_model.training.out_of_fold import OUT_OF_FOLD, OUTER_FOLDS_TABLE
-from churn_model.training.split_shares import OUTER_FOLDS
+from churn_model.training.shares import OUTER_FOLDS
 from churn_model.training.splits import NAMES
 
 _SUMMARY_ROWS = 2000

@@ -16,7 +16,7 @@ from churn_model.arrays import BoolArray, IntArray
 from churn_model.features.schema import column_named
 from churn_model.spec.dataset import Dataset
 from churn_model.training.out_of_fold import OutOfFold
-from churn_model.training.split_shares import OUTER_FOLDS
+from churn_model.training.shares import OUTER_FOLDS
 from churn_model.training.splits import TEST, TRAIN, VALIDATION, make_split_rule
 from churn_model.training.train import Candidate, read_labels, train
 

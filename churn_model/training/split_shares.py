@@ -10,38 +10,19 @@ smaller, except at 200 leavers, and rows that a champion may have been trained o
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
 from churn_model.features.schema import Rows, column_named
 from churn_model.spec.dataset import Split
-from churn_model.training.splits import MIN_WINDOW
-from churn_model.wording import percent
+from churn_model.training.shares import MIN_WINDOW, OUTER_FOLDS, Shares
 
 ENOUGH_LEAVERS = 60
 """Leavers in test that are aimed at: with 60, chance seldom leaves fewer than the 30 that the gate asks for."""
 TEST_SHARES = (0.1, 0.15, 0.2, 0.25, 0.3)
-OUTER_FOLDS = 5
 FOLD_SHARE = 1 / OUTER_FOLDS
 """The test share of a table that is judged by outer folds: its test split is the first fold, and the candidate that fold's model."""
-
-JudgedOn = Literal["test", "outer_folds"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shares:
-    """The split with nothing left open, and how candidates are judged.
-
-    leavers  rows of the rarer class in the table
-    is_open  whether the spec leaves the test share open, so that it was chosen here
-    """
-
-    split: Split
-    judged_on: JudgedOn = "test"
-    leavers: int
-    is_open: bool
 
 
 def choose_shares(split: Split, batches: Iterable[Rows]) -> Shares:
@@ -64,21 +45,6 @@ def choose_for_leavers(split: Split, leavers: int) -> Shares:
     if split.by == "time":
         return Shares(split=_set_test(split, TEST_SHARES[-1]), leavers=leavers, is_open=True)
     return Shares(split=_set_test(split, FOLD_SHARE), judged_on="outer_folds", leavers=leavers, is_open=True)
-
-
-def describe_choice(shares: Shares) -> str | None:
-    """Return what was chosen by size, and why, as a sentence; None if nothing was, or only what holds for all large tables."""
-    if not shares.is_open or (shares.judged_on == "test" and shares.split.test_share == TEST_SHARES[0]):
-        return None
-    rows = f"The spec leaves the split open, and the rarer outcome has {shares.leavers:,} rows"
-    if shares.judged_on == "outer_folds":
-        return (
-            f"{rows}, too few for a test split: the recipe is judged by {OUTER_FOLDS} outer folds. Models are compared on the first of them, "
-            f"{percent(FOLD_SHARE)} of the customers, which no candidate sees."
-        )
-    return (
-        f"{rows}: {percent(shares.split.test_share)} of the customers are tested instead of {percent(TEST_SHARES[0])}."
-    )
 
 
 def suggest_split(shares: Shares, least: int) -> tuple[str, ...]:

@@ -19,14 +19,13 @@ from churn_model.errors import InputError, Problem, problem
 from churn_model.features.schema import Rows, column_named
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
+from churn_model.training.shares import MIN_WINDOW
 
 Assigned = npt.NDArray[np.int8]
 
 TRAIN, VALIDATION, TEST, UNUSED = 0, 1, 2, -1
 NAMES = ("train", "validation", "test")
 MIN_TRAIN_ROWS = 30
-# A window of time is at least this share of the rows: only a share of its customers is used, and a smaller one would be empty.
-MIN_WINDOW = 0.2
 _WRITTEN = {"train": TRAIN, "validation": VALIDATION, "valid": VALIDATION, "val": VALIDATION, "test": TEST}
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from churn_assets.cli.summaries._lake import find_report, quarantine_lines
 from churn_assets.cli.summaries.report import report_summary
+from churn_model.evaluation.promotion_reasons import describe_shares
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.preprocess import PreprocessReport
 from churn_model.spec.dataset import Dataset
-from churn_model.training.split_shares import describe_choice
 from resources.catalog.names import (
     CHAMPION_MODEL,
     EVALUATION_REPORT,
@@ -53,7 +53,7 @@ def retrain_summary(ports: Ports, dataset: Dataset, result: Any) -> Summary:
 def _split_lines(ports: Ports, dataset: Dataset) -> list[str]:
     """Return how customers are tested, if the spec leaves it open and the table is small."""
     splits = find_report(ports, dataset, PREPROCESSED_SPLITS, PreprocessReport)
-    chosen = describe_choice(splits.shares) if splits and splits.shares else None
+    chosen = describe_shares(splits.shares) if splits and splits.shares else None
     return ["", chosen] if chosen else []
 
 
