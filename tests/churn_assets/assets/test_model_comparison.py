@@ -1,5 +1,6 @@
 """Two models on the same test rows: the command, whom it takes, and what it says."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -215,6 +216,9 @@ def test_rows_that_a_model_was_trained_on_are_left_out(home: Workspace, tmp_path
     inputs = tmp_path / "processing" / "input"
     (inputs / "config").mkdir(parents=True)
     (inputs / "splits").mkdir()
+    report_of_splits = json.loads((folder / "report.json").read_text("utf-8"))
+    report_of_splits["detail"]["shares"]["split"]["seed"] = 5
+    (inputs / "splits" / "report.json").write_text(json.dumps(report_of_splits), "utf-8")
     write_table(inputs / "splits" / "test", pa.concat_tables([train, test]) if with_test_rows else train)
     (inputs / "config" / "dataset.json").write_text(restrict_dataset(today, "compare").to_json(), "utf-8")
     (inputs / "config" / "request.json").write_text('{"version": "v1", "threads": 2}', "utf-8")
