@@ -42,7 +42,11 @@ def recorded_calls(stack: str) -> Iterator[Recording]:
     recording, send = Recording(), BaseClient._make_api_call
 
     def record(self: BaseClient, operation: str, parameters: Mapping[str, Any]) -> Any:
-        by_job = any("sagemaker/containers" in frame.filename for frame in traceback.extract_stack())
+        # Transfers run in threads of their own, which do not show who began them; only jobs write results below their prefix.
+        key = str(parameters.get("Key", ""))
+        by_job = re.search(r"(^|/)jobs/[^/]+/(result|output)/", key) or any(
+            "sagemaker/containers" in frame.filename for frame in traceback.extract_stack()
+        )
         role = recording.jobs if by_job else recording.orchestrator
         role += actions_of(self.meta.service_model.service_name, operation, parameters, stack)
         return send(self, operation, parameters)

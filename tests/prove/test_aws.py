@@ -74,6 +74,7 @@ def _assert_that_the_roles_allow_it(recording: Recording, account: Account) -> N
         {
             "Stack": stack,
             "ExistingBucket": account.lake.bucket,
+            "Prefix": account.lake.prefix,
             "Key.Arn": "key",
             "JobRole.Arn": ROLE,
             "ImageAccount": "141502667606",
