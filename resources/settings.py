@@ -63,7 +63,7 @@ class AwsSettings:
     kms_key: str
     # CHURN_IMAGE: the address of the managed XGBoost image 3.2-0, or of a copy of it (default: the one of the region, which the extra `aws` looks up)
     image: str
-    # CHURN_JOBS: how jobs run, as JSON: `{"instances": ["ml.m5.xlarge"], "spot": true}` (default: one `ml.m5.xlarge`, 24 hours at most)
+    # CHURN_JOBS: how jobs run, as JSON: `{"instances": ["ml.m5.xlarge"], "hours": 12}` (default: one `ml.m5.xlarge`, 24 hours at most)
     job_options: Mapping[str, Any]
 
 

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
+from churn_model.errors import problem
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.aws.queries import Athena
 from resources.aws.runner import SageMakerRunner
 from resources.aws.session import AwsSession
 from resources.aws.tables import AthenaTables
+from resources.errors import SettingsError
 from resources.local.alerts import LocalAlerts
 from resources.local.lake import LocalLake
 from resources.local.outputs import LocalOutputs
@@ -68,6 +72,24 @@ def _wire_aws(settings: AwsSettings) -> tuple[Lake, Tables, Runner]:
         stack=settings.stack,
         role=settings.role,
         image=settings.image,
-        options=JobOptions(kms_key=settings.kms_key, **settings.job_options),
+        options=_read_job_options(settings),
     )
     return lake, AthenaTables(session=session, lake=lake, athena=athena, database=settings.stack), runner
+
+
+def _read_job_options(settings: AwsSettings) -> JobOptions:
+    """Return how jobs run. Raise SettingsError with every problem of CHURN_JOBS at once."""
+    problems = [f"{name}: no option" for name in settings.job_options if name not in JobOptions.model_fields]
+    try:
+        options = JobOptions(**{"kms_key": settings.kms_key, **settings.job_options})
+    except ValidationError as error:
+        problems += [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+    if problems:
+        raise SettingsError(
+            problem(
+                expected=f"options of jobs in CHURN_JOBS ({', '.join(JobOptions.model_fields)})",
+                found="; ".join(problems),
+                todo="correct them: docs/tasks/run_on_aws.md",
+            )
+        )
+    return options

@@ -34,6 +34,7 @@ def main() -> int:
                 "CHURN_STACK": _STACK,
                 "CHURN_ROLE": ROLE,
                 "CHURN_IMAGE": IMAGE,
+                "CHURN_JOBS": '{"shortest_pause": 0.2, "longest_pause": 1}',
                 "CHURN_HOME": str(Path(folder) / "home"),
             }
             for command in _COMMANDS:

@@ -42,6 +42,7 @@ def account(aws_lake: S3Lake, tmp_path: Path) -> Iterator[Account]:
         "CHURN_STACK": stack,
         "CHURN_ROLE": ROLE,
         "CHURN_IMAGE": IMAGE,
+        "CHURN_JOBS": '{"shortest_pause": 0.2, "longest_pause": 1}',  # jobs that take seconds are asked often
     }
     with running_jobs(aws_lake, tmp_path / "machines", python=IMAGE_PYTHON) as sagemaker:
         yield Account(aws_lake, tables, sagemaker, settings)

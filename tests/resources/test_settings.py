@@ -4,6 +4,7 @@ import pytest
 
 from resources.errors import SettingsError
 from resources.settings import read_settings
+from resources.wiring import wire
 
 
 def test_dagster_s_folder_is_in_the_working_folder_unless_another_is_named(tmp_path: Path) -> None:
@@ -87,8 +88,14 @@ def test_options_of_jobs_are_a_json_object(value: str) -> None:
 
 def test_an_image_is_the_address_of_one() -> None:
     address = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.2-0"
-    found = read_settings(ON_AWS | {"CHURN_IMAGE": address, "CHURN_JOBS": '{"spot": true}'}).aws
+    found = read_settings(ON_AWS | {"CHURN_IMAGE": address, "CHURN_JOBS": '{"hours": 12}'}).aws
     assert found is not None
-    assert (found.image, found.job_options) == (address, {"spot": True})
+    assert (found.image, found.job_options) == (address, {"hours": 12})
     with pytest.raises(SettingsError, match="CHURN_IMAGE: expected"):
         read_settings(ON_AWS | {"CHURN_IMAGE": "xgboost:latest"})
+
+
+def test_options_of_jobs_are_refused_all_at_once() -> None:
+    settings = read_settings(ON_AWS | {"CHURN_JOBS": '{"spot": true, "hours": "long"}'})
+    with pytest.raises(SettingsError, match=r"(?s)CHURN_JOBS \(instances, .*found spot: no option; hours: "):
+        wire(settings)

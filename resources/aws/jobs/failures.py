@@ -16,8 +16,8 @@ _PLATFORM = ("CapacityError", "InternalServerError")
 _ALGORITHM_ERROR = re.compile(r"AlgorithmError: ?(?P<words>.*?),? ?exit code: (?P<code>\d+)$", re.DOTALL)
 _NEXT = "see the end of its log below and the console, then run the job again: that starts a new attempt"
 _REMEDIES = {
-    "MaxRuntimeExceeded": "raise CHURN_JOB_HOURS, or choose a larger instance type",
-    "MaxWaitTimeExceeded": "wait longer for spot capacity, or run without spot",
+    "MaxRuntimeExceeded": "raise `hours` in CHURN_JOBS, or choose a larger instance type",
+    "MaxWaitTimeExceeded": "run the job again when there is more capacity, or name more instance types",
     "CapacityError": "run the job again later, or name more instance types in order of preference",
     "InternalServerError": "run the job again; SageMaker itself has failed",
     STOPPED: "run the job again if nobody meant to stop it: that starts a new attempt",

@@ -254,7 +254,7 @@ def test_a_failure_is_one_error_with_job_status_reason_log_link_and_what_to_do(b
 
 def test_a_time_limit_says_what_to_raise(bench: Bench) -> None:
     bench.plans[""] = [{"status": "Stopped", "SecondaryStatus": "MaxRuntimeExceeded"}]
-    with pytest.raises(JobFailed, match=r"found Stopped: MaxRuntimeExceeded. Raise CHURN_JOB_HOURS"):
+    with pytest.raises(JobFailed, match=r"found Stopped: MaxRuntimeExceeded. Raise `hours` in CHURN_JOBS"):
         bench.run(work_of(TRAINING))
 
 
