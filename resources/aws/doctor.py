@@ -1,0 +1,173 @@
+"""What an installation on AWS needs before anything is spent, looked at one by one."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from churn_model.errors import ChurnError, problem
+from resources.aws.image import find_managed_image
+from resources.aws.job_requests import JobOptions
+from resources.aws.lake import S3Lake
+from resources.aws.session import AwsSession, aws_errors, code_of
+from resources.errors import CommandError, SwapConflict
+from resources.settings import AwsSettings
+
+_STACK_REMEDY = "make the stack: docs/tasks/run_on_aws.md"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what it is, whether it is as it should be, and what was found or is to be done."""
+
+    subject: str
+    is_good: bool
+    text: str
+
+
+def examine(settings: AwsSettings) -> Iterator[Finding]:
+    """Yield a finding for each thing that jobs, tables and the lake need. Nothing is left behind, and nothing is started."""
+    session = AwsSession(region=settings.region)
+    lake = S3Lake(session=session, bucket=settings.bucket, prefix=settings.prefix, kms_key=settings.kms_key)
+    checks: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("credentials", lambda: _identity(session)),
+        ("region", lambda: _region(session)),
+        ("bucket", lambda: _bucket(session, settings.bucket)),
+        ("conditional writes", lambda: _conditional_writes(lake)),
+        ("Glue database", lambda: _database(session, settings.stack)),
+        ("Athena workgroup", lambda: _workgroup(session, settings.stack)),
+        ("role of the jobs", lambda: _role(session, settings.role)),
+        ("image", lambda: settings.image or find_managed_image(session.client("sagemaker").meta.region_name)),
+        ("instance types", lambda: _instances(session, settings)),
+    )
+    for subject, check in checks:
+        try:
+            yield Finding(subject, True, check())
+        except ChurnError as error:
+            yield Finding(subject, False, str(error))
+
+
+def _identity(session: AwsSession) -> str:
+    with aws_errors(CommandError, "valid credentials"):
+        return str(session.client("sts").get_caller_identity()["Arn"])
+
+
+def _region(session: AwsSession) -> str:
+    with aws_errors(CommandError, "a region"):
+        return str(session.client("sagemaker").meta.region_name)
+
+
+def _bucket(session: AwsSession, bucket: str) -> str:
+    with aws_errors(CommandError, f"the bucket {bucket}"):
+        s3 = session.client("s3")
+        place = s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] or "us-east-1"
+        versioning = s3.get_bucket_versioning(Bucket=bucket).get("Status", "off")
+    ours = _region(session)
+    if place != ours:
+        raise CommandError(
+            problem(
+                expected=f"the bucket {bucket} in {ours}, where the jobs run",
+                found=f"it in {place}",
+                todo="set AWS_REGION to the bucket's region, or take a bucket of this one",
+            )
+        )
+    return f"{bucket} in {place}, versioning {versioning.lower()}"
+
+
+def _conditional_writes(lake: S3Lake) -> str:
+    key = f"jobs/doctor-{uuid4().hex}"
+    lake.swap(key, None, b"1")
+    try:
+        lake.swap(key, None, b"2")
+    except SwapConflict:
+        return "the second of two writers is refused, as it has to be"
+    finally:
+        lake.remove([key])
+    raise CommandError(
+        problem(
+            expected="the bucket to refuse a write on the condition that there is no object",
+            found="that it took it",
+            todo="use a general-purpose bucket of S3 itself; some compatible stores ignore conditions",
+        )
+    )
+
+
+def _database(session: AwsSession, name: str) -> str:
+    from botocore.exceptions import ClientError
+
+    with aws_errors(CommandError, f"the Glue database {name}"):
+        try:
+            session.client("glue").get_database(Name=name)
+        except ClientError as error:
+            if code_of(error) == "EntityNotFoundException":
+                raise _missing(f"the Glue database {name}") from error
+            raise
+    return name
+
+
+def _workgroup(session: AwsSession, name: str) -> str:
+    with aws_errors(CommandError, f"the Athena workgroup {name}"):
+        group = session.client("athena").get_work_group(WorkGroup=name).get("WorkGroup")
+    if not group:
+        raise _missing(f"the Athena workgroup {name}")
+    configuration = group.get("Configuration", {})
+    location = configuration.get("ResultConfiguration", {}).get("OutputLocation")
+    if not location:
+        raise CommandError(
+            problem(
+                expected=f"a place for results in the Athena workgroup {name}",
+                found="none",
+                todo="set its output location",
+            )
+        )
+    limit = configuration.get("BytesScannedCutoffPerQuery")
+    return f"{name}, results in {location}, " + (
+        f"at most {limit:,} bytes a query" if limit else "no limit of scanned bytes"
+    )
+
+
+def _role(session: AwsSession, arn: str) -> str:
+    from botocore.exceptions import ClientError
+
+    with aws_errors(CommandError, f"the role {arn}"):
+        try:
+            role = session.client("iam").get_role(RoleName=arn.rpartition("/")[2])["Role"]
+        except ClientError as error:
+            if code_of(error) in ("NoSuchEntity", "NoSuchEntityException"):
+                raise _missing(f"the role {arn}") from error
+            raise
+    if "sagemaker.amazonaws.com" not in str(role["AssumeRolePolicyDocument"]):
+        raise CommandError(
+            problem(
+                expected=f"a role that SageMaker may take, {arn}",
+                found="a trust policy without sagemaker.amazonaws.com",
+                todo="correct CHURN_ROLE, or the role's trust policy",
+            )
+        )
+    return arn
+
+
+def _instances(session: AwsSession, settings: AwsSettings) -> str:
+    """Return the quotas of the instance types of jobs. Raise CommandError for those that are 0."""
+    options = JobOptions(**settings.job_options)
+    wanted = {f"{name} for processing job usage" for name in options.instances}
+    wanted |= {f"{name} for training job usage" for name in options.training_instances or options.instances}
+    quotas: dict[str, Any] = {}
+    with aws_errors(CommandError, "the quotas of SageMaker"):
+        for page in (
+            session.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
+        ):
+            quotas |= {each["QuotaName"]: each["Value"] for each in page["Quotas"] if each["QuotaName"] in wanted}
+    if none := sorted(wanted - {name for name, value in quotas.items() if value > 0}):
+        raise CommandError(
+            problem(
+                expected="a quota of at least one instance of each type",
+                found=f"none of {', '.join(none)}",
+                todo="ask for them in the console under Service Quotas, or name other types in CHURN_JOBS",
+            )
+        )
+    return ", ".join(f"{name}: {value:g}" for name, value in sorted(quotas.items()))
+
+
+def _missing(what: str) -> CommandError:
+    return CommandError(problem(expected=what, found="none", todo=_STACK_REMEDY))

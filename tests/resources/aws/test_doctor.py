@@ -1,0 +1,93 @@
+"""A stack as it should be, and each thing that can be missing from it."""
+
+import io
+import json
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+
+from resources.aws.doctor import examine
+from resources.aws.lake import S3Lake
+from resources.settings import AwsSettings
+from tests.aws.tables import make_aws_tables
+
+TRUST = {
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]
+}
+
+
+class _Body(io.BytesIO):
+    def stream(self, *_: Any, **__: Any) -> list[bytes]:
+        return [self.getvalue()]
+
+
+def set_quotas(lake: S3Lake, **quotas: float) -> None:
+    """Answer in place of the stand-in, which knows no quotas of SageMaker."""
+    listed = [{"QuotaName": f"ml.m5.xlarge for {use} job usage", "Value": value} for use, value in quotas.items()]
+
+    def answer(request: Any, **_: Any) -> AWSResponse:
+        body = json.dumps({"Quotas": listed}).encode()
+        return AWSResponse(request.url, 200, {"Content-Type": "application/x-amz-json-1.1"}, _Body(body))
+
+    lake.session.client("service-quotas").meta.events.register("before-send.service-quotas", answer)
+
+
+@pytest.fixture
+def stack(aws_lake: S3Lake) -> AwsSettings:
+    set_quotas(aws_lake, processing=4, training=2)
+    name = f"d{aws_lake.bucket[-6:]}"
+    make_aws_tables(aws_lake, name)
+    role = aws_lake.session.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
+    return AwsSettings(
+        bucket=aws_lake.bucket,
+        prefix=aws_lake.prefix,
+        region=aws_lake.session.region,
+        stack=name,
+        role=role["Arn"],
+        kms_key="",
+        image="141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.2-0",
+        job_options={},
+    )
+
+
+def bad(settings: AwsSettings) -> dict[str, str]:
+    return {finding.subject: finding.text for finding in examine(settings) if not finding.is_good}
+
+
+def test_a_stack_as_it_should_be_has_nothing_bad_and_nothing_is_left_in_the_bucket(
+    stack: AwsSettings, aws_lake: S3Lake
+) -> None:
+    assert bad(stack) == {}
+    assert [entry.key for entry in aws_lake.entries("")] == []
+
+
+def test_an_instance_type_without_a_quota_is_named(stack: AwsSettings) -> None:
+    found = bad(replace(stack, job_options={"instances": ["ml.m5.xlarge", "ml.m6i.xlarge"]}))["instance types"]
+    for name in ("ml.m6i.xlarge for processing job usage", "ml.m6i.xlarge for training job usage"):
+        assert name in found
+
+
+def test_what_is_missing_is_named_with_what_to_do(stack: AwsSettings) -> None:
+    missing = replace(stack, bucket="no-such-bucket", stack="nosuch", role="arn:aws:iam::123456789012:role/nobody")
+    found = bad(missing)
+    assert "NoSuchBucket" in found["bucket"]
+    assert "NoSuchBucket" in found["conditional writes"]
+    for subject in ("Glue database", "Athena workgroup", "role of the jobs"):
+        assert "Make the stack: docs/tasks/run_on_aws.md" in found[subject]
+
+
+def test_a_bucket_in_another_region_is_named(stack: AwsSettings, aws_lake: S3Lake) -> None:
+    elsewhere = f"{aws_lake.bucket}-2"
+    place = {"LocationConstraint": "eu-central-1"}
+    boto3.client("s3", region_name="eu-central-1").create_bucket(Bucket=elsewhere, CreateBucketConfiguration=place)
+    assert "found it in eu-central-1" in bad(replace(stack, bucket=elsewhere))["bucket"]
+
+
+def test_a_role_that_sagemaker_may_not_take_is_named(stack: AwsSettings, aws_lake: S3Lake) -> None:
+    iam = aws_lake.session.client("iam")
+    trust = json.dumps(TRUST).replace("sagemaker", "lambda")
+    other = iam.create_role(RoleName=f"{stack.stack}-other", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+    assert "without sagemaker.amazonaws.com" in bad(replace(stack, role=other))["role of the jobs"]
