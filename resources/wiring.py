@@ -1,17 +1,19 @@
 """The choice of adapters: which implementation of each port the assets, jobs and commands get."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from churn_model.errors import problem
+from resources.aws.doctor import Finding, examine_aws
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.aws.queries import Athena
 from resources.aws.runner import SageMakerRunner
 from resources.aws.session import AwsSession
 from resources.aws.tables import AthenaTables
-from resources.errors import SettingsError
+from resources.errors import CommandError, SettingsError
 from resources.local.alerts import LocalAlerts
 from resources.local.lake import LocalLake
 from resources.local.outputs import LocalOutputs
@@ -52,6 +54,19 @@ def wire(settings: Settings) -> Ports:
         run_locks=LocalRunLocks(folder=str(settings.home / "locks")),
         alerts=LocalAlerts(log=str(settings.home / "alerts.log"), **vars(settings.alerts)),
     )
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Return what was found of each thing that the adapters need. Raise CommandError for a laptop, which needs nothing."""
+    if settings.aws is None:
+        raise CommandError(
+            problem(
+                expected="the settings of an installation on AWS",
+                found="CHURN_TARGET=local, which needs nothing",
+                todo="set CHURN_TARGET=aws and the settings that docs/tasks/run_on_aws.md names",
+            )
+        )
+    return examine_aws(settings.aws)
 
 
 def _wire_local(settings: Settings) -> tuple[Lake, Tables, Runner]:

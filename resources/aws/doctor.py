@@ -25,7 +25,7 @@ class Finding:
     text: str
 
 
-def examine(settings: AwsSettings) -> Iterator[Finding]:
+def examine_aws(settings: AwsSettings) -> Iterator[Finding]:
     """Yield a finding for each thing that jobs, tables and the lake need. Nothing is left behind, and nothing is started."""
     session = AwsSession(region=settings.region)
     lake = S3Lake(session=session, bucket=settings.bucket, prefix=settings.prefix, kms_key=settings.kms_key)

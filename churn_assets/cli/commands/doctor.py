@@ -6,9 +6,8 @@ from rich.console import Console
 
 from churn_assets.cli.command import Command, ExitCode
 from churn_assets.console.safe_text import say
-from churn_model.errors import problem
-from resources.errors import CommandError
 from resources.settings import Settings
+from resources.wiring import examine
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
@@ -17,18 +16,8 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
 
 def run(_arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Print a line for each thing, with what to do if it is not as it should be."""
-    from resources.aws.doctor import examine
-
-    if settings.aws is None:
-        raise CommandError(
-            problem(
-                expected="the settings of an installation on AWS",
-                found="CHURN_TARGET=local, which needs nothing",
-                todo="set CHURN_TARGET=aws and the settings that docs/tasks/run_on_aws.md names",
-            )
-        )
     findings = []
-    for finding in examine(settings.aws):
+    for finding in examine(settings):
         say(console, f"  {'good' if finding.is_good else 'BAD ':4}  {finding.subject}: {finding.text}")
         findings.append(finding)
     bad = sum(not finding.is_good for finding in findings)
