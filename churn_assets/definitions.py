@@ -24,11 +24,13 @@ from jobs.broken_specs_sensor import broken_specs_sensor
 from jobs.compare import compare_job
 from jobs.explore import explore_job
 from jobs.landing_sensor import landing_sensor
+from jobs.old_batches_sensor import old_batches_sensor
 from jobs.retrain import retrain_job
 from jobs.rollback import rollback_job
 from jobs.schedules import retrain_schedule
 from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
+from resources.catalog.landing import has_begun
 from resources.catalog.layout import require_layout
 from resources.catalog.names import RETRAIN_ASSETS, SCORE_ASSETS, SPEC, SPEC_IS_VALID, asset_key, batch_partitions
 from resources.settings import Executor, Settings, read_settings
@@ -77,7 +79,7 @@ def _dataset_definitions(dataset: Dataset, tags: Mapping[str, str]) -> dg.Defini
         assets=[landed_customers(dataset), *(factory(dataset) for factory in FACTORIES)],
         jobs=[retrain, score, *on_demand],
         schedules=[retrain_schedule(dataset, retrain)],
-        sensors=[new_batches_sensor(dataset, score), *observers],
+        sensors=[new_batches_sensor(dataset, score), old_batches_sensor(dataset), *observers],
     )
 
 
@@ -125,10 +127,22 @@ def _as_key_part(name: str) -> str:
     return "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in Path(name).stem) or "spec"
 
 
+def select_begun(specs: Specs, settings: Settings) -> Specs:
+    """Return the specs of the datasets to show: those of which anything has landed, or all of them by CHURN_SHOW_ALL.
+
+    A dataset that begins later is shown after a reload of the code location, which `churn ui` does by itself. A bucket is not asked: all are shown.
+    """
+    if settings.aws is not None:
+        return specs
+    lake = wire(settings).lake
+    begun = {name: spec for name, spec in specs.datasets.items() if settings.show_all or has_begun(lake, spec)}
+    return Specs(begun, specs.bad)
+
+
 @dg.definitions
 def defs() -> dg.Definitions:
     """Return what `workspace.yaml` loads."""
     settings = read_settings()
     if settings.aws is None:  # a bucket is asked when something of it is used: loading needs no credentials
         require_layout(wire(settings).lake)
-    return build_definitions(load_specs(settings.datasets), settings)
+    return build_definitions(select_begun(load_specs(settings.datasets), settings), settings)

@@ -19,10 +19,10 @@ from typing import Any
 import jinja2
 import pyarrow as pa
 
+from churn_assets.assets._columns import ASSIGNMENTS, describe_prediction_column
 from churn_assets.cli.app import EXIT_CODES, build_parser
 from churn_model import scoring
 from churn_model.checks import Check
-from churn_model.decisions.retention_list import REASONS
 from churn_model.errors import sentence
 from churn_model.ingest.files import ENDINGS
 from churn_model.reports import step_report
@@ -39,24 +39,6 @@ _TEMPLATE = Path(__file__).with_name("reference.md.j2")
 _WIDTH = 140
 _STEPS = (ingest, preprocess, train, evaluate, compare, score, retention_list, list_layout)
 _REQUIRED = "required"
-_PREDICTIONS = {
-    "id": "The customer's id, exactly as landed.",
-    "as_of": "The snapshot's date, where the spec names one.",
-    "churn_probability": "Calibrated, from 0 to 1.",
-    "will_churn": "Whether contacting this customer is expected to pay: the probability is at or above the cutoff.",
-    "expected_saving": "Money that a contact is expected to save, its cost taken off.",
-    "reason": "What raised the risk most, in words. Null unless `will_churn`, and where there is no further reason.",
-    "contribution": "The size of that reason, in log odds.",
-    "model_version": "The model that scored the row.",
-}
-_ASSIGNMENTS = {
-    "value_at_stake": "Money that is lost if the customer leaves without a contact, from `costs`.",
-    "listed": "On the list, held out or not.",
-    "held_out": "On the list, and not contacted, so that the effect can be measured.",
-    "contacted": "To be contacted.",
-    "propensity": "The chance of being contacted that the customer was drawn with; 0 off the list, 1 without a hold-out. Compare customers of one value.",
-    "left_out": f"Why it is not on the list: {', '.join(REASONS[1:])}.",
-}
 
 
 def reference() -> str:
@@ -80,7 +62,7 @@ def reference() -> str:
         report={"schema": step_report.REPORT_SCHEMA, "about": inspect.getdoc(step_report.StepReport)},
         check_fields=", ".join(field.name for field in dataclasses.fields(Check)),
         predictions=list(_predictions()),
-        assignments=[(f"`{name}`", meaning) for name, meaning in _ASSIGNMENTS.items()],
+        assignments=[(f"`{name}`", meaning) for name, meaning in ASSIGNMENTS.items()],
     )
 
 
@@ -169,8 +151,7 @@ def _result(step: types.ModuleType) -> str:
 
 def _predictions() -> Iterator[tuple[str, str, str]]:
     for field in scoring.prediction_schema(pa.schema([pa.field("_as_of", pa.date32())])):
-        key = re.sub(r"^reason_\d(_contribution)?$", lambda found: found[1] or "_reason", field.name).removeprefix("_")
-        yield f"`{field.name}`", str(field.type), _PREDICTIONS[key]
+        yield f"`{field.name}`", str(field.type), describe_prediction_column(field.name) or ""
 
 
 def _commented_fields(kind: Any) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from resources.catalog.names import CHAMPION_MODEL
+from resources.catalog.old_batches import UP_TO_DATE
 from resources.ports.alerts import Alerts
 
 _MOST_A_TICK = 100
@@ -52,16 +53,21 @@ def failed_runs_sensor() -> dg.SensorDefinition:
 def failed_checks_sensor(checks: frozenset[dg.AssetCheckKey]) -> dg.SensorDefinition:
     """Return the sensor that sends a line for each failed evaluation of these checks.
 
-    Those of `champion_model` are left out: they are what the gate weighs, and a kept champion is a success. The cursor is the time, in seconds
+    Those of `champion_model` are left out: they are what the gate weighs, and a kept champion is a success. So are batches that a promotion
+    made old. The cursor is the time, in seconds
     since 1970, up to which evaluations were read. Events of all runs have no common order in SQLite, so the history of each check is read.
     """
-    watched = [key for key in sorted(checks, key=str) if key.asset_key.path[-1] != CHAMPION_MODEL]
+    watched = [
+        key
+        for key in sorted(checks, key=str)
+        if key.asset_key.path[-1] != CHAMPION_MODEL and key.name != UP_TO_DATE.name
+    ]
 
     @dg.sensor(
         name="failed_checks",
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Sends an alert for each failed check, except those that the gate weighs.",
+        description="Sends an alert for each failed check, except those that the gate weighs and those that batches are old.",
     )
     def sensor(context: dg.SensorEvaluationContext, alerts: Alerts) -> dg.SkipReason:
         end, ends_at = time.monotonic() + _SECONDS_A_TICK, time.time()

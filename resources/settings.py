@@ -16,6 +16,7 @@ from resources.errors import SettingsError
 _HOST = re.compile(
     r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|[0-9a-fA-F:]{2,45}"
 )  # a name, or an address of either kind
+_YES, _NO = ("yes", "true", "1"), ("no", "false", "0")
 PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -84,6 +85,8 @@ class Settings:
     # CHURN_EXECUTOR: how assets run: in_process, or multiprocess for a process per asset (default: `in_process`)
     executor: Executor
     alerts: AlertSettings
+    # CHURN_SHOW_ALL: `yes` shows datasets in the UI of which nothing has landed, too (default: `no`)
+    show_all: bool
     # CHURN_ALLOWED_HOSTS: names of our servers beside localhost, such as `churn.example,ui.example` (default: none)
     allowed_hosts: Sequence[str]
     # CHURN_TARGET: where assets are materialized: local, or aws with the settings below (default: `local`)
@@ -139,6 +142,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         problems.append(
             "CHURN_ALERT_WEBHOOK: expected an address that begins with https:// or http://, found another text"
         )
+    show_all = env.get("CHURN_SHOW_ALL", "").strip().lower()
+    if show_all not in ("", *_YES, *_NO):
+        problems.append(f"CHURN_SHOW_ALL: expected yes or no, found {show_all!r}")
     hosts = tuple(name.strip() for name in env.get("CHURN_ALLOWED_HOSTS", "").split(",") if name.strip())
     problems += [
         f"CHURN_ALLOWED_HOSTS: expected host names without port or wildcard, separated by commas, found {host!r}"
@@ -164,6 +170,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         threads=int(threads),
         dagster_home=dagster_home,
         executor=Executor(executor),
+        show_all=show_all in _YES,
         alerts=AlertSettings(command=env.get("CHURN_ALERT_COMMAND", "").strip(), webhook=webhook),
         allowed_hosts=hosts,
         aws=aws,

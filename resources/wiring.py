@@ -47,7 +47,7 @@ def wire(settings: Settings) -> Ports:
     return Ports(
         lake=lake,
         # In the working folder on AWS too, where the people are who open them.
-        outputs=LocalOutputs(folder=str(settings.out)),
+        outputs=LocalOutputs(folder=str(settings.out), served=settings.owns_dagster_home),
         tables=tables,
         runner=runner,
         # Those of one machine on AWS too: they save work, and no result depends on them.

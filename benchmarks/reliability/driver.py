@@ -3,7 +3,7 @@
 Started by path, never imported: `driver.py '<plan as JSON>' retrain shop`, and as a step's interpreter `driver.py '<plan>' -m churn_model...`.
 The code under test knows nothing of it. A plan: `call` (`module:Class.method` or `module:function`), `match` (a pattern that the call's
 arguments hold), `moment` (before or after), `mark` (a file that says it was reached; a plan whose mark is there does nothing any more),
-`then` (kill or wait), `step` (only in that step), `set` (values to put in place of a module's own, such as a patience).
+`then` (kill, wait, or kill each time, without a mark), `step` (only in that step), `set` (values to put in place of a module's own, such as a patience).
 """
 
 import importlib
@@ -46,6 +46,8 @@ def _arm(plan: dict[str, Any]) -> None:
 
 def _stop(plan: dict[str, Any]) -> None:
     mark = Path(plan["mark"])
+    if plan["then"] == "kill each time":
+        os.kill(os.getpid(), signal.SIGKILL)
     mark.with_suffix(".new").write_text(str(os.getpid()))
     mark.with_suffix(".new").replace(mark)
     if plan["then"] == "kill":

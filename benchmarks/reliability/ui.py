@@ -13,9 +13,9 @@ T = TypeVar("T")
 _PATIENCE_SECONDS = 400  # the sensor looks every 30 s, the schedule fires every minute; the rest is a busy machine
 
 
-def waited(for_what: str, found: Callable[[], T | None]) -> T:
-    """What `found` gives, as soon as it gives something."""
-    end = time.monotonic() + _PATIENCE_SECONDS
+def waited(for_what: str, found: Callable[[], T | None], patience: float = _PATIENCE_SECONDS) -> T:
+    """What `found` gives, as soon as it gives something; `patience` in seconds."""
+    end = time.monotonic() + patience
     while time.monotonic() < end:
         if (result := found()) is not None:
             return result

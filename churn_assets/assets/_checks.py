@@ -1,9 +1,10 @@
 """Claims as Dagster's asset checks, and their results from a step's report."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
+from churn_assets.assets._metadata import round_figure
 from churn_model.checks import Check, Claim
 from churn_model.errors import problem
 from churn_model.wording import NOT_EVALUATED
@@ -17,13 +18,19 @@ def check_specs(asset: dg.AssetKey, claims: Sequence[Claim]) -> list[dg.AssetChe
     ]
 
 
-def check_results(claims: Sequence[Claim], checks: Sequence[Check]) -> list[dg.AssetCheckResult]:
-    """Return a result for each claim. A claim that an older report does not answer passes with a warning."""
+def check_results(
+    claims: Sequence[Claim], checks: Sequence[Check], numbers: Mapping[str, float | None] | None = None
+) -> list[dg.AssetCheckResult]:
+    """Return a result for each claim, with the report's numbers, which the UI plots over time.
+
+    A claim that an older report does not answer passes with a warning.
+    """
+    shown = {name: round_figure(value) for name, value in (numbers or {}).items() if value is not None}
     answers = {check.name: check for check in checks}
-    return [_result(claim, answers.get(claim.name)) for claim in claims]
+    return [_result(claim, answers.get(claim.name), shown) for claim in claims]
 
 
-def _result(claim: Claim, check: Check | None) -> dg.AssetCheckResult:
+def _result(claim: Claim, check: Check | None, numbers: Mapping[str, float]) -> dg.AssetCheckResult:
     if check is None:
         return dg.AssetCheckResult(
             check_name=claim.name,
@@ -41,6 +48,7 @@ def _result(claim: Claim, check: Check | None) -> dg.AssetCheckResult:
             "expected": check.expected,
             "found": check.found,
             "to do": "nothing" if check.passed else check.todo,
+            **numbers,
         },
     )
 

@@ -1,7 +1,7 @@
 """Metadata that every asset shows in the same way: version, columns and their lineage, plots, tables; owners and freshness."""
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -13,14 +13,21 @@ from resources.catalog.publish import Publication
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import Maker, version_of
 from resources.ports.lake import Lake
+from resources.ports.outputs import Outputs
 
 DATA_TEAM, MODEL_TEAM, RETENTION_TEAM = ["team:data"], ["team:models"], ["team:retention"]
+
+_SEEN = (dg.UrlMetadataValue, dg.MarkdownMetadataValue)
 
 
 def materialize_result(
     publication: Publication, lake: Lake, results: Sequence[dg.AssetCheckResult], metadata: Mapping[str, Any]
 ) -> dg.MaterializeResult:
-    """Return what Dagster records: the version as data version, its place, whether it was reused, counts, metrics, checks."""
+    """Return what Dagster records: the version as data version, its place, whether it was reused, counts, metrics, checks.
+
+    What opens or is seen comes first.
+    """
+    seen = {name: value for name, value in metadata.items() if isinstance(value, _SEEN)}
     report = publication.report
     metrics = {name: round_figure(value) for name, value in report.metrics.items() if value is not None}
     numbers = {**report.counts, **metrics}
@@ -31,7 +38,7 @@ def materialize_result(
     }
     return dg.MaterializeResult(
         data_version=dg.DataVersion(publication.version),
-        metadata={**common, **numbers, **metadata},
+        metadata={**seen, **common, **numbers, **metadata},
         check_results=list(results),
     )
 
@@ -46,11 +53,16 @@ def table_name(dataset: Dataset, asset: str) -> dict[str, str]:
     return {"dagster/table_name": f"{dataset.name}.{asset}"}
 
 
-def column_schema(columns: Mapping[str, str]) -> dg.TableSchema:
-    """Return the columns of a table with their types. Names that begin with `_` are our own columns, which are never null."""
+def column_schema(columns: Mapping[str, str], describe: Callable[[str], str | None]) -> dg.TableSchema:
+    """Return the columns of a table with their types and meanings. Names that begin with `_` are our own columns, which are never null."""
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name, kind, constraints=dg.TableColumnConstraints(nullable=not name.startswith("_")))
+            dg.TableColumn(
+                name,
+                kind,
+                description=describe(name),
+                constraints=dg.TableColumnConstraints(nullable=not name.startswith("_")),
+            )
             for name, kind in columns.items()
         ]
     )
@@ -65,9 +77,15 @@ def lineage(source: dg.AssetKey, columns: Mapping[str, Iterable[str]]) -> dg.Tab
     return dg.TableColumnLineage(deps_by_column=deps)
 
 
-def plot(png: bytes) -> dg.MarkdownMetadataValue:
-    """Return a picture that the UI shows in place."""
-    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{base64.b64encode(png).decode()})")
+def link_to(outputs: Outputs, key: str) -> dict[str, dg.MetadataValue]:
+    """Return the metadata that opens an output from the UI; nothing where no browser reaches it."""
+    link = outputs.link(key)
+    return {"open": dg.MetadataValue.url(link)} if link and outputs.holds(key) else {}
+
+
+def plot(png: bytes, link: str | None) -> dg.MarkdownMetadataValue:
+    """Return a picture. By its address the UI shows it in view; a picture in the text itself is too long for that and opens by a click."""
+    return dg.MetadataValue.md(f"![plot]({link or f'data:image/png;base64,{base64.b64encode(png).decode()}'})")
 
 
 def records_table(records: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> dg.TableMetadataValue:

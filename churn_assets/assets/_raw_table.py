@@ -1,13 +1,16 @@
 """What `raw_customers` and `raw_batch` have in common: the places of quarantined records, and what they show."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
+from churn_assets.assets._columns import describe_landed_column
 from churn_assets.assets._metadata import column_schema, records_table
 from churn_model.checks import Check
 from churn_model.reports.ingest import IngestReport
+from churn_model.spec.dataset import Dataset
 from resources.catalog.names import QUARANTINE
 from resources.catalog.publish import Publication
 from resources.ports.lake import Lake
@@ -25,12 +28,12 @@ def locate_quarantine(table: Publication, lake: Lake) -> list[Check]:
     ]
 
 
-def table_metadata(table: Publication, lake: Lake) -> dict[str, Any]:
+def table_metadata(dataset: Dataset, table: Publication, lake: Lake) -> dict[str, Any]:
     """Return the metadata of an ingested table: its columns, and what became of the records and columns that are not in it."""
     report = table.report.read(IngestReport)
     metadata: dict[str, Any] = {
         "dagster/row_count": report.counts.rows,
-        "dagster/column_schema": column_schema(report.columns),
+        "dagster/column_schema": column_schema(report.columns, partial(describe_landed_column, dataset)),
     }
     if report.counts.quarantined:
         reasons = [{"reason": reason, "records": count} for reason, count in (report.reasons or {}).items()]

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from churn_assets.assets._checks import accept, check_results, check_specs, no_failure_blocks
+from churn_assets.assets._columns import describe_prediction_column
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import (
     MODEL_TEAM,
@@ -34,9 +35,10 @@ from resources.catalog.names import (
     current_key,
     versions_prefix,
 )
+from resources.catalog.old_batches import predictions_upstream
 from resources.catalog.pointers import BatchRecord, point_to, read_batch, read_current
 from resources.catalog.publish import Publication, publish_step
-from resources.catalog.versions import step_maker, version_of
+from resources.catalog.versions import step_maker
 from resources.errors import DamagedError
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
@@ -80,7 +82,7 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
                 maker=step_maker("score"),
                 folder=versions_prefix(dataset.name, BATCH_PREDICTIONS, batch),
                 inputs={"rows": [record.rows.prefix], "bundle": [record.champion.prefix]},
-                upstream=_upstream(record),
+                upstream=predictions_upstream(record),
                 parameters=_provisional(record),
             )
             results, accepted = _judge(context, lake, dataset, record, predictions)
@@ -118,7 +120,7 @@ def _describe(predictions: Publication, source: dg.AssetKey, record: BatchRecord
     scored = predictions.report.read(ScoreReport)
     return {
         "dagster/row_count": scored.counts.rows,
-        "dagster/column_schema": column_schema(scored.columns),
+        "dagster/column_schema": column_schema(scored.columns, describe_prediction_column),
         "dagster/column_lineage": lineage(source, scored.lineage),
         "champion": record.champion.version,
         "accepted": accepted,
@@ -147,18 +149,8 @@ def _ingest_again(
         )
 
 
-def _upstream(record: BatchRecord) -> dict[str, str]:
-    return {RAW_BATCH: record.rows.version, "champion": record.champion.version, **_provisional(record)}
-
-
 def _provisional(record: BatchRecord) -> dict[str, str]:
     return {"provisional": "yes"} if record.provisional else {}
-
-
-def predictions_version(runner: Runner, dataset: Dataset, record: BatchRecord) -> str:
-    """Return the version of the predictions that today's spec and code make of a batch as it is recorded."""
-    maker = step_maker("score")
-    return version_of(maker, dataset, _upstream(record), libraries=runner.libraries(maker.source().libraries))
 
 
 def _compare_list(lake: Lake, dataset: Dataset, record: BatchRecord, version: str) -> str:

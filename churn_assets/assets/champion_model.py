@@ -275,5 +275,5 @@ def _materialize_result(champion: Champion | None, report: StepReport, verdict: 
     return dg.MaterializeResult(
         data_version=dg.DataVersion(champion.version if champion else "none"),
         metadata=metadata,
-        check_results=check_results(CLAIMS, checks),
+        check_results=check_results(CLAIMS, checks, report.metrics),
     )

@@ -14,6 +14,7 @@ from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import (
     MODEL_TEAM,
     code_version_of,
+    link_to,
     materialize_result,
     plot,
     records_table,
@@ -107,7 +108,10 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
             point_to(lake, current_key(dataset.name, EVALUATION_PAGE), html.current)
             copy_to_outputs(lake, outputs, html.prefix + REPORT_HTML, output_key(dataset.name, Output.REPORT))
             point_to(lake, current_key(dataset.name, EVALUATION_REPORT), evaluation.current)
-            return materialize_result(evaluation, lake, (), _metadata(lake, evaluation, html, model, champion))
+            pictures = _show_plots(lake, outputs, dataset, html)
+            links = link_to(outputs, output_key(dataset.name, Output.REPORT))
+            metadata = {**links, **_metadata(lake, evaluation, html, model, champion), **pictures}
+            return materialize_result(evaluation, lake, (), metadata)
 
     return asset
 
@@ -238,9 +242,18 @@ def _metadata(
         "candidate": model.version,
         "champion": champion.version if champion else "none yet",
         "segments": records_table(map(vars, evaluation.report.read(EvaluateReport).segments or ()), _SEGMENTS),
-        **{
-            name: plot(lake.read(f"{html.prefix}plots/{name}.png"))
-            for name in _PLOTS_SHOWN
-            if f"plots/{name}.png" in html.report.files
-        },
     }
+
+
+def _show_plots(
+    lake: Lake, outputs: Outputs, dataset: Dataset, html: Publication
+) -> dict[str, dg.MarkdownMetadataValue]:
+    """Lay the page's plots out beside it, and return them as metadata."""
+    shown = {}
+    for name in _PLOTS_SHOWN:
+        file = f"plots/{name}.png"
+        if file in html.report.files:
+            key = output_key(dataset.name, Output.PLOT, name)
+            copy_to_outputs(lake, outputs, html.prefix + file, key)
+            shown[name] = plot(lake.read(html.prefix + file), outputs.link(key))
+    return shown

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from churn_assets.assets._errors import user_errors_as_failures
-from churn_assets.assets._metadata import DATA_TEAM, code_version_of, materialize_result, records_table
+from churn_assets.assets._metadata import DATA_TEAM, code_version_of, link_to, materialize_result, records_table
 from churn_assets.reporting.exploration import ExplorationCounts, ExplorationReport, Telling
 from churn_model.reports.ingest import IngestReport
 from churn_model.reports.step_report import Report
@@ -68,7 +68,8 @@ def exploration_report(dataset: Dataset) -> dg.AssetsDefinition:
             )
             point_to(lake, current_key(dataset.name, EXPLORATION_REPORT), html.current)
             copy_to_outputs(lake, outputs, html.prefix + EXPLORATION_HTML, output_key(dataset.name, Output.EXPLORATION))
-            return materialize_result(html, lake, (), _metadata(lake, html))
+            links = link_to(outputs, output_key(dataset.name, Output.EXPLORATION))
+            return materialize_result(html, lake, (), {**links, **_metadata(lake, html)})
 
     return asset
 

@@ -1,8 +1,11 @@
 """Preprocessed splits: train, validation and test in hash order, and whether the table is fit to learn from."""
 
+from functools import partial
+
 import dagster as dg
 
 from churn_assets.assets._checks import check_results, check_specs, no_failure_blocks
+from churn_assets.assets._columns import describe_landed_column
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import (
     DATA_TEAM,
@@ -58,7 +61,7 @@ def preprocessed_splits(dataset: Dataset) -> dg.AssetsDefinition:
             report = splits.report.read(PreprocessReport)
             metadata = {
                 "dagster/row_count": report.counts.train + report.counts.validation + report.counts.test,
-                "dagster/column_schema": column_schema(report.columns),
+                "dagster/column_schema": column_schema(report.columns, partial(describe_landed_column, dataset)),
                 "dagster/column_lineage": lineage(source, {name: [name] for name in report.columns}),
             }
             return materialize_result(splits, lake, results, metadata)

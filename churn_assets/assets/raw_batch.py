@@ -26,6 +26,7 @@ from resources.catalog.landing import (
 )
 from resources.catalog.names import (
     CHAMPION_MODEL,
+    COLUMNS,
     EVALUATION_REPORT,
     RAW_BATCH,
     ROWS,
@@ -52,7 +53,6 @@ from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
 CLAIMS = (ACCOUNTED, CONTRACT)
-COLUMNS = "columns"  # the key of the step's request, and of what the version is made from
 PROVISIONAL_TAG = "churn/provisional"
 """A run with this tag and the value `yes` scores with the newest model, refused by the gate, if there is no champion."""
 
@@ -88,7 +88,7 @@ def raw_batch(dataset: Dataset) -> dg.AssetsDefinition:
         with user_errors_as_failures():
             scorer = resolve_scorer(lake, dataset, provisional=asks_for_provisional(context))
             ingested = ingest_batch(lake, runner, tables, dataset, batch, scorer, context.log.warning)
-            metadata = {**table_metadata(ingested.table, lake), "champion": ingested.champion.version}
+            metadata = {**table_metadata(dataset, ingested.table, lake), "champion": ingested.champion.version}
             return materialize_result(ingested.table, lake, ingested.results, metadata)
 
     return asset
@@ -140,7 +140,7 @@ def ingest_batch(
         contents=contents,
         parameters={COLUMNS: columns},
     )
-    results = check_results(CLAIMS, locate_quarantine(table, lake))
+    results = check_results(CLAIMS, locate_quarantine(table, lake), table.report.counts)
     if no_failure_blocks(results):
         tables.publish(dataset.name, RAW_BATCH, table.version, table.prefix + ROWS, batch)
         record = BatchRecord(

@@ -64,12 +64,12 @@ def raw_customers(dataset: Dataset) -> dg.AssetsDefinition:
                 upstream=contents,
                 contents={} if dataset.source.table else contents,
             )
-            results = check_results(CLAIMS, locate_quarantine(table, lake))
+            results = check_results(CLAIMS, locate_quarantine(table, lake), table.report.counts)
             if no_failure_blocks(results):
                 tables.publish(dataset.name, RAW_CUSTOMERS, table.version, table.prefix + ROWS)
                 point_to(lake, current_key(dataset.name, RAW_CUSTOMERS), table.current)
             context.instance.report_runless_asset_event(report_landed(landed, contents))
-            result = materialize_result(table, lake, results, table_metadata(table, lake))
+            result = materialize_result(table, lake, results, table_metadata(dataset, table, lake))
             return result._replace(tags=made_from_landed(landed, contents))
 
     return asset

@@ -9,6 +9,7 @@ import dagster as dg
 
 from churn_assets.assets._batch_page import PAGE_MAKER, publish_batch_page
 from churn_assets.assets._checks import check_results, check_specs
+from churn_assets.assets._columns import describe_prediction_column
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import (
     RETENTION_TEAM,
@@ -16,11 +17,12 @@ from churn_assets.assets._metadata import (
     code_version_of,
     column_schema,
     lineage,
+    link_to,
     materialize_result,
     records_table,
     table_name,
 )
-from churn_assets.assets.batch_predictions import predictions_version, require_batch_record
+from churn_assets.assets.batch_predictions import require_batch_record
 from churn_assets.assets.raw_batch import landed_contents
 from churn_model.decisions.list_csv import select_list_columns
 from churn_model.errors import ChurnError, problem
@@ -46,6 +48,7 @@ from resources.catalog.names import (
     current_key,
     versions_prefix,
 )
+from resources.catalog.old_batches import UP_TO_DATE, check_batches, predictions_version
 from resources.catalog.outputs import Output, copy_to_outputs, output_key
 from resources.catalog.pointers import BatchRecord, Current, point_to, require_current
 from resources.catalog.publish import Publication, publish_step
@@ -78,7 +81,7 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         partitions_def=batch_partitions(dataset.name),
         description="Whom to contact, best expected saving first, after opt-outs and recent contacts, within budget and capacity. "
         "Every scored row keeps whether it was listed, held out and contacted, and with what chance.",
-        check_specs=check_specs(key, (*CLAIMS, *LAYOUT_CLAIMS)),
+        check_specs=check_specs(key, (*CLAIMS, *LAYOUT_CLAIMS, UP_TO_DATE)),
     )
     def asset(
         context: dg.AssetExecutionContext,
@@ -105,12 +108,14 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
             copy_to_outputs(lake, outputs, summary.prefix + SUMMARY_HTML, lasting[Output.SUMMARY])
             # Last: now the batch is done.
             point_to(lake, batch_key(dataset.name, batch), replace(record, list=entered.current))
+            answers = [*entered.report.checks, check_batches(lake, runner.libraries, dataset)]
             results = [
-                *check_results(CLAIMS, entered.report.checks),
+                *check_results((*CLAIMS, UP_TO_DATE), answers, entered.report.counts),
                 *check_results(LAYOUT_CLAIMS, layout.report.checks),
             ]
+            links = link_to(outputs, lasting[Output.LIST])
             return materialize_result(
-                entered, lake, results, {**_metadata(lake, entered, source), **_places(outputs, lasting)}
+                entered, lake, results, {**links, **_metadata(lake, entered, source), **_places(outputs, lasting)}
             )
 
     return asset
@@ -118,7 +123,7 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
 
 def _require_of(runner: Runner, dataset: Dataset, record: BatchRecord, predictions: Current) -> None:
     """Raise ChurnError unless the predictions shown are of the rows and the champion on record, at today's costs: list and predictions agree."""
-    if predictions.version != predictions_version(runner, dataset, record):
+    if predictions.version != predictions_version(runner.libraries, dataset, record):
         raise ChurnError(
             problem(
                 expected=f"predictions of batch {record.batch} as it was last ingested, at today's costs",
@@ -194,7 +199,9 @@ def _metadata(lake: Lake, entered: Publication, source: dg.AssetKey) -> dict[str
     names = list(select_list_columns(contacts).column_names)
     return {
         "dagster/row_count": report.counts.rows,
-        "dagster/column_schema": column_schema({field.name: str(field.type) for field in assignments}),
+        "dagster/column_schema": column_schema(
+            {field.name: str(field.type) for field in assignments}, describe_prediction_column
+        ),
         "dagster/column_lineage": lineage(
             source, {name: [name] for name in assignments.names if name not in _OWN_COLUMNS}
         ),

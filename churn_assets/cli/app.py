@@ -26,6 +26,7 @@ from churn_assets.cli.commands import (
     score,
     serve,
     sql,
+    status,
     ui,
     verify,
 )
@@ -45,6 +46,7 @@ COMMANDS = (
     explore.COMMAND,
     compare.COMMAND,
     rollback.COMMAND,
+    status.COMMAND,
     doctor.COMMAND,
     verify.COMMAND,
     clean.COMMAND,

@@ -15,11 +15,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-MOUNT = "/out/"
+from resources.ports.outputs import SERVED_BELOW
+
 _CHUNK = 1 << 20
 _PATH = re.compile(
-    r"[a-z][a-z0-9]{1,11}/(lists/[A-Za-z0-9][A-Za-z0-9._=-]{0,80}\.(csv|html)|[a-z][a-z0-9_]{0,40}\.html)"
+    r"[a-z][a-z0-9]{1,11}/(lists/[A-Za-z0-9][A-Za-z0-9._=-]{0,80}\.(csv|html)|plots/[a-z][a-z0-9_]{0,40}\.png|[a-z][a-z0-9_]{0,40}\.html)"
 )
+_KINDS = {"html": "text/html", "csv": "text/csv", "png": "image/png"}
 _NOT_FOUND = "Expected a report or list that has been made; found none. See which there are with `churn status`."
 # In the sandbox a page has an origin of its own: whatever is in it, it cannot ask the UI beside it for anything.
 _POLICY = (
@@ -37,7 +39,7 @@ _HEADERS = {
 
 
 class PublishedPages:
-    """Serve the files in `folder` below MOUNT, by GET and HEAD."""
+    """Serve the files in `folder` below SERVED_BELOW, by GET and HEAD."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,18 +50,20 @@ class PublishedPages:
         if request.method not in ("GET", "HEAD"):
             await PlainTextResponse("Expected GET.", 405, {**_HEADERS, "Allow": "GET, HEAD"})(scope, receive, send)
             return
-        path = request.url.path.removeprefix(MOUNT)
+        path = request.url.path.removeprefix(SERVED_BELOW)
         stream = await run_in_threadpool(open_page, self.folder, path) if _PATH.fullmatch(path) else None
         if stream is None:
             await PlainTextResponse(_NOT_FOUND, 404, _HEADERS)(scope, receive, send)
             return
-        headers, kind = {**_HEADERS, "Content-Length": str(os.fstat(stream.fileno()).st_size)}, "text/html"
+        headers = {**_HEADERS, "Content-Length": str(os.fstat(stream.fileno()).st_size)}
         if path.endswith(".csv"):
             name = path.replace("/lists/", "-")
-            headers["Content-Disposition"], kind = f'attachment; filename="{name}"', "text/csv"
+            headers["Content-Disposition"] = f'attachment; filename="{name}"'
         with stream:
             chunks = iter(partial(stream.read, _CHUNK), b"")
-            await StreamingResponse(chunks, headers=headers, media_type=kind)(scope, receive, send)
+            await StreamingResponse(chunks, headers=headers, media_type=_KINDS[path.rpartition(".")[2]])(
+                scope, receive, send
+            )
 
 
 def open_page(folder: Path, path: str) -> IO[bytes] | None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
@@ -18,6 +18,7 @@ LOCATION = "churn_assets"
 """The name of the code location, as in workspace.yaml: Dagster keeps what it knows of schedules and sensors by it."""
 _MODULE = "churn_assets.definitions"
 _LOOKS_EVERY_SECONDS = 0.3
+_SECONDS_BETWEEN = 5
 _ENDS_WITHIN_SECONDS = 20
 
 
@@ -43,10 +44,14 @@ class Services:
         self._run("daemon", "-m", "dagster._daemon", "run", *target)
         self._run("webserver", "-m", "churn_assets.server.webserver", "--port", str(self._port), *target)
 
-    def wait(self) -> str:
-        """Return the name of the first process that ends, and how it ended."""
+    def wait(self, between: Callable[[], object]) -> str:
+        """Return the name of the first process that ends, and how it ended. Call `between` every few seconds until then."""
+        again = time.monotonic() + _SECONDS_BETWEEN
         while (ended := self._ended()) is None:
             time.sleep(_LOOKS_EVERY_SECONDS)
+            if time.monotonic() > again:
+                between()
+                again = time.monotonic() + _SECONDS_BETWEEN
         return f"{ended} ended with exit code {self._running[ended].returncode}"
 
     def stop(self) -> None:

@@ -20,7 +20,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from churn_assets.server.guard import RequestGuard
-from churn_assets.server.published_pages import MOUNT, PublishedPages
+from churn_assets.server.published_pages import PublishedPages
+from resources.ports.outputs import SERVED_BELOW
 from resources.settings import read_settings
 
 HOST = "127.0.0.1"
@@ -38,7 +39,7 @@ class UiWithPages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on to the application that it is for."""
         path = str(scope.get("path", ""))
-        if scope["type"] == "http" and path.startswith(MOUNT):
+        if scope["type"] == "http" and path.startswith(SERVED_BELOW):
             await self.pages(scope, receive, send)
         elif scope["type"] == "http" and path.rstrip("/") == "/graphql" and not _asks_by_post_or_for_a_page(scope):
             # Dagster executes a mutation from the query string; any page may make a browser send it.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.files import ENDINGS, describe_endings, find_format
+from churn_model.spec.dataset import Dataset
 from resources.catalog.digests import digest_of, digest_of_parts
 from resources.catalog.names import batch_landing_prefix, score_prefix, train_prefix
 from resources.errors import CommandError
@@ -163,3 +164,9 @@ def land(lake: Lake, dataset: str, files: Sequence[Path], batch: str | None) -> 
     for path, landing in zip(files, landings, strict=True):
         lake.put(landing.key, path)
     return landings
+
+
+def has_begun(lake: Lake, dataset: Dataset) -> bool:
+    """Return whether there is anything of a dataset: a table of the user's own, landed files, or results."""
+    prefixes = (train_prefix(dataset.name), score_prefix(dataset.name), f"{dataset.name}/")
+    return bool(dataset.source.table) or any(True for prefix in prefixes for _ in lake.entries(prefix))

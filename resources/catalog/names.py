@@ -44,6 +44,8 @@ COMPARISON_HTML = "comparison.html"
 
 RETRAIN_ASSETS = (RAW_CUSTOMERS, PREPROCESSED_SPLITS, TUNED_MODEL, EVALUATION_REPORT, CHAMPION_MODEL)
 SCORE_ASSETS = (RAW_BATCH, BATCH_PREDICTIONS, RETENTION_LIST)
+COLUMNS = "columns"
+"""What a batch's rows are made from beside its files: the columns that the model reads. Also a key of the step's request."""
 
 
 def asset_key(dataset: str, asset: str) -> dg.AssetKey:
@@ -99,6 +101,11 @@ def retrain_schedule_name(dataset: str) -> str:
 def new_batches_sensor_name(dataset: str) -> str:
     """Return the name of the sensor that starts the score job."""
     return f"{dataset}_new_batches"
+
+
+def old_batches_sensor_name(dataset: str) -> str:
+    """Return the name of the sensor that says which scored batches are old."""
+    return f"{dataset}_old_batches"
 
 
 def landing_sensor_name(dataset: str) -> str:

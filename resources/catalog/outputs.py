@@ -1,6 +1,7 @@
 """The current list and pages under names that stay the same: what people open, and what is served to them.
 
 out/<dataset>/report.html  exploration.html  comparison.html
+out/<dataset>/plots/<name>.png                          those of the report
 out/<dataset>/lists/<batch>.csv  <batch>.html       whom to contact, and the summary of the batch
 
 Each is a copy of what the lake's pointers name, replaced as a whole after the pointer has moved.
@@ -13,18 +14,19 @@ from resources.ports.outputs import Outputs
 
 
 class Output(StrEnum):
-    """What is laid out for people, by the name of its file; `list` and `summary` are of one batch."""
+    """What is laid out for people, by the name of its file; `list` and `summary` are of one batch, `plot` has a name."""
 
     REPORT = "report.html"
     EXPLORATION = "exploration.html"
     COMPARISON = "comparison.html"
-    LIST = "lists/{batch}.csv"
-    SUMMARY = "lists/{batch}.html"
+    PLOT = "plots/{part}.png"
+    LIST = "lists/{part}.csv"
+    SUMMARY = "lists/{part}.html"
 
 
-def output_key(dataset: str, output: Output, batch: str = "") -> str:
-    """Return the name of a file below the folder of outputs. `batch` is that of a list or a summary."""
-    return f"{dataset}/{output.format(batch=batch)}"
+def output_key(dataset: str, output: Output, part: str = "") -> str:
+    """Return the name of a file below the folder of outputs. `part` is the batch of a list or a summary, or a plot's name."""
+    return f"{dataset}/{output.format(part=part)}"
 
 
 def copy_to_outputs(lake: Lake, outputs: Outputs, key: str, output: str) -> None:

@@ -8,13 +8,14 @@ from churn_model.errors import problem
 from resources.durable import replace_file
 from resources.errors import LakeError
 from resources.local.folders import translate_os_errors
-from resources.ports.outputs import Outputs
+from resources.ports.outputs import SERVED_BELOW, Outputs
 
 
 class LocalOutputs(Outputs):
     """A folder on one machine."""
 
     folder: str
+    served: bool = False  # by `churn ui`, beside the UI
 
     def replace(self, key: str, content: BinaryIO) -> None:
         path = self._path(key)
@@ -26,6 +27,9 @@ class LocalOutputs(Outputs):
 
     def uri(self, key: str) -> str:
         return str(self._path(key))
+
+    def link(self, key: str) -> str | None:
+        return SERVED_BELOW + key if self.served else None
 
     def _path(self, key: str) -> Path:
         parts = PurePosixPath(key).parts

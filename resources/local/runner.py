@@ -17,6 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
+import dagster as dg
+
 from churn_model.errors import problem
 from churn_model.reports.step_report import REPORT, ReportError, StepReport
 from churn_model.steps.contract import FAILED_ON_PURPOSE
@@ -35,6 +37,7 @@ from resources.settings import PROJECT
 
 _GRACE_SECONDS = 10  # from SIGTERM to SIGKILL
 _LOG_TAIL_LINES = 15
+_LOG_SHOWN_BYTES = 50_000
 _NO_MESSAGE = "no message (none can be written to a full disk)"
 
 
@@ -145,6 +148,7 @@ class LocalRunner(Runner):
                     except subprocess.TimeoutExpired:
                         process.kill()
                         process.wait()
+        _show_log(request, log)
         if code != 0:
             raise (StepKilled if code < 0 else StepFailed)(_explain_failure(request, root, code, log))
 
@@ -162,6 +166,15 @@ class LocalRunner(Runner):
             | threading
             | {"CHURN_ROOT": str(root), "PYTHONPATH": self.code, "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
         )
+
+
+def _show_log(request: StepRequest, log: Path) -> None:
+    """Put the end of what a step printed into the log of its run, where the UI shows it. A step that goes well may print nothing."""
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _LOG_SHOWN_BYTES))
+        text = stream.read().decode("utf-8", errors="replace").strip()
+    if text:
+        dg.get_dagster_logger().debug(f"Printed by step {request.step} ({log}):\n{text}")
 
 
 def _end_orphan(lock: IO[str]) -> None:

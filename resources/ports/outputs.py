@@ -5,6 +5,9 @@ from typing import BinaryIO
 
 import dagster as dg
 
+SERVED_BELOW = "/out/"
+"""Where `churn ui` serves outputs, beside the UI."""
+
 
 class Outputs(dg.ConfigurableResource, ABC):
     """Files for people and for other programs to open. They are copies: what is missing here is copied again by the next run."""
@@ -20,3 +23,7 @@ class Outputs(dg.ConfigurableResource, ABC):
     @abstractmethod
     def uri(self, key: str) -> str:
         """Return a file's address for a person to open: a path or an s3:// URI."""
+
+    def link(self, key: str) -> str | None:
+        """Return the address at which a browser that shows the UI gets a file, or None if it does not."""
+        return None

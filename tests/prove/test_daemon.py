@@ -59,6 +59,14 @@ def ticks(home: "Home") -> int:
         return len(instance.get_ticks(state.instigator_origin_id, state.selector_id))
 
 
+def skips(home: "Home") -> list[str]:
+    """What the sensor said where it asked for nothing."""
+    with dg.DagsterInstance.from_config(str(home.path / "dagster")) as instance:
+        found = [state for state in instance.all_instigator_state() if state.instigator_name == "shop_new_batches"]
+        looked = [tick for state in found for tick in instance.get_ticks(state.instigator_origin_id, state.selector_id)]
+        return [tick.skip_reason for tick in looked if tick.skip_reason]
+
+
 def parent_of(process: int) -> int:
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
 
@@ -209,6 +217,27 @@ def test_a_batch_whose_run_was_killed_is_asked_for_again(
     assert [run.status for run in scores(home)] == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS]
     assert not Path(f"/proc/{step}").exists()
     assert home.problems() == []
+
+
+def test_a_batch_whose_step_is_killed_each_time_is_tried_three_times_more_and_then_said(
+    watched_home: "Home", customers: Callable[..., pa.Table]
+) -> None:
+    """As where memory does not suffice: the system kills the step."""
+    home = watched_home
+    home.steps_with({**WRITES, "then": "kill each time", "mark": str(home.root / "none")})
+    Ui(home)
+    home.land(customers(), "b.csv", batch="monday")
+    said = waited(
+        "the sensor to say it",
+        lambda: next((each for each in skips(home) if "not asked for" in each), None),
+        patience=1800,  # four runs
+    )
+    assert "Batch 'monday': 4 runs of it were cut short or left no list, so it is not asked for again" in said
+    assert "`churn score shop monday`" in said
+    assert {run.status for run in scores(home)} == {dg.DagsterRunStatus.FAILURE}
+    assert len(scores(home)) == 4
+    home.steps_with()
+    home.require(0, "score", "shop", "monday")
 
 
 @pytest.mark.parametrize(

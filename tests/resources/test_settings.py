@@ -29,6 +29,7 @@ def test_dagster_s_folder_is_in_the_working_folder_unless_another_is_named(tmp_p
         ),
         ("CHURN_ALLOWED_HOSTS", "ui.example, *", "host names without port or wildcard, separated by commas, found '*'"),
         ("CHURN_ALLOWED_HOSTS", "ui.example:3000", "found 'ui.example:3000'"),
+        ("CHURN_SHOW_ALL", "perhaps", "CHURN_SHOW_ALL: expected yes or no, found 'perhaps'"),
         ("CHURN_EXECUTOR", "celery", "CHURN_EXECUTOR: expected in_process or multiprocess, found 'celery'"),
     ],
 )

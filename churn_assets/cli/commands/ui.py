@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Run the UI and the daemon until they are stopped. Return the exit code: it is a failure if one of them ends by itself."""
     from churn_assets.cli.workspace import environment, open_instance
-    from churn_assets.server.services import Services
+    from churn_assets.server.reload import Reloader
+    from churn_assets.server.services import LOCATION, Services
 
     _require_free_port(arguments.port)
     open_instance(settings).dispose()
@@ -34,7 +35,8 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         signal.signal(ending, _interrupt)
     try:
         services.start()
-        console.print(f"{services.wait()}. Everything else is ended with it.".capitalize(), highlight=False)
+        ended = services.wait(Reloader(settings, arguments.port, LOCATION))
+        console.print(f"{ended}. Everything else is ended with it.".capitalize(), highlight=False)
         return ExitCode.FAILED
     finally:
         # A second Ctrl-C shall not leave processes behind.

@@ -5,5 +5,13 @@ from churn_assets.cli.summaries.explore import explore_summary
 from churn_assets.cli.summaries.report import report_summary
 from churn_assets.cli.summaries.retrain import retrain_summary
 from churn_assets.cli.summaries.score import score_summary
+from churn_assets.cli.summaries.status import status_summary
 
-__all__ = ["compare_summary", "explore_summary", "report_summary", "retrain_summary", "score_summary"]
+__all__ = [
+    "compare_summary",
+    "explore_summary",
+    "report_summary",
+    "retrain_summary",
+    "score_summary",
+    "status_summary",
+]

@@ -1,0 +1,127 @@
+"""A headless Chromium, driven over its own protocol: pages are opened, looked at and clicked as a user does it."""
+
+import base64
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from websockets.sync.client import ClientConnection, connect
+
+T = TypeVar("T")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_PATIENCE_SECONDS = 120
+# The innermost visible elements whose text is, or begins with, what is looked for.
+_FIND = """(() => {
+  const shows = e => { const r = e.getBoundingClientRect(); return r.width > 0 && r.height > 0 };
+  const text = e => (e.innerText || e.getAttribute('aria-label') || '').trim();
+  const all = [...document.querySelectorAll('button, a, label, [role=menuitem], [role=checkbox], [role=tab], span, div')];
+  return all.filter(e => shows(e) && !e.disabled && text(e).startsWith(WANTED) && text(e).length < WANTED.length + 12)
+    .sort((a, b) => text(a).length - text(b).length || (a.contains(b) ? 1 : -1))[0];
+})()"""
+
+_PLACE = """(() => {
+  const e = FOUND;
+  if (!e) return null;
+  e.scrollIntoView({block: 'center'});
+  const r = e.getBoundingClientRect();
+  return [r.x + r.width / 2, r.y + r.height / 2];
+})()"""
+
+
+def find_chromium() -> str | None:
+    """Return the browser's command, or None if there is none."""
+    return next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+class Browser:
+    """One page of a browser of its own. `close` ends it."""
+
+    def __init__(self, command: str, profile: Path) -> None:
+        options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        options += ["--remote-debugging-port=0", f"--user-data-dir={profile}", "--window-size=1500,1000", "about:blank"]
+        self._process = subprocess.Popen([command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        port, _ = self.wait_for("the browser to listen", lambda: _read_port(profile))
+        target = json.loads(_get(f"http://127.0.0.1:{port}/json/list"))[0]
+        self._socket: ClientConnection = connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None)
+        self._number = 0
+        self.ask("Page.enable")
+
+    def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Send one command of the protocol and return its result."""
+        self._number += 1
+        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self._socket.recv(timeout=_PATIENCE_SECONDS))
+            if answer.get("id") == self._number:
+                if "error" in answer:
+                    raise RuntimeError(answer["error"])
+                result: dict[str, Any] = answer["result"]
+                return result
+
+    def evaluate(self, script: str) -> Any:
+        """Return the value of a script in the page."""
+        return self.ask("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+
+    def open(self, url: str) -> None:
+        """Go to an address."""
+        self.ask("Page.navigate", url=url)
+
+    def text(self) -> str:
+        """Return all text in view."""
+        return str(self.evaluate("document.body ? document.body.innerText : ''") or "")
+
+    def click(self, words: str) -> None:
+        """Click what begins with these words, as soon as it is there and enabled."""
+        where = self.wait_for(f"{words!r} to click", lambda: self._locate(words))
+        for kind in ("mousePressed", "mouseReleased"):
+            self.ask("Input.dispatchMouseEvent", type=kind, x=where[0], y=where[1], button="left", clickCount=1)
+
+    def _locate(self, words: str) -> tuple[float, float] | None:
+        script = _PLACE.replace("FOUND", _FIND.replace("WANTED", json.dumps(words)))
+        where = self.evaluate(script)
+        return (where[0], where[1]) if where else None
+
+    def see(self, words: str) -> None:
+        """Wait until these words are in view."""
+        self.wait_for(f"{words!r} to be seen", lambda: words in self.text() or None)
+
+    def type(self, text: str) -> None:
+        """Type into what has the focus."""
+        self.ask("Input.insertText", text=text)
+
+    def picture(self, path: Path) -> None:
+        """Save what is in view as a PNG."""
+        path.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot", format="png")["data"]))
+
+    def wait_for(self, what: str, found: Callable[[], T | None]) -> T:
+        """Return what `found` gives, as soon as it gives something. Raise AssertionError with the text in view if it never does."""
+        end = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < end:
+            if (result := found()) is not None:
+                return result
+            time.sleep(0.3)
+        raise AssertionError(f"waited for {what}; in view: {self.text()[:2000]}")
+
+    def close(self) -> None:
+        """End the browser."""
+        self._socket.close()
+        self._process.terminate()
+        self._process.wait()
+
+
+def _read_port(profile: Path) -> tuple[str, str] | None:
+    try:
+        port, path = (profile / "DevToolsActivePort").read_text().split("\n")[:2]
+    except (OSError, ValueError):
+        return None
+    return port, path
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return str(answer.read().decode())
