@@ -127,7 +127,10 @@ def test_new_costs_make_a_scored_batch_old_until_it_is_scored_again(scored: "Wor
     (said,) = found.asset_events
     assert isinstance(said, dg.AssetCheckEvaluation)
     assert (said.passed, said.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert said.description == "monday: predicted at other costs, under another spec or by other code"
+    assert (
+        said.description
+        == "monday: predicted at other costs, under another spec or by other code, its list was made under another spec or by other code"
+    )
     assert isinstance(look(dearer, str(found.cursor)), dg.SkipReason), "it is said once"
 
     scored.write_spec("shop", SPEC.replace("cost: 40", "cost: 25"))
