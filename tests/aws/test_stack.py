@@ -51,6 +51,15 @@ def test_the_orchestrator_may_do_what_it_does_and_no_more(call: Call, allowed: b
     assert bool(allowing_statement(POLICIES.orchestrator, call)) == allowed
 
 
+def test_cdk_26012_whoever_may_create_a_job_may_tag_it() -> None:
+    """aws/aws-cdk 26012: a role could create a transform job and not tag it, so that every create with tags was refused."""
+    creating = [each for each in POLICIES.orchestrator if "sagemaker:Create" in str(each["Action"])]
+    assert creating
+    for statement in creating:
+        for resource in statement["Resource"]:
+            assert allowing_statement(POLICIES.orchestrator, Call("sagemaker:AddTags", resource.replace("*", "x")))
+
+
 @pytest.mark.parametrize(
     ("call", "allowed"),
     [

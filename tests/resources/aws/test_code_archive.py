@@ -85,8 +85,8 @@ assert "AWS_SECRET_ACCESS_KEY" not in os.environ
     assert receipt == {"step": "x", "version": "v1"}
 
 
-def test_a_stopped_job_lets_its_step_end_in_order(tmp_path: Path) -> None:
-    """aws/sagemaker-training-toolkit 125: a stopped job's script never heard SIGTERM."""
+def test_training_toolkit_125_a_stopped_jobs_step_hears_of_it_and_ends_in_order(tmp_path: Path) -> None:
+    """aws/sagemaker-training-toolkit 125: SIGTERM of a stopped job was not passed on to the training script."""
     code = """
 import os, pathlib, signal, sys, time
 root = pathlib.Path(os.environ["CHURN_ROOT"])

@@ -40,13 +40,21 @@ def test_requests_are_within_the_limits(options: JobOptions) -> None:
     assert find_problems(service_model(), "CreateTrainingJob", training) == []
 
 
+def test_zenml_1993_what_a_job_is_told_is_in_files_and_no_variable_is_long() -> None:
+    """zenml-io/zenml 1993: settings and a token were variables of a processing job, whose values have 256 characters at most."""
+    long = "x" * 200
+    full = FULL.model_copy(update={"tags": {f"team{n}": long for n in range(40)}, "subnets": [long], "kms_key": KEY})
+    for request in (processing_request(plan(full)), training_request(plan(full))):
+        assert request["Environment"] == {"CHURN_STEP": "train", "CHURN_ROOT": "/opt/ml"}
+
+
 def test_no_job_has_a_network() -> None:
     assert processing_request(plan(JobOptions()))["NetworkConfig"]["EnableNetworkIsolation"] is True
     assert training_request(plan(JobOptions()))["EnableNetworkIsolation"] is True
 
 
-def test_every_prefix_that_is_read_ends_with_a_slash() -> None:
-    """aws/sagemaker-python-sdk 3612: a prefix that ends within a name takes its siblings too."""
+def test_sagemaker_sdk_3612_every_prefix_that_is_read_ends_with_a_slash() -> None:
+    """aws/sagemaker-python-sdk 3612: a prefix that ends within names takes several files, named otherwise by local mode than by the service."""
 
     def prefixes(value: Any) -> list[str]:
         if isinstance(value, dict):

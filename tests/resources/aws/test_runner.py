@@ -215,7 +215,7 @@ def test_the_job_and_what_was_billed_are_in_the_assets_metadata(
 @pytest.mark.parametrize(
     ("status", "stops"), [(dg.DagsterRunStatus.CANCELING, True), (dg.DagsterRunStatus.STARTED, False)]
 )
-def test_a_cancelled_run_stops_its_job_and_an_evicted_worker_leaves_it(
+def test_dagster_10680_10928_33923_a_cancelled_run_stops_its_job_and_an_evicted_worker_leaves_it(
     runner: SageMakerRunner,
     aws_lake: S3Lake,
     sagemaker: SageMaker,
@@ -224,7 +224,8 @@ def test_a_cancelled_run_stops_its_job_and_an_evicted_worker_leaves_it(
     status: dg.DagsterRunStatus,
     stops: bool,
 ) -> None:
-    """kubeflow/pipelines 4167, dagster-io/dagster 10928 against 10680, and 33923: the run's status tells a person's cancel from an eviction.
+    """Of dagster-io/dagster, 10928: a cancelled run left its remote job running. 10680: a worker that was evicted must leave it. 33923: with
+    runs that resume, a person's cancel was taken for an eviction. The run's status tells the two apart.
 
     The worker is told to end in both cases by the same signal, which Dagster raises as an interruption within the asset.
     """

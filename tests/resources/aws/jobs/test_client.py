@@ -47,8 +47,8 @@ def test_a_restarted_run_finds_its_job(bench: Bench, kind: JobKind) -> None:
 
 
 @kinds
-def test_a_run_that_a_person_cancels_stops_its_job(bench: Bench, kind: JobKind) -> None:
-    """kubeflow/pipelines 4167, dagster-io/dagster 10928: after a cancel the job ran on, and cost."""
+def test_kubeflow_4167_a_run_that_a_person_cancels_stops_its_job(bench: Bench, kind: JobKind) -> None:
+    """kubeflow/pipelines 4167: a run was terminated on the page, and its jobs in SageMaker ran on and cost."""
     bench.plans[""] = [RUNNING] * 9
     bench.cancelled = True
 
@@ -70,8 +70,8 @@ def test_stopping_a_job_that_has_ended_is_no_error(bench: Bench) -> None:
     bench.client.stop(PROCESSING, work_of().name(0))
 
 
-def test_ten_thousand_old_jobs_make_no_list_call(bench: Bench) -> None:
-    """apache/airflow 16299: jobs were listed to see whether a name was taken, and in an old account every start was throttled."""
+def test_airflow_16299_ten_thousand_old_jobs_make_no_list_call(bench: Bench) -> None:
+    """apache/airflow 16299: a start listed all jobs to see whether its name was free. Jobs cannot be deleted, so old accounts were throttled."""
     for number in range(10_000):
         name = f"demo-telco-ingest-{number:016x}-0"
         job = Job(PROCESSING, {**request_of(PROCESSING), "ProcessingJobName": name}, {"_steps": []})
@@ -84,8 +84,10 @@ def test_ten_thousand_old_jobs_make_no_list_call(bench: Bench) -> None:
 
 
 @kinds
-def test_every_status_but_completed_is_a_failure_also_one_that_is_new(bench: Bench, kind: JobKind) -> None:
-    """apache/airflow 42423: `Stopped` was taken for success. kubeflow/pipelines 6465 waited for an unknown status for ever."""
+def test_airflow_42423_every_status_but_completed_is_a_failure_also_one_that_is_new(
+    bench: Bench, kind: JobKind
+) -> None:
+    """apache/airflow 42423: a job stopped in the console was a success. kubeflow/pipelines 6465: it was waited for without end."""
     statuses = service_model().shape_for(f"{kind.resource}Status").enum
     for number, status in enumerate([*statuses, "Suspended"]):
         if status in ("InProgress", "Stopping"):
@@ -100,11 +102,48 @@ def test_every_status_but_completed_is_a_failure_also_one_that_is_new(bench: Ben
         assert failure.value.status == status
 
 
-def test_a_completed_job_without_our_report_is_a_failure(bench: Bench) -> None:
-    """apache/airflow 69042: a failed job was green, since only the waiter was looked at."""
+def test_airflow_69042_a_job_is_a_success_only_with_our_report(bench: Bench) -> None:
+    """apache/airflow 69042: a transform that failed while it was waited for was green, since the event's status was not read."""
+    bench.plans[""] = [RUNNING, {"status": "Failed", "FailureReason": "AlgorithmError: boom, exit code: 1"}]
+    with pytest.raises(JobFailed, match="boom"):
+        bench.run(work_of(version="fedcba9876543210"))
     bench.plans[""] = [DONE]
     with pytest.raises(JobFailed, match=r"the result of processing job .* which has completed; found no report"):
         bench.run(work_of(), whole=False)
+
+
+def test_zenml_4963_a_job_that_ended_while_nobody_watched_is_seen_as_ended(bench: Bench) -> None:
+    """zenml-io/zenml 4963: a run stayed "running" after its job in SageMaker had ended, and did not say why it had."""
+    bench.plans[""] = [RUNNING] * 9
+
+    def die(count: int) -> None:
+        if count == 3:
+            raise KeyboardInterrupt
+
+    bench.clock.at_sleep = die
+    with pytest.raises(KeyboardInterrupt):
+        bench.run(work_of())
+    (job,) = bench.service.jobs.values()
+    job.fields["_steps"] = [{"status": "Failed", "FailureReason": "ClientError: no such image"}]
+    with pytest.raises(JobFailed, match=r"to complete; found Failed: ClientError: no such image"):
+        bench.run(work_of())
+    assert len(bench.service.jobs) == 1
+
+
+def test_dagster_15325_a_worker_that_starts_late_and_its_replacement_have_one_job(bench: Bench) -> None:
+    """dagster-io/dagster 15325: a run was marked failed since it was slow to start, was run again, and then started after all."""
+    bench.plans[""] = [RUNNING] * 20 + [DONE]
+    late: list[dict[str, Any]] = []
+
+    def start_late(count: int) -> None:
+        if count == 3:
+            bench.clock.at_sleep = lambda _count: None
+            late.append(bench.run(work_of()))  # the first worker, in the midst of its replacement's wait
+
+    bench.clock.at_sleep = start_late
+    replacement = bench.run(work_of())
+    assert late[0]["ProcessingJobArn"] == replacement["ProcessingJobArn"]
+    assert bench.count("CreateProcessingJob") == len(bench.service.jobs) == 1
 
 
 def test_a_completed_job_whose_result_is_gone_is_made_again(bench: Bench) -> None:
@@ -153,7 +192,7 @@ def test_a_call_that_fails_once_while_a_job_runs_costs_nothing(
 
 
 def test_a_missing_quota_is_waited_for_with_words(bench: Bench) -> None:
-    """zenml-io/zenml 4963: with a quota of one instance the second create failed, and the run hung or died for good."""
+    """With a quota of one instance, the second of two runs waits until the first one's job has ended."""
     bench.plans[""] = [DONE]
     refusals = iter(range(4))
 
@@ -196,7 +235,7 @@ def test_a_run_that_is_restarted_has_no_more_tries_than_three(bench: Bench) -> N
 
 
 def test_our_own_fault_is_reported_again_to_the_same_run_and_tried_again_for_another(bench: Bench) -> None:
-    """apache/airflow 45550: running again failed, since the name existed."""
+    """apache/airflow 39502: running again failed, since the name existed."""
     bench.plans[""] = [{"status": "Failed", "FailureReason": "AlgorithmError: boom, exit code: 1"}]
     for _ in range(2):
         with pytest.raises(JobFailed, match=r"boom"):
@@ -258,8 +297,8 @@ def test_a_time_limit_says_what_to_raise(bench: Bench) -> None:
         bench.run(work_of(TRAINING))
 
 
-def test_an_hour_takes_less_than_two_hundred_calls_and_the_log_one_in_five_seconds(bench: Bench) -> None:
-    """dagster-io/dagster 30032: a log reader without a pause throttled the whole account."""
+def test_dagster_30032_an_hour_takes_less_than_two_hundred_calls_and_the_log_one_in_five_seconds(bench: Bench) -> None:
+    """dagster-io/dagster 30032: a log reader without a pause throttled the whole account's logs, and then failed the run."""
     bench.plans[""] = [RUNNING] * 10_000
     bench.logs.lines = ["line"]
 

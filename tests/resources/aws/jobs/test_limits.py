@@ -87,7 +87,6 @@ def test_each_limit_of_a_processing_job_is_told(changes: dict[str, Any], expecte
 
 
 def test_all_problems_are_told_at_once() -> None:
-    """zenml-io/zenml 1993: names and values over the limits were told one at a time, minutes after the start."""
     found = find_problems(
         service_model(),
         "CreateProcessingJob",

@@ -12,8 +12,8 @@ from tests.aws.sagemaker.service import service_model
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.resource)
 @pytest.mark.parametrize("step", READS)
-def test_the_longest_names_are_within_the_limits(kind: JobKind, step: str) -> None:
-    """apache/airflow 45550: a time stamp made names longer than 63 characters."""
+def test_airflow_45550_the_longest_names_of_the_last_attempt_are_within_the_limits(kind: JobKind, step: str) -> None:
+    """apache/airflow 45550: a second run added a time stamp to the name, which was then longer than 63 characters."""
     work = Work(kind=kind, stack="stacksss", dataset="d" * 12, step=step, version="f" * 16, output="o/")
     name = work.name(MOST_ATTEMPTS - 1)
     assert len(name) <= kind.name_limit
