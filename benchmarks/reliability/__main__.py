@@ -1,7 +1,7 @@
-"""`python -m benchmarks.reliability [--only KIND ...] [--count N] [--minutes N] [--write]`: harm of every kind, and what survived it, as one table.
+"""`python -m benchmarks.reliability [--only KIND ...] [--minutes N] [--continue]`: harm of every kind, and what survived it, as one table.
 
-A whole soak writes benchmarks/results/reliability.json and reliability.md. `--write` writes a part of one, in the place of the same kinds there: the
-table says of each kind how many trials it has, how many were tried, when and by which command.
+A whole soak takes hours. It writes benchmarks/results/reliability.json and reliability.md. `--continue` runs it in parts: of each kind, first what did
+not survive the last time, then the trials that were not tried yet, and adds them to what is written.
 """
 
 import argparse
@@ -11,14 +11,14 @@ import json
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from benchmarks.measure import RESULTS
@@ -29,9 +29,29 @@ from benchmarks.reliability.hostile import HOSTILE
 from benchmarks.reliability.kills import KILLS
 from benchmarks.reliability.mangled import MANGLED
 from benchmarks.reliability.power_cuts import POWER_CUTS
-from benchmarks.reliability.trial import Kind, NotPossible
+from benchmarks.reliability.trial import Kind, NotPossible, Trial
+from churn_model.records import from_plain
+from resources.settings import PROJECT
 
 KINDS: Sequence[Kind] = (KILLS, POWER_CUTS, FULL_DISKS, DAMAGE, MANGLED, HOSTILE)
+
+
+@dataclass
+class Part:
+    """A run of the soak: how many trials of a kind it tried, when, how long, of which commit."""
+
+    date: str
+    commit: str
+    tried: int
+    seconds: float
+
+
+@dataclass
+class Failure:
+    """A trial that did not survive."""
+
+    harms: int
+    problems: list[str]
 
 
 @dataclass
@@ -41,13 +61,15 @@ class Tally:
     kind: str
     what: str
     asked: int = 0  # trials of a whole soak
-    date: str = ""
-    command: str = ""
     tried: int = 0
-    survived: int = 0
-    seconds: float = 0.0
-    not_possible: list[str] = field(default_factory=list)
-    failures: dict[str, list[str]] = field(default_factory=dict)
+    next: int = 0  # the number of the first trial that was not reached
+    not_possible: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, Failure] = field(default_factory=dict)
+    parts: list[Part] = field(default_factory=list)
+
+    @property
+    def survived(self) -> int:
+        return self.tried - sum(each.harms for each in self.failures.values())
 
 
 def main() -> int:
@@ -55,55 +77,75 @@ def main() -> int:
     names = [kind.name for kind in KINDS]
     parser = argparse.ArgumentParser("python -m benchmarks.reliability", description=__doc__)
     parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="KIND", help=", ".join(names))
-    parser.add_argument("--count", type=int, help="so many trials of each kind, instead of a whole soak")
     parser.add_argument("--minutes", type=float, help="begin no trial of a kind after so many minutes of it")
-    parser.add_argument("--write", action="store_true", help="write the results although they are a part of a soak")
+    parser.add_argument("--continue", dest="goes_on", action="store_true", help="go on with what is written")
+    kept = "prepare working folders there, and use those that an earlier part with the same code left"
+    parser.add_argument("--homes", type=Path, metavar="FOLDER", help=kept)
     parsed = parser.parse_args()
+    known = _read()
     folder = Path(tempfile.mkdtemp(prefix="reliability-"))
     try:
-        homes = Homes(folder / "homes")
+        homes = Homes(parsed.homes.resolve() if parsed.homes else folder / "homes")
         tallies = [
-            try_kind(kind, homes, folder, parsed.count, parsed.minutes) for kind in KINDS if kind.name in parsed.only
+            try_kind(kind, homes, folder, known.get(kind.name) if parsed.goes_on else None, parsed.minutes)
+            for kind in KINDS
+            if kind.name in parsed.only
         ]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    text = table(tallies)
-    print(text)
-    whole = parsed.count is None and parsed.minutes is None and len(tallies) == len(KINDS)
-    if whole or parsed.write:
-        _write(tallies)
+    print(table(tallies))
+    _write({**known, **{tally.kind: tally for tally in tallies}})
     return 1 if any(tally.failures for tally in tallies) else 0
 
 
-def try_kind(kind: Kind, homes: Homes, folder: Path, count: int | None = None, minutes: float | None = None) -> Tally:
-    """Run the trials of one kind, each in a folder of its own."""
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    command = " ".join(["python -m benchmarks.reliability", *sys.argv[1:]])
-    tally = Tally(kind.name, kind.what, kind.count, today, command)
+def try_kind(kind: Kind, homes: Homes, folder: Path, known: Tally | None = None, minutes: float | None = None) -> Tally:
+    """Run the trials of one kind, each in a folder of its own; after `known` ones, those that did not survive and those that follow."""
+    tally = known or Tally(kind.name, kind.what)
+    tally.what, tally.asked = kind.what, kind.count
+    again, first, tried = set(tally.failures), tally.next, 0
     started = time.monotonic()
-    count = kind.count if count is None else min(count, kind.count)
-    for number, trial in enumerate(islice(kind.trials(count), count)):
+    for number, trial in enumerate(kind.trials(kind.count)):
+        name = f"{number}: {trial.name}"
+        if name not in again and number < first:
+            continue
         if minutes is not None and time.monotonic() - started > minutes * 60:
             break
-        place = folder / f"{kind.name}-{number}"
-        place.mkdir()
+        tally.next = max(tally.next, number + 1)
+        tally.not_possible.pop(name, None)
         try:
-            with redirect_stdout(io.StringIO()):  # what the commands say; failures repeat it
-                problems = trial.run(homes, place)
+            problems = _try(trial, homes, folder / f"{kind.name}-{number}")
         except NotPossible as reason:
-            tally.not_possible.append(f"{trial.name}: {reason}")
+            tally.not_possible[name] = str(reason)
             continue
-        except Exception:
-            problems = [traceback.format_exc()]
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
-        tally.tried += 1
-        tally.survived += not problems
+        tally.tried += 0 if name in again else trial.harms
+        tried += trial.harms
+        tally.failures.pop(name, None)
         if problems:
-            tally.failures[f"{number}: {trial.name}"] = problems
-        print(f"{kind.name} {number + 1}/{count} {trial.name}: {problems or 'survived'}", file=sys.stderr, flush=True)
-    tally.seconds = round(time.monotonic() - started, 1)
+            tally.failures[name] = Failure(trial.harms, problems)
+        print(f"{kind.name} {name} of {kind.count}: {problems or 'survived'}", file=sys.stderr, flush=True)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    tally.parts.append(Part(today, _commit(), tried, round(time.monotonic() - started, 1)))
     return tally
+
+
+def _try(trial: Trial, homes: Homes, place: Path) -> list[str]:
+    place.mkdir()
+    try:
+        with redirect_stdout(io.StringIO()):  # what the commands say; failures repeat it
+            return trial.run(homes, place)
+    except NotPossible:
+        raise
+    except Exception:
+        return [traceback.format_exc()]
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
 
 
 def table(tallies: Sequence[Tally]) -> str:
@@ -116,25 +158,37 @@ def table(tallies: Sequence[Tally]) -> str:
         f"| {each.kind} | {each.asked:,} | {each.tried:,} | {each.survived:,} | {each.what} |" for each in tallies
     ]
     for tally in tallies:
-        lines += [f"\n- not survived, {name}: {'; '.join(problems)}" for name, problems in tally.failures.items()]
-        lines += [f"\n- not tried, {name}" for name in tally.not_possible]
+        lines += [
+            f"\n- not survived, {tally.kind} {name}: {'; '.join(each.problems)}"
+            for name, each in tally.failures.items()
+        ]
+        lines += [f"\n- not tried, {tally.kind} {name}: {reason}" for name, reason in tally.not_possible.items()]
     return "\n".join(lines) + "\n"
 
 
-def _write(tallies: Sequence[Tally]) -> None:
-    """Write the results. What was written before of other kinds stays."""
+def _read() -> dict[str, Tally]:
+    """Return what is written, by kind."""
     path = RESULTS / "reliability.json"
-    known = [Tally(**each) for each in json.loads(path.read_text("utf-8"))["kinds"]] if path.exists() else []
-    by_name = {tally.kind: tally for tally in (*known, *tallies)}
-    found = [by_name[kind.name] for kind in KINDS if kind.name in by_name]
+    found = json.loads(path.read_text("utf-8"))["kinds"] if path.exists() else []
+    return {each["kind"]: from_plain(Tally, each) for each in found}
+
+
+def _write(tallies: Mapping[str, Tally]) -> None:
+    """Write the results."""
+    found = [tallies[kind.name] for kind in KINDS if kind.name in tallies]
     machine = (
         f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
     )
-    runs = "\n".join(f"- {each.kind}: {each.date}, `{each.command}`, {each.seconds:,.0f} s" for each in found)
-    head = f"# Reliability\n\n`make soak` runs all of it. {machine}.\n\n"
-    (RESULTS / "reliability.md").write_text(f"{head}{table(found)}\n## Runs\n\n{runs}\n", "utf-8")
+    runs = "\n".join(
+        f"| {each.kind} | {part.date} | {part.commit} | {part.tried:,} | {part.seconds:,.0f} |"
+        for each in found
+        for part in each.parts
+    )
+    head = f"# Reliability\n\n`make soak` (`python -m benchmarks.reliability`) runs all of it; here in parts, by `--continue`. {machine}.\n\n"
+    rows = f"## Runs\n\n| kind | date | commit | tried | seconds |\n|---|---|---|---:|---:|\n{runs}\n"
+    (RESULTS / "reliability.md").write_text(f"{head}{table(found)}\n{rows}", "utf-8")
     content = {"machine": machine, "kinds": [asdict(tally) for tally in found]}
-    path.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    (RESULTS / "reliability.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

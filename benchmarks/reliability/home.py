@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -259,7 +259,7 @@ def customers_of_month(number: int = 1, rows: int = 300) -> pa.Table:
 
 
 class Homes:
-    """Prepared working folders, each made when it is first asked for. Work on copies of them."""
+    """Prepared working folders, each made when it is first asked for, or found as an earlier process made it. Work on copies of them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -268,11 +268,15 @@ class Homes:
     def code(self) -> Path:
         """The project's code, copied once: an edit meanwhile would change every version."""
         copy = self._folder / "code"
+        if copy.exists():
+            return copy
+        partial = self._folder / "code.partial"
+        shutil.rmtree(partial, ignore_errors=True)
         for name in ("churn_assets", "churn_model", "jobs", "resources"):
-            shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(PROJECT / name, partial / name, ignore=shutil.ignore_patterns("__pycache__"))
         for name in ("requirements.lock", "workspace.yaml", "pyproject.toml"):
-            shutil.copy(PROJECT / name, copy / name)
-        return copy
+            shutil.copy(PROJECT / name, partial / name)
+        return partial.rename(copy)
 
     def new(self, root: Path) -> Home:
         """Return a folder in which nothing has landed or run."""
@@ -282,49 +286,68 @@ class Homes:
         home.steps_with()
         return home
 
+    def _prepare(self, name: str, make: Callable[[Path], Home]) -> Home:
+        root, done = self._folder / name, self._folder / f"{name}.done"
+        if done.exists():
+            return Home(root, self.code)
+        shutil.rmtree(root, ignore_errors=True)  # an earlier process died
+        home = make(root)
+        done.touch()
+        return home
+
     @cached_property
     def landed(self) -> Home:
         """Training data landed, and nothing was made of it."""
-        home = self.new(self._folder / "landed")
-        home.land(training_rows(4000), "customers.csv")
-        home.require(1, "rollback", "shop")  # makes Dagster's databases, which takes seconds
-        return home
+
+        def make(root: Path) -> Home:
+            home = self.new(root)
+            home.land(training_rows(4000), "customers.csv")
+            home.require(1, "rollback", "shop")  # makes Dagster's databases, which takes seconds
+            return home
+
+        return self._prepare("landed", make)
 
     @cached_property
     def retrained(self) -> Home:
         """With its first champion."""
-        home = self.landed.copy(self._folder / "retrained")
-        home.require(0, "retrain", "shop")
-        return home
+        return self._prepare("retrained", lambda root: _after(self.landed.copy(root), "retrain", "shop"))
 
     @cached_property
     def batch(self) -> Home:
         """With a champion and a landed batch, monday."""
-        home = self.retrained.copy(self._folder / "batch")
-        home.land(customers_of_month(), "b.csv", batch="monday")
-        return home
+
+        def make(root: Path) -> Home:
+            home = self.retrained.copy(root)
+            home.land(customers_of_month(), "b.csv", batch="monday")
+            return home
+
+        return self._prepare("batch", make)
 
     @cached_property
     def scored(self) -> Home:
         """With that batch scored."""
-        home = self.batch.copy(self._folder / "scored")
-        home.require(0, "score", "shop", "monday")
-        return home
+        return self._prepare("scored", lambda root: _after(self.batch.copy(root), "score", "shop", "monday"))
 
     @cached_property
     def twice_retrained(self) -> Home:
         """With a champion and one before it, which did not see two columns."""
-        home = self.retrained.copy(self._folder / "twice")
-        home.stop_ignoring()
-        home.require(0, "retrain", "shop")
-        return home
+
+        def make(root: Path) -> Home:
+            home = self.retrained.copy(root)
+            home.stop_ignoring()
+            return _after(home, "retrain", "shop")
+
+        return self._prepare("twice", make)
 
     @cached_property
     def rolled_back(self) -> Home:
         """With the first champion again."""
-        home = self.twice_retrained.copy(self._folder / "back")
-        home.require(0, "rollback", "shop")
-        return home
+        return self._prepare("back", lambda root: _after(self.twice_retrained.copy(root), "rollback", "shop"))
+
+
+def _after(home: Home, *arguments: str) -> Home:
+    home.require(0, *arguments)
+    return home
 
 
 @contextmanager

@@ -21,7 +21,10 @@ _LAKE, _RUNNER, _TABLES = (
     "resources.local.tables:LocalTables",
 )
 _WRITER = "pyarrow.parquet:ParquetWriter.write_table"
+_LIST_CSV = "churn_model.decisions.list_csv:write_csv"
+_LISTED = r'shop/batches/monday\.json.*"list": *\{'  # the record, when it names the list
 _SECONDS = {"retrain": 14.0, "score": 8.0, "rollback": 5.0}  # about as long as each takes
+_IN_A_ROW = 5
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,19 @@ SCORES = (
     Point("score: before the manifest of retention_list", f"{_LAKE}.publish", "shop/retention_list/"),
     Point("score: before the list enters the ledger", f"{_LAKE}.swap", "retention_list/ledger.json"),
     Point("score: after the list entered the ledger", f"{_LAKE}.swap", "retention_list/ledger.json", "after"),
+    Point("score: while the ledger is written", "os:replace", "retention_list/ledger"),
     Point("score: before the table of retention_list", f"{_TABLES}.publish", "retention_list"),
     Point("score: before the pointer of retention_list", f"{_LAKE}.swap", "retention_list/monday/current"),
     Point("score: after the pointer of retention_list", f"{_LAKE}.swap", "retention_list/monday/current", "after"),
+    Point("score: the layout step, before it writes the file for people", _LIST_CSV, step="list_layout"),
+    Point("score: while the layout step runs", _LIST_CSV, step="list_layout", moment="after", then="wait"),
+    Point("score: before the manifest of list_layout", f"{_LAKE}.publish", "shop/list_layout/"),
+    Point("score: while the manifest of list_layout is written", "os:replace", "list_layout/.*_manifest"),
+    Point("score: before the pointer of list_layout", f"{_LAKE}.swap", "list_layout/monday/current"),
+    Point("score: after the pointer of list_layout", f"{_LAKE}.swap", "list_layout/monday/current", "after"),
+    Point("score: while the list is copied to where people open it", "os:replace", "/out/shop/"),
+    Point("score: before the batch's record names its list", f"{_LAKE}.swap", _LISTED),
+    Point("score: after its last write, before the run ends", f"{_LAKE}.swap", _LISTED, "after"),
 )
 ROLLBACKS = (
     Point("rollback: before the champion's pointer moves", f"{_LAKE}.swap", "shop/champion.json"),
@@ -190,15 +203,15 @@ def problems_of_point(home: Home, point: Point, undisturbed: Home) -> list[str]:
 
 
 def _trials(count: int) -> Iterator[Trial]:
-    """Yield every named point, then random moments."""
-    for point in (*FROM_THE_START, *FROM_THE_MODEL, *SCORES, *ROLLBACKS):
+    """Yield every named point, then random moments, several of them in one folder: what goes on after a kill is killed too."""
+    points = (*FROM_THE_START, *FROM_THE_MODEL, *SCORES, *ROLLBACKS)
+    for point in points:
         yield Trial(point.name, _at(point))
-    chance = random.Random(1729)
     verbs = itertools.cycle(_SECONDS)
-    named = len(FROM_THE_START) + len(FROM_THE_MODEL) + len(SCORES) + len(ROLLBACKS)
-    for _ in range(named, count):
+    for number, first in enumerate(range(len(points), count, _IN_A_ROW)):
+        kills = min(_IN_A_ROW, count - first)
         verb = next(verbs)
-        yield Trial(f"{verb}: after some seconds", _after(verb, chance.uniform(0.5, _SECONDS[verb])))
+        yield Trial(f"{verb}: {kills} times in a row", _in_a_row(verb, kills, random.Random(number)), kills)
 
 
 def before_and_after(homes: Homes, verb: str) -> tuple[Home, Home]:
@@ -219,12 +232,23 @@ def _at(point: Point) -> Callable[[Homes, Path], list[str]]:
     return run
 
 
-def _after(verb: str, seconds: float) -> Callable[[Homes, Path], list[str]]:
+def _in_a_row(verb: str, kills: int, chance: random.Random) -> Callable[[Homes, Path], list[str]]:
+    """Return a trial: a command is killed at random moments until so many kills met it at work. Where it ends before, a new folder begins."""
+
     def run(homes: Homes, folder: Path) -> list[str]:
         before, after = before_and_after(homes, verb)
-        with copied(before, folder / "copy") as home:
-            kill_after(home, command_of(verb), seconds)
-            return [f"killed after {seconds:.1f} s: {each}" for each in problems_after(home, command_of(verb), after)]
+        problems: list[str] = []
+        left, longest = kills, _SECONDS[verb]
+        while left and not problems:
+            with copied(before, folder / f"copy-{left}-{longest}") as home:
+                seconds = chance.uniform(0.5, longest)
+                while left and kill_after(home, command_of(verb), seconds):
+                    left -= 1
+                    problems += [f"after {seconds:.1f} s: {each}" for each in home.problems()]
+                    seconds = chance.uniform(0.5, longest)
+                problems += [f"{kills - left} kills: {each}" for each in problems_after(home, command_of(verb), after)]
+            longest = max(1.0, longest * 0.7)  # this machine is faster than was thought
+        return problems
 
     return run
 

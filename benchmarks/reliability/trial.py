@@ -17,13 +17,14 @@ class Trial:
 
     name: str
     run: Callable[[Homes, Path], list[str]]
+    harms: int = 1  # such as kills in a row
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of harm. `trials` returns at least that many, the most telling first, the same ones every time."""
+    """A kind of harm. `trials` returns trials of so many harms, the most telling first, the same ones every time."""
 
     name: str
     what: str  # what is done, and what has to hold afterwards
-    count: int  # of a whole soak
+    count: int  # of harms in a whole soak
     trials: Callable[[int], Iterable[Trial]]
