@@ -13,7 +13,7 @@ import dagster as dg
 
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
-from resources.catalog.landing import batch_name_problem, batch_of, is_data, listing_of
+from resources.catalog.landing import batch_name_problem, batch_of, is_data, is_settled, listing_of
 from resources.catalog.names import score_job_name, score_prefix
 from resources.catalog.pointers import read_batch
 from resources.errors import DamagedError, StepKilled
@@ -122,9 +122,9 @@ def assess_batch(
     """Return the request for a batch, or why there is none yet; None if it is scored as it is now."""
     if name_problem := batch_name_problem(batch.name):
         return name_problem
-    age = datetime.now(UTC).timestamp() - batch.newest
-    if age < seconds(dataset.watch.settle):
-        return f"changed {max(age, 0):.0f} s ago; waits until nothing in it has changed for {dataset.watch.settle}"
+    now = datetime.now(UTC).timestamp()
+    if not is_settled(batch.newest, now, seconds(dataset.watch.settle)):
+        return f"changed {max(now - batch.newest, 0):.0f} s ago; waits until nothing in it has changed for {dataset.watch.settle}"
     if _is_scored(lake, dataset.name, batch):
         return None
     return _assess_runs(instance, run_locks, dataset, batch)

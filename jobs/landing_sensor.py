@@ -7,7 +7,7 @@ import dagster as dg
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
 from resources.catalog.landed_versions import report_landed
-from resources.catalog.landing import fingerprints, list_landed, listing_of
+from resources.catalog.landing import fingerprints, is_settled, list_landed, listing_of
 from resources.catalog.names import LANDED_CUSTOMERS, asset_key, landing_sensor_name, train_prefix
 from resources.ports.lake import Lake
 
@@ -32,8 +32,8 @@ def landing_sensor(dataset: Dataset) -> dg.SensorDefinition:
         listing = listing_of(entries) or _NOTHING
         if listing == (context.cursor or _NOTHING):
             return dg.SkipReason("Nothing has changed since the last report.")
-        now = datetime.now(UTC)
-        if any((now - entry.modified).total_seconds() < seconds(dataset.watch.settle) for entry in entries):
+        now, settle = datetime.now(UTC).timestamp(), seconds(dataset.watch.settle)
+        if not all(is_settled(entry.modified.timestamp(), now, settle) for entry in entries):
             return dg.SkipReason(f"Waits until nothing has changed for {dataset.watch.settle}.")
         report = report_landed(asset_key(dataset.name, LANDED_CUSTOMERS), fingerprints(lake, entries))
         return dg.SensorResult(asset_events=[report], cursor=listing)

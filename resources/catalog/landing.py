@@ -23,6 +23,7 @@ from resources.ports.lake import Entry, Lake, Unreadable
 
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
 _MOST_NAMED = 5
+_CLOCK_SKEW_SECONDS = 3600  # between machines
 
 
 def is_data(key: str) -> bool:
@@ -127,6 +128,16 @@ def listing_of(entries: Iterable[Entry], before: str = "") -> str:
     for entry in entries:
         before = digest_of(f"{before}\x00{entry.key}\x00{entry.size}\x00{entry.token}".encode())
     return before
+
+
+def is_settled(newest: float, now: float, settle: float) -> bool:
+    """Return whether what changed last at `newest` has been left alone for `settle` seconds. Times are seconds since 1970.
+
+    A time far ahead, of a clock that was set back or of a copy that kept it, tells nothing: waiting for that day would be waiting for ever. What
+    grows later is taken up again.
+    """
+    age = now - newest
+    return age >= settle or age < -_CLOCK_SKEW_SECONDS
 
 
 @dataclass(frozen=True)

@@ -94,12 +94,19 @@ def describe(path: Path, key: str) -> Entry | Unreadable | None:
 
 def _describe(key: str, found: os.stat_result) -> Entry | Unreadable:
     if stat.S_ISREG(found.st_mode):
-        modified = datetime.fromtimestamp(found.st_mtime, UTC)
-        return Entry(key, found.st_size, modified, f"{found.st_size}-{found.st_mtime_ns}")
+        return Entry(key, found.st_size, to_time(found.st_mtime), f"{found.st_size}-{found.st_mtime_ns}")
     if stat.S_ISLNK(found.st_mode):
         return Unreadable(key, "links are not followed; copy what it points at", may_hold_data=True)
     what = _SPECIAL.get(stat.S_IFMT(found.st_mode), "no file")
     return Unreadable(key, f"it is {what}; remove it", may_hold_data=False)
+
+
+def to_time(seconds: float) -> datetime:
+    """Return a file's time in UTC. Some file systems keep times that no calendar has: those are its first or last moment."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.min.replace(tzinfo=UTC) if seconds < 0 else datetime.max.replace(tzinfo=UTC)
 
 
 def _describe_item(key: str, item: os.DirEntry[str]) -> Iterator[Entry | Unreadable]:

@@ -3,12 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from resources.durable import PARTIAL
 from resources.file_locks import is_held
+from resources.local.folders import to_time
 from resources.ports.leftovers import Leftover
 
 
@@ -50,4 +51,4 @@ def _measure(paths: list[Path] | Iterator[Path]) -> tuple[int, datetime]:
             continue
         size += state.st_size
         changed = max(changed, state.st_mtime)
-    return size, datetime.fromtimestamp(changed, UTC)
+    return size, to_time(changed)

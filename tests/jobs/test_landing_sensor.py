@@ -1,6 +1,7 @@
 """What has landed is reported once, when it has settled, and also when it is gone."""
 
 import os
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -36,3 +37,11 @@ def test_each_change_is_reported_once_and_the_last_file_s_removal_too(lake: Loca
     assert isinstance(gone, dg.SensorResult)
     assert gone.cursor, "Dagster takes an empty cursor for none, and would report for ever"
     assert isinstance(tick(lake, dataset, gone.cursor), dg.SkipReason)
+
+
+def test_a_file_from_the_future_is_not_waited_for(lake: LocalLake, dataset: Dataset) -> None:
+    key = f"landing/{dataset.name}/train/a.csv"
+    lake.put(key, b"id\n1\n")
+    ahead = time.time() + 86_400
+    os.utime(lake.uri(key), (ahead, ahead))
+    assert isinstance(tick(lake, dataset, None), dg.SensorResult)

@@ -285,6 +285,16 @@ def test_a_batch_waits_until_it_has_settled(
     assert asked(tick(lake, patient, instance)) == expected
 
 
+@pytest.mark.parametrize(("ahead", "is_asked_for"), [(120, False), (86_400, True), (40 * 365 * 86_400, True)])
+def test_a_batch_from_the_future_is_waited_for_no_longer_than_clocks_differ(
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance, ahead: float, is_asked_for: bool
+) -> None:
+    """The clock was set back, or an archive kept a wrong time."""
+    crown(lake)
+    drop(lake, "today/a.csv", when=time.time() + ahead)
+    assert asked(tick(lake, dataset, instance)) == (["today"] if is_asked_for else [])
+
+
 def test_files_of_the_same_second_are_all_seen(lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance) -> None:
     crown(lake)
     for number in range(30):

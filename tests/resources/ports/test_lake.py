@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from churn_model.reports.step_report import PublishedFile
 from resources.aws.lake import S3Lake
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
+from resources.local.folders import to_time
 from resources.local.lake import LocalLake
 from resources.ports.lake import MANIFEST, Entry, Lake, Manifest, Unreadable
 
@@ -351,6 +352,11 @@ def test_a_closed_folder_is_named_and_what_is_beside_it_is_listed(tmp_path: Path
     finally:
         for name in ("a", "b"):
             (tmp_path / "d" / name).chmod(0o755)
+
+
+@pytest.mark.parametrize("seconds", [1e14, -1e14, 4e11, float(2**63)])
+def test_a_time_that_no_calendar_has_stops_no_listing(seconds: float) -> None:
+    assert abs(to_time(seconds).timestamp()) > 2e9
 
 
 @given(
