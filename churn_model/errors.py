@@ -12,6 +12,8 @@ A message says what was expected, what was found and what to do. Where several t
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+_MOST_LISTED = 100
+
 
 class ChurnError(Exception):
     """Base class for expected, user-facing errors."""
@@ -56,8 +58,12 @@ class Problem(NamedTuple):
 
 
 def listed(problems: Sequence[str]) -> str:
-    """Return all problems at once, numbered, one per line."""
-    return problems[0] if len(problems) == 1 else "\n".join(f"{n}. {text}" for n, text in enumerate(problems, 1))
+    """Return all problems at once, numbered, one per line: the first hundred of them, and how many more there are."""
+    if len(problems) == 1:
+        return problems[0]
+    lines = [f"{n}. {text}" for n, text in enumerate(problems[:_MOST_LISTED], 1)]
+    more = len(problems) - _MOST_LISTED
+    return "\n".join([*lines, *([f"And {more:,} more."] if more > 0 else [])])
 
 
 def describe_causes(error: BaseException) -> str:
