@@ -9,7 +9,6 @@ import dagster as dg
 
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import DATA_TEAM, code_version_of, link_to, materialize_result, records_table
-from churn_assets.reporting.exploration import ExplorationCounts, ExplorationReport, Telling
 from churn_model.reports.ingest import IngestReport
 from churn_model.reports.step_report import Report
 from churn_model.spec.dataset import Dataset
@@ -76,7 +75,7 @@ def exploration_report(dataset: Dataset) -> dg.AssetsDefinition:
 
 def _explore(lake: Lake, dataset: Dataset, table: Current) -> Content:
     """Make the page in this process: no step's environment has the libraries that draw it."""
-    from churn_assets.reporting.exploration import MOST_ROWS, explore
+    from churn_assets.reporting.exploration import MOST_ROWS, ExplorationCounts, ExplorationReport, Telling, explore
     from churn_assets.reporting.exploration_page import page
 
     landed = open_published_table(lake, table.prefix + ROWS)
@@ -97,6 +96,8 @@ def _explore(lake: Lake, dataset: Dataset, table: Current) -> Content:
 
 
 def _metadata(lake: Lake, html: Publication) -> dict[str, Any]:
+    from churn_assets.reporting.exploration import ExplorationReport
+
     found = html.report.read(ExplorationReport)
     odd = [*(found.odd or ()), *(found.repeated or ())]
     apart = map(vars, (found.apart or ())[:_MOST_SHOWN])

@@ -17,6 +17,8 @@ from resources.settings import PROJECT
 LOCATION = "churn_assets"
 """The name of the code location, as in workspace.yaml: Dagster keeps what it knows of schedules and sensors by it."""
 _MODULE = "churn_assets.definitions"
+_START_SECONDS = {"DAGSTER_GRPC_TIMEOUT_SECONDS": "300"}
+"""Dagster gives a run's process a minute to load the code, and marks the run failed if a busy machine takes longer. Here it has five."""
 _LOOKS_EVERY_SECONDS = 0.3
 _SECONDS_BETWEEN = 5
 _ENDS_WITHIN_SECONDS = 20
@@ -27,7 +29,7 @@ class Services:
 
     def __init__(self, port: int, environment: Mapping[str, str]) -> None:
         self._port = port
-        self._environment = environment
+        self.environment = _START_SECONDS | dict(environment)
         self._folder = Path(tempfile.mkdtemp(prefix="churn-ui-"))  # short: the path of a socket may have 100 characters
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -66,7 +68,7 @@ class Services:
         # Each leads a group of its own: Ctrl-C in a terminal reaches `churn ui` alone, which ends them in order.
         command = [sys.executable, *arguments]
         self._running[name] = subprocess.Popen(
-            command, env=dict(self._environment), cwd=PROJECT, stdin=subprocess.DEVNULL, start_new_session=True
+            command, env=self.environment, cwd=PROJECT, stdin=subprocess.DEVNULL, start_new_session=True
         )
 
     def _ended(self) -> str | None:
