@@ -93,6 +93,7 @@ class Settings:
     aws: AwsSettings | None
     # CHURN_SERVE_TOKEN: what clients of `churn serve` have to send (default: none; needed to listen on more than this machine)
     serve_token: str = field(default="", repr=False)
+    aws_region: str = ""  # of AwsSettings, also where no stack is there yet
 
     @property
     def lake(self) -> Path:
@@ -175,6 +176,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         allowed_hosts=hosts,
         aws=aws,
         serve_token=token,
+        aws_region=_read_region(env),
     )
 
 
@@ -227,13 +229,17 @@ def _read_aws_settings(env: Mapping[str, str], problems: list[str]) -> AwsSettin
     return AwsSettings(
         bucket=bucket,
         prefix=prefix.strip("/") + "/" if prefix.strip("/") else "",
-        region=env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or "",
+        region=_read_region(env),
         stack=stack,
         role=role,
         kms_key=key,
         image=image,
         job_options=options,
     )
+
+
+def _read_region(env: Mapping[str, str]) -> str:
+    return env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or ""
 
 
 def _file_in_the_way(folder: Path) -> Path | None:

@@ -1,6 +1,6 @@
 """The choice of adapters: which implementation of each port the assets, jobs and commands get."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -12,6 +12,7 @@ from resources.aws.lake import S3Lake
 from resources.aws.queries import Athena
 from resources.aws.runner import SageMakerRunner
 from resources.aws.session import AwsSession
+from resources.aws.stack import Stack, read_parameters
 from resources.aws.tables import AthenaTables
 from resources.errors import CommandError, SettingsError
 from resources.local.alerts import LocalAlerts
@@ -67,6 +68,16 @@ def examine(settings: Settings) -> Iterator[Finding]:
             )
         )
     return examine_aws(settings.aws)
+
+
+def open_stack(settings: Settings, name: str, say: Callable[[str], None]) -> Stack:
+    """Return the stack of this name in the account and region of the credentials, whether it is there or not."""
+    return Stack(AwsSession(region=settings.aws_region), name, say)
+
+
+def read_stack_parameters(texts: Sequence[str]) -> Mapping[str, str]:
+    """Return `NAME=VALUE` texts as parameters of the stack's template. Raise CommandError with every problem at once."""
+    return read_parameters(texts)
 
 
 def _wire_local(settings: Settings) -> tuple[Lake, Tables, Runner]:

@@ -196,8 +196,10 @@ def _allows(statement: Mapping[str, Any], call: Call) -> bool:
 
 
 def _holds(operator: str, found: Any, wanted: Any) -> bool:
-    if found is None:
-        return False
+    if operator == "Null":
+        return (found is None) is bool(wanted == "true")
+    if found is None:  # as AWS has it: of no values, all are equal
+        return operator.startswith("ForAllValues:")
     if operator == "NumericLessThanEquals":
         return float(found) <= float(wanted)
     if operator == "ForAllValues:StringEquals":

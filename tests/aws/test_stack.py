@@ -13,7 +13,7 @@ POLICIES = read_policies(
     {
         "Stack": "churn",
         "ExistingBucket": "lake",
-        "Key.Arn": "key",
+        "ExistingKey": "key",
         "JobRole.Arn": "jobs",
         "ImageAccount": "141502667606",
     }
@@ -24,6 +24,11 @@ CONTEXT = {
     "sagemaker:InstanceTypes": ["ml.m5.xlarge"],
     "sagemaker:MaxRuntimeInSeconds": 3600,
 }
+TRAINING_JOB = JOB.replace("processing", "training")
+
+
+def without(key: str) -> dict[str, object]:
+    return {name: value for name, value in CONTEXT.items() if name != key}
 
 
 def test_the_template_is_valid() -> None:
@@ -40,6 +45,10 @@ def test_the_template_is_valid() -> None:
         (Call("sagemaker:CreateProcessingJob", JOB, CONTEXT | {"sagemaker:NetworkIsolation": "false"}), False),
         (Call("sagemaker:CreateProcessingJob", JOB, CONTEXT | {"sagemaker:InstanceTypes": ["ml.p5.48xlarge"]}), False),
         (Call("sagemaker:CreateProcessingJob", JOB, CONTEXT | {"sagemaker:MaxRuntimeInSeconds": 1_000_000}), False),
+        (Call("sagemaker:CreateTrainingJob", TRAINING_JOB, CONTEXT), True),
+        (Call("sagemaker:CreateTrainingJob", TRAINING_JOB, without("sagemaker:NetworkIsolation")), False),
+        (Call("sagemaker:CreateTrainingJob", TRAINING_JOB, without("sagemaker:InstanceTypes")), False),
+        (Call("sagemaker:CreateTrainingJob", TRAINING_JOB, without("sagemaker:MaxRuntimeInSeconds")), False),
         (Call("iam:PassRole", "jobs", {"iam:PassedToService": "sagemaker.amazonaws.com"}), True),
         (Call("iam:PassRole", "jobs", {"iam:PassedToService": "lambda.amazonaws.com"}), False),
         (Call("iam:PassRole", "admin", {"iam:PassedToService": "sagemaker.amazonaws.com"}), False),

@@ -76,7 +76,7 @@ def _assert_that_the_roles_allow_it(recording: Recording, account: Account) -> N
             "Stack": stack,
             "ExistingBucket": account.lake.bucket,
             "Prefix": account.lake.prefix,
-            "Key.Arn": "key",
+            "ExistingKey": "key",
             "JobRole.Arn": ROLE,
             "ImageAccount": "141502667606",
         }
