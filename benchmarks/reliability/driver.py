@@ -6,6 +6,7 @@ arguments hold), `moment` (before or after), `mark` (a file that says it was rea
 `then` (kill, wait, or kill each time, without a mark), `step` (only in that step), `set` (values to put in place of a module's own, such as a patience).
 """
 
+import datetime
 import importlib
 import json
 import os
@@ -59,10 +60,43 @@ def _stop(plan: dict[str, Any]) -> None:
         time.sleep(0.05)
 
 
+_REAL = datetime.datetime
+
+
+class _TimeKind(type):
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, _REAL)
+
+
+class _MovedTime(datetime.datetime, metaclass=_TimeKind):
+    """`datetime` of a process whose clock differs from the machine's."""
+
+    __slots__ = ()
+    ahead = datetime.timedelta()
+
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> Any:
+        return _REAL.now(tz) + _MovedTime.ahead
+
+    @classmethod
+    def utcnow(cls) -> Any:
+        return _REAL.now(datetime.UTC).replace(tzinfo=None) + _MovedTime.ahead
+
+
+def _move_clock(seconds: float) -> None:
+    """Let everything that is imported from now on see another time."""
+    real = time.time
+    _MovedTime.ahead = datetime.timedelta(seconds=seconds)
+    datetime.datetime = _MovedTime  # type: ignore[misc]
+    time.time = lambda: real() + seconds
+
+
 def main(plan: dict[str, Any], arguments: list[str]) -> None:
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a shell that starts tests in the background lets them ignore it
+    if "clock" in plan:
+        _move_clock(plan["clock"])
     for name, value in plan.get("set", {}).items():
         module, _, attribute = name.partition(":")
         setattr(importlib.import_module(module), attribute, value)

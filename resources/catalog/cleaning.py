@@ -13,9 +13,11 @@ from functools import partial
 from resources.catalog.decisions import list_decisions
 from resources.catalog.integrity import find_manifest
 from resources.catalog.names import (
+    BATCH_PAGE,
     BATCH_PREDICTIONS,
     EVALUATION_PAGE,
     EXPLORATION_REPORT,
+    LIST_LAYOUT,
     PREPROCESSED_SPLITS,
     RAW_BATCH,
     RAW_CUSTOMERS,
@@ -33,7 +35,7 @@ from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 
 # How many parts the key of a version has, of assets whose versions may be removed.
-_LEVELS = dict.fromkeys((RAW_BATCH, BATCH_PREDICTIONS, RETENTION_LIST), 4) | dict.fromkeys(
+_LEVELS = dict.fromkeys((RAW_BATCH, BATCH_PREDICTIONS, RETENTION_LIST, LIST_LAYOUT, BATCH_PAGE), 4) | dict.fromkeys(
     (RAW_CUSTOMERS, PREPROCESSED_SPLITS, TUNED_MODEL, EVALUATION_PAGE, EXPLORATION_REPORT, UNLOADED), 3
 )
 

@@ -37,9 +37,15 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from resources.specs.loader import load_specs
     from resources.wiring import wire
 
-    if settings.aws:  # its locks are those of one machine, and another may be at work
+    if (
+        settings.aws
+    ):  # the locks are those of one machine: a run elsewhere may be about to point at a version that nothing names yet
         raise CommandError(
-            problem(expected="a lake on this machine", found="one on S3", todo="remove old versions there by hand")
+            problem(
+                expected="a lake on this machine",
+                found="one on S3, where this machine cannot see whether another one runs",
+                todo="leave its versions: they cost storage and nothing else, and no rule of the bucket knows which of them are needed",
+            )
         )
     wanted = arguments.dataset
     names = [find_dataset(settings, wanted).name] if wanted else sorted(load_specs(settings.datasets).datasets)

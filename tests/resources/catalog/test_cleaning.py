@@ -49,6 +49,8 @@ def make_lake(lake: LocalLake) -> set[str]:
             "batch_predictions/b/now",
             "retention_list/b/now",
             "retention_list/b/listed",
+            "list_layout/b/now",
+            "batch_page/b/now",
             "raw_batch/b/viewed",
             "unloaded/now",
         )
@@ -56,7 +58,7 @@ def make_lake(lake: LocalLake) -> set[str]:
     named["raw_customers/now"] = publish(lake, "shop/raw_customers/now/", **{"crm.customers": "now"})
     for asset in ("preprocessed_splits", "raw_customers", "evaluation_page"):
         lake.swap(current_key("shop", asset), None, to_bytes(Current("now", named[f"{asset}/now"])))
-    for asset in ("batch_predictions", "retention_list"):
+    for asset in ("batch_predictions", "retention_list", "list_layout", "batch_page"):
         lake.swap(current_key("shop", asset, "b"), None, to_bytes(Current("now", named[f"{asset}/b/now"])))
     model, evaluation = named["tuned_model/champion"], named["evaluation_report/now"]
     lake.swap(
@@ -80,6 +82,8 @@ def make_lake(lake: LocalLake) -> set[str]:
             "raw_batch/gone/old",
             "batch_predictions/b/old",
             "retention_list/b/old",
+            "list_layout/b/old",
+            "batch_page/b/old",
             "unloaded/old",
         )
     }
