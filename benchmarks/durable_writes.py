@@ -60,12 +60,13 @@ def main() -> int:
     parsed = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=parsed.folder) as made:
         costs = _measure(Path(made), parsed.rounds)
-    table = (
-        "| command | seconds | without | ratio | syncs | seconds in them |\n|---|---:|---:|---:|---:|---:|\n"
-        + "".join(
-            f"| `churn {' '.join(COMMANDS[each.command])}` | {each.seconds:.2f} | {each.without:.2f} | {each.ratio:.2f} | {each.calls} | {each.in_calls:.3f} |\n"
-            for each in costs
-        )
+    rows = [
+        f"| `churn {' '.join(COMMANDS[each.command])}` | {each.seconds:.2f} | {each.without:.2f} | {each.ratio:.2f} | {each.calls} "
+        f"| {each.in_calls:.3f} |\n"
+        for each in costs
+    ]
+    table = "".join(
+        ["| command | seconds | without | ratio | syncs | seconds in them |\n|---|---:|---:|---:|---:|---:|\n", *rows]
     )
     print(table)
     about = {
