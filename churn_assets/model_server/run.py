@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from churn_assets.model_server.champion import ServedModel
 from churn_assets.model_server.options import ServerOptions
+from churn_assets.server.bounded_http import BoundedHttp
 from churn_model.serving.plan import Plan
 from resources.settings import Settings, read_settings
 from resources.wiring import wire
@@ -88,6 +89,7 @@ def serve(options: ServerOptions, listener: socket.socket) -> None:
     config = uvicorn.Config(
         partial(make_app, options),
         factory=True,
+        http=BoundedHttp,
         workers=options.workers,
         log_level="warning",
         access_log=False,  # paths and queries hold ids

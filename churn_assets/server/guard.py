@@ -56,7 +56,7 @@ class RequestGuard:
         if len(hosts) != 1 or _host_name(hosts[0]) not in self.hosts:
             found = ", ".join(map(_shown, hosts)) or "none"
             return f"Expected one of the server's own names as Host; found {found}. Open it as localhost, or name the host in CHURN_ALLOWED_HOSTS."
-        if origins and [urlsplit(origin).netloc.lower() for origin in origins] != [hosts[0].lower()]:
+        if origins and [_host_of(origin) for origin in origins] != [hosts[0].lower()]:
             return f"Expected a request of the server's own pages; found the Origin {', '.join(map(_shown, origins))}. Open the server itself."
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
         site = headers.get("sec-fetch-site")
@@ -73,6 +73,14 @@ def _host_name(host: str) -> str | None:
     except ValueError:
         return None
     return parts.hostname if parts.netloc == host and "@" not in host else None
+
+
+def _host_of(origin: str) -> str | None:
+    """Return the host and port of an `Origin`, or None if it has none that can be read."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _shown(value: str) -> str:

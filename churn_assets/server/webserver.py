@@ -19,6 +19,7 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from churn_assets.server.bounded_http import BoundedHttp
 from churn_assets.server.guard import RequestGuard
 from churn_assets.server.published_pages import PublishedPages
 from resources.ports.outputs import SERVED_BELOW
@@ -74,6 +75,7 @@ def main() -> None:
             app = RequestGuard(UiWithPages(ui, PublishedPages(settings.out)), settings.allowed_hosts)
             uvicorn.run(
                 app,
+                http=BoundedHttp,
                 host=HOST,
                 port=arguments.port,
                 log_level="warning",

@@ -1,5 +1,6 @@
 """A real server around an application, and requests to it just as they are written."""
 
+import asyncio
 import http.client
 import socket
 import threading
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 import pytest
 import uvicorn
 from starlette.types import ASGIApp
+
+from churn_assets.server.bounded_http import BoundedHttp
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,13 @@ class Server:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[ASGIApp], Server]]:
+def serve() -> Iterator[Callable[..., Server]]:
     """Serve an application until the test ends."""
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-    def start(app: ASGIApp) -> Server:
+    def start(app: ASGIApp, http: type[asyncio.Protocol] = BoundedHttp) -> Server:
         listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(app, http=http, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

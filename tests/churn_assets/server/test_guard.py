@@ -71,6 +71,7 @@ FOREIGN = [
     {"Origin": "http://localhost:8888"},
     {"Origin": "http://localhost:3000.evil.example"},
     {"Origin": "http://evil.example/localhost:3000"},
+    {"Origin": "http://["},
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
 ]
