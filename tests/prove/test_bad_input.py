@@ -216,14 +216,6 @@ UNREADABLE: dict[str, tuple[Callable[[Batch], bytes], str]] = {
         lambda b: b.text().replace(b"region", b"r\xe9gion", 1),
         "Expected column names in UTF-8; found another encoding",
     ),
-    "b-utf-16.csv": (
-        lambda b: b.text().decode().encode("utf-16"),
-        "Expected UTF-8; found UTF-16 or UTF-32. Export the file again as UTF-8",
-    ),
-    "c-utf-16-without-bom.csv": (
-        lambda b: b.text().decode().encode("utf-16-le"),
-        "Expected text; found NUL bytes. Export the file again",
-    ),
     "d-header-alone.csv": (lambda b: b.part(0, 0).text(), "Expected records; found a header alone"),
     "e-nothing.csv": (lambda b: b"", "Expected a header and records; found a file of zero bytes"),
     "f-blank.csv": (lambda b: b"\n \n", "Expected a header and records; found an empty file"),
@@ -312,6 +304,8 @@ def test_a_batch_of_bad_records_is_refused_as_a_whole_and_says_where_they_are(
     retrained_home: "Home", copied: Copied, batch: Batch, clean: dict[str, float]
 ) -> None:
     home = copied(retrained_home)
+    # Without this line another encoding is detected, and read.
+    home.describe((home.root / "datasets" / "shop.yaml").read_text() + "format: {encoding: utf-8}\n")
     land(home, "monday", {"a.csv": re.sub(rb"south|north|east|west", b"S\xfcd", batch.text())})
     ended = home.churn("score", "shop", "monday")
     reads_well(
@@ -344,7 +338,7 @@ def test_an_empty_folder_and_a_missing_one_say_what_to_land(retrained_home: "Hom
         ended,
         1,
         "Expected the table in",
-        'found Table with name "crm.people" does not exist',
+        "found no table or view 'crm.people'",
         "correct `source` in the spec",
     )
 
