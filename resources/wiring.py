@@ -9,8 +9,9 @@ from churn_model.errors import problem
 from resources.aws.doctor import Finding, examine_aws
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
+from resources.aws.prices import Prices
 from resources.aws.queries import Athena
-from resources.aws.runner import SageMakerRunner
+from resources.aws.runner import KINDS, SageMakerRunner
 from resources.aws.session import AwsSession
 from resources.aws.stack import Stack, read_parameters
 from resources.aws.tables import AthenaTables
@@ -78,6 +79,30 @@ def open_stack(settings: Settings, name: str, say: Callable[[str], None]) -> Sta
 def read_stack_parameters(texts: Sequence[str]) -> Mapping[str, str]:
     """Return `NAME=VALUE` texts as parameters of the stack's template. Raise CommandError with every problem at once."""
     return read_parameters(texts)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a step runs on: the use that the price list knows, and the instance type that is tried first."""
+
+    use: str
+    instance: str
+
+
+def machine_of(settings: Settings, step: str) -> Machine | None:
+    """Return what a step runs on, or None for this machine."""
+    if settings.aws is None:
+        return None
+    options = _read_job_options(settings.aws)
+    if KINDS[step].resource == "TrainingJob":
+        return Machine("Training", (options.training_instances or options.instances)[0])
+    return Machine("Processing", options.instances[0])
+
+
+def open_prices(settings: Settings) -> Prices:
+    """Return the prices of instances in the region of the jobs."""
+    region = AwsSession(region=settings.aws_region).client("sagemaker").meta.region_name
+    return Prices(region, settings.home / "prices.json")
 
 
 def _wire_local(settings: Settings) -> tuple[Lake, Tables, Runner]:

@@ -110,7 +110,7 @@ class SageMakerRunner(Runner):
         except JobFailed:
             self._require_unchanged(request, None)  # a file that was half there when it was read comes first
             raise
-        self._record(work.kind, description)
+        self._record(request.step, work.kind, description)
         return self._take_over(request, work.kind, description)
 
     def libraries(self, imports: frozenset[str]) -> str:
@@ -294,7 +294,7 @@ class SageMakerRunner(Runner):
         run = self._instance.get_run_by_id(self._run_id) if self._instance and self._run_id else None
         return run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
-    def _record(self, kind: JobKind, description: Description) -> None:
+    def _record(self, step: str, kind: JobKind, description: Description) -> None:
         """Show the job and what was billed for it in the asset's metadata, if an asset is being materialized."""
         try:
             context = dg.AssetExecutionContext.get()
@@ -303,7 +303,11 @@ class SageMakerRunner(Runner):
         name, billed = kind.name_of(description), kind.billed(description)
         link = kind.link(self.session.client("sagemaker").meta.region_name, name)
         context.add_asset_metadata(
-            {"job": dg.MetadataValue.url(link), **({} if billed is None else {"billed_seconds": round(billed, 1)})}
+            {
+                "job": dg.MetadataValue.url(link),
+                # By step, since some assets are made by two. `churn plan` reads it.
+                **({} if billed is None else {f"{step}_billed_seconds": round(billed, 1)}),
+            }
         )
 
 

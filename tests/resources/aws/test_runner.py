@@ -208,7 +208,7 @@ def test_the_job_and_what_was_billed_are_in_the_assets_metadata(
     result = materialize(runner, instance, make_request("train"))
     (made,) = result.asset_materializations_for_node("made")
     assert str(made.metadata["job"].value).endswith(f"#/jobs/{runner.stack}-telco-train-v1-0")
-    assert made.metadata["billed_seconds"].value >= 1  # type: ignore[operator]
+    assert made.metadata["train_billed_seconds"].value >= 1  # type: ignore[operator]
     assert made.metadata["rows"].value == 1
 
 

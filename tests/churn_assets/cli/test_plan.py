@@ -1,0 +1,84 @@
+"""What `churn plan` says: what would be started, and of time and money no more than is known."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from churn_assets.cli.commands.plan import Estimate, Estimator
+from resources.catalog.planning import PlannedStep
+from resources.ports.prices import Price
+from resources.settings import Settings, read_settings
+from tests.conftest import Workspace
+
+TRAIN = PlannedStep("train", "tuned_model", is_published=False)
+TODAY = datetime.now(UTC).date().isoformat()
+SPEC = """\
+id: customer
+label: {column: left, positive: ["yes"], means: left}
+costs: {false_negative: 5, false_positive: 1, true_positive: 1, true_negative: 0}
+"""
+MACHINE = "training on ml.m5.large"
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "stand-in")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # nobody answers there
+    return read_settings(
+        {
+            "CHURN_HOME": str(tmp_path),
+            "CHURN_TARGET": "aws",
+            "CHURN_LAKE": "s3://lake",
+            "CHURN_ROLE": "arn:aws:iam::123456789012:role/jobs",
+            "CHURN_JOBS": '{"training_instances": ["ml.m5.large", "ml.m5.xlarge"]}',
+            "AWS_REGION": "eu-west-1",
+        }
+    )
+
+
+def ran(instance: dg.DagsterInstance, *seconds: float) -> None:
+    for each in seconds:
+        key = dg.AssetKey(["telco", "tuned_model"])
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata={"train_billed_seconds": each}))
+
+
+def keep_price(settings: Settings, dollars: float) -> None:
+    name = "eu-west-1 Training ml.m5.large"
+    (settings.home / "prices.json").write_text(json.dumps({name: {"dollars": dollars, "day": TODAY}}))
+
+
+def test_time_is_the_median_of_earlier_jobs_and_money_that_time_at_the_price(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    ran(instance, 60, 900, 90)
+    keep_price(settings, 0.2)
+    estimator = Estimator(settings, "telco", instance)
+    estimate = estimator.estimate(TRAIN)
+    assert estimate == Estimate("train", MACHINE, 90, 3, Price(0.2, TODAY))
+    assert estimate.dollars == pytest.approx(0.005)
+    assert any(f"of {TODAY}" in note for note in estimator.notes())
+
+
+def test_without_a_job_that_ended_nothing_is_said_of_time_or_money(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    keep_price(settings, 0.2)
+    estimate = Estimator(settings, "telco", instance).estimate(TRAIN)
+    assert estimate == Estimate("train", MACHINE, None, 0, None)
+    assert estimate.dollars is None
+
+
+def test_a_laptop_is_told_its_steps_and_no_dollars(workspace: Workspace) -> None:
+    workspace.write_spec("shop", SPEC)
+    workspace.land(pa.table({"customer": ["1", "2"], "left": ["yes", "no"]}))
+    assert workspace.churn("plan", "shop") == 0
+    assert "A retrain of shop would start 4 steps:" in workspace.output
+    assert "  train: this machine" in workspace.output
+    assert "Each new batch of shop starts 4 steps:" in workspace.output
+    assert "cost nothing" in workspace.output
+    assert "$" not in workspace.output
