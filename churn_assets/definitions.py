@@ -25,6 +25,7 @@ from jobs.compare import compare_job
 from jobs.explore import explore_job
 from jobs.landing_sensor import landing_sensor
 from jobs.old_batches_sensor import old_batches_sensor
+from jobs.promote import promote_job
 from jobs.retrain import retrain_job
 from jobs.rollback import rollback_job
 from jobs.schedules import retrain_schedule
@@ -73,7 +74,7 @@ def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
 
 def _dataset_definitions(dataset: Dataset, tags: Mapping[str, str]) -> dg.Definitions:
     retrain, score = retrain_job(dataset, tags), score_job(dataset, tags)
-    on_demand = [make(dataset, tags) for make in (rollback_job, explore_job, compare_job)]
+    on_demand = [make(dataset, tags) for make in (promote_job, rollback_job, explore_job, compare_job)]
     observers = [] if dataset.source.table else [landing_sensor(dataset)]
     return dg.Definitions(
         assets=[landed_customers(dataset), *(factory(dataset) for factory in FACTORIES)],

@@ -12,6 +12,7 @@ ChurnError                  (churn_model.errors)
 │   └── TablesBusy          another process holds the tables for a moment
 ├── StepFailed              a step ended without a report
 │   └── StepKilled          a signal ended the step's process, as the system does if memory runs short
+├── PromotionError          the candidate cannot be promoted by a person
 └── RollbackError           the champion cannot be rolled back to that model
 """
 
@@ -60,6 +61,10 @@ class StepFailed(ChurnError):
 
 class StepKilled(StepFailed):
     """A signal ended the step's process, as the system does if memory runs short."""
+
+
+class PromotionError(ChurnError):
+    """The candidate cannot be promoted by a person."""
 
 
 class RollbackError(ChurnError):

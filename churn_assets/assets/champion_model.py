@@ -1,6 +1,6 @@
 """The champion: the gate's decision carried out. The one place that moves the champion's pointer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.step_report import StepReport
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
-from resources.catalog.decisions import Decision, list_champions, record_decision
+from resources.catalog.decisions import WAITING, Decision, list_champions, record_decision
 from resources.catalog.integrity import read_manifest
 from resources.catalog.names import (
     CHAMPION_MODEL,
@@ -38,7 +38,7 @@ from resources.catalog.pointers import (
     utc_now,
 )
 from resources.catalog.publish import read_published, require_published
-from resources.errors import DamagedError, RollbackError
+from resources.errors import DamagedError, PromotionError, RollbackError
 from resources.ports.lake import Lake
 from resources.ports.run_locks import RunLocks
 
@@ -48,15 +48,22 @@ IS_CHAMPION = Claim(
     blocking=False,
 )
 CLAIMS = (*promotion_facts.CLAIMS, IS_CHAMPION)
+_PROMOTIONS = ("first", "promoted")
 
 
 PREVIOUS = "previous"
+CANDIDATE = "candidate"
 
 
 class ChampionConfig(dg.Config):
-    """Empty for a promotion; for a rollback the model to go back to, or `previous`: the champion before the last promotion."""
+    """Empty for what the gate decides by itself.
+
+    rollback_to   for a rollback the model to go back to, or `previous`: the champion before the last promotion
+    promote       the candidate that a person has approved, or `candidate`: the present one
+    """
 
     rollback_to: str = ""
+    promote: str = ""
 
 
 def champion_model(dataset: Dataset) -> dg.AssetsDefinition:
@@ -77,7 +84,7 @@ def champion_model(dataset: Dataset) -> dg.AssetsDefinition:
         with user_errors_as_failures():
             if config.rollback_to:
                 return _roll_back(lake, dataset, config.rollback_to)
-            return _apply_decision(lake, dataset)
+            return _apply_decision(lake, dataset, config.promote)
 
     return asset
 
@@ -90,9 +97,11 @@ def _unchanged_reason(champion: Champion, evaluation: Current, report: StepRepor
     return f"The champion is made from this very data, and is evaluated at today's costs: {saving}."
 
 
-def _apply_decision(lake: Lake, dataset: Dataset) -> dg.MaterializeResult:
-    """Carry out what the gate says of the candidate, against the champion that it was compared with."""
+def _apply_decision(lake: Lake, dataset: Dataset, approved: str) -> dg.MaterializeResult:
+    """Carry out what the gate says of the candidate, against the champion that it was compared with. `approved`: by a person, "" for none."""
     model = require_current(lake, dataset.name, TUNED_MODEL)
+    if approved:
+        _require_candidate(dataset, approved, model.version)
     evaluation = require_current(lake, dataset.name, EVALUATION_REPORT)
     report = require_published(lake, evaluation.prefix)
     evaluated = read_manifest(lake, evaluation.prefix).upstream[TUNED_MODEL]
@@ -111,16 +120,13 @@ def _apply_decision(lake: Lake, dataset: Dataset) -> dg.MaterializeResult:
         return _materialize_result(
             champion, report, _Verdict("unchanged", _unchanged_reason(champion, evaluation, report))
         )
-    if report.read(EvaluateReport).champion_version != (champion.version if champion else None):
-        raise ChurnError(
-            problem(
-                expected="the champion that the candidate was compared with",
-                found="another one, promoted meanwhile",
-                todo="run the job again",
-            )
-        )
+    _require_compared(dataset, report, champion, approved)
     verdict = _decide(report, champion, dataset, model.version)
-    if verdict.outcome in ("first", "promoted"):
+    if approved and verdict.outcome not in _PROMOTIONS:
+        raise PromotionError(_not_promoted(dataset, model.version, verdict.reason))
+    if verdict.outcome in _PROMOTIONS and dataset.gate.promotion == "manual":
+        verdict = _approve(verdict) if approved else _wait_for_approval(verdict, dataset)
+    if verdict.outcome in _PROMOTIONS:
         previous, barred = (champion.version, champion.barred) if champion else (None, ())
         champion = Champion(
             model.version, model.prefix, evaluation.prefix, utc_now(), verdict.outcome, verdict.reason, previous, barred
@@ -132,6 +138,66 @@ def _apply_decision(lake: Lake, dataset: Dataset) -> dg.MaterializeResult:
         Decision(model.version, evaluation.version, verdict.outcome, verdict.reason, utc_now(), report.metrics),
     )
     return _materialize_result(champion, report, verdict)
+
+
+def _require_candidate(dataset: Dataset, approved: str, candidate: str) -> None:
+    if approved not in (CANDIDATE, candidate):
+        raise PromotionError(
+            problem(
+                expected=f"{approved} to be the candidate of {dataset.name}",
+                found=f"a newer one, {candidate}",
+                todo=f"look at it, and approve it: churn promote {dataset.name}",
+            )
+        )
+
+
+def _require_compared(dataset: Dataset, report: StepReport, champion: Champion | None, approved: str) -> None:
+    """Raise ChurnError if the candidate was compared with another champion than the present one."""
+    if report.read(EvaluateReport).champion_version != (champion.version if champion else None):
+        raise ChurnError(
+            problem(
+                expected="the champion that the candidate was compared with",
+                found="another one, promoted meanwhile",
+                todo=f"run `churn retrain {dataset.name}`, which compares them again"
+                if approved
+                else "run the job again",
+            )
+        )
+
+
+def _not_promoted(dataset: Dataset, candidate: str, reason: str) -> str:
+    return problem(
+        expected=f"a candidate of {dataset.name} that the gate would promote",
+        found=f"{candidate}: {reason.rstrip('.')}",
+        todo="a person may approve what has proved itself, and nothing else",
+    )
+
+
+def _approve(verdict: "_Verdict") -> "_Verdict":
+    return replace(verdict, reason=f"{verdict.reason} Approved by a person.")
+
+
+def _wait_for_approval(verdict: "_Verdict", dataset: Dataset) -> "_Verdict":
+    """Return the decision of a gate that asks a person before it promotes."""
+    reason = f"Waits for approval (churn promote {dataset.name}). Once approved: {verdict.reason}"
+    return _Verdict(WAITING, reason, verdict.facts)
+
+
+def plan_promotion(lake: Lake, dataset: Dataset) -> str:
+    """Return the candidate that a person may promote, or the champion if it is the candidate already. Nothing is written.
+
+    Raise ChurnError if there is none, or PromotionError if the gate would not promote it.
+    """
+    model = require_current(lake, dataset.name, TUNED_MODEL)
+    evaluation = require_current(lake, dataset.name, EVALUATION_REPORT)
+    report, champion = require_published(lake, evaluation.prefix), read_champion(lake, dataset.name)
+    if champion and champion.version == model.version:
+        return model.version
+    _require_compared(dataset, report, champion, model.version)
+    verdict = _decide(report, champion, dataset, model.version)
+    if verdict.outcome not in _PROMOTIONS:
+        raise PromotionError(_not_promoted(dataset, model.version, verdict.reason))
+    return model.version
 
 
 def _is_recorded(lake: Lake, dataset: Dataset, champion: Champion) -> bool:
@@ -263,6 +329,8 @@ def _materialize_result(champion: Champion | None, report: StepReport, verdict: 
     checks = [Check(fact.name, fact.holds, fact.expected, fact.found, fact.todo) for fact in facts]
     is_champion = verdict.outcome in ("first", "promoted", "unchanged", "rolled_back")
     todo = "nothing: a kept champion is a success" if champion else "see the other checks"
+    if verdict.outcome == WAITING:
+        todo = "approve it, or leave it"
     checks.append(
         IS_CHAMPION.check(is_champion, expected="a candidate that proved itself", found=verdict.reason, todo=todo)
     )

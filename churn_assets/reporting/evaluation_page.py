@@ -41,6 +41,11 @@ _VERDICTS: Mapping[Outcome, tuple[str, str, str]] = {
     "kept": ("calm", "Champion kept", "The champion goes on scoring; this candidate is not used."),
     "refused": ("bad", "Refused", "This candidate must not be used."),
 }
+_WAITS: Mapping[Outcome, tuple[str, str]] = {
+    "first": ("Proved itself", "Once a person has approved it, this model scores as the first champion."),
+    "promoted": ("Proved itself", "Once a person has approved it, this model replaces the champion and scores."),
+}
+"""With `gate: {promotion: manual}`."""
 _SEARCHED_ON = {
     "folds": "in folds of the train and validation rows",
     "validation": "on the validation rows",
@@ -151,6 +156,8 @@ def _data_uri(png: bytes) -> str:
 def _decision(facts: PageFacts) -> dict[str, Any]:
     """The verdict, the facts behind it (those that do not hold first), and the columns that may know the answer."""
     tone, verdict, consequence = _VERDICTS[facts.decision.outcome]
+    if facts.decision.moves_pointer and facts.dataset.gate.promotion == "manual":
+        verdict, consequence = _WAITS[facts.decision.outcome]
     suspects = [*facts.splits.leaks, *facts.splits.suspects]
     weighed = sorted(facts.decision.facts, key=lambda fact: fact.holds)
     failing = [fact for fact in weighed if not fact.holds and not (suspects and fact.name == "no_suspected_leak")]

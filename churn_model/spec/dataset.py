@@ -320,10 +320,11 @@ class Gate:
     """When a candidate replaces the champion."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
-    promotion: Literal["better", "not_worse"] = field(
+    promotion: Literal["better", "not_worse", "manual"] = field(
         default="better",
         metadata=_about(
-            "better: it must prove so. not_worse: once the champion is older than max_age, enough not to be worse."
+            "better: it must prove so. not_worse: once the champion is older than max_age, enough not to be worse. "
+            "manual: it must prove so, and then waits until a person approves it."
         ),
     )
     max_age: str = field(default="28d", metadata=_about("With `promotion: not_worse`.", **_DURATION_SCHEMA))

@@ -11,6 +11,9 @@ from resources.catalog.names import decision_key, decisions_prefix
 from resources.errors import DamagedError, SwapConflict
 from resources.ports.lake import Lake
 
+WAITING = "waiting"
+"""The outcome for a candidate that the gate would promote, and that a person has yet to approve."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -18,7 +21,7 @@ class Decision:
 
     version: str  # of the model
     evaluation: str  # version of the evaluation
-    outcome: str  # first | promoted | kept | refused | rolled_back
+    outcome: str  # first | promoted | kept | refused | waiting | rolled_back
     reason: str
     decided_at: str  # ISO time in UTC
     metrics: Mapping[str, float | None]
@@ -43,9 +46,16 @@ def record_decision(lake: Lake, dataset: str, decision: Decision) -> None:
         return
 
 
-def list_decisions(lake: Lake, dataset: str) -> list[Decision]:
-    """Return all decisions about a dataset's models, oldest first. Raise DamagedError if one is damaged."""
-    return [_read(lake, key) for key in _keys(lake, dataset)]
+def list_decisions(lake: Lake, dataset: str, after: int = 0) -> list[Decision]:
+    """Return the decisions about a dataset's models but for the first `after`, oldest first. Raise DamagedError if one is damaged."""
+    return [_read(lake, key) for key in _keys(lake, dataset)[after:]]
+
+
+def find_waiting(lake: Lake, dataset: str) -> Decision | None:
+    """Return the decision about the candidate that waits until a person approves it, or None. Raise DamagedError if it is damaged."""
+    keys = _keys(lake, dataset)
+    last = _read(lake, keys[-1]) if keys else None
+    return last if last and last.outcome == WAITING else None
 
 
 def list_champions(lake: Lake, dataset: str) -> list[Decision]:

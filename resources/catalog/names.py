@@ -93,6 +93,11 @@ def rollback_job_name(dataset: str) -> str:
     return f"{dataset}_rollback"
 
 
+def promote_job_name(dataset: str) -> str:
+    """Return the name of the job that makes the candidate the champion, which a person has approved."""
+    return f"{dataset}_promote"
+
+
 def retrain_schedule_name(dataset: str) -> str:
     """Return the name of the schedule of the retrain job."""
     return f"{dataset}_retrain_schedule"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, Source, Split, ValueColumn
+from churn_model.spec.dataset import Contact, Costs, Dataset, Gate, Label, RetentionList, Source, Split, ValueColumn
 from resources.catalog.digests import digest_of_parts
 from resources.catalog.source_code import SourceCode, digest_files, trace_source
 from resources.settings import PROJECT
@@ -36,6 +36,15 @@ def _sheet(source: Source) -> Source:
 def _id_column(id_: str | None) -> str | None:
     """`id: none` reads the same rows as no id: only the gate tells them apart."""
     return Dataset(name="", id=id_, label=Label(column="", positive=("",))).id_column
+
+
+def _gate_rule(gate: Gate) -> Gate:
+    """Return the rule that the evaluation answers. Whether a person has to approve what it says is no part of it."""
+    return replace(gate, promotion="better") if gate.promotion == "manual" else gate
+
+
+def _who_approves(gate: Gate) -> Gate:
+    return Gate(promotion="manual") if gate.promotion == "manual" else Gate()
 
 
 def _opt_out(targets: RetentionList) -> RetentionList:
@@ -77,8 +86,15 @@ READS: dict[str, _Reduced] = {
     "explore": {**_ALWAYS, "label": _whole, "ignore": _whole},
     "preprocess": {**_FEATURES, "horizon": _whole, "split": _whole},
     "train": {**_MODEL, "search": _whole},
-    "evaluate": {**_MODEL, **_REASONS, "id": _whole, "label": _whole, "costs": _whole, "gate": _whole},
-    "evaluation_page": {**_ALWAYS, "label": _whole, "known": _whole, "costs": _whole, "search": _whole},
+    "evaluate": {**_MODEL, **_REASONS, "id": _whole, "label": _whole, "costs": _whole, "gate": _gate_rule},
+    "evaluation_page": {
+        **_ALWAYS,
+        "label": _whole,
+        "known": _whole,
+        "costs": _whole,
+        "search": _whole,
+        "gate": _who_approves,
+    },
     "compare": {**_ALWAYS, "label": _names_of_label, "split": _whole, "costs": _whole},
     "score": {**_ALWAYS, **_REASONS, "label": _names_of_label, "costs": _whole},
     "retention_list": {**_ALWAYS, "costs": _whole, "list": _who_is_listed},

@@ -11,6 +11,7 @@ from churn_model.errors import SpecError
 from churn_model.spec.dataset import Dataset
 from jobs.compare import compare_job
 from jobs.explore import explore_job
+from jobs.promote import promote_job
 from jobs.retrain import retrain_job
 from jobs.rollback import rollback_job
 from jobs.score import score_job
@@ -30,7 +31,7 @@ def test_every_asset_holds_its_run_s_locks_while_it_works(dataset: Dataset) -> N
 def resolve_jobs(dataset: Dataset) -> dict[str, dg.JobDefinition]:
     definitions = dg.Definitions(
         assets=[make(dataset) for make in FACTORIES],
-        jobs=[make(dataset) for make in (compare_job, explore_job, retrain_job, rollback_job, score_job)],
+        jobs=[make(dataset) for make in (compare_job, explore_job, promote_job, retrain_job, rollback_job, score_job)],
         resources=dict.fromkeys(("lake", "outputs", "tables", "runner", "run_locks")),
         loggers={"progress": progress_logger},
     )
@@ -44,11 +45,18 @@ def test_a_rollback_that_nobody_configures_goes_back_to_the_champion_before(data
     assert config["ops"] == {"telco__champion_model": {"config": {"rollback_to": "previous"}}}
 
 
+def test_a_promotion_that_nobody_configures_is_of_the_present_candidate(dataset: Dataset) -> None:
+    config = resolve_jobs(dataset)["telco_promote"].run_config
+    assert config is not None
+    assert config["ops"] == {"telco__champion_model": {"config": {"promote": "candidate"}}}
+
+
 def test_every_job_declares_the_lock_that_it_needs(dataset: Dataset) -> None:
     declared = {name: job.tags.get(LOCK_TAG) for name, job in resolve_jobs(dataset).items()}
     assert declared == {
         "telco_compare": "telco/compare",
         "telco_explore": "telco/explore",
+        "telco_promote": "telco/retrain",
         "telco_retrain": "telco/retrain",
         "telco_rollback": "telco/retrain",
         "telco_score_batch": "telco/score",

@@ -10,7 +10,7 @@ import pytest
 
 from churn_assets.assets.evaluation_report import PAGE_MAKER as EVALUATION_PAGE_MAKER
 from churn_assets.assets.exploration_report import PAGE_MAKER as EXPLORATION_PAGE_MAKER
-from churn_model.spec.dataset import Costs, Dataset, Label, RetentionList, Schedule, Search
+from churn_model.spec.dataset import Costs, Dataset, Gate, Label, RetentionList, Schedule, Search
 from resources.catalog import names
 from resources.catalog.source_code import locked_releases, trace_source
 from resources.catalog.versions import Maker, step_maker, version_of
@@ -234,3 +234,10 @@ def test_a_price_refits_the_model_if_the_search_is_by_cost(project: Path, plain:
     by_cost = replace(plain, search=Search(metric="cost"))
     dearer = replace(by_cost, costs=Costs(false_negative=900))
     assert changed(versions(project, by_cost), versions(project, dearer)) == FROM_MODEL
+
+
+def test_who_approves_a_candidate_remakes_its_page_alone(
+    project: Path, plain: Dataset, before: Mapping[str, str]
+) -> None:
+    assert changed(before, versions(project, replace(plain, gate=Gate(promotion="manual")))) == {PAGE}
+    assert EVALUATION in changed(before, versions(project, replace(plain, gate=Gate(promotion="not_worse"))))
