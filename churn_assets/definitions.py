@@ -20,6 +20,7 @@ from churn_assets.console.progress import progress_logger
 from churn_model.errors import SpecError
 from churn_model.spec.dataset import Dataset
 from jobs.alerts import failed_checks_sensor, failed_runs_sensor
+from jobs.approvals import approvals_sensor
 from jobs.broken_specs_sensor import broken_specs_sensor
 from jobs.compare import compare_job
 from jobs.explore import explore_job
@@ -74,8 +75,11 @@ def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
 
 def _dataset_definitions(dataset: Dataset, tags: Mapping[str, str]) -> dg.Definitions:
     retrain, score = retrain_job(dataset, tags), score_job(dataset, tags)
-    on_demand = [make(dataset, tags) for make in (promote_job, rollback_job, explore_job, compare_job)]
+    promote = promote_job(dataset, tags)
+    on_demand = [promote, *(make(dataset, tags) for make in (rollback_job, explore_job, compare_job))]
     observers = [] if dataset.source.table else [landing_sensor(dataset)]
+    if dataset.gate.promotion == "manual":
+        observers.append(approvals_sensor(dataset, promote))
     return dg.Definitions(
         assets=[landed_customers(dataset), *(factory(dataset) for factory in FACTORIES)],
         jobs=[retrain, score, *on_demand],

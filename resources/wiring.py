@@ -11,6 +11,7 @@ from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.aws.prices import Prices
 from resources.aws.queries import Athena
+from resources.aws.registry import ModelRegistry
 from resources.aws.runner import KINDS, SageMakerRunner
 from resources.aws.session import AwsSession
 from resources.aws.stack import Stack, read_parameters
@@ -19,12 +20,14 @@ from resources.errors import CommandError, SettingsError
 from resources.local.alerts import LocalAlerts
 from resources.local.lake import LocalLake
 from resources.local.outputs import LocalOutputs
+from resources.local.registry import LocalRegistry
 from resources.local.run_locks import LocalRunLocks
 from resources.local.runner import LocalRunner
 from resources.local.tables import LocalTables
 from resources.ports.alerts import Alerts
 from resources.ports.lake import Lake
 from resources.ports.outputs import Outputs
+from resources.ports.registry import Registry
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
@@ -39,19 +42,21 @@ class Ports:
     outputs: Outputs
     tables: Tables
     runner: Runner
+    registry: Registry
     run_locks: RunLocks
     alerts: Alerts
 
 
 def wire(settings: Settings) -> Ports:
     """Return the adapters for these settings."""
-    lake, tables, runner = _wire_aws(settings.aws) if settings.aws else _wire_local(settings)
+    lake, tables, runner, registry = _wire_aws(settings.aws) if settings.aws else _wire_local(settings)
     return Ports(
         lake=lake,
         # In the working folder on AWS too, where the people are who open them.
         outputs=LocalOutputs(folder=str(settings.out), served=settings.owns_dagster_home),
         tables=tables,
         runner=runner,
+        registry=registry,
         # Those of one machine on AWS too: they save work, and no result depends on them.
         run_locks=LocalRunLocks(folder=str(settings.home / "locks")),
         alerts=LocalAlerts(log=str(settings.home / "alerts.log"), **vars(settings.alerts)),
@@ -105,15 +110,15 @@ def open_prices(settings: Settings) -> Prices:
     return Prices(region, settings.home / "prices.json")
 
 
-def _wire_local(settings: Settings) -> tuple[Lake, Tables, Runner]:
+def _wire_local(settings: Settings) -> tuple[Lake, Tables, Runner, Registry]:
     lake = LocalLake(root=str(settings.lake))
     runner = LocalRunner(
         lake=lake, runs=str(settings.home / "runs"), python=str(settings.step_python), threads=settings.threads
     )
-    return lake, LocalTables(lake=lake, database=str(settings.tables)), runner
+    return lake, LocalTables(lake=lake, database=str(settings.tables)), runner, LocalRegistry()
 
 
-def _wire_aws(settings: AwsSettings) -> tuple[Lake, Tables, Runner]:
+def _wire_aws(settings: AwsSettings) -> tuple[Lake, Tables, Runner, Registry]:
     session = AwsSession(region=settings.region)
     lake = S3Lake(session=session, bucket=settings.bucket, prefix=settings.prefix, kms_key=settings.kms_key)
     athena = Athena(session=session, workgroup=settings.stack)
@@ -125,7 +130,8 @@ def _wire_aws(settings: AwsSettings) -> tuple[Lake, Tables, Runner]:
         image=settings.image,
         options=_read_job_options(settings),
     )
-    return lake, AthenaTables(session=session, lake=lake, athena=athena, database=settings.stack), runner
+    tables = AthenaTables(session=session, lake=lake, athena=athena, database=settings.stack)
+    return lake, tables, runner, ModelRegistry(session=session, lake=lake, stack=settings.stack)
 
 
 def _read_job_options(settings: AwsSettings) -> JobOptions:

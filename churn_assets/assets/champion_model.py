@@ -9,6 +9,7 @@ import dagster as dg
 from churn_assets.assets._checks import check_results, check_specs
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import MODEL_TEAM, retrain_freshness
+from churn_assets.assets._registry import IN_REGISTRY, mirror_decisions
 from churn_model.checks import Check, Claim
 from churn_model.errors import ChurnError, problem
 from churn_model.evaluation import promotion_facts
@@ -40,6 +41,7 @@ from resources.catalog.pointers import (
 from resources.catalog.publish import read_published, require_published
 from resources.errors import DamagedError, PromotionError, RollbackError
 from resources.ports.lake import Lake
+from resources.ports.registry import Registry
 from resources.ports.run_locks import RunLocks
 
 IS_CHAMPION = Claim(
@@ -78,13 +80,14 @@ def champion_model(dataset: Dataset) -> dg.AssetsDefinition:
         freshness_policy=retrain_freshness(dataset),
         kinds={"xgboost"},
         description="The model that scores. It is replaced only by a candidate that has proved itself better on rows that neither has seen.",
-        check_specs=check_specs(key, CLAIMS),
+        check_specs=check_specs(key, (*CLAIMS, IN_REGISTRY)),
     )
-    def asset(config: ChampionConfig, lake: Lake, run_locks: RunLocks) -> dg.MaterializeResult:
+    def asset(config: ChampionConfig, lake: Lake, registry: Registry, run_locks: RunLocks) -> dg.MaterializeResult:
         with user_errors_as_failures():
-            if config.rollback_to:
-                return _roll_back(lake, dataset, config.rollback_to)
-            return _apply_decision(lake, dataset, config.promote)
+            back = config.rollback_to
+            result = _roll_back(lake, dataset, back) if back else _apply_decision(lake, dataset, config.promote)
+        shown = check_results((IN_REGISTRY,), [mirror_decisions(registry, dataset)])
+        return result._replace(check_results=[*(result.check_results or ()), *shown])
 
     return asset
 

@@ -46,9 +46,15 @@ def record_decision(lake: Lake, dataset: str, decision: Decision) -> None:
         return
 
 
-def list_decisions(lake: Lake, dataset: str, after: int = 0) -> list[Decision]:
-    """Return the decisions about a dataset's models but for the first `after`, oldest first. Raise DamagedError if one is damaged."""
-    return [_read(lake, key) for key in _keys(lake, dataset)[after:]]
+def list_decisions(lake: Lake, dataset: str) -> list[Decision]:
+    """Return all decisions about a dataset's models, oldest first. Raise DamagedError if one is damaged."""
+    return [_read(lake, key) for key in _keys(lake, dataset)]
+
+
+def list_decisions_after(lake: Lake, dataset: str, number: int) -> list[tuple[int, Decision]]:
+    """Return the decisions after the one with this number, with their numbers. Raise DamagedError if one is damaged."""
+    keys = [key for key in _keys(lake, dataset) if key > decision_key(dataset, number)]
+    return [(_number_of(key), _read(lake, key)) for key in keys]
 
 
 def find_waiting(lake: Lake, dataset: str) -> Decision | None:
@@ -68,7 +74,11 @@ def _keys(lake: Lake, dataset: str) -> list[str]:
 
 
 def _number_after(keys: Sequence[str]) -> int:
-    return int(keys[-1].rpartition("/")[2].removesuffix(".json")) + 1 if keys else 1
+    return _number_of(keys[-1]) + 1 if keys else 1
+
+
+def _number_of(key: str) -> int:
+    return int(key.rpartition("/")[2].removesuffix(".json"))
 
 
 def _read(lake: Lake, key: str) -> Decision:

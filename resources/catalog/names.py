@@ -5,6 +5,7 @@ landing/<dataset>/train/**  score/<batch>/**      what users drop
 <dataset>/retention_list/ledger.json              every list that was ever published
 <dataset>/champion.json  batches/<batch>.json     pointers of a whole dataset
 <dataset>/decisions/<number>.json                 every decision about its models
+<dataset>/registry.json                           how far the model registry mirrors them
 """
 
 import dagster as dg
@@ -113,6 +114,11 @@ def old_batches_sensor_name(dataset: str) -> str:
     return f"{dataset}_old_batches"
 
 
+def approvals_sensor_name(dataset: str) -> str:
+    """Return the name of the sensor that sees a person's approval."""
+    return f"{dataset}_approvals"
+
+
 def landing_sensor_name(dataset: str) -> str:
     """Return the name of the sensor that reports the landed training data."""
     return f"{dataset}_landed"
@@ -183,6 +189,11 @@ def decisions_prefix(dataset: str) -> str:
 def decision_key(dataset: str, number: int) -> str:
     """Return the key of the decision with this number, counted from 1. Keys sort as numbers do."""
     return f"{decisions_prefix(dataset)}{number:06d}.json"
+
+
+def registry_key(dataset: str) -> str:
+    """Return the key of what is remembered of the model registry, which mirrors the decisions."""
+    return f"{dataset}/registry.json"
 
 
 def batches_prefix(dataset: str) -> str:

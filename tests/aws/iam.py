@@ -111,6 +111,8 @@ def _sagemaker(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
     arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
     if operation in ("ListTags", "AddTags"):
         return [Call(f"sagemaker:{operation}", parameters["ResourceArn"])]
+    if "ModelPackage" in operation:
+        return _registry(operation, parameters, arn)
     kind = {"Processing": "processing-job", "Training": "training-job"}[
         re.sub("^(Create|Describe|Stop)|Job$", "", operation)
     ]
@@ -132,6 +134,16 @@ def _sagemaker(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
         Call("sagemaker:AddTags", call.resource),
         Call("iam:PassRole", parameters["RoleArn"], {"iam:PassedToService": "sagemaker.amazonaws.com"}),
     ]
+
+
+def _registry(operation: str, parameters: Mapping[str, Any], arn: str) -> list[Call]:
+    group = f"{arn}:model-package-group/{parameters.get('ModelPackageGroupName')}"
+    if operation == "CreateModelPackageGroup":
+        return [Call(f"sagemaker:{operation}", group), Call("sagemaker:AddTags", group)]
+    if operation == "CreateModelPackage":
+        package = f"{arn}:model-package/{parameters['ModelPackageGroupName']}/any"
+        return [Call(f"sagemaker:{operation}", package), Call(f"sagemaker:{operation}", group)]
+    return [Call(f"sagemaker:{operation}", parameters.get("ModelPackageArn") or parameters["ModelPackageName"])]
 
 
 # --- policies

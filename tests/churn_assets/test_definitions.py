@@ -32,7 +32,7 @@ def resolve_jobs(dataset: Dataset) -> dict[str, dg.JobDefinition]:
     definitions = dg.Definitions(
         assets=[make(dataset) for make in FACTORIES],
         jobs=[make(dataset) for make in (compare_job, explore_job, promote_job, retrain_job, rollback_job, score_job)],
-        resources=dict.fromkeys(("lake", "outputs", "tables", "runner", "run_locks")),
+        resources=dict.fromkeys(("lake", "outputs", "tables", "runner", "registry", "run_locks")),
         loggers={"progress": progress_logger},
     )
     return {job.name: job for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}

@@ -28,7 +28,7 @@ def running_jobs(
     containers = Containers(
         session.client("s3"), session.client("logs"), folder, python=python, environment=environment or {}
     )
-    with running_sagemaker(containers, registry=os.environ["AWS_ENDPOINT_URL"]) as (service, endpoint):
+    with running_sagemaker(containers) as (service, endpoint):
         with patch.dict(os.environ, {"AWS_ENDPOINT_URL_SAGEMAKER": endpoint}):
             forget_clients()
             yield service

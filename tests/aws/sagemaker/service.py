@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.request import Request, urlopen
 
 import botocore.session
 
@@ -23,8 +22,6 @@ from resources.aws.jobs.kinds import KINDS, JobKind
 from resources.aws.jobs.limits import find_problems
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
-# The model registry is moto's.
-_FORWARDED = ("ModelPackage", "ModelCard")
 
 
 class Refusal(Exception):
@@ -111,8 +108,10 @@ class SageMaker:
     interfere   called with the operation and `before` or `after` it acts; may raise Refusal or Reset
     """
 
-    def __init__(self, executor: Executor, registry: str = "") -> None:
-        self.executor, self.registry = executor, registry
+    def __init__(self, executor: Executor) -> None:
+        from tests.aws.sagemaker.registry import ModelPackages  # which needs this module's refusals
+
+        self.executor, self.registry = executor, ModelPackages()
         self.jobs: dict[tuple[str, str], Job] = {}
         self.models: dict[str, dict[str, Any]] = {}
         self.calls: list[tuple[str, str]] = []
@@ -142,6 +141,7 @@ class SageMaker:
             "CreateModel": self._create_model,
             "DescribeModel": self._describe_model,
             "DeleteModel": self._delete_model,
+            **self.registry.operations,
         }
         if operation not in other:
             raise Refusal("UnknownOperationException", f"the stand-in does not know {operation}")
@@ -209,9 +209,6 @@ def _handler(service: SageMaker) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             operation = self.headers["X-Amz-Target"].partition(".")[2]
             try:
-                if service.registry and any(name in operation for name in _FORWARDED):
-                    self._send(200, _forward(service.registry, dict(self.headers), body))
-                    return
                 self._send(200, json.dumps(service.answer(operation, json.loads(body)), default=_plain).encode())
             except Refusal as error:
                 answer = {"__type": error.code, "message": str(error)}
@@ -232,11 +229,6 @@ def _handler(service: SageMaker) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def _forward(endpoint: str, headers: dict[str, str], body: bytes) -> bytes:
-    with urlopen(Request(endpoint, data=body, headers=headers, method="POST")) as response:
-        return bytes(response.read())
-
-
 def _plain(value: Any) -> Any:
     return value.timestamp() if isinstance(value, datetime) else str(value)
 
@@ -247,9 +239,9 @@ def epoch(seconds: float) -> float:
 
 
 @contextmanager
-def running_sagemaker(executor: Executor, registry: str = "") -> Iterator[tuple[SageMaker, str]]:
-    """Serve on a free port of the loopback interface. Yield the service and its address; `registry`: where the model registry answers."""
-    service = SageMaker(executor, registry)
+def running_sagemaker(executor: Executor) -> Iterator[tuple[SageMaker, str]]:
+    """Serve on a free port of the loopback interface. Yield the service and its address."""
+    service = SageMaker(executor)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(service))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

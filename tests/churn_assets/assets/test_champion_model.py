@@ -12,6 +12,7 @@ from resources.catalog.digests import digest_of
 from resources.catalog.names import champion_key, current_key
 from resources.catalog.pointers import Champion, Current, point_to, read_pointer, to_bytes
 from resources.local.lake import LocalLake
+from resources.local.registry import LocalRegistry
 from resources.local.run_locks import LocalRunLocks
 from resources.ports.lake import Manifest
 
@@ -39,7 +40,7 @@ def test_a_candidate_is_not_promoted_on_the_evaluation_of_another(
     ):
         dg.materialize(
             [champion_model(dataset)],
-            resources={"lake": lake, "run_locks": run_locks},
+            resources={"lake": lake, "registry": LocalRegistry(), "run_locks": run_locks},
             instance=instance,
         )
     assert read_pointer(lake, champion_key("telco")) is None

@@ -17,8 +17,9 @@ from churn_model.spec.dataset import Costs, Dataset, Gate
 from resources.catalog.decisions import find_waiting, list_decisions
 from resources.catalog.names import EVALUATION_REPORT, TUNED_MODEL, current_key, version_prefix
 from resources.catalog.pointers import Current, point_to, read_champion
-from resources.errors import PromotionError
+from resources.errors import PromotionError, RegistryError
 from resources.local.lake import LocalLake
+from resources.local.registry import LocalRegistry
 from resources.local.run_locks import LocalRunLocks
 from resources.ports.lake import Manifest
 
@@ -60,11 +61,14 @@ class House:
 
     def decide(self, promote: str = "") -> Mapping[str, dg.MetadataValue]:
         """Materialize the asset, and return its metadata."""
+        made = self.materialize(promote)
+        return made.asset_materializations_for_node("telco__champion_model")[0].metadata
+
+    def materialize(self, promote: str = "") -> dg.ExecuteInProcessResult:
         config = {"ops": {"telco__champion_model": {"config": {"promote": promote}}}} if promote else {}
-        made = dg.materialize(
+        return dg.materialize(
             [champion_model(self.dataset)], resources=self.resources, instance=self.instance, run_config=config
         )
-        return made.asset_materializations_for_node("telco__champion_model")[0].metadata
 
     @property
     def champion(self) -> str:
@@ -81,7 +85,8 @@ def house(
     instance: dg.DagsterInstance,
 ) -> House:
     manual = replace(dataset, gate=Gate(promotion="manual"))
-    return House(lake, {"lake": lake, "run_locks": run_locks}, manual, evaluation, instance)
+    resources = {"lake": lake, "registry": LocalRegistry(), "run_locks": run_locks}
+    return House(lake, resources, manual, evaluation, instance)
 
 
 def test_a_candidate_that_proved_itself_waits_and_scores_once_a_person_approves(house: House) -> None:
@@ -131,3 +136,24 @@ def test_a_gate_that_asks_nobody_promotes_as_ever(house: House) -> None:
     house.candidate("m1", "first")
     assert house.decide()["outcome"].value == "first"
     assert house.champion == "m1"
+
+
+class Unreachable(LocalRegistry):
+    """A registry that refuses."""
+
+    def mirror(self, dataset: str) -> None:
+        raise RegistryError(f"Expected to register a model of {dataset}; found AccessDenied. Grant it")
+
+
+def test_a_registry_that_cannot_be_reached_undoes_no_promotion_and_is_seen(house: House) -> None:
+    house.dataset = replace(house.dataset, gate=Gate())
+    house.resources = {**house.resources, "registry": Unreachable()}
+    house.candidate("m1", "first")
+    made = house.materialize()
+    assert house.champion == "m1"
+    (check,) = [each for each in made.get_asset_check_evaluations() if each.check_name == "registry_shows_the_decision"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "found AccessDenied" in str(check.description)
+    house.resources = {**house.resources, "registry": LocalRegistry()}
+    made = house.materialize()
+    assert all(each.passed for each in made.get_asset_check_evaluations() if "registry" in each.check_name)
