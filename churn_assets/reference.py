@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from churn_assets.assets._columns import ASSIGNMENTS, describe_prediction_column
 from churn_assets.cli.app import EXIT_CODES, build_parser
+from churn_assets.cli.command import describe_argument
 from churn_model import scoring
 from churn_model.checks import Check
 from churn_model.errors import sentence
@@ -131,7 +132,7 @@ def _argument(action: argparse.Action) -> str:
 
 
 def _meaning_of_argument(action: argparse.Action) -> str:
-    text = action.help or ""
+    text = describe_argument(action)
     has_default = action.default not in (None, False, argparse.SUPPRESS) and "default" not in text
     return f"{text} (default {action.default})" if has_default else text
 

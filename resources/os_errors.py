@@ -8,8 +8,10 @@ from churn_model.errors import describe_causes, problem
 
 _AGAIN = "then run the same command again: what was published stays"
 _ROOM = f"free some space, {_AGAIN}"
-_HOME = "CHURN_HOME"
-_PERMISSION = f"make it writable for this user, or set {_HOME} to another folder, {_AGAIN}"
+_HOME = "CHURN_HOME, or for temporary files TMPDIR,"
+_DAGSTER_HOME = "CHURN_HOME, or DAGSTER_HOME if it is set,"
+_SETTING = "{setting}"
+_PERMISSION = f"make it writable for this user, or set {_SETTING} to another folder, {_AGAIN}"
 _MEMORY = f"close other programs or take a machine with more memory, {_AGAIN}"
 _WAIT = f"wait for the other process that holds it, {_AGAIN}"
 _BY_NUMBER = {
@@ -44,9 +46,9 @@ def explain_os_error(error: BaseException, setting: str = _HOME) -> str | None:
 
 
 def explain_os_error_text(text: str, setting: str = _HOME) -> str | None:
-    """Return the same of an error whose text alone is left, such as `OSError: [Errno 28] No space left on device: '/lake/x'`.
+    """Return the same for an error of which only the text is left, such as `OSError: [Errno 28] No space left on device: '/lake/x'`.
 
-    A text of several lines holds an error and its causes, as `churn_model.errors.describe_causes` writes them.
+    A text of several lines is an error and its causes, as `churn_model.errors.describe_causes` writes them.
     """
     lines = text.splitlines()
     return next((explanation for line in lines if (explanation := _explain_line(line, setting))), None)
@@ -58,12 +60,15 @@ def _explain_line(line: str, setting: str) -> str | None:
     number = _NUMBER.search(line)
     if number and int(number[1]) in _BY_NUMBER:
         path = _PATH.search(line)
-        what = f"to write {path[1]}" if path else "to write to the working folder"
-        todo = _BY_NUMBER[int(number[1])].replace(_HOME, setting)
+        what = f"to write {path[1]}" if path else "to write a file"
+        todo = _BY_NUMBER[int(number[1])].replace(_SETTING, setting)
         return problem(expected=what, found=os.strerror(int(number[1])), todo=todo)
     if "OperationalError" in line:
         for words, todo in _BY_WORDS.items():
             if words in line:
-                expected = "to read and write Dagster's databases in the working folder"
-                return problem(expected=expected, found=words, todo=todo)
+                return problem(
+                    expected="to read and write Dagster's databases",
+                    found=words,
+                    todo=todo.replace(_SETTING, _DAGSTER_HOME),
+                )
     return None

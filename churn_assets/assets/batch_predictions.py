@@ -90,12 +90,9 @@ def batch_predictions(dataset: Dataset) -> dg.AssetsDefinition:
                 folder = predictions.prefix + PREDICTIONS
                 tables.publish(dataset.name, BATCH_PREDICTIONS, predictions.version, folder, batch)
                 point_to(lake, current_key(dataset.name, BATCH_PREDICTIONS, batch), predictions.current)
-            is_listed_next = _runs_with(context, asset_key(dataset.name, RETENTION_LIST))
             metadata = {
                 **_describe(predictions, source, record, accepted=accepted),
-                "list": "made next by this run"
-                if is_listed_next
-                else _compare_list(lake, dataset, record, predictions.version),
+                "list": _describe_list(context, lake, dataset, record, predictions.version),
             }
             return materialize_result(predictions, lake, results, metadata)
 
@@ -151,6 +148,15 @@ def _ingest_again(
 
 def _provisional(record: BatchRecord) -> dict[str, str]:
     return {"provisional": "yes"} if record.provisional else {}
+
+
+def _describe_list(
+    context: dg.AssetExecutionContext, lake: Lake, dataset: Dataset, record: BatchRecord, version: str
+) -> str:
+    """Return whether this run makes the list next, or else of which predictions the current one was made."""
+    if _runs_with(context, asset_key(dataset.name, RETENTION_LIST)):
+        return "made next by this run"
+    return _compare_list(lake, dataset, record, version)
 
 
 def _compare_list(lake: Lake, dataset: Dataset, record: BatchRecord, version: str) -> str:

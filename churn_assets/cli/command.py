@@ -11,8 +11,25 @@ from churn_model.errors import SpecError, problem
 from churn_model.spec.dataset import Dataset
 from resources.settings import Settings
 
-# The registry of formats names them too; importing it would take longer than all else that help needs.
-FORMATS_HELP = "CSV, Parquet, JSON Lines or Excel"
+FILE_HELP = "{formats}"
+"""The help of an argument that is a file to land: `describe_argument` names the formats."""
+
+
+def describe_argument(action: argparse.Action) -> str:
+    """Return the help of an argument, with the file formats named where it says `{formats}`."""
+    text = action.help or ""
+    if "{formats}" not in text:
+        return text
+    from churn_model.ingest.files import describe_formats  # takes as long as all else that help needs
+
+    return text.replace("{formats}", describe_formats())
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Names the file formats when help is printed, and not whenever a parser is built."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return describe_argument(action)
 
 
 class ExitCode(IntEnum):
@@ -42,7 +59,7 @@ class Command:
             self.name,
             help=self.summary,
             description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         self.add_arguments(parser)
         parser.set_defaults(run=self.run)

@@ -40,6 +40,12 @@ def find_format(name: str) -> Format | None:
     return next((each for each in FORMATS if name.lower().endswith(each.endings)), None)
 
 
+def describe_formats() -> str:
+    """Return the names of the formats, for help: `CSV, Parquet or Excel`."""
+    *names, last = (each.name for each in FORMATS)
+    return f"{', '.join(names)} or {last}"
+
+
 def describe_endings() -> str:
     """Return what the name of a file to land ends with, for messages."""
     return f"a name ending in {', '.join(ENDINGS)}"

@@ -14,7 +14,7 @@ import pyarrow as pa
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import Comparison, compare
-from churn_model.evaluation.metrics import Evaluation, Scores, evaluate
+from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluate
 from churn_model.evaluation.out_of_fold import out_of_fold_curve, outer_fold_scores
 from churn_model.evaluation.promotion import Decision, decide
 from churn_model.evaluation.promotion_facts import ComparedChampion, Evidence
@@ -145,14 +145,11 @@ def _write_scores(folder: Path, test: pa.Table, candidate: Scores, champion: _Ju
 
 
 def _metrics(evaluation: Evaluation, champion: _Judged | None) -> dict[str, float]:
+    """Return the figures that Dagster plots over time, by name."""
     money, contacts = evaluation.money, evaluation.contacts
     metrics = {
-        "auc": evaluation.auc.value,
+        **{name: figure.value for name, figure in vars(evaluation).items() if isinstance(figure, Estimate)},
         "auc_lower_99": evaluation.auc_lower_99,
-        "log_loss": evaluation.log_loss.value,
-        "brier": evaluation.brier.value,
-        "ece": evaluation.ece.value,
-        "calibration_slope": evaluation.calibration_slope.value,
         "cost": money.cost.value,
         "cost_of_contacting_nobody": money.cost_nobody,
         "cost_of_contacting_everybody": money.cost_everybody,

@@ -15,7 +15,7 @@ from resources.os_errors import explain_os_error, explain_os_error_text
         ),
         (
             OSError(30, "Read-only file system"),
-            "Expected to write to the working folder; found Read-only file system. Make it writable",
+            "Expected to write a file; found Read-only file system. Make it writable",
         ),
         (
             PermissionError(13, "Permission denied", "/lake"),
@@ -38,9 +38,7 @@ def test_an_error_of_the_system_is_explained_however_it_is_wrapped(error: Except
 def test_an_error_of_sqlite_is_explained() -> None:
     found = explain_os_error_text("OperationalError: (sqlite3.OperationalError) database or disk is full")
     assert found is not None
-    assert found.startswith(
-        "Expected to read and write Dagster's databases in the working folder; found database or disk is full"
-    )
+    assert found.startswith("Expected to read and write Dagster's databases; found database or disk is full")
     assert explain_os_error_text("OperationalError: no such table: runs") is None
 
 
@@ -49,6 +47,11 @@ def test_the_causes_of_an_error_are_told_apart_line_by_line_and_explained_from_t
     error.__cause__ = MemoryError()
     assert describe_causes(error).splitlines() == ["RuntimeError: around it", "MemoryError:"]
     assert (explain_os_error_text(describe_causes(error)) or "").startswith("Expected enough memory; found none left")
+
+
+def test_a_folder_of_temporary_files_has_a_setting_of_its_own() -> None:
+    text = explain_os_error(PermissionError(13, "Permission denied", "/tmp/ingest-x"))
+    assert "set CHURN_HOME, or for temporary files TMPDIR, to another folder" in (text or "")
 
 
 def test_the_setting_in_question_is_named() -> None:

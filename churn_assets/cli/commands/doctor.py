@@ -7,7 +7,6 @@ from rich.console import Console
 from churn_assets.cli.command import Command, ExitCode
 from churn_assets.console.safe_text import say
 from resources.settings import Settings
-from resources.wiring import examine
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
@@ -16,6 +15,8 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
 
 def run(_arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Print a line for each thing, with what to do if it is not as it should be."""
+    from resources.wiring import examine
+
     findings = []
     for finding in examine(settings):
         say(console, f"  {'good' if finding.is_good else 'BAD ':4}  {finding.subject}: {finding.text}")

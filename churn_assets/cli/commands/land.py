@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from churn_assets.cli.command import FORMATS_HELP, Command, ExitCode, add_dataset_argument, find_dataset
+from churn_assets.cli.command import FILE_HELP, Command, ExitCode, add_dataset_argument, find_dataset
 from churn_assets.console.safe_text import say
 from resources.settings import Settings
 
@@ -13,7 +13,7 @@ from resources.settings import Settings
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_dataset_argument(parser)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help=FORMATS_HELP)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help=FILE_HELP)
     batch_help = "the batch these files belong to; without it they are training data"
     parser.add_argument("--batch", metavar="NAME", help=batch_help)
 

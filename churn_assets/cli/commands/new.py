@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from churn_assets.cli.command import FORMATS_HELP, Command, ExitCode
+from churn_assets.cli.command import FILE_HELP, Command, ExitCode
 from churn_assets.console.safe_text import say
 from churn_model.errors import ChurnError, SpecError, listed, problem
 from churn_model.spec.encodings import ENCODINGS, normal_encoding
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     name_help = "a name for the table: a letter, then letters and digits, 2 to 12 in all"
     parser.add_argument("dataset", metavar="NAME", help=name_help)
-    parser.add_argument("file", type=Path, metavar="FILE", help=FORMATS_HELP)
+    parser.add_argument("file", type=Path, metavar="FILE", help=FILE_HELP)
     parser.add_argument("--label", metavar="COLUMN", help="the column that says who left, if it cannot be guessed")
     parser.add_argument("--id", metavar="COLUMN", help="the column that names a customer, if it cannot be guessed")
     parser.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook, if the fullest is not the one")
