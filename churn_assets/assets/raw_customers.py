@@ -80,7 +80,7 @@ def _training_files(
 ) -> tuple[Sequence[str], dict[str, str]]:
     """Return the keys of the files to ingest, and their contents: what landed, or a copy of the user's own table."""
     if dataset.source.table:
-        copy = copy_table(lake, tables, dataset.name, dataset.source.table)
+        copy = copy_table(lake, tables, dataset.name, dataset.source.table, crawler=dataset.source.crawler)
         return copy.keys, {dataset.source.table: copy.version}
     landed = list_training(lake, dataset.name)
     if landed.passed_over:

@@ -359,6 +359,9 @@ class Watch:
         _require_durations(settle=self.settle, recent=self.recent)
 
 
+_CRAWLER_NAME = 255
+
+
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """Where training rows come from."""
@@ -366,6 +369,12 @@ class Source:
     __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_UNKNOWN
     landing: bool = field(default=True, metadata=_about("Files dropped into landing/<dataset>/train."))
     table: str | None = field(default=None, metadata=_about("Instead: a table you already have, `database.table`."))
+    crawler: str | None = field(
+        default=None,
+        metadata=_about(
+            "On AWS, beside `table`: the Glue crawler that is run and waited for before the table is read."
+        ),
+    )
     sheet: str | None = field(
         default=None,
         metadata=_about("The sheet of landed Excel workbooks that holds the customers. None: the first visible one."),
@@ -377,6 +386,13 @@ class Source:
         _require(
             (named, "table", "database.table", repr(self.table), todo),
             (self.landing or self.table is not None, "", "landing: true or table: database.table", "neither", todo),
+            (
+                self.crawler is None or (self.table is not None and 1 <= len(self.crawler) <= _CRAWLER_NAME),
+                "crawler",
+                f"a crawler's name of at most {_CRAWLER_NAME} characters, beside a table",
+                repr(self.crawler)[:60] if self.table else "no table",
+                "write table: database.table beside it, or remove it",
+            ),
         )
 
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn_model.errors import problem
 from churn_model.tables import part_name
+from resources.aws.crawlers import run_crawler
 from resources.aws.lake import S3Lake
 from resources.aws.queries import Athena
 from resources.aws.session import AwsSession, aws_errors, code_of
@@ -88,6 +90,9 @@ class AthenaTables(Tables):
             return digest_of(found.iceberg_metadata.encode())
         objects = [each for location in found.locations for each in self._objects(location)]
         return digest_of(repr((list(found.columns.items()), sorted(objects))).encode())
+
+    def crawl(self, crawler: str) -> None:
+        run_crawler(self.session, crawler, say=dg.get_dagster_logger().info)
 
     def unload(self, table: str, prefix: str) -> Sequence[str]:
         database, _, name = table.partition(".")

@@ -21,11 +21,13 @@ class TableCopy:
     keys: Sequence[str]
 
 
-def copy_table(lake: Lake, tables: Tables, dataset: str, table: str) -> TableCopy:
+def copy_table(lake: Lake, tables: Tables, dataset: str, table: str, *, crawler: str | None = None) -> TableCopy:
     """Return the copy of a table as it is now, which is made only if the table has changed since the last one.
 
-    Raise InputError if the table changes while it is being copied.
+    crawler: the one to run before. Raise InputError if the table changes while it is being copied.
     """
+    if crawler is not None:
+        tables.crawl(crawler)
     version = tables.version(table)
     prefix = unload_prefix(dataset, version)
     files = _find_copy(lake, prefix) or _copy(lake, tables, table, version, prefix)

@@ -116,6 +116,15 @@ class LocalTables(Tables):
             ).fetchone()
         return digest_of(repr((columns, content)).encode())
 
+    def crawl(self, crawler: str) -> None:
+        raise TablesError(
+            problem(
+                expected="no crawler: the tables of this machine are those of its DuckDB file",
+                found=crawler,
+                todo="remove `source.crawler` from the spec, or run on AWS",
+            )
+        )
+
     def unload(self, table: str, prefix: str) -> Sequence[str]:
         key = prefix + part_name(0)
         target = Path(self.lake.uri(key))

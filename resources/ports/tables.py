@@ -35,6 +35,10 @@ class Tables(dg.ConfigurableResource, ABC):
     def unload(self, table: str, prefix: str) -> Sequence[str]:
         """Write all rows of a user's table below `prefix` as Parquet files, and return their keys. Raise TablesError."""
 
+    @abstractmethod
+    def crawl(self, crawler: str) -> None:
+        """Run the crawler that keeps a user's table, and wait until the catalog shows what is in the table's storage. Raise TablesError."""
+
     def shown(self, dataset: str) -> Sequence[str]:
         """Return the prefixes that a dataset's tables show. Raise TablesError."""
         return ()

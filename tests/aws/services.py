@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from moto.server import ThreadedMotoServer
 
-from tests.aws import athena
+from tests.aws import athena, crawlers
 
 REGION = "eu-west-1"
 
@@ -37,6 +37,7 @@ class Services:
 def running_services() -> Iterator[Services]:
     """Start the stand-ins on a free port, and stop them at the end."""
     athena.install()
+    crawlers.install()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for each request otherwise
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

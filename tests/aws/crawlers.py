@@ -1,0 +1,76 @@
+"""Crawlers that crawl: moto keeps them, and a crawl reads the schema of what is in the bucket and writes it into the catalog."""
+
+import io
+import threading
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pyarrow.parquet as pq
+from moto.glue.exceptions import CrawlerRunningException
+from moto.glue.models import FakeCrawler
+
+_TYPES = {"string": "string", "int64": "bigint", "double": "double"}
+
+
+class Crawl(threading.Thread):
+    """One crawl."""
+
+    def __init__(self, crawler: FakeCrawler) -> None:
+        super().__init__(daemon=True)
+        self.crawler = crawler
+        self.status, self.error, self.prefix, self.begun = "RUNNING", "", str(uuid4()), datetime.now(UTC)
+
+    def run(self) -> None:
+        try:
+            for target in self.crawler.targets["S3Targets"]:
+                _crawl(self.crawler.database_name, target["Path"])
+            self.status = "SUCCEEDED"
+        except Exception as error:
+            self.error, self.status = str(error), "FAILED"
+
+    def describe(self) -> dict[str, Any]:
+        error = {"ErrorMessage": self.error} if self.error else {}
+        log = {"LogGroup": "/aws-glue/crawlers", "LogStream": self.crawler.name, "MessagePrefix": self.prefix}
+        return {**log, "StartTime": self.begun.timestamp(), "Status": self.status, **error}
+
+
+def _crawl(database: str, path: str) -> None:
+    """Let the table named after a folder have the columns of its first file."""
+    bucket, _, prefix = path.removeprefix("s3://").partition("/")
+    s3, glue = boto3.client("s3"), boto3.client("glue")
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+    if not found:
+        raise ValueError(f"nothing in {path}")
+    body = s3.get_object(Bucket=bucket, Key=found[0]["Key"])["Body"].read()
+    columns = [{"Name": each.name, "Type": _TYPES[str(each.type)]} for each in pq.read_schema(io.BytesIO(body))]
+    table = {"Name": prefix.rstrip("/").rpartition("/")[2], "TableType": "EXTERNAL_TABLE"}
+    table["StorageDescriptor"] = {"Columns": columns, "Location": path}  # type: ignore[assignment]
+    names = {each["Name"] for each in glue.get_tables(DatabaseName=database)["TableList"]}
+    write = glue.update_table if table["Name"] in names else glue.create_table
+    write(DatabaseName=database, TableInput=table)
+
+
+def install() -> None:
+    """Let moto's crawlers crawl. Their state is RUNNING until a crawl has ended; `LastCrawl` is the last that has."""
+    describe = FakeCrawler.as_dict
+
+    def crawls_of(crawler: FakeCrawler) -> list[Crawl]:
+        crawls: list[Crawl] = crawler.__dict__.setdefault("real_crawls", [])
+        return crawls
+
+    def start(self: FakeCrawler) -> None:
+        if any(crawl.status == "RUNNING" for crawl in crawls_of(self)):
+            raise CrawlerRunningException(f"Crawler with name {self.name} has already started")
+        crawls_of(self).append(Crawl(self))
+        crawls_of(self)[-1].start()
+
+    def as_dict(self: FakeCrawler) -> dict[str, Any]:
+        crawls = crawls_of(self)
+        ended = [crawl for crawl in crawls if crawl.status != "RUNNING"]
+        state = "READY" if len(ended) == len(crawls) else "RUNNING"
+        return {**describe(self), "State": state, **({"LastCrawl": ended[-1].describe()} if ended else {})}
+
+    FakeCrawler.start_crawler = start  # type: ignore[method-assign]
+    FakeCrawler.as_dict = as_dict  # type: ignore[method-assign]
