@@ -39,3 +39,11 @@ def test_every_block_says_what_it_is(page: Path) -> None:
     # A block that is run is `sh`; output, and what cannot be run, is `text`.
     opened = re.findall(r"^```(.*)$", page.read_text("utf-8"), re.MULTILINE)[::2]
     assert set(opened) <= {"sh", "console", "text", "yaml"}
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_every_file_that_the_maps_name_is_there(name: str) -> None:
+    rooms = "churn_assets|churn_model|resources|jobs|infra|tests"
+    found = re.findall(rf"`((?:{rooms})/[^`<\n]*)`", (PROJECT / name).read_text("utf-8"))
+    assert len(found) >= 10
+    assert [path for path in found if not (PROJECT / path).exists()] == []
