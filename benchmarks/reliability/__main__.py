@@ -143,7 +143,7 @@ def _try(trial: Trial, homes: Homes, place: Path) -> list[str]:
 
 def _commit() -> str:
     done = subprocess.run(
-        ["git", "-C", str(PROJECT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=False
+        ["git", "-C", str(PROJECT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
     return done.stdout.strip() or "unknown"
 

@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from churn_assets.assets.batch_predictions import batch_predictions
 from churn_assets.assets.raw_batch import raw_batch
@@ -46,6 +47,24 @@ def promote(old: Old, model: Current) -> None:
     assert champion
     moved = replace(champion, version=model.version, prefix=model.prefix)
     old.lake.swap(names.champion_key("shop"), to_bytes(champion), to_bytes(moved))
+
+
+def test_a_batch_that_has_grown_is_scored_again_with_what_changed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A file that landed slower than `settle` was scored in part."""
+    old = copy_of("schema_2", tmp_path)
+    first = score(old)
+    assert "has changed since it was last scored" not in capfd.readouterr().err
+    landing = Path(old.lake.uri(names.batch_landing_prefix("shop", BATCH)))
+    (file, *_) = sorted(landing.iterdir())
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines, lines[-1]]))
+    (landing / "more.csv").write_bytes(b"".join(lines))
+    second = score(old)
+    assert second[names.RAW_BATCH][0] != first[names.RAW_BATCH][0]
+    said = f"Batch {BATCH} has changed since it was last scored (1 file new, 1 file changed) and is scored again."
+    assert said in capfd.readouterr().err
 
 
 def test_a_batch_is_ingested_again_only_for_other_columns(tmp_path: Path) -> None:
