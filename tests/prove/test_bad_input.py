@@ -197,7 +197,7 @@ def test_every_spelling_of_a_good_file_gives_the_same_predictions_and_each_bad_r
     land(home, "mixed", files)
     ended = home.churn("score", "shop", "mixed")
     reads_well(ended, 0, "94 rows, 9 quarantined, 103 records", "Quarantine:  9 of 103 records are not scored")
-    reads_well(ended, 0, "Columns that the model does not know: '<b>x</b>', '=1+1', '[red]' and 4 more.")
+    reads_well(ended, 0, "Columns that the model does not know: '<b>x</b>', '=1+1', '[red]' and 2 more.")
 
     key = "landing/shop/score/mixed/spoiled.csv"
     width = len(batch.header)

@@ -85,10 +85,10 @@ def _remark_lines(report: IngestReport) -> list[str]:
     return [*shown, *(["    ..."] if len(files) > _FIRST_SHOWN else [])]
 
 
-def ignored_column_lines(ports: Ports, table: Current, *, shown: Sequence[str] = ()) -> list[str]:
-    """Return the landed columns of a batch that the model does not read, apart from those that are shown on the list."""
+def ignored_column_lines(ports: Ports, table: Current, *, expected: Sequence[str] = ()) -> list[str]:
+    """Return the landed columns of a batch that the model does not read, apart from those that the spec expects there."""
     names = read_report(ports, table, IngestReport).ignored_columns
-    known = {name_key(name) for name in shown}
+    known = {name_key(name) for name in expected}
     names = None if names is None else tuple(name for name in names if name_key(name) not in known)
     if names is None:
         return [f"  Columns that the model does not know: {NOT_EVALUATED}."]

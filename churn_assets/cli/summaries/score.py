@@ -63,7 +63,7 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
         *([f"  PROVISIONAL: the gate refused this model. {record.provisional}"] if record.provisional else []),
         *([_NO_NAMES] if dataset.id_column is None and counts.to_contact else []),
         *quarantine_lines(ports, record.rows, "scored"),
-        *ignored_column_lines(ports, record.rows, shown=dataset.list.columns),
+        *ignored_column_lines(ports, record.rows, expected=(*dataset.list.columns, *dataset.ignore)),
         *_lacking_column_lines(ports, dataset, batch),
         *_unknown_value_lines(ports, dataset, batch),
         "",

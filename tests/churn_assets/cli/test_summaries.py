@@ -227,6 +227,12 @@ def test_a_scored_batch_says_whom_to_contact_and_what_it_costs(ports: Ports, dat
         assert shown in text
 
 
+def test_columns_that_the_spec_ignores_are_no_surprise_in_a_batch(ports: Ports, dataset: Dataset) -> None:
+    publish_batch(ports, 1)
+    text = score_summary(ports, replace(dataset, ignore=("Colour", "weight")), "may")
+    assert "Columns that the model does not know: 'size', " in text
+
+
 @pytest.mark.parametrize(
     ("opted_out", "why"),
     [(0, "Nobody is worth contacting"), (2, "Nobody to contact: everyone worth contacting was ex")],
