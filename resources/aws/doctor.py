@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 from churn_model.errors import ChurnError, problem
-from resources.aws.image import find_managed_image
+from resources.aws.image import check_image, find_managed_image
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession, aws_errors, code_of
@@ -37,7 +37,13 @@ def examine_aws(settings: AwsSettings) -> Iterator[Finding]:
         ("Glue database", lambda: _database(session, settings.stack)),
         ("Athena workgroup", lambda: _workgroup(session, settings.stack)),
         ("role of the jobs", lambda: _role(session, settings.role)),
-        ("image", lambda: settings.image or find_managed_image(session.client("sagemaker").meta.region_name)),
+        (
+            "image",
+            lambda: check_image(settings.image) or find_managed_image(session.client("sagemaker").meta.region_name),
+        ),
+        ("KMS key", lambda: _key(session, settings.kms_key)),
+        ("VPC endpoints", lambda: _endpoints(session, settings)),
+        ("Lake Formation", lambda: _lake_formation(session, settings.stack)),
         ("instance types", lambda: _instances(session, settings)),
     )
     for subject, check in checks:
@@ -145,6 +151,74 @@ def _role(session: AwsSession, arn: str) -> str:
             )
         )
     return arn
+
+
+def _key(session: AwsSession, arn: str) -> str:
+    if not arn:
+        return "none named: the bucket's own default encryption"
+    with aws_errors(CommandError, f"the KMS key {arn}"):
+        state = session.client("kms").describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
+    if state != "Enabled":
+        raise CommandError(
+            problem(
+                expected=f"an enabled KMS key {arn}", found=state, todo="enable it, or name another in CHURN_KMS_KEY"
+            )
+        )
+    return arn
+
+
+# A job itself has no network: SageMaker moves its files and its logs, through the VPC if the job has one.
+_ENDPOINTS = ("s3", "logs", "sts", "ecr.api", "ecr.dkr", "kms")
+
+
+def _endpoints(session: AwsSession, settings: AwsSettings) -> str:
+    """Return the endpoints of the VPC of the jobs' subnets. Raise CommandError for a subnet without a way out and without endpoints."""
+    subnets = JobOptions(**settings.job_options).subnets
+    if not subnets:
+        return "none needed: jobs have no VPC"
+    with aws_errors(CommandError, f"the subnets {', '.join(subnets)}"):
+        ec2 = session.client("ec2")
+        vpcs = {each["VpcId"] for each in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]}
+        inside = [{"Name": "vpc-id", "Values": sorted(vpcs)}]
+        found = {
+            each["ServiceName"].split(".", 3)[3]
+            for page in ec2.get_paginator("describe_vpc_endpoints").paginate(Filters=inside)
+            for each in page["VpcEndpoints"]
+        }
+        tables = ec2.describe_route_tables(Filters=inside)["RouteTables"]
+    routes = [route for table in tables for route in table["Routes"]]
+    has_way_out = any(route.get("NatGatewayId") or route.get("TransitGatewayId") for route in routes)
+    missing = [name for name in _ENDPOINTS if name not in found]
+    if missing and not has_way_out:
+        raise CommandError(
+            problem(
+                expected=f"endpoints of {', '.join(_ENDPOINTS)} in {', '.join(sorted(vpcs))}, which has no NAT gateway",
+                found=f"none of {', '.join(missing)}",
+                todo="make them: a job would wait for its files until its time limit",
+            )
+        )
+    return f"{', '.join(sorted(found)) or 'none'}, {'and a NAT gateway' if has_way_out else 'no NAT gateway'}"
+
+
+def _lake_formation(session: AwsSession, database: str) -> str:
+    """Return who decides about tables. Raise CommandError if new tables are Lake Formation's alone and nothing is granted on the database."""
+    with aws_errors(CommandError, "the settings of Lake Formation"):
+        client = session.client("lakeformation")
+        defaults = client.get_data_lake_settings()["DataLakeSettings"].get("CreateTableDefaultPermissions", [])
+        if any(each["Principal"].get("DataLakePrincipalIdentifier") == "IAM_ALLOWED_PRINCIPALS" for each in defaults):
+            return "IAM decides about new tables"
+        resource = {"Database": {"Name": database}}
+        granted = client.list_permissions(Resource=resource)["PrincipalResourcePermissions"]
+    if not granted:
+        raise CommandError(
+            problem(
+                expected=f"permissions on the database {database} in Lake Formation, which decides about tables here",
+                found="none",
+                todo="grant CREATE_TABLE, DESCRIBE and SELECT on all its tables to who runs churn, in the console of Lake Formation",
+            )
+        )
+    who = sorted({each["Principal"]["DataLakePrincipalIdentifier"].rpartition("/")[2] for each in granted})
+    return f"decides; granted to {', '.join(who)}"
 
 
 def _instances(session: AwsSession, settings: AwsSettings) -> str:

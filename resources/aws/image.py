@@ -1,12 +1,37 @@
 """The managed image in which every job runs: SageMaker's own XGBoost container."""
 
 import functools
+import re
 
 from churn_model.errors import problem
 from resources.errors import SettingsError
+from resources.settings import PROJECT
 
 IMAGE = "xgboost"
 IMAGE_VERSION = "3.2-0"
+_MANAGED = re.compile(r".*/sagemaker-xgboost:(?P<version>[^@]+)")
+_RELEASE = re.compile(r"^xgboost-cpu==(?P<release>[\w.]+)", re.MULTILINE)
+
+
+def check_image(image: str) -> str:
+    """Return an image's address. Raise SettingsError for a managed image with another XGBoost; `start.py` looks into all others."""
+    managed = _MANAGED.fullmatch(image)
+    if managed and managed["version"] != IMAGE_VERSION:
+        raise SettingsError(
+            problem(
+                expected=f"sagemaker-xgboost:{IMAGE_VERSION}, whose releases are those of requirements-image.lock",
+                found=f"sagemaker-xgboost:{managed['version']}",
+                todo=f"set CHURN_IMAGE to {IMAGE_VERSION}, or leave it out",
+            )
+        )
+    return image
+
+
+@functools.cache
+def expected_xgboost() -> str:
+    """Return the release of XGBoost that every job has to have."""
+    found = _RELEASE.search((PROJECT / "requirements-image.lock").read_text("utf-8"))
+    return found["release"] if found else ""
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from churn_model.errors import listed, problem
 from churn_model.reports.step_report import REPORT, ReportError, StepReport
 from resources.aws.code_archive import upload_code
 from resources.aws.container.start import RECEIPT
-from resources.aws.image import find_managed_image
+from resources.aws.image import check_image, expected_xgboost, find_managed_image
 from resources.aws.job_requests import (
     CODE,
     CONFIG,
@@ -167,7 +167,7 @@ class SageMakerRunner(Runner):
         sizes = [entry.size for keys in request.inputs.values() for entry in self._entries(keys)]
         plan = JobPlan(
             step=request.step,
-            image=self.image or find_managed_image(self.session.client("sagemaker").meta.region_name),
+            image=check_image(self.image) or find_managed_image(self.session.client("sagemaker").meta.region_name),
             role=self.role,
             options=self.options,
             inputs={
@@ -189,6 +189,7 @@ class SageMakerRunner(Runner):
             "threads": request.threads,
             "inputs": list(request.inputs),
             "contents": {},
+            "xgboost": expected_xgboost(),
         }
         dataset = restrict_dataset(request.dataset, request.step)
         return {"dataset.json": dataset.to_json().encode(), "request.json": json.dumps(values).encode()}

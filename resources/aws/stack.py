@@ -10,7 +10,7 @@ from churn_model.errors import listed, problem
 from resources.aws.image import find_managed_image
 from resources.aws.jobs.clock import Clock, SystemClock
 from resources.aws.jobs.names import STACK_TAG, check_stack_name
-from resources.aws.session import AwsSession, aws_errors
+from resources.aws.session import AwsSession, aws_errors, code_of
 from resources.errors import CommandError
 from resources.settings import PROJECT
 
@@ -193,6 +193,8 @@ class Stack:
         """Return the parameters with what can be found out: the account of the image, the key of a bucket that is there."""
         given = {"Stack": self._name, **parameters}
         bucket = given.get("ExistingBucket", "")
+        if is_new:
+            self._refuse_taken_role()
         if is_new and "ExistingBucket" not in given:
             self._refuse_left_over_bucket()
         if is_new and "ImageAccount" not in given:
@@ -200,6 +202,26 @@ class Stack:
         if bucket and "ExistingKey" not in given and (key := self._key_of(bucket)):
             given["ExistingKey"] = key
         return given
+
+    def _refuse_taken_role(self) -> None:
+        """Raise CommandError if another installation of the account, in another region or made otherwise, has the name."""
+        from botocore.exceptions import ClientError
+
+        role = f"{self._name}-churn-jobs"
+        with aws_errors(CommandError, f"to look up the role {role}"):
+            try:
+                self._session.client("iam").get_role(RoleName=role)
+            except ClientError as error:
+                if code_of(error) in ("NoSuchEntity", "NoSuchEntityException"):
+                    return
+                raise
+        raise CommandError(
+            problem(
+                expected=f"a name that no other installation of the account has, found by its role {role}",
+                found="that it is taken, although this region has no such stack",
+                todo="choose another name: roles are those of all regions",
+            )
+        )
 
     def _refuse_left_over_bucket(self) -> None:
         buckets = [arn.rpartition(":")[2] for arn in self.left() if arn.partition(":::")[0].endswith(":s3")]

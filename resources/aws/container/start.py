@@ -15,6 +15,7 @@ import sys
 import tarfile
 import tempfile
 from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,6 +32,9 @@ def main() -> int:
     root, step = Path(os.environ.get("CHURN_ROOT", "/opt/ml")), os.environ["CHURN_STEP"]
     try:
         request = lay_folders(root)
+        if refusal := check_image(str(request.get("xgboost", ""))):
+            _explain(root, REFUSED, refusal)
+            return REFUSED
         code = run_step(root, step, unpack_code(), threads=int(request["threads"]))
         if code == 0:
             _write_receipt(root, step, request["version"])
@@ -61,6 +65,17 @@ def lay_folders(root: Path) -> dict[str, Any]:
         request["threads"] = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         config.write_text(json.dumps(request), "utf-8")
     return request
+
+
+def check_image(expected: str) -> str:
+    """Return why the image cannot be used, "" if it can: another XGBoost may read models otherwise, and computes others."""
+    found = ""
+    for name in ("xgboost", "xgboost-cpu"):
+        with suppress(PackageNotFoundError):
+            found = version(name)
+    if not expected or found == expected:
+        return ""
+    return f"Expected an image with XGBoost {expected}; found {found or 'none'}. Set CHURN_IMAGE to one that has it, or leave it out."
 
 
 def unpack_code() -> Path:

@@ -38,6 +38,10 @@ def set_quotas(lake: S3Lake, **quotas: float) -> None:
 @pytest.fixture
 def stack(aws_lake: S3Lake) -> AwsSettings:
     set_quotas(aws_lake, processing=4, training=2)
+    everyone = {"Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}, "Permissions": ["ALL"]}
+    aws_lake.session.client("lakeformation").put_data_lake_settings(  # as a new account has it
+        DataLakeSettings={"CreateTableDefaultPermissions": [everyone]}
+    )
     name = f"d{aws_lake.bucket[-6:]}"
     make_aws_tables(aws_lake, name)
     role = aws_lake.session.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
