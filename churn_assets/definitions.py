@@ -32,6 +32,7 @@ from jobs.rollback import rollback_job
 from jobs.schedules import retrain_schedule
 from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
+from jobs.unwatched_jobs import unwatched_jobs_sensor
 from resources.catalog.landing import has_begun
 from resources.catalog.layout import require_layout
 from resources.catalog.names import RETRAIN_ASSETS, SCORE_ASSETS, SPEC, SPEC_IS_VALID, asset_key, batch_partitions
@@ -65,7 +66,11 @@ def build_definitions(specs: Specs, settings: Settings) -> dg.Definitions:
     assets = [asset for part in parts for asset in part.assets or () if isinstance(asset, dg.AssetsDefinition)]
     checks = frozenset(key for asset in assets for key in asset.check_keys)
     shared = dg.Definitions(
-        sensors=[failed_runs_sensor(), failed_checks_sensor(checks)],
+        sensors=[
+            failed_runs_sensor(),
+            failed_checks_sensor(checks),
+            *([unwatched_jobs_sensor()] if settings.aws else []),
+        ],
         resources=dict(vars(ports)),
         loggers={"console": dg.colored_console_logger, "progress": progress_logger},
         executor=dg.in_process_executor if in_process else dg.multiprocess_executor,

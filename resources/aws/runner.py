@@ -34,6 +34,7 @@ from resources.aws.jobs.client import JobClient
 from resources.aws.jobs.clock import Clock, SystemClock
 from resources.aws.jobs.failures import JobFailed
 from resources.aws.jobs.kinds import PROCESSING, TRAINING, Description, JobKind
+from resources.aws.jobs.listing import list_running
 from resources.aws.jobs.names import Work, check_stack_name
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession
@@ -43,7 +44,7 @@ from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import restrict_dataset
 from resources.errors import NotInLake, StepFailed
 from resources.ports.lake import MANIFEST, Entry
-from resources.ports.runner import Runner, StepRequest
+from resources.ports.runner import Runner, RunningStep, StepRequest
 from resources.settings import PROJECT
 
 IMAGE_LOCK = "requirements-image.lock"
@@ -117,6 +118,15 @@ class SageMakerRunner(Runner):
         image = locked_releases(imports, lock=IMAGE_LOCK)
         # Small steps compute with the releases of this process.
         return f"{image}\nor\n{locked_releases(imports)}" if self.options.small_megabytes else image
+
+    def running(self) -> Sequence[RunningStep]:
+        """Return the jobs of this stack that run. One listing for each kind: it is the account's most throttled call, so nothing waits for it."""
+        client = self.session.client("sagemaker")
+        return [
+            found
+            for kind in sorted({*KINDS.values()}, key=lambda kind: kind.resource)
+            for found in list_running(client, kind, self.stack)
+        ]
 
     # A step on little data
 

@@ -29,6 +29,16 @@ class StepRequest:
     parameters: Mapping[str, Any] = field(default_factory=dict)  # plain values that the step reads of its request
 
 
+@dataclass(frozen=True)
+class RunningStep:
+    """A step that is running elsewhere, whoever watches it: its job, since when (ISO time in UTC), and its page for a person."""
+
+    name: str
+    dataset: str
+    since: str
+    link: str
+
+
 class Runner(dg.ConfigurableResource, ABC):
     """Runs steps: as processes on this machine, or as jobs on SageMaker."""
 
@@ -49,6 +59,10 @@ class Runner(dg.ConfigurableResource, ABC):
 
         Part of every step's version: other releases, or another image, make another version.
         """
+
+    def running(self) -> Sequence[RunningStep]:
+        """Return the steps that run as jobs elsewhere. Processes of this machine end with their run. Raise StepFailed."""
+        return ()
 
     def leftovers(self, dataset: str, before: datetime) -> Sequence[Leftover]:
         """Return the working folders of a dataset's steps that have ended, not changed since `before`. A job elsewhere leaves none."""

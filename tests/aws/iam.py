@@ -111,6 +111,8 @@ def _sagemaker(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
     arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
     if operation in ("ListTags", "AddTags"):
         return [Call(f"sagemaker:{operation}", parameters["ResourceArn"])]
+    if operation.startswith("List"):  # no resource: of the whole account
+        return [Call(f"sagemaker:{operation}", "*")]
     if "ModelPackage" in operation:
         return _registry(operation, parameters, arn)
     kind = {"Processing": "processing-job", "Training": "training-job"}[

@@ -11,7 +11,7 @@ from resources.aws.lake import S3Lake
 from resources.aws.tables import AthenaTables
 from resources.settings import PROJECT
 from tests.aws.iam import Recording, allowing_statement, read_policies, recorded_calls
-from tests.aws.sagemaker.running import IMAGE, ROLE, running_jobs
+from tests.aws.sagemaker.running import IMAGE, ROLE, runner_on, running_jobs
 from tests.aws.sagemaker.service import SageMaker
 from tests.aws.tables import make_aws_tables
 from tests.conftest import Workspace
@@ -53,6 +53,7 @@ def test_the_graph_gives_on_aws_what_it_gives_on_a_laptop(account: Account, tmp_
         theirs = retrain_and_score(tmp_path / "theirs", account.settings)
         assert account.tables.count("shop", "batch_predictions") == 500
         assert account.tables.count("shop", "raw_customers") > 3000
+        assert runner_on(account.lake).running() == []
     _assert_that_the_roles_allow_it(recording, account)
     ours = retrain_and_score(tmp_path / "ours", {})
     assert_same_results(ours.lake, account.lake)

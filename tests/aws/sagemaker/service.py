@@ -136,6 +136,8 @@ class SageMaker:
             for verb, act in (("Create", self._create), ("Describe", self._describe), ("Stop", self._stop)):
                 if operation == f"{verb}{kind.resource}":
                     return act(kind, request)
+            if operation == f"List{kind.resource}s":
+                return self._list(kind, request)
         other = {
             "ListTags": self._list_tags,
             "CreateModel": self._create_model,
@@ -175,6 +177,25 @@ class SageMaker:
         job.to("Stopping")
         job.stopped.set()
         return {}
+
+    def _list(self, kind: JobKind, request: dict[str, Any]) -> Mapping[str, Any]:
+        """Answer one page, of two jobs at most: whoever lists has to go on."""
+        names = [
+            name
+            for resource, name in self.jobs
+            if resource == kind.resource and request.get("NameContains", "") in name
+        ]
+        wanted = request.get("StatusEquals")
+        found = [self.jobs[kind.resource, name] for name in names]
+        found = [job for job in found if wanted in (None, job.status)]
+        start = int(request.get("NextToken", "0"))
+        known = service_model().shape_for(f"{kind.resource}Summary").members
+        page = [
+            {name: value for name, value in {**job.request, **job.fields}.items() if name in known}
+            for job in found[start : start + 2]
+        ]
+        more = {"NextToken": str(start + 2)} if start + 2 < len(found) else {}
+        return {f"{kind.resource}Summaries": page, **more}
 
     def _list_tags(self, request: dict[str, Any]) -> Mapping[str, Any]:
         for job in self.jobs.values():
