@@ -29,6 +29,8 @@ NAMES = (
     ".hidden.csv",
     "_SUCCESS",
     "churn_probability=0",
+    "ledger.json",
+    "current.json",
     "con.csv",
     "no ending",
     b"latin-1 \xe9.csv",

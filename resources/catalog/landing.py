@@ -22,6 +22,7 @@ from resources.errors import CommandError
 from resources.ports.lake import Entry, Lake, Unreadable
 
 BATCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,63}")
+_OURS = frozenset({"ledger.json", "current.json"})  # they lie beside the folders of batches
 _MOST_NAMED = 5
 _CLOCK_SKEW_SECONDS = 3600  # between machines
 
@@ -38,6 +39,8 @@ def batch_of(dataset: str, key: str) -> str:
 
 def batch_name_problem(name: str) -> str | None:
     """Return what is wrong with a batch's name, or None."""
+    if name.lower() in _OURS:
+        return problem(expected="a batch whose name is no file's of ours", found=repr(name), todo="rename it")
     if BATCH_NAME.fullmatch(name):
         return None
     expected = "a batch name of letters, digits and . _ = - (at most 64, the first a letter or digit)"

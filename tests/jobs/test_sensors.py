@@ -305,15 +305,17 @@ def test_files_of_the_same_second_are_all_seen(lake: LocalLake, dataset: Dataset
     assert asked(first) + asked(second) == [f"b{number:02d}" for number in range(30)]
 
 
+@pytest.mark.parametrize("name", ["bad name!", "ledger.json", "Current.json"])
 def test_a_bad_batch_name_is_refused_and_the_others_go_on(
-    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance, name: str
 ) -> None:
+    """A folder called as the ledger would stand in the ledger's place."""
     crown(lake)
-    drop(lake, "bad name!/a.csv")
+    drop(lake, f"{name}/a.csv")
     drop(lake, "good/a.csv")
     assert asked(tick(lake, dataset, instance)) == ["good"]
     score(lake, "good")
-    assert "found 'bad name!'. Rename it" in str(tick(lake, dataset, instance).skip_reason)
+    assert f"found {name!r}. Rename it" in str(tick(lake, dataset, instance).skip_reason)
 
 
 def test_marks_of_the_tools_that_wrote_a_batch_are_no_data(
