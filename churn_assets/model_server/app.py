@@ -122,8 +122,9 @@ class ModelServer:
         """Answer about one customer or many."""
         response = await self._answer(http)
         metrics.REQUESTS.labels(str(response.status)).inc()
-        if response.rows:
-            metrics.ROWS.labels("answered").inc(response.rows - response.refused)
+        if answered := response.rows - response.refused:
+            metrics.ROWS.labels("answered").inc(answered)
+        if response.refused:
             metrics.ROWS.labels("refused").inc(response.refused)
         return to_http(response)
 

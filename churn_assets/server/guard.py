@@ -6,6 +6,7 @@ application: it sees websockets as well. It imports starlette only.
 """
 
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,6 +20,7 @@ _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_FETCHES = frozenset({"same-origin", "none"})  # `none`: typed, or from a bookmark
 _POLICY_VIOLATION = 1008  # how a refused websocket is closed
 _MOST_SHOWN = 60
+_LONGEST_HOST = 300  # a name has at most 253 characters
 
 
 class RequestGuard:
@@ -53,7 +55,7 @@ class RequestGuard:
         """Return why a request is refused, or None."""
         headers = Headers(scope=scope)
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
-        if len(hosts) != 1 or _host_name(hosts[0]) not in self.hosts:
+        if len(hosts) != 1 or len(hosts[0]) > _LONGEST_HOST or _host_name(hosts[0]) not in self.hosts:
             found = ", ".join(map(_shown, hosts)) or "none"
             return f"Expected one of the server's own names as Host; found {found}. Open it as localhost, or name the host in CHURN_ALLOWED_HOSTS."
         if origins and [_host_of(origin) for origin in origins] != [hosts[0].lower()]:
@@ -65,6 +67,7 @@ class RequestGuard:
         return None
 
 
+@lru_cache(maxsize=256)  # every request of a client has the same one
 def _host_name(host: str) -> str | None:
     """Return the name in a `Host` header without its port, or None if it is no name."""
     try:

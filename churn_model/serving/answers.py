@@ -18,6 +18,8 @@ from churn_model.serving.plan import Answer, Plan
 Outcome = Answer | tuple[FieldProblem, ...]
 """What became of a row: its answer, or why it has none."""
 
+# `json.dumps` would make one for each answer.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _FORMULA = "=+-@\t\r"
 _TYPES: Mapping[str, pa.DataType] = {
     "id": pa.string(),
@@ -75,7 +77,7 @@ def render(
 
 def dump_json(value: Any) -> bytes:
     """Return a value as JSON."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _to_row(outcome: Outcome, versions: Mapping[str, str]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The fields of a customer that a model's answer needs: their names, types, and how a landed value of each is read, as ingest reads it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -184,6 +184,7 @@ class FieldNames:
     def __init__(self, fields: tuple[Field, ...]) -> None:
         self._fields = fields
         self._names = frozenset(field.name for field in fields)
+        self.required = frozenset(field.name for field in fields if field.is_required)
         self._by_key = {name_key(field.name): field for field in fields}
 
     def resolve(self, record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -199,8 +200,11 @@ class FieldNames:
                 found[field.name] = value
         return found
 
-    def unknown(self, names: Iterator[str] | list[str]) -> list[str]:
+    def unknown(self, names: Iterable[str]) -> list[str]:
         """Return the names that no field has."""
+        names = list(names)
+        if self._names.issuperset(names):
+            return []
         return [name for name in names if name_key(name) not in self._by_key]
 
     def missing(self, record: Mapping[str, Any]) -> tuple[FieldProblem, ...]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from churn_model.column_types.memory import remember
+
 JSON = "application/json"
 JSON_LINES = "application/jsonlines"
 CSV = "text/csv"
@@ -24,7 +26,7 @@ class MediaType:
     """A content type under its usual name, with its parameters."""
 
     name: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def text(self) -> str:
@@ -32,6 +34,7 @@ class MediaType:
         return "".join([self.name, *(f"; {key}={value}" for key, value in self.parameters.items())])
 
 
+@remember
 def parse_media(text: str) -> MediaType:
     """Return a content type, which need not be one of `NAMES`."""
     name, *rest = text.split(";")
@@ -43,6 +46,7 @@ def parse_media(text: str) -> MediaType:
     return MediaType(_ALIASES.get(name, name), parameters)
 
 
+@remember
 def choose_media(accept: str, preferred: MediaType) -> MediaType | None:
     """Return the type to answer in: `preferred` if it is accepted as much as any other, else the one accepted most; None if there is none."""
     best: tuple[float, int, MediaType] | None = None

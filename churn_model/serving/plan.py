@@ -24,13 +24,14 @@ from churn_model.column_types.interface import EncodeValue, Feature, Readable
 from churn_model.column_types.memory import remember
 from churn_model.column_types.parts import Encoded
 from churn_model.column_types.registry import column_type
-from churn_model.decisions.policy import Decisions, Policy, decide
+from churn_model.decisions.policy import Policy
 from churn_model.features.encoding import encode
 from churn_model.models.bundle import Bundle
 from churn_model.models.contributions import contributions
 from churn_model.models.reasons import Explainer, make_explainer, reasons_of_row
 from churn_model.models.tree_shap import TreeMargins
 from churn_model.records import to_plain
+from churn_model.serving.decision import Decision, make_decider
 from churn_model.serving.fields import (
     Field,
     FieldNames,
@@ -111,7 +112,7 @@ class Plan:
         self.costs_version = _digest(dataset.costs)
         self._features = [self._compile(feature) for feature in bundle.schema.features]
         self._place = {feature.name: at for at, feature in enumerate(bundle.schema.features)}
-        self._costs = None if dataset.costs.value_column else self.policy.outcome_costs()
+        self._decide = make_decider(self.policy)
         self._as_of = self._position(Role.AS_OF)
         self._id = self._position(Role.ID)
         self._worth = next((at for at, field in enumerate(self.fields) if field.is_worth), None)
@@ -233,27 +234,24 @@ class Plan:
         """Return the calibrated probability (1,) of a margin (1,)."""
         return self.bundle.calibration.apply(sigmoid(margin))
 
-    def decide(self, p: FloatArray, row: Row) -> Decisions:
-        """Decide at today's costs for a probability (1,)."""
-        if self._costs is not None:
-            return decide(p, self._costs)
-        return self.policy.decide(p, None if self._worth is None else np.array([row.values[self._worth]]))
+    def decide(self, p: float, row: Row) -> Decision:
+        """Decide at today's costs for a probability."""
+        return self._decide(p, None if self._worth is None else row.values[self._worth])
 
     def answer(self, record: Mapping[str, Any], *, reasons: ReasonsFor = "contacted") -> Answer:
         """Return what the model says of one record. Raise RefusedRow with everything that is wrong with it."""
         row = self.read(record)
         margin = self.margin(row.encoded)
-        p = self.probability(margin)
-        decisions = self.decide(p, row)
-        contact = bool(decisions.contact[0])
-        wanted = reasons == "all" or (reasons == "contacted" and contact)
+        p = float(self.probability(margin)[0])
+        decision = self.decide(p, row)
+        wanted = reasons == "all" or (reasons == "contacted" and decision.contact)
         return Answer(
             id=None if self._id is None else row.values[self._id],
             as_of=None if self._as_of is None else row.values[self._as_of],
-            churn_probability=float(p[0]),
-            will_churn=contact,
-            expected_saving=float(decisions.expected_saving[0]),
-            cutoff=float(decisions.cutoff if decisions.cutoff.ndim == 0 else decisions.cutoff[0]),
+            churn_probability=p,
+            will_churn=decision.contact,
+            expected_saving=decision.expected_saving,
+            cutoff=decision.cutoff,
             reasons=self.explain(row, margin) if wanted else (),
             unknown=self._unknown(row),
         )

@@ -94,7 +94,12 @@ def _negotiate(request: Request) -> tuple[MediaType, MediaType, ReasonsFor, bool
         todo = "set Content-Type to what the body is"
         raise BadRequest(415, expected=f"Content-Type {', '.join(NAMES)}", found=media.name[:60] or "none", todo=todo)
     preferred = MediaType(
-        media.name, {k: v for k, v in media.parameters.items() if media.name == CSV and k == "header"}
+        media.name,
+        {
+            k: v
+            for k, v in media.parameters.items()
+            if media.name == CSV and k == "header" and v in ("present", "absent")
+        },
     )
     accepted = choose_media(request.accept, preferred)
     if accepted is None:
@@ -138,9 +143,13 @@ def _answer_one(plan: Plan, record: Mapping[str, Any], reasons: ReasonsFor) -> O
         return refused.problems
 
 
-def _plain(plan: Plan, record: Mapping[str, Any]) -> dict[str, str | None]:
+def _plain(plan: Plan, record: Mapping[str, Any]) -> Mapping[str, str | None]:
     """Return a record's fields as landed text. Raise RefusedRow if one is missing or holds more than a value."""
     resolved = plan.names.resolve(record)
+    if resolved.keys() >= plan.names.required and all(
+        type(value) is str or value is None for value in resolved.values()
+    ):
+        return resolved
     problems = list(plan.names.missing(resolved))
     texts: dict[str, str | None] = {}
     for field_ in plan.fields:

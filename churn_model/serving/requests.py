@@ -207,7 +207,7 @@ def _no_object(found: str) -> tuple[FieldProblem, ...]:
 
 
 def _ignored(plan: Plan, names: Any) -> tuple[str, ...]:
-    return tuple(sorted(plan.names.unknown(list(names))))
+    return tuple(sorted(plan.names.unknown(names)))
 
 
 def _require_rows(count: int, limits: Limits) -> None:
