@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 SAY = @printf '\n== %s\n'
 
-.PHONY: help setup setup-dev demo demo-aws ui serve check fix test prove audit soak bench lock image clean
+.PHONY: help setup setup-dev demo demo-aws test-aws ui serve check fix test prove audit soak bench lock image clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -45,6 +45,9 @@ demo: setup ## make a sample lake, retrain, score a batch (under a minute after 
 demo-aws: setup-dev image ## the same on AWS, with stand-ins that execute: no account
 	$(SAY) 'S3, Glue, Athena and SageMaker on this machine; nothing leaves it'
 	@SECONDS=0; $(BIN)/python -m tests.aws.demo && echo "All of it took $$SECONDS s."
+
+test-aws: setup-dev ## on a real account, with STACK=<name>: deploy, retrain and score the sample, tear down; skipped without one
+	@$(BIN)/python -m tests.aws.smoke '$(STACK)'
 
 ui: setup ## the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/churn ui

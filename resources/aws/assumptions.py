@@ -1,0 +1,85 @@
+"""What we assume of AWS that only an account can show. docs/tasks/run_on_aws.md lists them; `make test-aws` looks for each."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """One assumption.
+
+    claim      what we take for true
+    otherwise  what happens if it is not
+    shown_by   the command of `make test-aws` whose success shows it; "" if none does, and a person has to look
+    """
+
+    claim: str
+    otherwise: str
+    shown_by: str = ""
+
+
+ASSUMPTIONS = (
+    Assumption(
+        "A manifest input lays objects under their whole keys in the container",
+        "files have other names, and ingest refuses the job; a map of names in `config/` would replace it",
+        "churn retrain sample",
+    ),
+    Assumption(
+        "`ContainerEntrypoint` of a training job in the managed image runs `start.py`",
+        "the job fails at its start, with the image's own message",
+        "churn retrain sample",
+    ),
+    Assumption(
+        "Training without compression uploads the model's folder file by file",
+        "the result is not found, and the run fails with words",
+        "churn retrain sample",
+    ),
+    Assumption(
+        "Processing and training run without a network, and with the releases of requirements-image.lock",
+        "the job fails at its start; another XGBoost is refused by `start.py`",
+        "churn retrain sample",
+    ),
+    Assumption(
+        "The bucket takes conditional writes, also with its own KMS key",
+        "`churn doctor` says so",
+        "churn doctor",
+    ),
+    Assumption(
+        "The roles' policies are enough, with KMS and with tags",
+        "an access-denied error names the action",
+        "churn score sample 2025-09",
+    ),
+    Assumption(
+        "`sagemaker:InstanceTypes`, by which the role refuses other types, is there also for types named in order of preference",
+        "such a job is refused; name one type, or remove the condition `Null` from the template",
+    ),
+    Assumption(
+        "Topics take a condition on `aws:SourceAccount` from EventBridge and CloudWatch",
+        "no e-mail of an alarm arrives; remove the condition from the template",
+    ),
+    Assumption(
+        "SIGTERM reaches `start.py` when a job is stopped",
+        "the job ends 120 s later instead",
+    ),
+    Assumption(
+        "Athena reads tables whose column names have apostrophes and blanks",
+        "those columns cannot be queried by name; scoring does not use Athena",
+    ),
+    Assumption(
+        "A model package of a group needs no inference specification if it has a `SourceUri`",
+        "the check `registry_shows_the_decision` warns with SageMaker's words; promotions go on",
+    ),
+    Assumption(
+        "UNLOAD's files come back in any order, with no ending",
+        "only the order is assumed",
+    ),
+    Assumption(
+        "The price list names an instance's use in `platoinstancetype` or `component`",
+        "`churn plan` shows no dollars",
+        "churn plan sample",
+    ),
+    Assumption(
+        "CloudFormation's tag of the stack is on its key and its bucket, so that `churn destroy` lists them",
+        "what is left is not listed; look for it in the console",
+        "churn destroy",
+    ),
+)
