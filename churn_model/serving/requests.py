@@ -15,7 +15,8 @@ from pyarrow import parquet
 
 from churn_model.errors import InputError, problem
 from churn_model.ingest.formats.base import BOM
-from churn_model.ingest.formats.csv_header import read_header
+from churn_model.ingest.formats.csv_grammar import LINE_END, Grammar
+from churn_model.ingest.formats.csv_header import Header, read_header
 from churn_model.ingest.formats.csv_records import parse, scan
 from churn_model.serving.fields import FieldProblem
 from churn_model.serving.media import CSV, JSON, JSON_LINES, MediaType
@@ -245,6 +246,7 @@ def _read_csv(plan: Plan, body: bytes, media: MediaType, limits: Limits) -> Colu
     body = _with_header(plan, body, media)
     stream = io.BytesIO(body)
     header = read_header(stream)
+    _require_header_first(body, header)
     positions = _positions(plan, header.names)
     stream.seek(header.size)
     parts: list[list[pa.Array]] = []
@@ -272,6 +274,18 @@ def _read_csv(plan: Plan, body: bytes, media: MediaType, limits: Limits) -> Colu
         problems={row_of[line]: problems for line, problems in faults.items()},
         ignored=_ignored(plan, header.names),
     )
+
+
+def _require_header_first(body: bytes, header: Header) -> None:
+    """Raise BadRequest if there is text above the header. Ingest passes it over and tells of it; a request has nobody to tell."""
+    begin = len(BOM) if body.startswith(BOM) else 0
+    begin += len(body) - begin - len(body[begin:].lstrip(b" \t\r\n"))
+    first = Grammar(header.delimiter).record.match(body, begin)
+    end = first.end() if first else begin
+    ended = LINE_END.match(body, end)
+    if (ended.end() if ended else end) < header.size:
+        todo = "send the header, or the first customer, as the first line"
+        raise BadRequest(400, expected="a header in the first line", found="other text above it", todo=todo)
 
 
 def _with_header(plan: Plan, body: bytes, media: MediaType) -> bytes:

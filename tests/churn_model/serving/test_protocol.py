@@ -158,6 +158,12 @@ def test_a_ragged_line_of_csv_is_refused_alone() -> None:
     assert found[1]["errors"][0]["expected"] == "12 values, as in the header"
 
 
+@pytest.mark.parametrize("above", [b"", b"\xef\xbb\xbf", b"\r\n \n", b"\xef\xbb\xbf\n"])
+def test_a_header_may_come_after_blank_lines_and_a_byte_order_mark(above: bytes) -> None:
+    found = loaded(ask(above + to_csv(ROWS[:3]), content_type="text/csv", accept="application/json"))
+    assert found["answers"] == answers_to(ROWS[:3])
+
+
 def without(name: str) -> dict[str, str]:
     return {key: value for key, value in ONE.items() if key != name}
 
@@ -209,8 +215,30 @@ def without(name: str) -> dict[str, str]:
         (to_parquet([ONE])[:-9], {"content_type": "application/x-parquet"}, 400, "a whole Parquet file"),
         (to_csv([without("minutes")]), {"content_type": "text/csv"}, 400, "no 'minutes'"),
         (b"customer,Customer\n1,2\n", {"content_type": "text/csv"}, 400, "'customer' twice"),
+        (
+            to_csv([ONE | {"customer": "x"}]) + b"1,2\n" * 3,
+            {"content_type": "text/csv", "query": {"errors": "fail"}},
+            422,
+            "12 values",
+        ),
+        (to_csv([ONE]).replace(b"\r\n", b",more\r\n", 1), {"content_type": "text/csv"}, 422, "13 values"),
+        (
+            {"Minutes" if name == "minutes" else name: value for name, value in ONE.items()} | {"minutes": 1},
+            {},
+            422,
+            "each field once",
+        ),
+        (ONE | {"minutes": "inf"}, {}, 422, "minutes"),
         (b"1,2,3\n", {"content_type": "text/csv"}, 400, "in a row without a header"),
         (to_csv([ONE]).split(b"\r\n")[0], {"content_type": "text/csv"}, 400, "a header alone"),
+        (b"Customers of May\n" + to_csv([ONE]), {"content_type": "text/csv"}, 400, "other text above it"),
+        (b"sep=,\n" + to_csv([ONE]), {"content_type": "text/csv"}, 400, "other text above it"),
+        (
+            b"Customers of May\r\n\r\nall of them\r\n" + to_csv(ROWS[:9]),
+            {"content_type": "text/csv; header=present"},
+            400,
+            "other text above it",
+        ),
         (b"a\x00b\n1\n", {"content_type": "text/csv"}, 400, "NUL"),
         (b'"open\n1\n', {"content_type": "text/csv"}, 400, "quote"),
     ],
