@@ -610,7 +610,7 @@ _NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Z
 _CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(_NAMES, min_size=1, max_size=5, unique_by=lambda name: name.strip().lower()),
     st.lists(st.lists(_CELLS, min_size=5, max_size=5), min_size=1, max_size=8),

@@ -1,9 +1,7 @@
 """The page of an evaluation, from the reports of real steps."""
 
 import copy
-import json
 import re
-from collections.abc import Callable
 from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,12 +22,12 @@ from churn_model.records import from_plain, to_plain
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.ingest import IngestCounts, IngestReport
 from churn_model.reports.preprocess import PreprocessReport
-from churn_model.reports.step_report import Report, StepReport
+from churn_model.reports.step_report import StepReport
 from churn_model.reports.train import TrainReport
 from churn_model.spec.dataset import Contact, Costs, Dataset, Label, Search, Split, ValueColumn
 from churn_model.steps import evaluate, preprocess, train
-from churn_model.steps.contract import Layout
 from churn_model.tables import write_table
+from tests.steps import run_in_folder
 
 R = TypeVar("R")
 SCRIPT = "<script>alert(1)</script>"
@@ -64,20 +62,6 @@ def rows(n: int = 1200) -> pa.Table:
             "vouched <i>": np.zeros(n),
         }
     )
-
-
-def ran(step: Callable[[Layout], Report], root: Path, dataset: Dataset, **inputs: Path) -> Path:
-    """The result folder of a step, its report written as the step itself would."""
-    config = root / "processing" / "input" / "config"
-    config.mkdir(parents=True)
-    (config / "dataset.json").write_text(dataset.to_json(), "utf-8")
-    (config / "request.json").write_text(json.dumps({"version": "v1", "threads": 2}), "utf-8")
-    for name, folder in inputs.items():
-        (config.parent / name).symlink_to(folder)
-    layout = Layout(root)
-    layout.result.mkdir(parents=True)
-    layout.write_report(root.name, step(layout))
-    return layout.result
 
 
 def read(folders: dict[str, Path], dataset: Dataset) -> PageFacts:
@@ -116,9 +100,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def folders(home: Path) -> dict[str, Path]:
     write_table(home / "table" / "rows", rows())
-    splits = ran(preprocess.step, home / "preprocess", DATASET, rows=home / "table")
-    model = ran(train.step, home / "train", DATASET, splits=splits)
-    judged = ran(evaluate.step, home / "evaluate", DATASET, splits=splits, candidate=model)
+    splits = run_in_folder(preprocess.step, home / "preprocess", DATASET, rows=home / "table")
+    model = run_in_folder(train.step, home / "train", DATASET, splits=splits)
+    judged = run_in_folder(evaluate.step, home / "evaluate", DATASET, splits=splits, candidate=model)
     return {"splits": splits, "training": model, "evaluation": judged}
 
 
@@ -350,7 +334,7 @@ def test_numbers_that_are_not_there_are_said_to_be_missing(facts: PageFacts) -> 
 def test_a_candidate_is_shown_beside_the_champion(
     home: Path, folders: dict[str, Path], pictures: dict[str, bytes]
 ) -> None:
-    judged = ran(
+    judged = run_in_folder(
         evaluate.step,
         home / "again",
         DATASET,

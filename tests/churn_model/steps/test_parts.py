@@ -1,7 +1,6 @@
 """From landed files to predictions, in one part or in many: the same rows, model and predictions."""
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +10,11 @@ import pytest
 
 from churn_assets.sample.generator import Generator
 from churn_model.models.bundle import read_bundle
-from churn_model.reports.step_report import Report
+from churn_model.models.bundle_file import BUNDLE
 from churn_model.spec.dataset import Dataset, Label, Search, Split
 from churn_model.steps import ingest, preprocess, score, train
-from churn_model.steps.contract import Layout
 from churn_model.tables import open_table
+from tests.steps import run_in_folder
 
 DATASET = Dataset(
     name="shop",
@@ -38,25 +37,16 @@ class Results:
     scored: Path
 
 
-def run(step: Callable[[Layout], Report], root: Path, **inputs: Path) -> Path:
-    config = root / "processing" / "input" / "config"
-    config.mkdir(parents=True)
-    (config / "dataset.json").write_text(DATASET.to_json(), "utf-8")
-    (config / "request.json").write_text(json.dumps({"version": "v1", "threads": 2}), "utf-8")
-    for name, folder in inputs.items():
-        (config.parent / name).symlink_to(folder)
-    layout = Layout(root)
-    layout.result.mkdir(parents=True)
-    layout.write_report(root.name, step(layout))
-    return layout.result
-
-
 def whole_path(home: Path, landed: Path) -> Results:
-    table = run(ingest.step, home / "ingest", landed=landed)
-    splits = run(preprocess.step, home / "preprocess", rows=table)
-    model = run(train.step, home / "train", splits=splits)
-    batch = run(ingest.step, home / "batch", landed=landed, bundle=model)
-    return Results(table, splits, model, batch, run(score.step, home / "score", rows=batch, bundle=model))
+    table = run_in_folder(ingest.step, home / "ingest", DATASET, landed=landed)
+    splits = run_in_folder(preprocess.step, home / "preprocess", DATASET, rows=table)
+    model = run_in_folder(train.step, home / "train", DATASET, splits=splits)
+    batch = run_in_folder(
+        ingest.step, home / "batch", DATASET, landed=landed, columns=read_bundle(model / BUNDLE).schema.required
+    )
+    return Results(
+        table, splits, model, batch, run_in_folder(score.step, home / "score", DATASET, rows=batch, bundle=model)
+    )
 
 
 @pytest.fixture(scope="module")
