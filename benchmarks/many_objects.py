@@ -30,6 +30,7 @@ from benchmarks.reliability.home import Home, Homes, customers_of_month
 from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
 from resources.local.lake import LocalLake
+from resources.local.landing_events import LocalLandingEvents
 from resources.local.tables import LocalTables
 from resources.specs.loader import load_spec
 
@@ -101,7 +102,7 @@ def _tick(home: Home, number: int) -> Figure:
     cursor = None
     with dg.DagsterInstance.ephemeral() as instance:
         while not asked:  # a tick reads a bounded number of objects
-            resources = {"lake": home.lake, "run_locks": home.run_locks}
+            resources = {"lake": home.lake, "landing_events": LocalLandingEvents(), "run_locks": home.run_locks}
             with dg.build_sensor_context(instance=instance, cursor=cursor, resources=resources) as context:
                 found = sensor(context)
             if not isinstance(found, dg.SensorResult):

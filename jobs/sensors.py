@@ -8,6 +8,7 @@ import json
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -15,6 +16,7 @@ import dagster as dg
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
 from jobs.batches import LISTING_TAG, Request, SeenBatch, Sweep, assess_batch, sweep_batches
+from jobs.hinted_batches import Hints
 from resources.catalog.landing import describe_unreadable
 from resources.catalog.names import (
     batch_partitions,
@@ -24,6 +26,7 @@ from resources.catalog.names import (
 )
 from resources.catalog.pointers import read_champion
 from resources.ports.lake import Lake, Unreadable
+from resources.ports.landing_events import LandingEvents
 from resources.ports.run_locks import RunLocks
 
 if TYPE_CHECKING:
@@ -64,12 +67,14 @@ def new_batches_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") ->
         description=f"Scores each batch below {score_prefix(dataset.name)} once nothing in it has changed for {dataset.watch.settle}. "
         "A changed batch is scored again; the same file twice is one batch.",
     )
-    def sensor(context: dg.SensorEvaluationContext, lake: Lake, run_locks: RunLocks) -> dg.SensorResult | dg.SkipReason:
+    def sensor(
+        context: dg.SensorEvaluationContext, lake: Lake, landing_events: LandingEvents, run_locks: RunLocks
+    ) -> dg.SensorResult | dg.SkipReason:
         run_locks.fail_abandoned(context.instance)
         if read_champion(lake, dataset.name) is None:
             return dg.SkipReason(f"No champion of {dataset.name} yet: run {retrain_job_name(dataset.name)}.")
         sweep = Sweep(**json.loads(context.cursor)) if context.cursor else Sweep()
-        tick = _look(context, lake, run_locks, dataset, sweep)
+        tick = _look(context, lake, run_locks, dataset, sweep, Hints(landing_events, dataset, context.log.warning))
         names = [request.batch.name for request in tick.requests]
         return dg.SensorResult(
             run_requests=[_run_request(dataset, request) for request in tick.requests],
@@ -81,19 +86,24 @@ def new_batches_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") ->
     return sensor
 
 
-def _look(context: dg.SensorEvaluationContext, lake: Lake, run_locks: RunLocks, dataset: Dataset, sweep: Sweep) -> Tick:
+def _look(
+    context: dg.SensorEvaluationContext, lake: Lake, run_locks: RunLocks, dataset: Dataset, sweep: Sweep, hints: Hints
+) -> Tick:
     """Return the settled batches that are not scored as they are now, and what is to be said of the others. Move `sweep` along.
 
-    At most REQUESTS_A_TICK, within SECONDS_A_TICK; the sweep stops there and goes on at the next tick.
+    Batches that events name come first. At most REQUESTS_A_TICK, within SECONDS_A_TICK; the sweep stops there and goes on at the next tick.
     """
     until = time.monotonic() + SECONDS_A_TICK
     full = sweep.number % _SWEEPS_BETWEEN_FULL_ONES == 0
     tick = Tick()
     unreadable: list[Unreadable] = []
-    batches = sweep_batches(lake, dataset.name, sweep, objects=OBJECTS_A_TICK, until=until, note=unreadable.append)
-    for batch in batches:
-        if not batch.lacks and (full or _is_recent(dataset, batch)):
+    hinted: dict[str, bool] = {}  # by name of a batch that was looked at: whether there is nothing to wait for
+    swept = sweep_batches(lake, dataset.name, sweep, objects=OBJECTS_A_TICK, until=until, note=unreadable.append)
+    for batch, is_hint in chain(zip(hints.batches(lake, OBJECTS_A_TICK), repeat(True)), zip(swept, repeat(False))):
+        if batch.name not in hinted and not batch.lacks and (full or is_hint or _is_recent(dataset, batch)):
             found = assess_batch(lake, context.instance, run_locks, dataset, batch)
+            if is_hint:
+                hinted[batch.name] = not isinstance(found, str)
             if isinstance(found, Request):
                 tick.requests.append(found)
             elif found:
@@ -101,6 +111,7 @@ def _look(context: dg.SensorEvaluationContext, lake: Lake, run_locks: RunLocks, 
         # Each batch may cost a question to the lake and to Dagster, and there may be thousands.
         if len(tick.requests) == REQUESTS_A_TICK or time.monotonic() > until:
             break
+    hints.finish(name for name, is_done in hinted.items() if is_done)
     if unreadable:
         tick.waiting.insert(0, f"Not read: {describe_unreadable(lake, unreadable)}.")
         context.log.warning(tick.waiting[0])

@@ -13,6 +13,7 @@ ChurnError                  (churn_model.errors)
 ├── StepFailed              a step ended without a report
 │   └── StepKilled          a signal ended the step's process, as the system does if memory runs short
 ├── PromotionError          the candidate cannot be promoted by a person
+├── EventsError             a queue of events refused an operation
 ├── RegistryError           the model registry refused an operation
 └── RollbackError           the champion cannot be rolled back to that model
 """
@@ -66,6 +67,10 @@ class StepKilled(StepFailed):
 
 class PromotionError(ChurnError):
     """The candidate cannot be promoted by a person."""
+
+
+class EventsError(ChurnError):
+    """A queue of events refused an operation."""
 
 
 class RegistryError(ChurnError):

@@ -9,6 +9,7 @@ from churn_model.errors import problem
 from resources.aws.doctor import Finding, examine_aws
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
+from resources.aws.landing_events import SqsLandingEvents
 from resources.aws.prices import Prices
 from resources.aws.queries import Athena
 from resources.aws.registry import ModelRegistry
@@ -19,6 +20,7 @@ from resources.aws.tables import AthenaTables
 from resources.errors import CommandError, SettingsError
 from resources.local.alerts import LocalAlerts
 from resources.local.lake import LocalLake
+from resources.local.landing_events import LocalLandingEvents
 from resources.local.outputs import LocalOutputs
 from resources.local.registry import LocalRegistry
 from resources.local.run_locks import LocalRunLocks
@@ -26,6 +28,7 @@ from resources.local.runner import LocalRunner
 from resources.local.tables import LocalTables
 from resources.ports.alerts import Alerts
 from resources.ports.lake import Lake
+from resources.ports.landing_events import LandingEvents
 from resources.ports.outputs import Outputs
 from resources.ports.registry import Registry
 from resources.ports.run_locks import RunLocks
@@ -43,6 +46,7 @@ class Ports:
     tables: Tables
     runner: Runner
     registry: Registry
+    landing_events: LandingEvents
     run_locks: RunLocks
     alerts: Alerts
 
@@ -57,10 +61,16 @@ def wire(settings: Settings) -> Ports:
         tables=tables,
         runner=runner,
         registry=registry,
+        landing_events=_events_of(lake),
         # Those of one machine on AWS too: they save work, and no result depends on them.
         run_locks=LocalRunLocks(folder=str(settings.home / "locks")),
         alerts=LocalAlerts(log=str(settings.home / "alerts.log"), **vars(settings.alerts)),
     )
+
+
+def _events_of(lake: Lake) -> LandingEvents:
+    """Return where events of what lands in a lake come from."""
+    return SqsLandingEvents(session=lake.session, lake=lake) if isinstance(lake, S3Lake) else LocalLandingEvents()
 
 
 def examine(settings: Settings) -> Iterator[Finding]:

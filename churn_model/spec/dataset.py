@@ -354,9 +354,18 @@ class Watch:
     recent: str = field(
         default="30d", metadata=_about("Batches older than this are looked at less often.", **_DURATION_SCHEMA)
     )
+    events: str | None = field(
+        default=None,
+        metadata=_about(
+            "On AWS: the name of an SQS queue of S3's events, which say at which batches to look first. The listing decides."
+        ),
+    )
 
     def __post_init__(self) -> None:
         _require_durations(settle=self.settle, recent=self.recent)
+        named = self.events is None or re.fullmatch(r"[A-Za-z0-9_-]{1,80}", self.events) is not None
+        todo = "write the name of a standard queue, such as churn-landed, and not its address"
+        _require((named, "events", "a queue's name of letters, digits, _ and -", repr(self.events)[:90], todo))
 
 
 _CRAWLER_NAME = 255

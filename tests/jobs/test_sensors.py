@@ -31,6 +31,7 @@ from resources.catalog.pointers import (
 )
 from resources.errors import StepKilled
 from resources.local.lake import LocalLake
+from resources.local.landing_events import LocalLandingEvents
 from resources.local.run_locks import PROCESS_TAG, LocalRunLocks
 
 AN_HOUR_AGO = time.time() - 3600
@@ -72,7 +73,9 @@ def leave_dead_process(lake: LocalLake, run_id: str) -> str:
 def tick(lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance, cursor: str | None = None) -> Any:
     sensor = new_batches_sensor(dataset, score_job(dataset))
     with dg.build_sensor_context(
-        instance=instance, cursor=cursor, resources={"lake": lake, "run_locks": _run_locks(lake)}
+        instance=instance,
+        cursor=cursor,
+        resources={"lake": lake, "landing_events": LocalLandingEvents(), "run_locks": _run_locks(lake)},
     ) as context:
         return sensor(context)
 

@@ -27,6 +27,7 @@ from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
 from resources.catalog.pointers import read_batch, read_current
 from resources.catalog.published_tables import open_published_table
+from resources.local.landing_events import LocalLandingEvents
 from resources.specs.loader import load_specs
 
 if TYPE_CHECKING:
@@ -378,7 +379,10 @@ def test_a_batch_that_grows_is_left_until_it_has_settled(retrained_home: "Home",
     def asked() -> list[str | None]:
         with (
             dg.DagsterInstance.ephemeral() as instance,
-            dg.build_sensor_context(instance, resources={"lake": home.lake, "run_locks": home.run_locks}) as context,
+            dg.build_sensor_context(
+                instance,
+                resources={"lake": home.lake, "landing_events": LocalLandingEvents(), "run_locks": home.run_locks},
+            ) as context,
         ):
             found = sensor(context)
             assert isinstance(found, dg.SensorResult)
