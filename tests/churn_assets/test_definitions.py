@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -8,7 +9,7 @@ from churn_assets.assets._metadata import round_figure
 from churn_assets.console.progress import progress_logger
 from churn_assets.definitions import FACTORIES, build_definitions
 from churn_model.errors import SpecError
-from churn_model.spec.dataset import Dataset
+from churn_model.spec.dataset import Dataset, Gate
 from jobs.compare import compare_job
 from jobs.explore import explore_job
 from jobs.promote import promote_job
@@ -120,3 +121,20 @@ def test_the_tables_name_their_view_in_sql(dataset: Dataset) -> None:
 )
 def test_figures_are_shown_with_six_digits(value: object, shown: object) -> None:
     assert round_figure(value) == shown
+
+
+def test_sensors_of_approvals_and_of_unwatched_jobs_are_there_where_they_have_something_to_look_at(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    def sensors(each: Dataset, **more: str) -> set[str]:
+        settings = read_settings({"CHURN_HOME": str(tmp_path), **more})
+        return {sensor.name for sensor in build_definitions(Specs({each.name: each}, {}), settings).sensors or ()}
+
+    manual = replace(dataset, gate=Gate(promotion="manual"))
+    aws = {
+        "CHURN_TARGET": "aws",
+        "CHURN_LAKE": "s3://lake",
+        "CHURN_ROLE": "arn:aws:iam::123456789012:role/jobs",
+    }
+    assert sensors(manual) - sensors(dataset) == {"telco_approvals"}
+    assert sensors(dataset, **aws) - sensors(dataset) == {"unwatched_jobs"}
