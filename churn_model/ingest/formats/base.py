@@ -155,6 +155,8 @@ def file_errors(file: LandedFile, format_name: str) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{file.key}: {error}") from error
+    except MemoryError:  # Arrow's too: nothing is wrong with the file
+        raise
     except EOFError as error:
         text = problem(expected="a whole gzip file", found="one that is cut off", todo="land it again")
         raise InputError(f"{file.key}: {text}") from error

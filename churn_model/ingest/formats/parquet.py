@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
+from churn_model.column_types.landed import is_text
 from churn_model.errors import InputError, problem
 from churn_model.ingest.formats.base import (
     LAND_AGAIN,
@@ -18,6 +19,7 @@ from churn_model.ingest.formats.base import (
     batch_rows,
     file_errors,
 )
+from churn_model.ingest.formats.parquet_bounds import read_batches, require_bounds
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,27 @@ class ParquetPart:
         return tuple(self.schema.types)
 
     def chunks(self, wanted: Sequence[int]) -> Iterator[Chunk]:
-        """Yield all records; memory is bounded by the pages of a row group."""
+        """Yield all records; memory is bounded by the pages of a row group, and by `parquet_bounds` for what they unfold to."""
         names = [self.schema.names[n] for n in wanted]
-        row = 1
-        with file_errors(self.file, PARQUET.name), parquet.ParquetFile(self.file.path, pre_buffer=False) as opened:
-            for batch in opened.iter_batches(batch_size=batch_rows(len(names)), columns=names, use_threads=False):
+        path, size, row = self.file.path, self.file.path.stat().st_size, 1
+        texts = [name for name in names if is_text(self.schema.field(name).type)]
+        with (
+            file_errors(self.file, PARQUET.name),
+            parquet.ParquetFile(path, pre_buffer=False) as opened,
+            parquet.ParquetFile(path, pre_buffer=False, read_dictionary=texts) as folded,
+        ):
+            for batch in read_batches(opened, folded, names, rows=batch_rows(len(names)), size=size):
                 columns = tuple(batch.column(name) for name in names)
                 yield Chunk(batch.num_rows, columns, np.arange(row, row + batch.num_rows), ())
                 row += batch.num_rows
 
 
 def open_parquet(file: LandedFile, options: Options = NO_OPTIONS) -> ParquetPart:
-    """Read the schema of a Parquet file. Raise InputError if it has no rows."""
+    """Read the schema of a Parquet file. Raise InputError if it has no rows, or declares more than a file of its size can honestly hold."""
     with parquet.ParquetFile(file.path, pre_buffer=False) as opened:
         if opened.metadata.num_rows == 0:
             raise InputError(problem(expected="records", found="columns alone", todo=LAND_AGAIN))
+        require_bounds(opened, file.path.stat().st_size)
         return ParquetPart(file, opened.schema_arrow)
 
 

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
 from churn_model.errors import InputError
 from churn_model.ingest.files import open_part
-from churn_model.ingest.formats.base import LandedFile
+from churn_model.ingest.formats.base import LandedFile, file_errors
+from churn_model.ingest.formats.parquet_bounds import CHUNK_BYTES
 
 
 def test_parquet_is_read_with_the_number_of_each_row(tmp_path: Path) -> None:
@@ -42,3 +44,60 @@ def test_parquet_that_turns_out_damaged_is_an_error(tmp_path: Path) -> None:
     part = open_part(LandedFile("t.parquet", path))
     with pytest.raises(InputError, match=r"^t\.parquet: .*a (whole Parquet file|file that can be read)"):
         list(part.chunks([0]))
+
+
+LONG = "x" * (1 << 20)
+
+
+def write_folded(path: Path, rows: int, encoding: str) -> None:
+    """Write a column of one long value in some kilobytes: rows refer to it in a dictionary, or as the prefix that they share."""
+    if encoding == "dictionary":
+        notes = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), [LONG])
+        table = pa.table({"id": [f"C{n}" for n in range(rows)], "note": notes})
+        parquet.write_table(table, path, compression="brotli", store_schema=False)
+    else:
+        table = pa.table({"note": pa.array([LONG] * rows)})
+        encodings = {"note": "DELTA_BYTE_ARRAY"}
+        parquet.write_table(table, path, compression="brotli", use_dictionary=False, column_encoding=encodings)
+    assert path.stat().st_size < 10_000
+
+
+@pytest.mark.parametrize("encoding", ["dictionary", "prefix"])
+def test_text_that_unfolds_from_little_is_read_in_bounded_pieces(tmp_path: Path, encoding: str) -> None:
+    write_folded(tmp_path / "t.parquet", 70, encoding)
+    part = open_part(LandedFile("t.parquet", tmp_path / "t.parquet"))
+    chunks = list(part.chunks([part.names.index("note")]))
+    assert sum(chunk.records for chunk in chunks) == 70
+    assert max(chunk.columns[0].nbytes for chunk in chunks) < 2 * CHUNK_BYTES
+    assert [line for chunk in chunks for line in chunk.lines.tolist()] == list(range(1, 71))
+
+
+def test_a_few_kilobytes_that_unfold_to_gigabytes_are_refused(tmp_path: Path) -> None:
+    write_folded(tmp_path / "t.parquet", 1100, "dictionary")
+    part = open_part(LandedFile("t.parquet", tmp_path / "t.parquet"))
+    with pytest.raises(
+        InputError, match=r"^t\.parquet: Expected text of at most 1,024 MiB; found more, in [\d,]+ bytes"
+    ):
+        for _ in part.chunks([1]):
+            pass
+
+
+def test_more_rows_than_such_a_file_can_hold_are_refused_before_any_is_read(tmp_path: Path) -> None:
+    nothing = pa.table({"x": pa.nulls(11_000_000, pa.int8())})
+    parquet.write_table(nothing, tmp_path / "t.parquet", compression="zstd")
+    with pytest.raises(InputError, match=r"at most 100 rows per byte; found 11,000,000 rows in [\d,]+ bytes"):
+        open_part(LandedFile("t.parquet", tmp_path / "t.parquet"))
+
+
+def test_pages_of_hundreds_of_megabytes_in_some_kilobytes_are_refused_before_any_is_unzipped(tmp_path: Path) -> None:
+    zeros = pa.table({"x": pa.array(np.zeros(9_000_000)), **{f"x{n}": pa.array(np.zeros(9_000_000)) for n in range(7)}})
+    parquet.write_table(
+        zeros, tmp_path / "t.parquet", compression="zstd", use_dictionary=False, row_group_size=9_000_000
+    )
+    with pytest.raises(InputError, match=r"pages of at most 512 MiB; found [\d,]+ MiB in [\d,]+ bytes"):
+        open_part(LandedFile("t.parquet", tmp_path / "t.parquet"))
+
+
+def test_short_memory_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    with pytest.raises(MemoryError, match="malloc of size"), file_errors(LandedFile("t.csv", tmp_path), "CSV"):
+        pa.allocate_buffer(1 << 61)
