@@ -13,6 +13,10 @@ _DAGSTER_HOME = "CHURN_HOME, or DAGSTER_HOME if it is set,"
 _SETTING = "{setting}"
 _PERMISSION = f"make it writable for this user, or set {_SETTING} to another folder, {_AGAIN}"
 _MEMORY = f"close other programs or take a machine with more memory, {_AGAIN}"
+_DAMAGED = (
+    f"restore {_SETTING} from a copy, or move its `dagster/history` and `dagster/schedules` away, {_AGAIN}; Dagster's record of runs is lost, "
+    "results are not"
+)
 _WAIT = f"wait for the other process that holds it, {_AGAIN}"
 _BY_NUMBER = {
     errno.ENOSPC: _ROOM,
@@ -23,6 +27,8 @@ _BY_NUMBER = {
     errno.EACCES: _PERMISSION,
     errno.EPERM: _PERMISSION,
     errno.ENOMEM: _MEMORY,
+    errno.ENOTDIR: f"remove the file that is in the place of a folder, {_AGAIN}",
+    errno.EISDIR: f"remove the folder that is in the place of a file, {_AGAIN}",
 }
 # SQLite's errors carry no number.
 _BY_WORDS = {
@@ -31,6 +37,8 @@ _BY_WORDS = {
     "unable to open database file": _PERMISSION,
     "attempt to write a readonly database": _PERMISSION,
     "database is locked": _WAIT,
+    "database disk image is malformed": _DAMAGED,
+    "file is not a database": _DAMAGED,
 }
 _NUMBER = re.compile(r"\[errno (\d+)\]", re.IGNORECASE)
 _OUT_OF_MEMORY = re.compile(r"\w*MemoryError\b")
@@ -63,7 +71,7 @@ def _explain_line(line: str, setting: str) -> str | None:
         what = f"to write {path[1]}" if path else "to write a file"
         todo = _BY_NUMBER[int(number[1])].replace(_SETTING, setting)
         return problem(expected=what, found=os.strerror(int(number[1])), todo=todo)
-    if "OperationalError" in line:
+    if "OperationalError" in line or "DatabaseError" in line:
         for words, todo in _BY_WORDS.items():
             if words in line:
                 return problem(

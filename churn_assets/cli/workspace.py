@@ -101,7 +101,24 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
     os.environ.update(environment(settings))
     # Dagster makes its databases when they are first looked at, and two processes that make them at once leave them broken.
     with hold(settings.dagster_home / ".making.lock"):
-        instance = dg.DagsterInstance.from_config(str(settings.dagster_home))
+        instance = _read_instance(settings.dagster_home)
         _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
         wire(settings).run_locks.fail_abandoned(instance, unclaimed_after=_UNCLAIMED)
     return instance
+
+
+def _read_instance(home: Path) -> dg.DagsterInstance:
+    """Return Dagster's instance. Raise SettingsError if its settings cannot be used."""
+    try:
+        return dg.DagsterInstance.from_config(str(home))
+    except Exception as error:  # Dagster's own, PyYAML's, or what a value of another type leads to
+        if explain_os_error(error):
+            raise
+        first = str(error).strip().partition("\n")[0][:200]
+        raise SettingsError(
+            problem(
+                expected=f"settings of Dagster in {home / 'dagster.yaml'}",
+                found=f"{type(error).__name__}: {first}",
+                todo="correct the file, or remove it: the next command writes one, if the folder is in CHURN_HOME",
+            )
+        ) from error

@@ -17,6 +17,9 @@ from resources.local.lake import LocalLake
 from resources.local.version_links import VersionLinks
 from resources.ports.tables import Tables
 
+_DAMAGED = (
+    "restore it from a copy, or move it away: each retrain and score shows its own tables again, yours in it are lost"
+)
 _SPACE = "see to the space and the permissions of that folder, then run the same command again"
 _PATIENCE_SECONDS = 20  # a DuckDB file has one writer at a time; ours hold it for milliseconds
 _OPTIONS = "union_by_name = true, hive_partitioning = false"
@@ -163,7 +166,11 @@ class LocalTables(Tables):
             except duckdb.IOException as error:
                 if "lock" not in str(error):
                     raise TablesError(
-                        problem(expected=f"to open {self.database}", found=f"DuckDB's error ({error})", todo=_SPACE)
+                        problem(
+                            expected=f"to open {self.database}",
+                            found=f"DuckDB's error ({error})",
+                            todo=_DAMAGED if "not a valid DuckDB database" in str(error) else _SPACE,
+                        )
                     ) from error
                 if time.monotonic() > patience:
                     raise TablesBusy(

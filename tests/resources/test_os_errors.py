@@ -22,6 +22,10 @@ from resources.os_errors import explain_os_error, explain_os_error_text
             "Expected to write /lake; found Permission denied. Make it writable",
         ),
         (OSError(27, "File too large", "/lake/x"), "Expected to write /lake/x; found File too large. Free some space"),
+        (
+            NotADirectoryError(20, "Not a directory", "/locks/x"),
+            "Expected to write /locks/x; found Not a directory. Remove the file",
+        ),
         (MemoryError(), "Expected enough memory; found none left"),
         (RuntimeError("wrapped"), None),
         (FileNotFoundError(2, "No such file", "x"), None),
@@ -40,6 +44,13 @@ def test_an_error_of_sqlite_is_explained() -> None:
     assert found is not None
     assert found.startswith("Expected to read and write Dagster's databases; found database or disk is full")
     assert explain_os_error_text("OperationalError: no such table: runs") is None
+
+
+@pytest.mark.parametrize("words", ["database disk image is malformed", "file is not a database"])
+def test_a_damaged_database_of_dagster_is_explained(words: str) -> None:
+    found = explain_os_error_text(f"DatabaseError: (sqlite3.DatabaseError) {words}") or ""
+    assert found.startswith(f"Expected to read and write Dagster's databases; found {words}. Restore CHURN_HOME")
+    assert "Dagster's record of runs is lost, results are not" in found
 
 
 def test_the_causes_of_an_error_are_told_apart_line_by_line_and_explained_from_text_alone() -> None:

@@ -49,3 +49,12 @@ def test_a_spec_that_a_command_writes_can_be_read_by_others(workspace: Workspace
     (workspace.root / "b.csv").write_text("id,calls,left\n" + rows)
     workspace.churn("new", "other", workspace.root / "b.csv")
     assert stat.S_IMODE((workspace.root / "datasets/other.yaml").stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("text", ["{{{", "storage: 3"])
+def test_settings_of_dagster_that_cannot_be_used_are_said_in_words(workspace: Workspace, text: str) -> None:
+    dagster = workspace.root / "home/dagster"
+    dagster.mkdir(parents=True)
+    (dagster / "dagster.yaml").write_text(text)
+    assert workspace.churn("status") == 2
+    assert f"Expected settings of Dagster in {dagster / 'dagster.yaml'}; found " in workspace.output
