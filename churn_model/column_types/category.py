@@ -42,17 +42,17 @@ class Category(ColumnType):
         return f"{self.name} {_ANY_CASE}" if self.any_case else self.name
 
     def configure(self, text: str) -> "Category":
-        """Return the type in which case does not matter. Raises ValueError for any other text."""
+        """Return the type in which case does not matter. Raise ValueError for any other text."""
         if text != _ANY_CASE:
             raise ValueError(f"{self.name}, or {self.name} {_ANY_CASE}")
         return Category(any_case=True)
 
     def accepts(self, stored: pa.DataType) -> bool:
-        """Whatever has a text can be a category."""
+        """Return true: whatever has a text can be a category."""
         return True
 
     def count(self) -> TypeCount | None:
-        """None: a column is a category if no other type recognises it."""
+        """Return None: a column is a category if no other type recognises it."""
         return None
 
     def parse(self, array: pa.Array) -> ParsedColumn:
@@ -66,7 +66,7 @@ class Category(ColumnType):
         return ParsedColumn(known, text.wrong, count_words(trimmed, missing))
 
     def holds(self, kind: pa.DataType) -> bool:
-        """Whether the type is text, or a dictionary of it."""
+        """Return whether the type is text, or a dictionary of it."""
         return bool(pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
     def fit(self, name: str, column: Any, as_of: Any) -> FittedColumn:
@@ -102,7 +102,7 @@ class Category(ColumnType):
         return FittedColumn(features=(feature,))
 
     def width(self, feature: Feature, layout: Layout) -> int:
-        """One column per level and one for missing values if training had any; one of codes for trees if there are many levels."""
+        """Return one column per level and one for missing values if training had any; one of codes for trees if there are many levels."""
         return len(feature.levels) + int(feature.missing > 0) if _is_one_hot(feature, layout) else 1
 
     def encode(self, column: Any, feature: Feature, layout: Layout, as_of: Any) -> EncodedPart:
@@ -162,7 +162,7 @@ class Category(ColumnType):
         return ("most have", feature.levels[0]) if feature.levels and feature.shares[0] >= 0.5 else None
 
     def to_numbers(self, column: Any) -> FloatArray | None:
-        """None: levels have no order."""
+        """Return None: levels have no order."""
         return None
 
 

@@ -51,7 +51,7 @@ _DATE_LIKE = r"^([0-9]{4}[-/][0-9]{2}([-/][0-9]{2})?|[0-9]{1,2}[-/.][0-9]{1,2}[-
 def parse_day(value: str, form: str) -> datetime.date | None:
     """Return the day that a text in the format `form` names, the first of the month if it names none; None if it is in another format.
 
-    Digits that are not separated have their full width: 2024131 is no date in %Y%m%d. Raises ValueError if the calendar has no such day.
+    Digits that are not separated have their full width: 2024131 is no date in %Y%m%d. Raise ValueError if the calendar has no such day.
     """
     if not (pattern := _pattern_of(form)).fullmatch(value):
         return None
@@ -90,7 +90,7 @@ def parse_days(text: pa.Array, form: str, *, blank: Reason | None, hint: str = "
 
 
 def is_iso_date(value: str) -> bool:
-    """Whether a text looks like an ISO date or timestamp."""
+    """Return whether a text looks like an ISO date or timestamp."""
     return _pattern_of(ISO).fullmatch(re.sub(_TIME, "", value)) is not None
 
 
@@ -138,7 +138,7 @@ class DateCount(TypeCount):
         return Date(formats[0]).kind if len(formats) == 1 else None
 
     def problem(self, name: str) -> str | None:
-        """Dates that two formats read."""
+        """Return what to do about dates that two formats read."""
         formats = self._formats
         if len(formats) < 2:
             return None
@@ -151,7 +151,7 @@ class DateCount(TypeCount):
 
     @property
     def _formats(self) -> list[str]:
-        """The formats that may be meant: the only one that reads all values, else those that read nearly all."""
+        """Return the formats that may be meant: the only one that reads all values, else those that read nearly all."""
         nearly = [form for form, count in self.read.items() if self.present and 20 * count >= 19 * self.present]
         whole = [form for form in nearly if self.read[form] == self.present]
         return whole if len(whole) == 1 else nearly
@@ -187,7 +187,7 @@ class Date(ColumnType):
         return self.form is None
 
     def configure(self, text: str) -> "Date":
-        """Return the type with a format. Raises ValueError unless the format has a year and a month, or a day of the year."""
+        """Return the type with a format. Raise ValueError unless the format has a year and a month, or a day of the year."""
         names = set(re.findall(r"%([A-Za-z])", text))
         if not names & {"Y", "y"} or not names & {"m", "b", "B", "j"}:
             raise ValueError("a format with a year and a month, such as %d.%m.%Y")
@@ -196,7 +196,7 @@ class Date(ColumnType):
         return Date(text)
 
     def accepts(self, stored: pa.DataType) -> bool:
-        """Whether the type is a date or a timestamp."""
+        """Return whether the type is a date or a timestamp."""
         return bool(pa.types.is_date(stored) or pa.types.is_timestamp(stored))
 
     def count(self) -> TypeCount:
@@ -216,7 +216,7 @@ class Date(ColumnType):
         return ParsedColumn(parsed.values, parsed.wrong | text.wrong, parsed.words)
 
     def holds(self, kind: pa.DataType) -> bool:
-        """Whether the type is date32, which canonical rows have."""
+        """Return whether the type is date32, which canonical rows have."""
         return bool(pa.types.is_date32(kind))
 
     def fit(self, name: str, column: Any, as_of: Any) -> FittedColumn:
@@ -238,7 +238,7 @@ class Date(ColumnType):
         )
 
     def width(self, feature: Feature, layout: Layout) -> int:
-        """One column; in a linear model one per month or weekday, and one for missing values if training had any."""
+        """Return one column; in a linear model one per month or weekday, and one for missing values if training had any."""
         levels = len(_LEVELS.get(feature.part or "", ())) or 1
         return levels + int(feature.missing > 0) if layout.family == "linear" else 1
 

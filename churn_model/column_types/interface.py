@@ -117,7 +117,7 @@ class TypeCount(ABC):
         """The type that the column has, as a spec writes it; None if it is not of this type."""
 
     def problem(self, name: str) -> str | None:
-        """Why the column `name` seems to be of this type but cannot be read as it; None if it does not seem so."""
+        """Return why the column `name` seems to be of this type but cannot be read as it; None if it does not seem so."""
         return None
 
 
@@ -145,14 +145,14 @@ class ColumnType(ABC):
         return False
 
     def configure(self, text: str) -> "ColumnType":
-        """Return the type with what a spec writes after its name. Raises ValueError with what was expected instead."""
+        """Return the type with what a spec writes after its name. Raise ValueError with what was expected instead."""
         raise ValueError(f"{self.name} and nothing after it")
 
     # From landed values to canonical rows
 
     @abstractmethod
     def accepts(self, stored: pa.DataType) -> bool:
-        """Whether a column that landed with this Arrow type, in Parquet, is of this type."""
+        """Return whether a column that landed with this Arrow type, in Parquet, is of this type."""
 
     @abstractmethod
     def count(self) -> TypeCount | None:
@@ -164,7 +164,7 @@ class ColumnType(ABC):
 
     @abstractmethod
     def holds(self, kind: pa.DataType) -> bool:
-        """Whether a column of canonical rows with this Arrow type is of this type."""
+        """Return whether a column of canonical rows with this Arrow type is of this type."""
 
     # From canonical rows to a matrix
 

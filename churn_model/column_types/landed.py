@@ -83,7 +83,7 @@ def quote_value(text: str) -> str:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a column of this Arrow type holds text or bytes."""
+    """Return whether a column of this Arrow type holds text or bytes."""
     views = (pa.string_view(), pa.binary_view())
     return bool(
         pa.types.is_string(kind)

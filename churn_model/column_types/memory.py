@@ -1,4 +1,4 @@
-"""What was computed for a value, remembered: most values of a table occur in many rows."""
+"""Remember what was computed for a value: most values of a table occur in many rows."""
 
 from collections.abc import Callable
 from functools import lru_cache

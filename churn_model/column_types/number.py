@@ -79,11 +79,11 @@ class Number(ColumnType):
         return f"{self.name} {_FLAGS}" if self.flags else self.form.kind
 
     def configure(self, text: str) -> "Number":
-        """Return the type of flags, or of numbers in the format of an example. Raises ValueError for any other text."""
+        """Return the type of flags, or of numbers in the format of an example. Raise ValueError for any other text."""
         return Number(flags=True) if text == _FLAGS else Number(parse_format(text))
 
     def accepts(self, stored: pa.DataType) -> bool:
-        """Whether the type is an integer, a float or a decimal. Booleans are yes and no, so categories."""
+        """Return whether the type is an integer, a float or a decimal. Booleans are yes and no, so categories."""
         return bool(pa.types.is_integer(stored) or pa.types.is_floating(stored) or pa.types.is_decimal(stored))
 
     def count(self) -> TypeCount:
@@ -131,7 +131,7 @@ class Number(ColumnType):
         return Reason("a number", quote_value(value))
 
     def holds(self, kind: pa.DataType) -> bool:
-        """Whether `as_numbers` reads a column of this Arrow type."""
+        """Return whether `as_numbers` reads a column of this Arrow type."""
         return bool(
             pa.types.is_floating(kind)
             or pa.types.is_integer(kind)
@@ -146,7 +146,7 @@ class Number(ColumnType):
         return fit_numbers(name, values, kind=Number(self.form, self.form == AS_IS and are_zeros_and_ones(known)).kind)
 
     def width(self, feature: Feature, layout: Layout) -> int:
-        """One column; in a linear model, one more for missing values if training had any."""
+        """Return one column; in a linear model, one more for missing values if training had any."""
         return 1 + int(feature.missing > 0) if layout.family == "linear" else 1
 
     def encode(self, column: Any, feature: Feature, layout: Layout, as_of: Any) -> EncodedPart:
@@ -207,7 +207,7 @@ class Number(ColumnType):
 
 
 def as_numbers(column: Any, name: str) -> FloatArray:
-    """Return a column of an Arrow number type as float64 (n,), NaN if missing. Raises InputError on any other type."""
+    """Return a column of an Arrow number type as float64 (n,), NaN if missing. Raise InputError on any other type."""
     kind = column.type
     if pa.types.is_float64(kind):
         numbers: FloatArray = (

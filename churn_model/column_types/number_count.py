@@ -144,7 +144,7 @@ class NumberCount(TypeCount):
 
     @property
     def _formats(self) -> list[str]:
-        """The formats that may be meant: of those that read most, one if all read the same numbers."""
+        """Return the formats that may be meant: of those that read most, one if all read the same numbers."""
         most = max(self.read.values())
         if 20 * most < 19 * self.present:
             return []

@@ -27,7 +27,7 @@ def column_types() -> tuple[ColumnType, ...]:
 def column_type(kind: Kind) -> ColumnType:
     """Return the type that a spec writes as `kind`: its name and, after a blank, what configures it, as in `date %d.%m.%Y`.
 
-    Raises KeyError if there is no type of that name, ValueError if it cannot be configured so.
+    Raise KeyError if there is no type of that name, ValueError if it cannot be configured so.
     """
     name, _, more = kind.strip().partition(" ")
     for one in _TYPES:
@@ -37,7 +37,7 @@ def column_type(kind: Kind) -> ColumnType:
 
 
 def type_of(kind: pa.DataType) -> ColumnType:
-    """Return the type of a canonical column with this Arrow type. Raises InputError if no type holds it."""
+    """Return the type of a canonical column with this Arrow type. Raise InputError if no type holds it."""
     for one in _TYPES:
         if one.holds(kind):
             return one

@@ -85,7 +85,7 @@ class _Reading:
 def read_header(stream: BinaryIO) -> Header:
     """The header of the CSV file that `stream` is at the start of; blank lines and titles before it are passed over.
 
-    Raises InputError: nothing there, another encoding, a quote that is not closed, no end within a block.
+    Raise InputError: nothing there, another encoding, a quote that is not closed, no end within a block.
     """
     head = stream.read(BLOCK_BYTES)
     begin = len(BOM) if head.startswith(BOM) else 0
@@ -139,7 +139,7 @@ def _read(text: bytes, start: int, grammar: Grammar) -> _Reading | None:
 def _choose(readings: Sequence[_Reading], tried: int) -> _Reading:
     """The reading with the most names among those whose rows agree with the header, without titles above it if there is one.
 
-    Raises InputError if no header ends.
+    Raise InputError if no header ends.
     """
     agreeing = [one for one in readings if one.agreement >= _MOST and one.values > 1]
     best = max(agreeing or readings, key=lambda one: (one.header == 0, one.values), default=None)

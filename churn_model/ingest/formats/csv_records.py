@@ -1,4 +1,4 @@
-r"""Where each physical record of a CSV file begins and ends, found without the parser that reads its values.
+r"""Find where each physical record of a CSV file begins and ends, without the parser that reads its values.
 
 Belongs here: record boundaries and their line numbers, records that no parser should see, and the one call into pyarrow. Does not belong
 here: the header (`csv_header`), encodings (`encodings`), what a value means (`values`), which columns are wanted (`columns`).
@@ -45,10 +45,10 @@ class _Found:
 
 
 def scan(stream: BinaryIO, header: Header, *, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
-    """The records behind the header, in blocks of bounded size, wherever they are cut; `stream` stands just behind the header.
+    """Yield the records after the header in blocks of bounded size. `stream` is positioned just after the header.
 
     Blank lines are no records. A record that is ragged or whose quotes are broken is a fault; all others are in `text`.
-    Raises InputError for a record longer than `RECORD_LIMIT`.
+    Raise InputError for a record longer than `RECORD_LIMIT`.
     """
     grammar, width, line = Grammar(header.delimiter), len(header.names), header.lines + 1
     rest = b""
@@ -59,10 +59,10 @@ def scan(stream: BinaryIO, header: Header, *, block_bytes: int = BLOCK_BYTES) ->
             return
         if final and not data.endswith((b"\r", b"\n")):
             data += b"\n"
-        found = _find(data, grammar, final=final)
+        found = _find_records(data, grammar, final=final)
         consumed = int(found.ends[-1]) + 1 if found.ends.size else 0
         if consumed:
-            yield _block(data, found, width, line)
+            yield _make_block(data, found, width, line)
             line += int(np.searchsorted(found.breaks, consumed))
         if final:
             return
@@ -77,10 +77,10 @@ def scan(stream: BinaryIO, header: Header, *, block_bytes: int = BLOCK_BYTES) ->
             )
 
 
-def _find(data: bytes, grammar: Grammar, *, final: bool) -> _Found:
-    """All whole records in `data`, which begins with one: by parity of quotes where all quotes are proper, one by one where not."""
+def _find_records(data: bytes, grammar: Grammar, *, final: bool) -> _Found:
+    """Return all whole records in `data`, which begins with one: by parity of quotes if all quotes are proper, else one by one."""
     buffer: ByteArray = np.frombuffer(data, np.uint8)
-    breaks = _line_breaks(buffer, data, final=final)
+    breaks = _find_line_breaks(buffer, data, final=final)
     delimiters = buffer == grammar.delimiter[0]
     ends = breaks
     if b'"' in data:
@@ -91,23 +91,27 @@ def _find(data: bytes, grammar: Grammar, *, final: bool) -> _Found:
         open_bytes = len(data) - last - 1
         longest = int(np.diff(ends, prepend=-1).max()) if ends.size else 0
         undecided = open_bytes > FIELD_LIMIT or (final and open_bytes > 0)
-        if undecided or longest > FIELD_LIMIT or not _proper(buffer, np.flatnonzero(is_quote[: last + 1]), grammar):
-            return _one_by_one(data, breaks, grammar, final=final)
+        if (
+            undecided
+            or longest > FIELD_LIMIT
+            or not _are_quotes_proper(buffer, np.flatnonzero(is_quote[: last + 1]), grammar)
+        ):
+            return _find_one_by_one(data, breaks, grammar, final=final)
         delimiters &= ~quoted
     values = np.ones(len(ends), np.int64)
     if ends.size:
         last = int(ends[-1])
-        values += np.add.reduceat(delimiters[: last + 1].view(np.uint8), _starts(ends), dtype=np.int64)
+        values += np.add.reduceat(delimiters[: last + 1].view(np.uint8), _find_starts(ends), dtype=np.int64)
     return _Found(ends, values, np.zeros(len(ends), dtype=bool), breaks)
 
 
-def _starts(ends: IntArray) -> IntArray:
-    """Where the records begin that end at `ends`, the first at 0."""
+def _find_starts(ends: IntArray) -> IntArray:
+    """Return where the records begin that end at `ends`; the first begins at 0."""
     return np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))
 
 
-def _line_breaks(buffer: ByteArray, data: bytes, *, final: bool) -> IntArray:
-    """The last byte of each line. A \r at the very end may be half of \r\n, so it waits for what follows."""
+def _find_line_breaks(buffer: ByteArray, data: bytes, *, final: bool) -> IntArray:
+    """Return the last byte of each line. A \r at the very end may be half of \r\n, so it waits for what follows."""
     if b"\r" not in data:
         return np.flatnonzero(buffer == ord("\n"))
     returns, feeds = buffer == ord("\r"), buffer == ord("\n")
@@ -117,19 +121,19 @@ def _line_breaks(buffer: ByteArray, data: bytes, *, final: bool) -> IntArray:
     return np.flatnonzero(returns | feeds)
 
 
-def _proper(buffer: ByteArray, quotes: IntArray, grammar: Grammar) -> bool:
-    """Whether every quote opens a value, closes one, or is doubled inside one: then parity tells what is quoted."""
+def _are_quotes_proper(buffer: ByteArray, quotes: IntArray, grammar: Grammar) -> bool:
+    """Return whether every quote opens a value, closes one, or is doubled inside one: then parity tells what is quoted."""
     opening, closing = quotes[0::2], quotes[1::2]
     before, behind = buffer[opening[opening > 0] - 1], buffer[closing + 1]
     return bool(grammar.beside_quotes[before].all() and grammar.beside_quotes[behind].all())
 
 
-def _one_by_one(data: bytes, breaks: IntArray, grammar: Grammar, *, final: bool) -> _Found:
-    """The exact, slower way, for blocks with stray quotes. Stops before a record whose end is not in `data`."""
+def _find_one_by_one(data: bytes, breaks: IntArray, grammar: Grammar, *, final: bool) -> _Found:
+    """Return the records of a block with stray quotes: exact, and slower. Stop before a record whose end is not in `data`."""
     ends, values, broken = [], [], []
     at = 0
     while at < len(data):
-        stop, spoiled = _next_record(data, at, grammar, final=final)
+        stop, spoiled = _find_record_end(data, at, grammar, final=final)
         ended = LINE_END.search(data, stop) if stop >= 0 else None
         if ended is None or (not final and ended[0] == b"\r" and ended.end() == len(data)):
             break
@@ -140,11 +144,11 @@ def _one_by_one(data: bytes, breaks: IntArray, grammar: Grammar, *, final: bool)
     return _Found(np.array(ends, np.int64), np.array(values, np.int64), np.array(broken, bool), breaks)
 
 
-def _next_record(data: bytes, at: int, grammar: Grammar, *, final: bool) -> tuple[int, bool]:
-    """Where the line that ends the record at `at` is to be looked for (-1: not known yet), and whether the record is broken."""
+def _find_record_end(data: bytes, at: int, grammar: Grammar, *, final: bool) -> tuple[int, bool]:
+    """Return where to look for the line that ends the record at `at` (-1: not known yet), and whether the record is broken."""
     matched = grammar.record.match(data, at)
     stop = matched.end() if matched else at
-    too_long = _long_quoted(data, at, stop, grammar) if stop - at > FIELD_LIMIT else -1
+    too_long = _find_long_quoted(data, at, stop, grammar) if stop - at > FIELD_LIMIT else -1
     if too_long >= 0:
         return too_long, True
     if stop == len(data):
@@ -158,8 +162,8 @@ def _next_record(data: bytes, at: int, grammar: Grammar, *, final: bool) -> tupl
     return start, True
 
 
-def _long_quoted(data: bytes, at: int, stop: int, grammar: Grammar) -> int:
-    """Where a quoted value above `FIELD_LIMIT` begins in the record, or -1. It counts as never closed, wherever blocks happen to end."""
+def _find_long_quoted(data: bytes, at: int, stop: int, grammar: Grammar) -> int:
+    """Return where a quoted value above `FIELD_LIMIT` begins in the record, or -1. It counts as never closed, wherever blocks happen to end."""
     while at < stop and (found := grammar.value.match(data, at)):
         if len(found[0]) > FIELD_LIMIT and found[0].startswith(b'"'):
             return at
@@ -167,15 +171,15 @@ def _long_quoted(data: bytes, at: int, stop: int, grammar: Grammar) -> int:
     return -1
 
 
-def _block(data: bytes, found: _Found, width: int, line: int) -> Block:
-    """The records of `found`, sorted into well-formed ones, faults and blank lines; `line`: where the first begins."""
+def _make_block(data: bytes, found: _Found, width: int, line: int) -> Block:
+    """Return the records of `found`, sorted into well-formed ones, faults and blank lines; `line`: where the first begins."""
     ends = found.ends
-    starts = _starts(ends)
+    starts = _find_starts(ends)
     buffer: ByteArray = np.frombuffer(data, np.uint8)
     two_byte = (buffer[ends] == ord("\n")) & (ends > starts) & (buffer[ends - 1] == ord("\r"))
     blank = (ends - two_byte == starts) & ~found.broken
     lines = line + np.searchsorted(found.breaks, starts)
-    zeros = _with_zero_bytes(buffer, data, ends) & ~found.broken
+    zeros = _find_zero_bytes(buffer, data, ends) & ~found.broken
     ragged = (found.values != width) & ~blank & ~found.broken & ~zeros
     for row in np.flatnonzero(ragged & (found.values == 1)):
         blank[row] = not data[starts[row] : ends[row]].strip()
@@ -195,8 +199,8 @@ def _block(data: bytes, found: _Found, width: int, line: int) -> Block:
     )
 
 
-def _with_zero_bytes(buffer: ByteArray, data: bytes, ends: IntArray) -> BoolArray:
-    """Which records hold a NUL byte."""
+def _find_zero_bytes(buffer: ByteArray, data: bytes, ends: IntArray) -> BoolArray:
+    """Return which records hold a NUL byte."""
     found = np.zeros(len(ends), dtype=bool)
     if b"\x00" in data:
         records = np.searchsorted(ends, np.flatnonzero(buffer == 0))
@@ -218,7 +222,7 @@ def _joined(data: bytes, starts: IntArray, ends: IntArray, good: np.ndarray[Any,
 
 
 def parse(block: Block, header: Header, wanted: Sequence[int]) -> list[pa.Array]:
-    """The values of the columns at `wanted`, as bytes, a binary array each. Raises InputError if the parser counts other records."""
+    """Return the values of the columns at `wanted` as bytes, a binary array each. Raise InputError if the parser counts other records."""
     if not len(block.lines):
         return [pa.array([], pa.binary()) for _ in wanted]
     names = [str(n) for n in range(len(header.names))]

@@ -54,7 +54,7 @@ def find_encoding(file: LandedFile, named: str | None, *, detects: bool = True) 
 
     `detects`: False for a format that has to be UTF-8 by its own rules, so that other bytes are damage.
 
-    Raise InputError if none can be told, and where the file cannot be read to its end.
+    Raise InputError if it cannot be detected, or if the file cannot be read to its end.
     """
     with open_bytes(file) as stream:
         head = stream.read(_HEAD_BYTES)
@@ -123,7 +123,7 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def _detect(lines: bytes) -> Encoding:
-    """Return the encoding of lines that are no UTF-8; UTF-8 for a few bytes that look like damage. Raise InputError if it cannot be told."""
+    """Return the encoding of lines that are no UTF-8; UTF-8 for a few bytes that look like damage. Raise InputError if it cannot be detected."""
     western = _decode_or_none(lines, _WESTERN)
     if sum(byte >= 0x80 for byte in lines) < _FEWEST_BYTES:
         letters = western is not None and all(one.isascii() or one.isalpha() for one in western)
@@ -143,7 +143,7 @@ def _detect(lines: bytes) -> Encoding:
     except (LookupError, UnicodeDecodeError):
         text = ""
     if not text or any(character < " " and character not in "\t\n" for character in text):
-        raise InputError(problem(expected="text in UTF-8", found="an encoding that cannot be told", todo=_NAME_IT))
+        raise InputError(problem(expected="text in UTF-8", found="an encoding that cannot be detected", todo=_NAME_IT))
     if western == text:
         name = _WESTERN
     return Encoding(name, 0, _detected(name))

@@ -2,7 +2,7 @@
 
 The first row that is not empty, or the first below titles, is the header; rows without any value are no
 records. A number keeps all its digits whatever its format
-rounds away, and a percentage is the fraction that it stands for. A date shows as 2024-05-01, true as TRUE, an error as #N/A; a formula
+rounds away, and a percentage is shown as a fraction. A date shows as 2024-05-01, true as TRUE, an error as #N/A; a formula
 shows the value that was stored with it.
 """
 

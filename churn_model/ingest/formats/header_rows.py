@@ -34,7 +34,7 @@ class Unnamed:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """Return what is said of them."""
+        """Return a remark about them."""
         index = ["column 1 has no name and is passed over, as row numbers are"] if self.index else []
         which = ", ".join(str(at + 1) for at in self.blank[:10]) + (" ..." if len(self.blank) > 10 else "")
         word = "column" if len(self.blank) == 1 else "columns"
