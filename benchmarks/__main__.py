@@ -28,7 +28,7 @@ PARTS: Mapping[str, Callable[[Bench, int], list[Ratio]]] = {
     "scoring": lambda bench, share: scoring(bench, 1_000_000 // share),
     "preprocessing": lambda bench, share: preprocessing(bench, 1_000_000 // share),
     "memory": lambda bench, share: memory(bench, 1_000_000 // share, 5_000_000 // share),
-    "serving": lambda bench, share: serving(bench, 5_000 // share),
+    "serving": lambda bench, share: serving(bench, 2_000 // share),
     "overhead": lambda bench, share: overhead(bench, 10_000 // min(share, 5)),
 }
 
