@@ -51,6 +51,15 @@ def test_lines_are_records_and_keys_are_columns(tmp_path: Path, name: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("encoding", "said"), [("utf-16", "read as UTF-16"), ("utf-16-le", "read as UTF-16, as its zero bytes suggest")]
+)
+def test_lines_in_utf16_are_read_and_that_is_said(tmp_path: Path, encoding: str, said: str) -> None:
+    part = opened(tmp_path, '{"id": "Zoé", "x": 1}\n{"id": "b", "x": 2}\n'.encode(encoding))
+    assert part.remarks == (said,)
+    assert read(part) == ([(1, ("Zoé", "1")), (2, ("b", "2"))], [], 2)
+
+
+@pytest.mark.parametrize(
     ("written", "value"),
     [
         ('"007"', "007"),
