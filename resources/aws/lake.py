@@ -70,7 +70,9 @@ class S3Lake(Lake):
             if isinstance(content, bytes):
                 self._s3.put_object(Bucket=self.bucket, Key=target, Body=content, **self._encryption)
             else:
-                self._s3.upload_file(str(content), self.bucket, target, ExtraArgs=self._encryption)
+                # `upload_file` would hide S3's error in one of boto3's own.
+                with content.open("rb") as stream:
+                    self._s3.upload_fileobj(stream, self.bucket, target, ExtraArgs=self._encryption)
 
     def publish(self, prefix: str, manifest: Manifest) -> None:
         sizes = {entry.key: entry.size for entry in self.entries(prefix)}

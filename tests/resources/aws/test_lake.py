@@ -1,6 +1,7 @@
 """What is S3's own: pages, ranges, markers of folders, and what its errors mean to a user."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,14 @@ def test_a_bucket_that_does_not_exist_is_no_empty_lake(aws_lake: S3Lake) -> None
         with pytest.raises(LakeError, match=r"found NoSuchBucket.*[Cc]orrect CHURN_LAKE") as raised:
             act()
         assert not isinstance(raised.value, NotInLake)
+
+
+def test_a_file_that_cannot_be_written_is_explained_as_bytes_are(aws_lake: S3Lake, tmp_path: Path) -> None:
+    absent = S3Lake(session=aws_lake.session, bucket="no-such-bucket-here")
+    (tmp_path / "rows").write_bytes(b"rows")
+    for content in (b"rows", tmp_path / "rows"):
+        with pytest.raises(LakeError, match=r"found NoSuchBucket.*Create the bucket, or correct CHURN_LAKE"):
+            absent.put("rows", content)
 
 
 def test_missing_credentials_are_reported_with_what_to_do(aws_lake: S3Lake, monkeypatch: pytest.MonkeyPatch) -> None:
