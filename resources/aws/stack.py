@@ -147,8 +147,21 @@ class Stack:
         # Jobs cannot be deleted, and cost nothing once they have ended.
         return sorted(arn for arn in found if ":sagemaker:" not in arn and ":cloudformation:" not in arn)
 
+    def require_own_bucket(self, bucket: str) -> None:
+        """Raise CommandError unless a bucket carries the stack's tag. One that was there before the stack has other things in it."""
+        own = self._left_buckets()
+        if bucket not in own:
+            raise CommandError(
+                problem(
+                    expected=f"a bucket with the tag {STACK_TAG}={self._name}",
+                    found=f"{bucket}; those with it: {', '.join(own) or 'none'}",
+                    todo="correct its name; remove a bucket that the stack did not make yourself",
+                )
+            )
+
     def remove_bucket(self, bucket: str) -> int:
-        """Remove a bucket with every version of every object in it. Return how many there were."""
+        """Remove a bucket with every version of every object in it. Return how many there were. Raise CommandError for any other's."""
+        self.require_own_bucket(bucket)
         s3, removed = self._session.client("s3"), 0
         with aws_errors(CommandError, f"to remove the bucket {bucket}"):
             for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
@@ -223,8 +236,11 @@ class Stack:
             )
         )
 
+    def _left_buckets(self) -> list[str]:
+        return [arn.rpartition(":")[2] for arn in self.left() if arn.partition(":::")[0].endswith(":s3")]
+
     def _refuse_left_over_bucket(self) -> None:
-        buckets = [arn.rpartition(":")[2] for arn in self.left() if arn.partition(":::")[0].endswith(":s3")]
+        buckets = self._left_buckets()
         if buckets:
             raise CommandError(
                 problem(

@@ -47,7 +47,9 @@ class _UserTable:
     """A table that a user already has, as the catalog describes it."""
 
     columns: Mapping[str, str]  # Athena's types by name, partition columns last
-    locations: Sequence[str]  # s3:// prefixes of the table or of its partitions
+    locations: Mapping[
+        tuple[str, ...], str
+    ]  # s3:// prefixes of the partitions by their values, or of the table by none
     iceberg_metadata: str | None
 
 
@@ -88,7 +90,8 @@ class AthenaTables(Tables):
         found = self._describe(table)
         if found.iceberg_metadata:  # a new file for each commit
             return digest_of(found.iceberg_metadata.encode())
-        objects = [each for location in found.locations for each in self._objects(location)]
+        # A partition's values are columns of its rows.
+        objects = [(values, *each) for values, location in found.locations.items() for each in self._objects(location)]
         return digest_of(repr((list(found.columns.items()), sorted(objects))).encode())
 
     def crawl(self, crawler: str) -> None:
@@ -231,10 +234,14 @@ class AthenaTables(Tables):
                     raise
                 raise _missing(table, str(error.response["Error"].get("Message", "none")).rstrip(".")) from error
             storage, keys = found.get("StorageDescriptor", {}), found.get("PartitionKeys", [])
-            locations = [storage.get("Location", "")]
+            locations: dict[tuple[str, ...], str] = {(): storage.get("Location", "")}
             if keys:
                 pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
-                locations = [each["StorageDescriptor"]["Location"] for page in pages for each in page["Partitions"]]
+                locations = {
+                    tuple(each["Values"]): each["StorageDescriptor"]["Location"]
+                    for page in pages
+                    for each in page["Partitions"]
+                }
         columns = {each["Name"]: each["Type"] for each in (*storage.get("Columns", []), *keys)}
         if refusal := _refusal(table, found, columns, locations):
             raise refusal
@@ -291,7 +298,7 @@ def _missing(table: str, found: str) -> TablesError:
 
 
 def _refusal(
-    table: str, found: Mapping[str, Any], columns: Mapping[str, str], locations: Sequence[str]
+    table: str, found: Mapping[str, Any], columns: Mapping[str, str], locations: Mapping[tuple[str, ...], str]
 ) -> TablesError | None:
     """Return why a table cannot be copied, if it cannot."""
     if found.get("TableType") == "VIRTUAL_VIEW":
@@ -300,6 +307,14 @@ def _refusal(
                 expected=f"a table at {table}, which has a version of its own",
                 found="a view",
                 todo="name a table: `create table ... as select * from` the view, or land files",
+            )
+        )
+    if found.get("Parameters", {}).get("projection.enabled", "").lower() == "true":
+        return TablesError(
+            problem(
+                expected=f"a table at {table} whose partitions the Glue catalog lists",
+                found="partitions that are projected, so that nothing there tells when the table changes",
+                todo="add its partitions to the catalog (`msck repair table`, or a crawler) and remove `projection.enabled`, or name a copy",
             )
         )
     if not columns:
@@ -317,7 +332,7 @@ def _refusal(
                 todo="make a table without them (`create table ... as select ...`) and name that one",
             )
         )
-    if not all(location.startswith("s3://") for location in locations):
+    if not all(location.startswith("s3://") for location in locations.values()):
         return TablesError(
             problem(
                 expected=f"the table {table} in S3",

@@ -22,6 +22,8 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from resources.wiring import open_stack
 
     stack = open_stack(settings, arguments.stack, lambda line: say(console, line))
+    if arguments.bucket:  # before anything is deleted
+        stack.require_own_bucket(arguments.bucket)
     if not arguments.yes:
         gone = "roles, policies, Glue database with its tables, Athena workgroup, alarms and queue"
         say(console, f"The stack {stack.cloud_name} would be deleted: {gone}.")

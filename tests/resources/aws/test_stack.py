@@ -119,8 +119,24 @@ def test_a_bucket_is_removed_with_every_version_of_every_object(session: AwsSess
     for content in (b"1", b"2"):
         s3.put_object(Bucket="old", Key="a", Body=content)
     s3.delete_object(Bucket="old", Key="a")
-    assert stack_of(session).remove_bucket("old") == 3
+    s3.put_bucket_tagging(Bucket="old", Tagging={"TagSet": [{"Key": "churn/stack", "Value": "dev"}]})
+    assert stack_of(session, "dev").remove_bucket("old") == 3
     assert s3.list_buckets()["Buckets"] == []
+
+
+def test_a_bucket_of_others_is_never_removed_and_nothing_else_is_before(session: AwsSession, tmp_path: Path) -> None:
+    s3 = session.client("s3")
+    s3.create_bucket(Bucket="others", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    s3.put_object(Bucket="others", Key="a", Body=b"1")
+    stack = stack_of(session, "dev")
+    stack.carry_out(propose(stack))
+    with pytest.raises(CommandError, match=r"Expected a bucket with the tag churn/stack=dev; found others"):
+        stack.remove_bucket("others")
+    workspace = Workspace(tmp_path)
+    assert workspace.churn("destroy", "dev", "--bucket", "others", "--yes") != 0
+    assert "found others" in workspace.output
+    assert s3.list_objects_v2(Bucket="others")["KeyCount"] == 1
+    assert role_names(session) == ["dev-churn-dagster", "dev-churn-jobs"]
 
 
 def test_a_name_that_is_too_long_and_unknown_parameters_are_refused(session: AwsSession) -> None:

@@ -104,6 +104,30 @@ def test_a_partitioned_table_of_a_user_is_copied_with_its_partition_columns(tabl
     assert [entry.key for entry in tables.lake.entries("jobs/")] == []
 
 
+def test_a_partition_that_gets_another_value_is_another_version(tables: AthenaTables) -> None:
+    table = make_user_table(tables, "crm", {"id": "string"}, PartitionKeys=[{"Name": "day", "Type": "string"}])
+    put(tables.lake, "own/crm/x.parquet", pa.table({"id": ["a"]}))
+    glue, where = tables.session.client("glue"), {"DatabaseName": tables.database, "TableName": "crm"}
+    storage = {"Columns": [{"Name": "id", "Type": "string"}], "Location": tables.lake.uri("own/crm/")}
+    versions = []
+    for day in ("2026-01", "2026-02"):
+        glue.create_partition(**where, PartitionInput={"Values": [day], "StorageDescriptor": storage})
+        versions.append(tables.version(table))
+        glue.delete_partition(**where, PartitionValues=[day])
+    assert versions[0] != versions[1]
+
+
+def test_a_table_whose_partitions_are_projected_is_refused(tables: AthenaTables) -> None:
+    """The catalog does not list them, so nothing there would tell that the table has changed."""
+    more = {
+        "PartitionKeys": [{"Name": "day", "Type": "string"}],
+        "Parameters": {"projection.enabled": "TRUE", "projection.day.type": "injected"},
+    }
+    table = make_user_table(tables, "projected", {"id": "string"}, **more)
+    with pytest.raises(TablesError, match="partitions that are projected"):
+        tables.version(table)
+
+
 def test_an_iceberg_table_has_the_version_of_its_metadata(tables: AthenaTables) -> None:
     versions: list[str] = []
     for number in (1, 1, 2):
