@@ -173,7 +173,14 @@ def test_a_sensor_sees_the_approval_and_starts_the_promotion(
     asked = look()
     assert isinstance(asked, dg.RunRequest)
     assert asked.run_config["ops"] == {"telco__champion_model": {"config": {"promote": "m1"}}}
-    assert asked.run_key == "m1:e-m1"
+    assert asked.run_key == "m1:e-m1:0"
+    job = dg.GraphDefinition(name="nothing").to_job(name="telco_promote")
+    run = instance.create_run_for_job(job, tags=dict(asked.tags), status=dg.DagsterRunStatus.STARTED)
+    assert words() == "Candidate m1 is approved, and 1 runs were started to promote it."
+    instance.report_run_failed(run)  # its worker was evicted: the candidate still waits
+    again = look()
+    assert isinstance(again, dg.RunRequest)
+    assert again.run_key == "m1:e-m1:1"
 
     def refuse(_operation: str, _phase: str) -> None:
         raise Refusal("AccessDeniedException", "not yours")
