@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from churn_assets.sample.generator import Generator
-from resources.catalog.pointers import read_champion, read_current
+from resources.catalog.pointers import read_batch, read_champion, read_current
 from resources.catalog.published_tables import open_published_table
 from resources.ports.lake import Lake
 from tests.conftest import Workspace
@@ -34,29 +34,38 @@ def retrain_and_score(folder: Path, settings: dict[str, str]) -> Workspace:
     return workspace
 
 
-def assert_same_results(ours: Lake, theirs: Lake) -> None:
+def assert_same_results(ours: Lake, theirs: Lake, dataset: str = "shop", batch: str = "monday") -> None:
     """Compare rows and splits, the order of rows, probabilities to 1e-6, decisions, reasons and the list."""
     lakes = (ours, theirs)
-    for lake in lakes:
-        assert read_champion(lake, "shop") is not None
+    champions = [read_champion(lake, dataset) for lake in lakes]
+    assert [champion and champion.outcome for champion in champions] == ["first", "first"]
+    mine, other = (current_table(lake, dataset, "raw_customers", "rows/") for lake in lakes)
+    assert mine.equals(other)
+    records = [read_batch(lake, dataset, batch) for lake in lakes]
+    landed = [
+        open_published_table(lake, record.rows.prefix + "rows/")
+        for lake, record in zip(lakes, records, strict=True)
+        if record
+    ]
+    assert landed[0].read().equals(landed[1].read())
     for name in ("train", "validation", "test"):
-        mine, other = (current_table(lake, "preprocessed_splits", f"{name}/") for lake in lakes)
+        mine, other = (current_table(lake, dataset, "preprocessed_splits", f"{name}/") for lake in lakes)
         assert mine.equals(other), name
-    scores = [current_table(lake, "evaluation_report", "scores/") for lake in lakes]
+    scores = [current_table(lake, dataset, "evaluation_report", "scores/") for lake in lakes]
     assert scores[0]["id"].equals(scores[1]["id"])
     assert np.abs(scores[0]["candidate"].to_numpy() - scores[1]["candidate"].to_numpy()).max() <= 1e-6
-    predictions = [current_table(lake, "batch_predictions/monday", "predictions/") for lake in lakes]
+    predictions = [current_table(lake, dataset, f"batch_predictions/{batch}", "predictions/") for lake in lakes]
     probabilities = [table["churn_probability"].to_numpy() for table in predictions]
     assert np.abs(probabilities[0] - probabilities[1]).max() <= 1e-6
-    for column in ("id", "will_churn", "reason_1"):
+    for column in ("id", "will_churn", "reason_1", "reason_2", "reason_3"):
         assert predictions[0][column].equals(predictions[1][column]), column
-    contacts = [current_table(lake, "retention_list/monday", "contacts/") for lake in lakes]
+    contacts = [current_table(lake, dataset, f"retention_list/{batch}", "contacts/") for lake in lakes]
     assert contacts[0]["id"].equals(contacts[1]["id"])
     assert len(contacts[0]) > 0
 
 
-def current_table(lake: Lake, asset: str, name: str) -> pa.Table:
+def current_table(lake: Lake, dataset: str, asset: str, name: str) -> pa.Table:
     """Return a table of the version that is shown."""
-    current = read_current(lake, "shop", asset)
+    current = read_current(lake, dataset, asset)
     assert current is not None
     return open_published_table(lake, current.prefix + name).read()

@@ -1,51 +1,24 @@
 """The same graph on AWS, on stand-ins that execute: a bucket, Glue, Athena, and SageMaker's jobs in the managed image's versions."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from resources.aws.lake import S3Lake
-from resources.aws.tables import AthenaTables
-from resources.settings import PROJECT
 from tests.aws.iam import Recording, allowing_statement, read_policies, recorded_calls
-from tests.aws.sagemaker.running import IMAGE, ROLE, runner_on, running_jobs
-from tests.aws.sagemaker.service import SageMaker
-from tests.aws.tables import make_aws_tables
+from tests.aws.sagemaker.running import ROLE, runner_on
 from tests.conftest import Workspace
+from tests.prove.account import Account, open_account
 from tests.prove.parity import assert_same_results, retrain_and_score
 
 pytestmark = pytest.mark.prove
 
-IMAGE_PYTHON = PROJECT / ".venv-image" / "bin" / "python"
-
-
-@dataclass(frozen=True)
-class Account:
-    """An account with a stack in it, and the settings that name it."""
-
-    lake: S3Lake
-    tables: AthenaTables
-    sagemaker: SageMaker
-    settings: dict[str, str]
-
 
 @pytest.fixture
 def account(aws_lake: S3Lake, tmp_path: Path) -> Iterator[Account]:
-    stack = f"s{uuid4().hex[:7]}"
-    tables = make_aws_tables(aws_lake, stack)
-    settings = {
-        "CHURN_TARGET": "aws",
-        "CHURN_LAKE": aws_lake.uri("").rstrip("/"),
-        "CHURN_STACK": stack,
-        "CHURN_ROLE": ROLE,
-        "CHURN_IMAGE": IMAGE,
-        "CHURN_JOBS": '{"shortest_pause": 0.2, "longest_pause": 1}',  # jobs that take seconds are asked often
-    }
-    with running_jobs(aws_lake, tmp_path / "machines", python=IMAGE_PYTHON) as sagemaker:
-        yield Account(aws_lake, tables, sagemaker, settings)
+    with open_account(aws_lake, tmp_path / "machines") as account:
+        yield account
 
 
 def test_the_graph_gives_on_aws_what_it_gives_on_a_laptop(account: Account, tmp_path: Path) -> None:
