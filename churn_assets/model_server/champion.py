@@ -4,6 +4,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from resources.catalog.integrity import require_whole
 from resources.catalog.names import champion_key
 from resources.catalog.pointers import Champion, read_champion, read_pointer
 from resources.durable import replace_file
+from resources.errors import DamagedError, LakeError
 from resources.ports.lake import Lake
 from resources.specs.loader import load_spec
 
@@ -76,8 +78,9 @@ class ServedModel:
             self.load()
         except (ChurnError, OSError) as error:
             self._fail(error)
-            if last := self._recall():
-                self._use(*last)
+            with suppress(ChurnError, OSError):  # why nothing answers has been said
+                if last := self._recall():
+                    self._use(*last)
 
     def refresh(self) -> bool:
         """Load what has changed since it was looked at last. Return whether another plan answers now; if it does not load, the old one stays."""
@@ -119,6 +122,9 @@ class ServedModel:
         return self._loaded.plan
 
     def _fail(self, error: Exception) -> None:
+        """Say once why something did not load. What may pass by itself is tried again at the next look, what is damaged is not."""
+        if isinstance(error, (OSError, LakeError)) and not isinstance(error, DamagedError):
+            self._seen = None
         reason = str(error) if isinstance(error, ChurnError) else type(error).__name__
         if reason != self.failure:
             kept = f"; model {self.plan.version} goes on answering" if self.plan else ""

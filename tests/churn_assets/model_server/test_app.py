@@ -13,6 +13,7 @@ from starlette.requests import Request as HttpRequest
 from churn_assets.model_server.reading import read_body
 from churn_model.serving.plan import Plan
 from churn_model.serving.requests import BadRequest, Limits
+from resources.catalog.names import TUNED_MODEL, version_prefix
 from resources.specs.loader import load_spec
 from tests.churn_assets.model_server.served import SPEC, Shop, customer
 
@@ -96,6 +97,32 @@ def test_a_champion_that_does_not_load_leaves_the_old_one_and_is_an_alert(shop: 
     shop.publish("v3")
     assert model.refresh()
     assert (model.plan.version, model.failure) == ("v3", None)
+
+
+def test_what_passes_by_itself_is_tried_again_without_another_champion(shop: Shop) -> None:
+    """A folder that cannot be written for a moment leaves no failure behind."""
+    model = shop.model()
+    model.start()
+    shop.publish("v2")
+    last_loaded = shop.root / "last_loaded.json"
+    last_loaded.unlink()
+    last_loaded.mkdir()
+    assert not model.refresh()
+    last_loaded.rmdir()
+    assert model.refresh()
+    assert model.failure is None
+    assert len(shop.alerts) == 1
+
+
+def test_without_any_model_that_loads_it_starts_and_waits(shop: Shop) -> None:
+    shop.model().start()
+    shop.publish("v2", content=b"no bundle")
+    shop.lake.withdraw(version_prefix("shop", TUNED_MODEL, "v1"))
+    restarted = shop.model()
+    restarted.start()
+    assert restarted.plan is None
+    shop.publish("v3")
+    assert restarted.refresh()
 
 
 def test_a_spec_that_is_broken_while_serving_leaves_the_old_one_and_is_an_alert(shop: Shop) -> None:
