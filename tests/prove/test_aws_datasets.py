@@ -55,11 +55,6 @@ TABLES = {
         f"id: CustomerId\nlabel: {{column: Exited, positive: ['1'], means: left}}\nignore: [RowNumber, Surname]\n{COSTS}{TRIALS}",
         "Exited",
     ),
-    "hotel": Table(
-        "field/hotel.csv.gz",
-        f"id: Booking_ID\nlabel: {{column: booking_status, positive: [Canceled], means: cancelled}}\n{COSTS}{TRIALS}",
-        "booking_status",
-    ),
 }
 
 
