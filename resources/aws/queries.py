@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -30,6 +31,7 @@ class Athena(dg.ConfigurableResource):
         If this process is interrupted, the statement is stopped: it would go on and be paid for.
         """
         import awswrangler as wr
+        from botocore.exceptions import BotoCoreError, ClientError
 
         with aws_errors(TablesError, "Athena to run a statement"):
             query = str(
@@ -40,8 +42,9 @@ class Athena(dg.ConfigurableResource):
             try:
                 return self._wait_for(query)
             except BaseException:
-                # Refused for a statement that has ended, which is as good.
-                self.session.client("athena").stop_query_execution(QueryExecutionId=query)
+                # Refused for a statement that has ended, which is as good; what went wrong first is what is said.
+                with suppress(BotoCoreError, ClientError):
+                    self.session.client("athena").stop_query_execution(QueryExecutionId=query)
                 raise
 
     def result(self, sql: str, database: str) -> "pd.DataFrame":

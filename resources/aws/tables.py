@@ -213,8 +213,13 @@ class AthenaTables(Tables):
                 if current is None:
                     self._glue.create_table(DatabaseName=self.database, TableInput=wanted)
                 else:
-                    # Glue archives each version of a table otherwise, up to a limit that stops it.
-                    self._glue.update_table(DatabaseName=self.database, TableInput=wanted, SkipArchive=True)
+                    self._glue.update_table(
+                        DatabaseName=self.database,
+                        TableInput=wanted,
+                        SkipArchive=True,  # Glue archives each version of a table otherwise, up to a limit that stops it
+                        # Refused if another machine has changed the table since it was read.
+                        **({"VersionId": current["VersionId"]} if "VersionId" in current else {}),
+                    )
             except ClientError as error:
                 return _is_conflict(error)
         return True
