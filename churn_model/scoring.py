@@ -6,7 +6,7 @@ Belongs here: a probability, a decision and reasons for each row. Does not belon
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,9 @@ from churn_model.models.bundle import Bundle
 from churn_model.models.families import Model
 from churn_model.models.reasons import REASONS, Explainer, reasons
 from churn_model.tables import BLOCK_ROWS
+
+ReasonsFor = Literal["contacted", "all", "none"]
+"""Which rows get reasons: exact ones are most of what a row costs."""
 
 
 def prediction_schema(rows: pa.Schema) -> pa.Schema:
@@ -42,15 +45,23 @@ def prediction_schema(rows: pa.Schema) -> pa.Schema:
     )
 
 
-def score(batch: Rows, bundle: Bundle, policy: Policy, explainer: Explainer, *, threads: int) -> pa.Table:
+def score(
+    batch: Rows,
+    bundle: Bundle,
+    policy: Policy,
+    explainer: Explainer,
+    *,
+    threads: int,
+    reasons_for: ReasonsFor = "contacted",
+) -> pa.Table:
     """Score canonical rows. Return one prediction per row, in the same order, with the columns of `prediction_schema`.
 
     churn_probability  calibrated; unknown levels count as missing
     will_churn         whether contacting the customer is expected to pay
     expected_saving    money that a contact is expected to save
 
-    Reasons and their contributions (log odds) are null unless `will_churn`. Raise InputError if a column is absent or of another type, or a
-    worth is missing.
+    Reasons and their contributions (log odds) are null for rows that `reasons_for` leaves out, which are those not to be contacted if it is not
+    given. Raise InputError if a column is absent or of another type, or a worth is missing.
     """
     schema = prediction_schema(batch.schema)
     if "_id" not in batch.schema.names:
@@ -58,7 +69,7 @@ def score(batch: Rows, bundle: Bundle, policy: Policy, explainer: Explainer, *, 
     bundle = (
         replace(bundle, model=replace(bundle.model, threads=threads)) if bundle.model.threads != threads else bundle
     )
-    blocks = [_score_block(block, bundle, policy, explainer, schema) for block in _blocks(batch)]
+    blocks = [_score_block(block, bundle, policy, explainer, schema, reasons_for) for block in _blocks(batch)]
     return pa.Table.from_batches(blocks, schema=schema).combine_chunks()
 
 
@@ -78,13 +89,19 @@ def _blocks(batch: Rows) -> Iterator[pa.RecordBatch]:
 
 
 def _score_block(
-    block: pa.RecordBatch, bundle: Bundle, policy: Policy, explainer: Explainer, schema: pa.Schema
+    block: pa.RecordBatch,
+    bundle: Bundle,
+    policy: Policy,
+    explainer: Explainer,
+    schema: pa.Schema,
+    reasons_for: ReasonsFor,
 ) -> pa.RecordBatch:
     model = bundle.model
     encoded = encode(block, bundle.schema, model.family, threads=model.threads)
     p = bundle.calibration.apply(model.probabilities(encoded))
     decisions = policy.decide(p, policy.worth(block))
-    words, sizes = _explain(block, encoded, decisions.contact, explainer, model)
+    explained = decisions.contact if reasons_for == "contacted" else np.full(block.num_rows, reasons_for == "all")
+    words, sizes = _explain(block, encoded, explained, explainer, model)
     columns = {
         "id": block.column("_id").cast(pa.string()),
         "churn_probability": pa.array(p),

@@ -10,12 +10,11 @@ import pyarrow as pa
 from churn_model.arrays import BoolArray, FloatArray, IntArray
 from churn_model.column_types.category import encode_levels
 from churn_model.column_types.registry import column_type
-from churn_model.features.encoding import encode
 from churn_model.features.schema import column_named
-from churn_model.models.reasons import REASONS, reasons
-from churn_model.scoring import score
+from churn_model.models.reasons import REASONS
+from churn_model.scoring import ReasonsFor, score
 from churn_model.serving.fields import FieldProblem, Role
-from churn_model.serving.plan import BLANK_ROW, Answer, Plan, Reason, ReasonsFor, unknown_test
+from churn_model.serving.plan import BLANK_ROW, Answer, Plan, Reason, unknown_test
 
 _RESERVED = {Role.ID: "_id", Role.AS_OF: "_as_of"}
 
@@ -91,28 +90,12 @@ def score_block(
     """Return the predictions of `count` rows of landed values, by the fields' own names."""
     block = read_block(plan, columns, count)
     bundle = plan.bundle
-    predictions = score(block.rows, bundle, plan.policy, plan.explainer, threads=bundle.model.threads)
-    if wanted != "contacted":
-        predictions = _replace_reasons(plan, block.rows, predictions, wanted)
+    predictions = score(
+        block.rows, bundle, plan.policy, plan.explainer, threads=bundle.model.threads, reasons_for=wanted
+    )
     p = predictions["churn_probability"].to_numpy()
     cutoff = plan.policy.decide(p, plan.policy.worth(block.rows)).cutoff
     return ScoredBlock(block=block, predictions=predictions, cutoff=np.broadcast_to(cutoff, p.shape))
-
-
-def _replace_reasons(plan: Plan, rows: pa.RecordBatch, predictions: pa.Table, wanted: ReasonsFor) -> pa.Table:
-    """Return the predictions with the reasons of all rows, or of none."""
-    model, count = plan.bundle.model, rows.num_rows
-    found = (
-        reasons(rows, encode(rows, plan.bundle.schema, model.family), model, plan.explainer)
-        if wanted == "all"
-        else None
-    )
-    for rank in range(REASONS):
-        words = found.words[rank] if found else pa.nulls(count, pa.string())
-        sizes = pa.array(found.contributions[:, rank], from_pandas=True) if found else pa.nulls(count, pa.float64())
-        for name, column in ((f"reason_{rank + 1}", words), (f"reason_{rank + 1}_contribution", sizes)):
-            predictions = predictions.set_column(predictions.schema.get_field_index(name), name, column)
-    return predictions
 
 
 def _unknown_fields(plan: Plan, rows: pa.RecordBatch) -> dict[int, list[str]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from hashlib import blake2b
 from threading import Lock
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,7 @@ from churn_model.models.contributions import contributions
 from churn_model.models.reasons import Explainer, make_explainer, reasons_of_row
 from churn_model.models.tree_shap import TreeMargins
 from churn_model.records import to_plain
+from churn_model.scoring import ReasonsFor
 from churn_model.serving.decision import Decision, make_decider
 from churn_model.serving.fields import (
     Field,
@@ -47,7 +48,6 @@ from churn_model.spec.dataset import Costs, Dataset
 from churn_model.spec.expressions import Expression, compile_expression
 from churn_model.stats.logistic import sigmoid
 
-ReasonsFor = Literal["contacted", "all", "none"]
 # As in `features.encoding`: this far out only the order matters to a tree.
 _LARGEST = float(np.float32(3e38))
 BLANK_ROW = FieldProblem(None, "values", "blanks alone", "send at least one value")

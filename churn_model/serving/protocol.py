@@ -6,11 +6,12 @@ from typing import Any, cast
 
 import pyarrow as pa
 
+from churn_model.scoring import ReasonsFor
 from churn_model.serving.answers import Outcome, describe_problems, dump_json, render
 from churn_model.serving.blocks import score_block
 from churn_model.serving.fields import RefusedRow, describe_nested, landed_text
 from churn_model.serving.media import CSV, JSON, NAMES, MediaType, choose_media, parse_media
-from churn_model.serving.plan import Answer, Plan, ReasonsFor
+from churn_model.serving.plan import Answer, Plan
 from churn_model.serving.requests import BadRequest, Columns, Limits, Records, inflate, read_request, to_columns
 
 ONE_BY_ONE = 24
