@@ -12,7 +12,7 @@ from resources.ports.landing_events import LandingEvent, LandingEvents
 
 
 class Hints:
-    """What the queue of a dataset names. `warn` is told if the queue cannot be read: the listing shows the same a little later."""
+    """What the queue of a dataset names. `warn` is called if the queue cannot be read: the listing shows the same a little later."""
 
     def __init__(self, events: LandingEvents, dataset: Dataset, warn: Callable[[str], object]) -> None:
         self._events, self._dataset, self._queue, self._warn = events, dataset.name, dataset.watch.events, warn

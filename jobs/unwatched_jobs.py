@@ -19,7 +19,7 @@ _UNFINISHED = (
 
 
 def unwatched_jobs_sensor() -> dg.SensorDefinition:
-    """Return the sensor. Its cursor holds the names that were told already. It stops nothing: the next run of the dataset takes a job over."""
+    """Return the sensor. Its cursor holds the names that were reported already. It stops nothing: the next run of the dataset takes a job over."""
 
     @dg.sensor(
         name="unwatched_jobs",
@@ -33,9 +33,9 @@ def unwatched_jobs_sensor() -> dg.SensorDefinition:
         except StepFailed as error:
             return dg.SkipReason(f"The running jobs cannot be listed. {error}")
         unwatched = find_unwatched(context.instance, running)
-        told = (context.cursor or "").split()
+        reported = (context.cursor or "").split()
         for job in unwatched:
-            if job.name not in told:
+            if job.name not in reported:
                 for reason in alerts.send(describe_unwatched(job)):
                     context.log.warning(f"An alert was not delivered. {reason}")
         context.update_cursor(" ".join(job.name for job in unwatched))

@@ -128,13 +128,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         problems.append(f"CHURN_STEP_PYTHON: expected a Python interpreter, found nothing at {step_python}")
     home = Path(env.get("CHURN_HOME") or PROJECT / "churn_home").expanduser().absolute()
     datasets = Path(env.get("CHURN_DATASETS") or PROJECT / "datasets").expanduser().absolute()
-    own_dagster_home = home / "dagster"
-    dagster_home = Path(env.get("DAGSTER_HOME") or own_dagster_home).expanduser()
-    if dagster_home != own_dagster_home and not (dagster_home.is_absolute() and os.path.isdir(dagster_home)):  # noqa: PTH112
-        problems.append(
-            f"DAGSTER_HOME: expected the absolute path of an existing Dagster's folder, found {dagster_home}; "
-            "unset it to keep Dagster's files in the working folder"
-        )
+    dagster_home = _read_dagster_home(env, home, problems)
     executor = env.get("CHURN_EXECUTOR") or Executor.IN_PROCESS
     if executor not in list(Executor):
         problems.append(f"CHURN_EXECUTOR: expected {' or '.join(Executor)}, found {executor!r}")
@@ -146,17 +140,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     show_all = env.get("CHURN_SHOW_ALL", "").strip().lower()
     if show_all not in ("", *_YES, *_NO):
         problems.append(f"CHURN_SHOW_ALL: expected yes or no, found {show_all!r}")
-    hosts = tuple(name.strip() for name in env.get("CHURN_ALLOWED_HOSTS", "").split(",") if name.strip())
-    problems += [
-        f"CHURN_ALLOWED_HOSTS: expected host names without port or wildcard, separated by commas, found {host!r}"
-        for host in hosts
-        if not _HOST.fullmatch(host)
-    ]
+    hosts = _read_hosts(env, problems)
     aws = _read_aws_settings(env, problems)
-    token = env.get("CHURN_SERVE_TOKEN", "").strip()
-    if token and (len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token):
-        expected = f"at least {_SHORTEST_TOKEN} ASCII letters, digits and signs"
-        problems.append(f"CHURN_SERVE_TOKEN: expected {expected}, found another text")
+    token = _read_token(env, problems)
     problems += [
         f"{name}: expected a folder, found a file at {file}; name another folder"
         for name, folder in (("CHURN_HOME", home), ("CHURN_DATASETS", datasets))
@@ -178,6 +164,38 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         serve_token=token,
         aws_region=_read_region(env),
     )
+
+
+def _read_dagster_home(env: Mapping[str, str], home: Path, problems: list[str]) -> Path:
+    """Return Dagster's own folder: ours, or that of an existing Dagster."""
+    own_dagster_home = home / "dagster"
+    dagster_home = Path(env.get("DAGSTER_HOME") or own_dagster_home).expanduser()
+    if dagster_home != own_dagster_home and not (dagster_home.is_absolute() and os.path.isdir(dagster_home)):  # noqa: PTH112
+        problems.append(
+            f"DAGSTER_HOME: expected the absolute path of an existing Dagster's folder, found {dagster_home}; "
+            "unset it to keep Dagster's files in the working folder"
+        )
+    return dagster_home
+
+
+def _read_hosts(env: Mapping[str, str], problems: list[str]) -> tuple[str, ...]:
+    """Return the names under which our servers answer, beside those of this machine."""
+    hosts = tuple(name.strip() for name in env.get("CHURN_ALLOWED_HOSTS", "").split(",") if name.strip())
+    problems += [
+        f"CHURN_ALLOWED_HOSTS: expected host names without port or wildcard, separated by commas, found {host!r}"
+        for host in hosts
+        if not _HOST.fullmatch(host)
+    ]
+    return hosts
+
+
+def _read_token(env: Mapping[str, str], problems: list[str]) -> str:
+    """Return what requests to the model server have to carry, or "" for nothing."""
+    token = env.get("CHURN_SERVE_TOKEN", "").strip()
+    if token and (len(token) < _SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token):
+        expected = f"at least {_SHORTEST_TOKEN} ASCII letters, digits and signs"
+        problems.append(f"CHURN_SERVE_TOKEN: expected {expected}, found another text")
+    return token
 
 
 # What one-part names of a general-purpose bucket look like; names with dots have no valid certificate of their own.

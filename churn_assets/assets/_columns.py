@@ -42,9 +42,9 @@ def describe_landed_column(dataset: Dataset, name: str) -> str | None:
     if name in _OWN:
         return f"{_OWN[name]} {dataset.label.means.capitalize()}." if name == "_label" else _OWN[name]
     folded = name.casefold()
-    said = [
+    sentences = [
         "Never a feature." if folded in map(str.casefold, dataset.ignore) else "",
         "The customer must not be contacted." if folded == (dataset.list.opt_out or "").casefold() else "",
         next((f"Reads: {words}" for column, words in dataset.words.items() if column.casefold() == folded), ""),
     ]
-    return " ".join(text for text in said if text) or None
+    return " ".join(text for text in sentences if text) or None

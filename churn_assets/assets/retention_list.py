@@ -103,9 +103,7 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
             point_to(lake, current_key(dataset.name, LIST_LAYOUT, batch), layout.current)
             summary = publish_batch_page(lake, dataset, record, predictions, entered, layout)
             point_to(lake, current_key(dataset.name, BATCH_PAGE, batch), summary.current)
-            lasting = {each: output_key(dataset.name, each, batch) for each in (Output.LIST, Output.SUMMARY)}
-            copy_to_outputs(lake, outputs, layout.prefix + LIST, lasting[Output.LIST])
-            copy_to_outputs(lake, outputs, summary.prefix + SUMMARY_HTML, lasting[Output.SUMMARY])
+            lasting = _copy_to_outputs(lake, outputs, dataset, batch, layout, summary)
             # Last: now the batch is done.
             point_to(lake, batch_key(dataset.name, batch), replace(record, list=entered.current))
             answers = [*entered.report.checks, check_batches(lake, runner.libraries, dataset)]
@@ -119,6 +117,16 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
             )
 
     return asset
+
+
+def _copy_to_outputs(
+    lake: Lake, outputs: Outputs, dataset: Dataset, batch: str, layout: Publication, summary: Publication
+) -> dict[Output, str]:
+    """Put the list and its summary where people look for them, and return their keys there."""
+    lasting = {each: output_key(dataset.name, each, batch) for each in (Output.LIST, Output.SUMMARY)}
+    copy_to_outputs(lake, outputs, layout.prefix + LIST, lasting[Output.LIST])
+    copy_to_outputs(lake, outputs, summary.prefix + SUMMARY_HTML, lasting[Output.SUMMARY])
+    return lasting
 
 
 def _require_of(runner: Runner, dataset: Dataset, record: BatchRecord, predictions: Current) -> None:

@@ -1,4 +1,4 @@
-"""How a model server is run: what its workers are told by the process that starts them."""
+"""How a model server is run: what its workers get from the process that starts them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

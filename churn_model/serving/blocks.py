@@ -43,7 +43,7 @@ class ScoredBlock:
         columns = [
             self.predictions[name].to_pylist() for name in ("id", "churn_probability", "will_churn", "expected_saving")
         ]
-        told = [
+        ranked = [
             (
                 self.predictions[f"reason_{rank}"].to_pylist(),
                 self.predictions[f"reason_{rank}_contribution"].to_pylist(),
@@ -52,7 +52,7 @@ class ScoredBlock:
         ]
         for n, (place, cutoff) in enumerate(zip(self.block.places.tolist(), self.cutoff.tolist(), strict=True)):
             key, p, will_churn, saving = (column[n] for column in columns)
-            why = tuple(Reason(words[n], sizes[n]) for words, sizes in told if words[n] is not None)
+            why = tuple(Reason(words[n], sizes[n]) for words, sizes in ranked if words[n] is not None)
             day = None if dates is None else dates[n]
             yield place, Answer(key, day, p, will_churn, saving, cutoff, why, tuple(unknown.get(n, ())))
 

@@ -71,4 +71,4 @@ class RunLocks(dg.ConfigurableResource, ABC):
 
     @abstractmethod
     def hold_all(self, dataset: str, warn: Callable[[str], object]) -> AbstractContextManager[None]:
-        """Hold every lock of a dataset, so that no run of it executes meanwhile. Wait for those that do; `warn` is told which lock is waited for."""
+        """Hold every lock of a dataset, so that no run of it executes meanwhile. Wait for those that do; `warn` gets each lock that is waited for."""

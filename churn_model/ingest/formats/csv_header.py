@@ -90,13 +90,13 @@ def read_header(stream: BinaryIO) -> Header:
     head = stream.read(BLOCK_BYTES)
     begin = len(BOM) if head.startswith(BOM) else 0
     text = head if head.endswith((b"\r", b"\n")) or len(head) == BLOCK_BYTES else head + b"\n"
-    told = _SEP_LINE.match(text, begin)
-    start = _skip_blank(text, told.end() if told else begin)
+    named = _SEP_LINE.match(text, begin)
+    start = _skip_blank(text, named.end() if named else begin)
     if not head[start:].strip():
         raise InputError(
             problem(expected="a header and records", found="an empty file", todo="remove the file, or land it again")
         )
-    delimiters = (told[1].decode(),) if told else DELIMITERS
+    delimiters = (named[1].decode(),) if named else DELIMITERS
     best = _choose([reading for each in delimiters if (reading := _read(text, start, Grammar(each)))], len(delimiters))
     header = best.records[best.header]
     names = _names(header) + ("",) * (best.width - best.values)
@@ -112,7 +112,7 @@ def read_header(stream: BinaryIO) -> Header:
         )
     above = [(len(LINE_END.findall(text, begin, record.begin)) + 1, record) for record in best.records[: best.header]]
     titles = [(line, text[record.begin : record.end].decode(errors="replace").strip()) for line, record in above]
-    remarks = (*(["the line sep= passed over"] if told else []), *describe_titles(titles), *unnamed.remarks)
+    remarks = (*(["the line sep= passed over"] if named else []), *describe_titles(titles), *unnamed.remarks)
     lines = len(LINE_END.findall(text, begin, header.end))
     return Header(names, best.grammar.delimiter.decode(), min(header.end, len(head)), lines, unnamed, remarks)
 
