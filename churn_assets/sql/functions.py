@@ -34,7 +34,7 @@ def register_functions(connection: duckdb.DuckDBPyConnection, plan: Plan) -> Non
         arrays = [column.combine_chunks() for column in columns]
         return answer_columns(plan, {field.name: array for field, array in zip(plan.inputs, arrays, strict=True)})
 
-    kinds: list[Any] = [_sql_type(field) for field in plan.inputs]
+    kinds: list[Any] = [sql_type(field) for field in plan.inputs]
     names = [f"a{number}" for number in range(len(kinds))]
     # DuckDB counts the parameters that the function shows.
     shown = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
@@ -53,9 +53,9 @@ def call(plan: Plan, function: str = FUNCTIONS[0]) -> str:
     return f"{function}({', '.join(quote_name(field.name) for field in plan.inputs)})"
 
 
-def quote_name(name: str) -> str:
-    """Return an identifier as SQL takes it, whatever is in it."""
-    return '"' + name.replace('"', '""') + '"'
+def quote_name(name: str, mark: str = '"') -> str:
+    """Return an identifier as SQL takes it, whatever is in it; MySQL's `mark` is a backtick."""
+    return mark + name.replace(mark, mark * 2) + mark
 
 
 def answer_columns(plan: Plan, columns: Mapping[str, pa.Array]) -> pa.Array:
@@ -83,7 +83,7 @@ def _is_blank(columns: Mapping[str, pa.Array], row: int) -> bool:
     return all(not column[row].is_valid for column in columns.values())
 
 
-def _sql_type(field: Field) -> str:
+def sql_type(field: Field) -> str:
     """Return the type of an argument: that of the canonical column, or text where a format says how text is read."""
     if field.is_worth or field.kind == NUMBER.name:
         return "DOUBLE"
