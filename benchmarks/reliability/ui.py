@@ -23,14 +23,19 @@ def waited(for_what: str, found: Callable[[], T | None], patience: float = _PATI
     raise AssertionError(f"waited for {for_what}")
 
 
+def free_port() -> int:
+    """Return a port of this machine on which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class Ui:
     """`churn ui` of a working folder, on a port of its own."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = free_port()
         home.start("ui", "--port", str(self.port))
         waited("the UI to answer", self._answers)
 
