@@ -17,7 +17,7 @@ from churn_model.arrays import IntArray
 from churn_model.column_types.spelling import NO, YES
 from churn_model.errors import TooLittleData
 from churn_model.ingest.values import normal_label, parse_as_of
-from churn_model.spec.dataset import Dataset, Kind, Label, Split
+from churn_model.spec.dataset import NO_ID, Dataset, Kind, Label, Split
 from churn_model.training.leak_detection import MOST_ROWS, find_certain_leaks, find_suspected_leaks
 from churn_model.training.shares import Shares
 from churn_model.training.split_shares import choose_for_leavers
@@ -54,7 +54,7 @@ class Guesses:
 
 def guess(name: str, table: Table, *, label: str | None, id_column: str | None) -> Guesses:
     """Return what the columns are for. Raise InputError if no column can be the label; CommandError if the named one cannot."""
-    named = guess_label(table, label, id_column)
+    named = guess_label(table, label, None if id_column == NO_ID else id_column)
     key = guess_key(table, named, id_column)
     split, opt_out = _split(table), _opt_out(table, named.column)
     roles = {guessed.column for guessed in (named, key.id, key.as_of, split, opt_out) if guessed}

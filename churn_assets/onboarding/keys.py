@@ -8,7 +8,7 @@ import numpy as np
 from churn_assets.onboarding.labels import LabelGuess
 from churn_assets.onboarding.profile import ColumnProfile, Table
 from churn_model.arrays import IntArray
-from churn_model.spec.dataset import Kind
+from churn_model.spec.dataset import NO_ID, Kind
 from churn_model.training.groups import LEAST_AGREEMENT, measure_agreement
 
 ID_SHARE = 0.98
@@ -41,6 +41,7 @@ class Key:
     """What names a row.
 
     id          None if no column does so for sure; then `candidates` may
+    no_id       the user says that none does: each row is a customer of its own
     as_of       the date that tells the rows of one customer apart, and in `types` its format unless it is ISO
     not_ids     columns that look like the id and cannot be it
     """
@@ -50,6 +51,12 @@ class Key:
     types: tuple[Guess, ...] = ()
     candidates: tuple[Guess, ...] = ()
     not_ids: tuple[Guess, ...] = ()
+    no_id: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Return whether neither a guess nor the user says what names a customer."""
+        return self.id is None and not self.no_id
 
 
 def says_id(column: ColumnProfile) -> bool:
@@ -60,7 +67,7 @@ def says_id(column: ColumnProfile) -> bool:
 def guess_key(table: Table, label: LabelGuess, wanted: str | None) -> Key:
     """Return the id, with the date of the snapshot if ids repeat and a date tells their rows apart; or what may be the id.
 
-    Raise CommandError if there is no column `wanted`.
+    `wanted` is the id's column if the user names it, NO_ID if the user says that there is none. Raise CommandError if there is no column `wanted`.
     """
     columns = [column for column in table.columns if column.name != label.column]
     rounded = tuple(
@@ -72,6 +79,8 @@ def guess_key(table: Table, label: LabelGuess, wanted: str | None) -> Key:
         if says_id(column) and _is_rounded(column)
     )
     columns = [column for column in columns if column.name not in {one.column for one in rounded}]
+    if wanted == NO_ID:
+        return Key(None, not_ids=rounded, no_id=True)
     if wanted is not None:
         return _with_dates(table.column(wanted), columns, rounded)
     unique = [column for column in columns if _is_unique(column)]

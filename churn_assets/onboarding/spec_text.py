@@ -9,14 +9,19 @@ from typing import Any
 import yaml
 
 from churn_assets.onboarding.guesses import Guesses, guess
+from churn_assets.onboarding.keys import Key
 from churn_assets.onboarding.profile import MOST_ROWS, Table, profile_file
 from churn_model.ingest.formats.base import NO_OPTIONS, Options
-from churn_model.spec.dataset import Costs, Dataset, Split
+from churn_model.spec.dataset import NO_ID, Costs, Dataset, Split
 from resources.errors import CommandError
 from resources.specs.loader import name_problem
 
 MORE = "# --- Further sections with their defaults. Uncomment a section to change it."
 LONGEST_LINE = 120
+NO_ID_MEANS = (
+    "each row is a customer of its own: no customer has two rows, and nobody on the list can be called by name"
+)
+_NO_ID_LINE = f"id: {NO_ID} # {NO_ID_MEANS}"
 _SECTIONS = ("split", "list", "search", "gate", "schedule", "watch", "source", "format")
 
 
@@ -34,11 +39,20 @@ def propose(
     `label`, `id` and `options` override what is guessed; `folder` is where the text will be saved. Raise CommandError for a name that no dataset
     can have and for a file or column that does not exist; InputError for a file that cannot be read or has no column for the label.
     """
+    table = examine(name, file, options)
+    return write_text(name, file, table, guess(name, table, label=label, id_column=id), folder)
+
+
+def examine(name: str, file: Path, options: Options) -> Table:
+    """Return the profile of a file. Raise CommandError for a name that no dataset can have, and whatever profiling raises."""
     wrong = name_problem(name)
     if wrong:
         raise CommandError(wrong)
-    table = profile_file(file, options)
-    guesses = guess(name, table, label=label, id_column=id)
+    return profile_file(file, options)
+
+
+def write_text(name: str, file: Path, table: Table, guesses: Guesses, folder: Path | None) -> str:
+    """Return the text of a spec that says what was guessed; `folder` is where it will be saved."""
     return (
         "\n".join(
             [
@@ -116,11 +130,11 @@ def _key(guesses: Guesses) -> Iterator[str]:
         why = _in_comment(key.id.why)
         line = f"id: {scalar(key.id.column)} # {why}"
         yield from [line] if len(line) <= LONGEST_LINE else [f"# {why}", f"id: {scalar(key.id.column)}"]
+    elif key.no_id:
+        yield _NO_ID_LINE
     else:
         yield "# WHAT NAMES A CUSTOMER? No column was recognized as the id, and nothing is promoted until the spec says. Uncomment one line:"
-        for one in key.candidates:
-            yield f"# id: {scalar(one.column)} # {_in_comment(one.why)}"
-        yield "# id: none # each row is a customer of its own: no customer has two rows, and nobody on the list can be called by name"
+        yield from (f"# {line}" for line in id_lines(key))
     if key.as_of:
         yield f"as_of: {scalar(key.as_of.column)} # the day a row describes: {key.as_of.why}"
         yield "horizon: 30d # how far beyond that day the label looks; check it"
@@ -137,6 +151,12 @@ def _key(guesses: Guesses) -> Iterator[str]:
         yield f"  negative: [{', '.join(_quoted(value) for value in label.negative)}] # rows with any other value go to quarantine"
     means = "converted" if "conver" in label.column.lower() else "left"
     yield f"  means: {means} # in words for the report, such as: cancelled within 30 days"
+
+
+def id_lines(key: Key) -> Iterator[str]:
+    """Yield the lines of which the spec needs one if nothing says what names a customer."""
+    yield from (f"id: {scalar(one.column)} # {_in_comment(one.why)}" for one in key.candidates)
+    yield _NO_ID_LINE
 
 
 def _columns(guesses: Guesses) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -13,6 +14,10 @@ from resources.durable import replace_file
 from resources.os_errors import explain_os_error
 from resources.settings import Settings
 
+if TYPE_CHECKING:
+    from churn_assets.onboarding.guesses import Guesses
+    from churn_assets.onboarding.profile import Table
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
@@ -20,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="NAME", help=name_help)
     parser.add_argument("file", type=Path, metavar="FILE", help=FILE_HELP)
     parser.add_argument("--label", metavar="COLUMN", help="the column that says who left, if it cannot be guessed")
-    parser.add_argument("--id", metavar="COLUMN", help="the column that names a customer, if it cannot be guessed")
+    id_help = "the column that names a customer, if it cannot be guessed; `none` if each row is a customer of its own"
+    parser.add_argument("--id", metavar="COLUMN", help=id_help)
     parser.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook, if the fullest is not the one")
     encoding_help = "the encoding of a text file, such as cp1252, if it is detected wrongly"
     parser.add_argument("--encoding", metavar="NAME", type=_encoding, help=encoding_help)
@@ -29,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Guess a spec from a file, write it and print it."""
     from churn_assets.onboarding.landing_check import landing_problems
-    from churn_assets.onboarding.spec_text import propose
+    from churn_assets.onboarding.spec_text import examine, id_lines, write_text
     from churn_model.ingest.formats.base import Options
     from resources.specs.loader import load_spec
 
@@ -38,24 +44,36 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         raise SpecError(
             problem(expected="a new dataset", found=str(path), todo="choose another name, or move that file away")
         )
-    text = propose(
-        arguments.dataset,
-        arguments.file,
-        label=arguments.label,
-        id=arguments.id,
-        options=Options(sheet=arguments.sheet, encoding=arguments.encoding),
-        folder=settings.datasets,
-    )
+    name, file = arguments.dataset, arguments.file
+    table = examine(name, file, Options(sheet=arguments.sheet, encoding=arguments.encoding))
+    guesses = _guess(arguments, table, console)
+    text = write_text(name, file, table, guesses, settings.datasets)
     _write_spec(path, text)
     say(console, text)
-    refused = landing_problems(load_spec(path), arguments.file)
+    refused = landing_problems(load_spec(path), file)
     if refused:
         say(console, f"Written to {path}. As it is, this file would be refused when it is landed:\n{listed(refused)}")
         return ExitCode.FAILED
     if refused is None:
         say(console, "The file is too large to be read once more: what landing would refuse of it is not known yet.")
-    say(console, f"Written to {path}. Read it, correct it, then: churn land {arguments.dataset} {arguments.file}")
+    say(console, f"Written to {path}. Read it, correct it, then: churn land {name} {file}")
+    if guesses.key.open:
+        say(console, f"WHAT NAMES A CUSTOMER? Nothing is promoted until {path} has one of these lines:")
+        say(console, "\n".join(f"  {line}" for line in id_lines(guesses.key)))
     return ExitCode.DONE
+
+
+def _guess(arguments: argparse.Namespace, table: "Table", console: Console) -> "Guesses":
+    """Return what is guessed about a table, after the question for the id if nothing else says it and a person is there to answer."""
+    from churn_assets.onboarding.guesses import guess
+    from churn_assets.onboarding.id_question import ask_id, can_ask
+
+    guesses = guess(arguments.dataset, table, label=arguments.label, id_column=arguments.id)
+    if not (guesses.key.open and can_ask(console)):
+        return guesses
+    label = guesses.label.column
+    chosen = ask_id(console, guesses.key, [column.name for column in table.columns if column.name != label])
+    return guess(arguments.dataset, table, label=label, id_column=chosen) if chosen else guesses
 
 
 def _encoding(name: str) -> str:
