@@ -214,6 +214,7 @@ def test_a_batch_whose_run_was_killed_is_asked_for_again(
     step = int(mark.read_text())
     os.kill(parent_of(step), signal.SIGKILL)
     waited("monday's list", done(home, "monday"))
+    waited("its run to end", lambda: all(run.is_finished for run in scores(home)) or None)
     assert [run.status for run in scores(home)] == [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS]
     assert not Path(f"/proc/{step}").exists()
     assert home.problems() == []
