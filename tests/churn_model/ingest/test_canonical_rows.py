@@ -509,7 +509,9 @@ def test_mangled_tables_are_reconciled_or_refused_in_words(
     if b'"' not in first + second:
         landed = [line for data in (first, second) for line in re.split(rb"[\r\n]", data) if line.strip()]
         assert found.counts.records == len(landed)
-    assert len({*zip(found.rows.column("_id").to_pylist(), strict=True)}) == found.rows.num_rows
+    # A customer may have several rows, as long as they differ; a record that is there twice is one row.
+    rows = [tuple(row.values()) for row in found.rows.to_pylist()]
+    assert len(set(rows)) == len(rows)
     lines = {
         "1.csv": first.count(b"\n") + first.count(b"\r") + 2,
         "2.csv": second.count(b"\n") + second.count(b"\r") + 2,
