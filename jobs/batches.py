@@ -122,11 +122,11 @@ def assess_batch(
     """Return the request for a batch, or why there is none yet; None if it is scored as it is now."""
     if name_problem := batch_name_problem(batch.name):
         return name_problem
+    if _is_scored(lake, dataset.name, batch):
+        return None
     now = datetime.now(UTC).timestamp()
     if not is_settled(batch.newest, now, seconds(dataset.watch.settle)):
         return f"changed {max(now - batch.newest, 0):.0f} s ago; waits until nothing in it has changed for {dataset.watch.settle}"
-    if _is_scored(lake, dataset.name, batch):
-        return None
     return _assess_runs(instance, run_locks, dataset, batch)
 
 

@@ -53,7 +53,7 @@ class Ports:
 
 def wire(settings: Settings) -> Ports:
     """Return the adapters for these settings."""
-    lake, tables, runner, registry = _wire_aws(settings.aws) if settings.aws else _wire_local(settings)
+    lake, tables, runner, registry, landing_events = _wire_aws(settings.aws) if settings.aws else _wire_local(settings)
     return Ports(
         lake=lake,
         # In the working folder on AWS too, where the people are who open them.
@@ -61,16 +61,11 @@ def wire(settings: Settings) -> Ports:
         tables=tables,
         runner=runner,
         registry=registry,
-        landing_events=_events_of(lake),
+        landing_events=landing_events,
         # Those of one machine on AWS too: they save work, and no result depends on them.
         run_locks=LocalRunLocks(folder=str(settings.home / "locks")),
         alerts=LocalAlerts(log=str(settings.home / "alerts.log"), **vars(settings.alerts)),
     )
-
-
-def _events_of(lake: Lake) -> LandingEvents:
-    """Return where events of what lands in a lake come from."""
-    return SqsLandingEvents(session=lake.session, lake=lake) if isinstance(lake, S3Lake) else LocalLandingEvents()
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -83,7 +78,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
                 todo="set CHURN_TARGET=aws and the settings that docs/tasks/run_on_aws.md names",
             )
         )
-    return examine_aws(settings.aws)
+    return examine_aws(settings.aws, _read_job_options(settings.aws))
 
 
 def open_stack(settings: Settings, name: str, say: Callable[[str], None]) -> Stack:
@@ -120,15 +115,16 @@ def open_prices(settings: Settings) -> Prices:
     return Prices(region, settings.home / "prices.json")
 
 
-def _wire_local(settings: Settings) -> tuple[Lake, Tables, Runner, Registry]:
+def _wire_local(settings: Settings) -> tuple[Lake, Tables, Runner, Registry, LandingEvents]:
     lake = LocalLake(root=str(settings.lake))
     runner = LocalRunner(
         lake=lake, runs=str(settings.home / "runs"), python=str(settings.step_python), threads=settings.threads
     )
-    return lake, LocalTables(lake=lake, database=str(settings.tables)), runner, LocalRegistry()
+    tables = LocalTables(lake=lake, database=str(settings.tables))
+    return lake, tables, runner, LocalRegistry(), LocalLandingEvents()
 
 
-def _wire_aws(settings: AwsSettings) -> tuple[Lake, Tables, Runner, Registry]:
+def _wire_aws(settings: AwsSettings) -> tuple[Lake, Tables, Runner, Registry, LandingEvents]:
     session = AwsSession(region=settings.region)
     lake = S3Lake(session=session, bucket=settings.bucket, prefix=settings.prefix, kms_key=settings.kms_key)
     athena = Athena(session=session, workgroup=settings.stack)
@@ -141,7 +137,8 @@ def _wire_aws(settings: AwsSettings) -> tuple[Lake, Tables, Runner, Registry]:
         options=_read_job_options(settings),
     )
     tables = AthenaTables(session=session, lake=lake, athena=athena, database=settings.stack)
-    return lake, tables, runner, ModelRegistry(session=session, lake=lake, stack=settings.stack)
+    registry = ModelRegistry(session=session, lake=lake, stack=settings.stack)
+    return lake, tables, runner, registry, SqsLandingEvents(session=session, lake=lake)
 
 
 def _read_job_options(settings: AwsSettings) -> JobOptions:

@@ -2,10 +2,13 @@
 
 import http.client
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 
 from churn_model.errors import ChurnError
+from churn_model.spec.dataset import Dataset
 from resources.catalog.landing import has_begun
 from resources.settings import Settings
 from resources.specs.loader import load_specs
@@ -17,12 +20,17 @@ _MUTATION = "mutation Reload($name: String!) { reloadRepositoryLocation(reposito
 
 def describe_shown(settings: Settings) -> tuple[object, ...]:
     """Return what decides what the UI shows: each spec's file, and whether anything has landed for it."""
-    files = [(path.name, path.stat().st_mtime_ns) for path in sorted(settings.datasets.glob("*.y*ml"))]
+    files = tuple((path.name, path.stat().st_mtime_ns) for path in sorted(settings.datasets.glob("*.y*ml")))
     if settings.aws is not None:  # a bucket is not asked every few seconds, and all datasets are shown
-        return tuple(files)
+        return files
     lake = wire(settings).lake
-    begun = [name for name, spec in load_specs(settings.datasets).datasets.items() if has_begun(lake, spec)]
-    return (*files, *begun)
+    return (*files, *(name for name, spec in _read_specs(settings.datasets, files).items() if has_begun(lake, spec)))
+
+
+@lru_cache(maxsize=1)
+def _read_specs(folder: Path, _files: tuple[tuple[str, int], ...]) -> Mapping[str, Dataset]:
+    """Return the specs of a folder, read again only when its files have changed: this is asked every few seconds."""
+    return load_specs(folder).datasets
 
 
 class Reloader:

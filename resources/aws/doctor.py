@@ -1,6 +1,6 @@
 """What an installation on AWS needs before anything is spent, looked at one by one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -25,7 +25,7 @@ class Finding:
     text: str
 
 
-def examine_aws(settings: AwsSettings) -> Iterator[Finding]:
+def examine_aws(settings: AwsSettings, options: JobOptions) -> Iterator[Finding]:
     """Yield a finding for each thing that jobs, tables and the lake need. Nothing is left behind, and nothing is started."""
     session = AwsSession(region=settings.region)
     lake = S3Lake(session=session, bucket=settings.bucket, prefix=settings.prefix, kms_key=settings.kms_key)
@@ -42,9 +42,9 @@ def examine_aws(settings: AwsSettings) -> Iterator[Finding]:
             lambda: check_image(settings.image) or find_managed_image(session.client("sagemaker").meta.region_name),
         ),
         ("KMS key", lambda: _key(session, settings.kms_key)),
-        ("VPC endpoints", lambda: _endpoints(session, settings)),
+        ("VPC endpoints", lambda: _endpoints(session, options.subnets)),
         ("Lake Formation", lambda: _lake_formation(session, settings.stack)),
-        ("instance types", lambda: _instances(session, settings)),
+        ("instance types", lambda: _instances(session, options)),
     )
     for subject, check in checks:
         try:
@@ -171,14 +171,13 @@ def _key(session: AwsSession, arn: str) -> str:
 _ENDPOINTS = ("s3", "logs", "sts", "ecr.api", "ecr.dkr", "kms")
 
 
-def _endpoints(session: AwsSession, settings: AwsSettings) -> str:
+def _endpoints(session: AwsSession, subnets: Sequence[str]) -> str:
     """Return the endpoints of the VPC of the jobs' subnets. Raise CommandError for a subnet without a way out and without endpoints."""
-    subnets = JobOptions(**settings.job_options).subnets
     if not subnets:
         return "none needed: jobs have no VPC"
     with aws_errors(CommandError, f"the subnets {', '.join(subnets)}"):
         ec2 = session.client("ec2")
-        vpcs = {each["VpcId"] for each in ec2.describe_subnets(SubnetIds=subnets)["Subnets"]}
+        vpcs = {each["VpcId"] for each in ec2.describe_subnets(SubnetIds=list(subnets))["Subnets"]}
         inside = [{"Name": "vpc-id", "Values": sorted(vpcs)}]
         found = {
             each["ServiceName"].split(".", 3)[3]
@@ -221,9 +220,8 @@ def _lake_formation(session: AwsSession, database: str) -> str:
     return f"decides; granted to {', '.join(who)}"
 
 
-def _instances(session: AwsSession, settings: AwsSettings) -> str:
+def _instances(session: AwsSession, options: JobOptions) -> str:
     """Return the quotas of the instance types of jobs. Raise CommandError for those that are 0."""
-    options = JobOptions(**settings.job_options)
     wanted = {f"{name} for processing job usage" for name in options.instances}
     wanted |= {f"{name} for training job usage" for name in options.training_instances or options.instances}
     quotas: dict[str, Any] = {}

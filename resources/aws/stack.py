@@ -1,5 +1,6 @@
 """The stack of an installation: proposed as a change set, made, and deleted by CloudFormation; what a deleted one leaves is listed."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -309,8 +310,6 @@ class Stack:
 
 def read_parameters(texts: Sequence[str]) -> dict[str, str]:
     """Return `NAME=VALUE` texts as parameters of the template. Raise CommandError with every problem at once."""
-    import re
-
     known = re.findall(r"^  (\w+):$", TEMPLATE.read_text("utf-8").split("\nConditions:")[0], re.MULTILINE)
     pairs = [text.partition("=") for text in texts]
     problems = [

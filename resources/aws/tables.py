@@ -47,9 +47,8 @@ class _UserTable:
     """A table that a user already has, as the catalog describes it."""
 
     columns: Mapping[str, str]  # Athena's types by name, partition columns last
-    locations: Mapping[
-        tuple[str, ...], str
-    ]  # s3:// prefixes of the partitions by their values, or of the table by none
+    # s3:// prefixes of the partitions by their values, or of the table by none
+    locations: Mapping[tuple[str, ...], str]
     iceberg_metadata: str | None
 
 

@@ -3,6 +3,7 @@
 Dagster asks a partitioned asset for staleness without a partition, and calls it fresh then: so it is asked here, of the lake.
 """
 
+import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from churn_model.spec.dataset import Dataset
 from churn_model.spec.durations import seconds
 from resources.catalog.integrity import find_manifest, read_manifest
 from resources.catalog.ledger import INPUTS
-from resources.catalog.names import BATCH_PREDICTIONS, COLUMNS, RAW_BATCH, batch_of_key, batches_prefix, score_job_name
+from resources.catalog.names import BATCH_PREDICTIONS, RAW_BATCH, batch_of_key, batches_prefix, score_job_name
 from resources.catalog.pointers import BatchRecord, Champion, Current, read_batch, read_champion, read_current
 from resources.catalog.versions import step_maker, version_of
 from resources.errors import DamagedError
@@ -54,20 +55,23 @@ def predictions_version(libraries: Libraries, dataset: Dataset, record: BatchRec
 
 
 def find_old_batches(lake: Lake, libraries: Libraries, dataset: Dataset, now: datetime) -> list[OldBatch]:
-    """Return the old ones among the batches that landed within `watch.recent`, the latest first; at most MOST_LOOKED_AT are looked at."""
+    """Return the old ones among the latest MOST_LOOKED_AT batches that landed within `watch.recent`, the latest first."""
     champion = read_champion(lake, dataset.name)
     since = now - timedelta(seconds=seconds(dataset.watch.recent))
     records = sorted(recent_batches(lake, dataset, since), key=lambda record: record.landed_at, reverse=True)
-    looked_at = ((record, _explain(lake, libraries, dataset, record, champion)) for record in records[:MOST_LOOKED_AT])
+    looked_at = ((record, _explain(lake, libraries, dataset, record, champion)) for record in records)
     return [OldBatch(record.batch, reasons) for record, reasons in looked_at if reasons]
 
 
-def recent_batches(lake: Lake, dataset: Dataset, since: datetime) -> Iterator[BatchRecord]:
-    """Yield the records of batches with a list that landed since then. A damaged record is passed over: `churn verify` names it."""
-    for entry in lake.entries(batches_prefix(dataset.name)):
-        # A record is written when a batch is ingested, and never before.
-        if entry.modified.astimezone(UTC) < since:
-            continue
+def recent_batches(lake: Lake, dataset: Dataset, since: datetime, most: int = MOST_LOOKED_AT) -> Iterator[BatchRecord]:
+    """Yield the records of batches with a list that landed since then, of the `most` that were written last.
+
+    A damaged record is passed over: `churn verify` names it.
+    """
+    # A record is written when a batch is ingested, and never before.
+    recent = (entry for entry in lake.entries(batches_prefix(dataset.name)) if entry.modified.astimezone(UTC) >= since)
+    # Each scored batch asks, so that it must not cost more with every batch that there is.
+    for entry in heapq.nlargest(most, recent, key=lambda entry: entry.modified):
         try:
             record = read_batch(lake, dataset.name, batch_of_key(dataset.name, entry.key))
         except DamagedError:
@@ -96,9 +100,7 @@ def _explain_rows(lake: Lake, libraries: Libraries, dataset: Dataset, record: Ba
     maker, manifest = step_maker("ingest"), find_manifest(lake, record.rows.prefix)
     if manifest is None:
         return "its rows were removed"
-    # The order counts: landed files by key, then the columns.
-    upstream = dict(sorted(manifest.upstream.items(), key=lambda each: (each[0] == COLUMNS, each[0])))
-    today = version_of(maker, dataset, upstream, libraries=libraries(maker.source().libraries))
+    today = version_of(maker, dataset, manifest.upstream, libraries=libraries(maker.source().libraries))
     return "" if today == record.rows.version else "ingested under another spec or by other code"
 
 

@@ -42,9 +42,6 @@ SCORING = (
 """The steps of a new batch."""
 
 
-_EVALUATED_FROM = (PREPROCESSED_SPLITS, TUNED_MODEL, "champion")  # in the order that makes the version
-
-
 def plan_retrain(lake: Lake, tables: Tables, runner: Runner, dataset: Dataset) -> Iterator[PlannedStep]:
     """Yield the steps of a retrain now. Nothing is started, and nothing written. Raise InputError if nothing has landed."""
     upstream = _source(lake, tables, dataset)
@@ -74,5 +71,4 @@ def _is_evaluated(lake: Lake, runner: Runner, dataset: Dataset, model: str) -> b
     manifest = find_manifest(lake, current.prefix) if current else None
     if current is None or manifest is None or manifest.upstream.get(TUNED_MODEL) != model:
         return False
-    upstream = {name: manifest.upstream[name] for name in _EVALUATED_FROM if name in manifest.upstream}
-    return _version(runner, "evaluate", dataset, upstream) == current.version
+    return _version(runner, "evaluate", dataset, manifest.upstream) == current.version

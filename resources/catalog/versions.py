@@ -143,7 +143,7 @@ def version_of(
 ) -> str:
     """Return sixteen hex digits that differ if the result could differ.
 
-    upstream   what the result is made from, by name; the order counts
+    upstream   what the result is made from, by name
     libraries  the releases that it is computed with: `Runner.libraries` for a step, `locked_releases` in this process
     """
     return digest_of_parts(
@@ -153,6 +153,6 @@ def version_of(
             digest_files(maker.templates, project),
             libraries,
             restrict_dataset(dataset, maker.name).to_json(),
-            *(f"{name}={value}" for name, value in upstream.items()),
+            *(f"{name}={value}" for name, value in sorted(upstream.items())),
         )
     )

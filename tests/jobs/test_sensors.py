@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from churn_model.errors import InputError
 from churn_model.spec.dataset import Dataset
 from jobs import sensors as triggers
-from jobs.batches import MOST_REPEATS, Sweep, sweep_batches
+from jobs.batches import MOST_REPEATS, Sweep, assess_batch, sweep_batches
 from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
 from resources.catalog.landing import list_batch, listing_of
@@ -286,6 +286,16 @@ def test_a_batch_waits_until_it_has_settled(
     drop(lake, "today/b.csv", when=time.time() - age)
     patient = replace(dataset, watch=replace(dataset.watch, settle=settle))
     assert asked(tick(lake, patient, instance)) == expected
+
+
+def test_a_batch_that_has_just_been_scored_waits_for_nothing(
+    lake: LocalLake, dataset: Dataset, instance: dg.DagsterInstance
+) -> None:
+    crown(lake)
+    drop(lake, "today/a.csv", when=time.time())
+    score(lake, "today")
+    (batch,) = sweep_batches(lake, "telco", Sweep(), objects=10, until=time.monotonic() + 60)
+    assert assess_batch(lake, instance, _run_locks(lake), dataset, batch) is None
 
 
 @pytest.mark.parametrize(("ahead", "is_asked_for"), [(120, False), (86_400, True), (40 * 365 * 86_400, True)])

@@ -4,7 +4,7 @@ import pytest
 
 from resources.errors import SettingsError
 from resources.settings import read_settings
-from resources.wiring import wire
+from resources.wiring import examine, wire
 
 
 def test_dagster_s_folder_is_in_the_working_folder_unless_another_is_named(tmp_path: Path) -> None:
@@ -100,3 +100,5 @@ def test_options_of_jobs_are_refused_all_at_once() -> None:
     settings = read_settings(ON_AWS | {"CHURN_JOBS": '{"spot": true, "hours": "long"}'})
     with pytest.raises(SettingsError, match=r"(?s)CHURN_JOBS \(instances, .*found spot: no option; hours: "):
         wire(settings)
+    with pytest.raises(SettingsError, match="found spot: no option"):
+        examine(settings)

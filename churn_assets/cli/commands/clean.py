@@ -37,9 +37,8 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from resources.specs.loader import load_specs
     from resources.wiring import wire
 
-    if (
-        settings.aws
-    ):  # the locks are those of one machine: a run elsewhere may be about to point at a version that nothing names yet
+    # The locks are those of one machine: a run elsewhere may be about to point at a version that nothing names yet.
+    if settings.aws:
         raise CommandError(
             problem(
                 expected="a lake on this machine",

@@ -18,6 +18,7 @@ from botocore.awsrequest import AWSResponse
 from resources.aws.container.start import check_image as check_image_inside
 from resources.aws.doctor import Finding, examine_aws
 from resources.aws.image import check_image, expected_xgboost
+from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession, aws_errors, forget_clients
 from resources.aws.stack import Stack
@@ -53,7 +54,7 @@ def refuse(client: Any, operation: str, code: str, message: str, status: int = 4
 
 
 def look(settings: AwsSettings, subject: str) -> Finding:
-    return next(each for each in examine_aws(settings) if each.subject == subject)
+    return next(each for each in examine_aws(settings, JobOptions(**settings.job_options)) if each.subject == subject)
 
 
 def found(settings: AwsSettings, subject: str) -> str:
@@ -69,7 +70,7 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     forget_clients()
-    finding = next(examine_aws(SETTINGS))
+    finding = next(examine_aws(SETTINGS, JobOptions()))
     forget_clients()
     assert (finding.subject, finding.is_good) == ("credentials", False)
     assert "Log in (`aws sso login`)" in finding.text

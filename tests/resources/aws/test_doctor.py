@@ -10,6 +10,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from resources.aws.doctor import examine_aws
+from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.settings import AwsSettings
 from tests.aws.tables import make_aws_tables
@@ -58,7 +59,11 @@ def stack(aws_lake: S3Lake) -> AwsSettings:
 
 
 def bad(settings: AwsSettings) -> dict[str, str]:
-    return {finding.subject: finding.text for finding in examine_aws(settings) if not finding.is_good}
+    return {
+        finding.subject: finding.text
+        for finding in examine_aws(settings, JobOptions(**settings.job_options))
+        if not finding.is_good
+    }
 
 
 def test_a_stack_as_it_should_be_has_nothing_bad_and_nothing_is_left_in_the_bucket(

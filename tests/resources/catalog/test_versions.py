@@ -1,5 +1,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from churn_model.spec.dataset import (
     ValueColumn,
 )
 from resources.catalog.source_code import trace_source
-from resources.catalog.versions import READS, Maker, restrict_dataset, version_of
+from resources.catalog.versions import READS, Maker, restrict_dataset, step_maker, version_of
 
 CHANGES: dict[str, Callable[[Dataset], Dataset]] = {
     "costs": lambda d: replace(d, costs=Costs(false_negative=900)),
@@ -89,10 +90,12 @@ def test_a_new_price_refits_a_model_only_if_the_search_is_by_cost(dataset: Datas
     assert version("train", by_cost) != version("train", CHANGES["costs"](by_cost))
 
 
-def test_what_is_upstream_is_part_of_a_version_in_its_order(dataset: Dataset) -> None:
+def test_what_is_upstream_is_part_of_a_version_by_its_name_in_any_order(dataset: Dataset) -> None:
     versions = {version("train", dataset, upstream) for upstream in ([], ["a"], ["a", "b"], ["b", "a"], ["ab"])}
     assert len(versions) == 5
     assert all(len(each) == 16 for each in versions)
+    orders = permutations({"a": "1", "b": "2", "c": "3"}.items())
+    assert len({version_of(step_maker("train"), dataset, dict(order), libraries="") for order in orders}) == 1
 
 
 def test_a_versions_code_is_that_of_the_step_and_of_all_it_imports(tmp_path: Path) -> None:
