@@ -86,7 +86,7 @@ class Bench:
     def run_step(self, root: Path, step: str) -> "Usage":
         """Run a step's own process, as the runner does."""
         shutil.rmtree(root / "processing" / "output", ignore_errors=True)
-        return self.run([sys.executable, "-m", f"churn_model.steps.{step}"], {"CHURN_ROOT": str(root)})
+        return self.run([sys.executable, "-m", "churn_model.steps", step], {"CHURN_ROOT": str(root)})
 
     def work(self, contestant: str, *arguments: Path | str) -> float:
         """Seconds that a contestant's work takes in a new process."""

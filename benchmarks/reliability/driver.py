@@ -1,6 +1,6 @@
 """Runs `churn`, or one step, in a process that kills itself or waits at one named call: how a killed run looks to the next one.
 
-Started by path, never imported: `driver.py '<plan as JSON>' retrain shop`, and as a step's interpreter `driver.py '<plan>' -m churn_model...`.
+Started by path, never imported: `driver.py '<plan as JSON>' retrain shop`, and as a step's interpreter `driver.py '<plan>' -m churn_model.steps <name>`.
 The code under test knows nothing of it. A plan: `call` (`module:Class.method` or `module:function`), `match` (a pattern that the call's
 arguments hold), `moment` (before or after), `mark` (a file that says it was reached; a plan whose mark is there does nothing any more),
 `then` (kill, wait, or kill each time, without a mark), `step` (only in that step), `set` (values to put in place of a module's own, such as a patience).
@@ -94,7 +94,7 @@ def main(plan: dict[str, Any], arguments: list[str]) -> None:
         module, _, attribute = name.partition(":")
         setattr(importlib.import_module(module), attribute, value)
     is_step = arguments[0] == "-m"
-    concerned = plan.get("step", "") == (arguments[1].rpartition(".")[2] if is_step else "")
+    concerned = plan.get("step", "") == (arguments[2] if is_step else "")
     if "call" in plan and concerned and not Path(plan["mark"]).exists():
         _arm(plan)
     if is_step:

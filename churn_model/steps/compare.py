@@ -19,7 +19,7 @@ from churn_model.models.bundle_file import BUNDLE
 from churn_model.reports.compare import CompareCounts, CompareReport, ModelFigures
 from churn_model.reports.preprocess import PreprocessReport
 from churn_model.reports.step_report import Report
-from churn_model.steps.contract import Layout, run_step
+from churn_model.steps.contract import Layout
 from churn_model.tables import open_table
 
 
@@ -85,7 +85,3 @@ def _figures(evaluation: Evaluation) -> ModelFigures:
         contacted=evaluation.contacts.contacted,
         leavers_reached=evaluation.contacts.leavers_reached,
     )
-
-
-if __name__ == "__main__":
-    run_step("compare", step)

@@ -30,7 +30,7 @@ from churn_model.reports.preprocess import PreprocessReport
 from churn_model.reports.step_report import Report
 from churn_model.reports.train import TrainReport
 from churn_model.spec.dataset import Dataset
-from churn_model.steps.contract import Layout, run_step
+from churn_model.steps.contract import Layout
 from churn_model.tables import open_table, write_table
 from churn_model.training.out_of_fold import OUT_OF_FOLD, OUTER_FOLDS_TABLE
 from churn_model.training.shares import OUTER_FOLDS
@@ -175,7 +175,3 @@ def _summarise_reasons(test: pa.Table, bundle: Bundle, dataset: Dataset) -> Reas
     encoded = encode(rows, bundle.schema, bundle.model.family)
     explainer = make_explainer(bundle.schema, bundle.model.family, words=dataset.words, groups=dataset.groups)
     return summarise(rows, encoded, bundle.model, explainer, most_rows=500)
-
-
-if __name__ == "__main__":
-    run_step("evaluate", step)

@@ -12,7 +12,7 @@ from churn_model.ingest.quarantine import REPEATS
 from churn_model.reports.ingest import IngestCounts, IngestReport
 from churn_model.reports.step_report import Report
 from churn_model.steps.claims.ingest import ACCOUNTED, BOTH_CLASSES, CONTRACT
-from churn_model.steps.contract import Layout, run_step
+from churn_model.steps.contract import Layout
 from churn_model.steps.input_files import unchanged_files
 from churn_model.tables import open_table
 
@@ -87,7 +87,3 @@ def _classes(positives: int, rows: int) -> Check:
         found=f"{positives:,} who left among {rows:,}",
         todo="check label.positive in the spec, write 0 or no where a blank means stayed, or land customers of both kinds",
     )
-
-
-if __name__ == "__main__":
-    run_step("ingest", step)

@@ -17,7 +17,7 @@ from churn_model.reports.list_layout import LayoutCounts, ListLayoutReport
 from churn_model.reports.step_report import Report
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.claims.list_layout import COLUMNS
-from churn_model.steps.contract import Layout, run_step
+from churn_model.steps.contract import Layout
 from churn_model.steps.input_files import unchanged_files
 from churn_model.tables import open_table, write_table
 from churn_model.wording import counted, one_line
@@ -79,7 +79,3 @@ def _check_columns(lacking: tuple[Lacking, ...]) -> Check:
         found=found or "all of them",
         todo="land the batch with them, or correct list.columns; who is on the list stays the same",
     )
-
-
-if __name__ == "__main__":
-    run_step("list_layout", step)

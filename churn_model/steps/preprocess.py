@@ -19,7 +19,7 @@ from churn_model.reports.step_report import Report
 from churn_model.spec.column_names import same_name
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.claims.preprocess import DISJOINT, NO_LEAK
-from churn_model.steps.contract import Layout, run_step
+from churn_model.steps.contract import Layout
 from churn_model.tables import TableReader, TableWriter, open_table
 from churn_model.training.groups import find_shared_labels
 from churn_model.training.leak_detection import (
@@ -105,7 +105,3 @@ def _no_leak(leaks: tuple[Leak, ...]) -> Check:
         found="; ".join(f"{leak.column}: {leak.why}" for leak in leaks) or "none found",
         todo="; ".join(sorted({f"{leak.column}: {leak.todo}" for leak in leaks})),
     )
-
-
-if __name__ == "__main__":
-    run_step("preprocess", step)

@@ -39,7 +39,7 @@ from churn_model.reports.step_report import Report
 from churn_model.spec.column_names import same_name
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.claims.retention_list import RATIO
-from churn_model.steps.contract import Layout, run_step
+from churn_model.steps.contract import Layout
 from churn_model.tables import BLOCK_ROWS, TableReader, TableWriter, open_table, write_table
 
 _IDS = pa.large_string()  # 2 GB of ids are no limit then
@@ -295,7 +295,3 @@ def _rank(contacts: pa.Table, best_first: IntArray) -> pa.Table:
     places[np.argsort(best_first)] = np.arange(len(best_first))
     ranked = contacts.take(pa.array(places)).drop_columns(["listed", "held_out", "contacted", "left_out"])
     return ranked.add_column(0, "rank", pa.array(np.arange(1, len(best_first) + 1)))
-
-
-if __name__ == "__main__":
-    run_step("retention_list", step)

@@ -23,7 +23,7 @@ from churn_model.reports.step_report import Report
 from churn_model.scoring import mark_provisional, prediction_schema, score
 from churn_model.spec.column_names import same_name
 from churn_model.steps.claims.score import KNOWN_VALUES, LIKE_TRAINING, SCORED_ONCE
-from churn_model.steps.contract import Layout, run_step
+from churn_model.steps.contract import Layout
 from churn_model.tables import TableReader, TableWriter, open_table
 
 MOST_UNKNOWN = 0.05
@@ -137,7 +137,3 @@ def _lineage(bundle: Bundle, policy: Policy, landed: list[str]) -> dict[str, tup
         "expected_saving": needed,
         **reasons,
     }
-
-
-if __name__ == "__main__":
-    run_step("score", step)

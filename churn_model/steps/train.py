@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sklearn
 import xgboost
 
 import churn_model
@@ -25,7 +24,7 @@ from churn_model.reports.train import ClassCounts, TrainCounts, TrainReport, Tri
 from churn_model.spec.column_names import same_name
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.expressions import compile_expression
-from churn_model.steps.contract import Layout, run_step
+from churn_model.steps.contract import Layout
 from churn_model.tables import TableReader, open_table
 from churn_model.training.leaks import Leak
 from churn_model.training.out_of_fold import OUT_OF_FOLD, OUTER_FOLDS_TABLE, write_out_of_fold
@@ -127,7 +126,6 @@ def _about(candidate: Candidate, dataset: Dataset, version: str) -> dict[str, An
         "held_out": to_plain(candidate.leaderboard[0].metrics),
         "libraries": {
             "numpy": np.__version__.split(".")[0],
-            "scikit-learn": sklearn.__version__,
             "xgboost": xgboost.__version__,
         },
     }
@@ -146,7 +144,3 @@ def _summarise(trial: Trial) -> TrialSummary:
         values=hyper.values,
         **{name: float(value) for name, value in trial.metrics.items()},
     )
-
-
-if __name__ == "__main__":
-    run_step("train", step)

@@ -42,7 +42,7 @@ _NO_MESSAGE = "no message (none can be written to a full disk)"
 
 
 class LocalRunner(Runner):
-    """Runs `python -m churn_model.steps.<step>` with folders of the lake as its inputs and output."""
+    """Runs `python -m churn_model.steps <step>` with folders of the lake as its inputs and output."""
 
     lake: LocalLake
     runs: str  # the folder of the steps' working folders, logs and locks
@@ -127,7 +127,7 @@ class LocalRunner(Runner):
         log = root / "log.txt"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [self.python, "-m", f"churn_model.steps.{request.step}"],
+                [self.python, "-m", "churn_model.steps", request.step],
                 cwd=root,
                 env=self._environment(root, request.threads),
                 stdin=subprocess.DEVNULL,

@@ -97,7 +97,7 @@ def run_step(root: Path, step: str, code: Path, *, threads: int) -> int:
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",
     }
-    command = [sys.executable, "-m", f"churn_model.steps.{step}"]
+    command = [sys.executable, "-m", "churn_model.steps", step]
     process = subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.DEVNULL)
 
     def pass_on(number: int, _frame: FrameType | None) -> None:

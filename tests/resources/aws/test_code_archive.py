@@ -64,7 +64,11 @@ def start(root: Path, code: str) -> subprocess.Popen[bytes]:
     (config / "request.json").write_text(json.dumps({"threads": 0, "version": "v1"}))
     (folder / "start.py").write_bytes(Path(module.__file__).read_bytes())
     with tarfile.open(folder / ARCHIVE, "w:gz") as archive:
-        for name, text in {"churn_model/__init__.py": "", "churn_model/steps/x.py": code}.items():
+        for name, text in {
+            "churn_model/__init__.py": "",
+            "churn_model/steps/__init__.py": "",
+            "churn_model/steps/__main__.py": code,
+        }.items():
             member = tarfile.TarInfo(name)
             member.size = len(text.encode())
             archive.addfile(member, io.BytesIO(text.encode()))

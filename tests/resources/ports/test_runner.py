@@ -20,7 +20,7 @@ from resources.local.runner import LocalRunner
 from resources.ports.lake import Lake
 from resources.ports.runner import Runner, StepRequest
 
-# Stands in for `churn_model.steps.evaluate`: reads its input, counts its starts beside the lake, and does what the input says.
+# Stands in for `churn_model.steps evaluate`: reads its input, counts its starts beside the lake, and does what the input says.
 STEP = """
 import hashlib, json, os, pathlib, sys, time
 root = pathlib.Path(os.environ["CHURN_ROOT"])
@@ -57,7 +57,7 @@ def code(tmp_path: Path) -> Path:
     code = tmp_path / "code"
     steps = code / "churn_model" / "steps"
     steps.mkdir(parents=True)
-    (steps / "evaluate.py").write_text(STEP)
+    (steps / "__main__.py").write_text(STEP)
     for package in (steps.parent, steps):
         (
             package / "__init__.py"
