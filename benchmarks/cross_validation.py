@@ -34,7 +34,8 @@ from churn_model.arrays import FloatArray
 from churn_model.decisions.costs import actual_cost, outcome_costs
 from churn_model.errors import InputError
 from churn_model.evaluation.cost_curve import cost_curve
-from churn_model.spec.dataset import Costs, Dataset
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Costs
 from churn_model.stats.bootstrap import Resamples, auc
 from churn_model.stats.logistic import log_loss
 from churn_model.training.train import FOLDS, train

@@ -19,7 +19,8 @@ from typing import Any
 
 from churn_assets.sample.files import Format, write_sample
 from churn_model.errors import ChurnError
-from churn_model.spec.dataset import Costs, Dataset
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Costs
 from resources.catalog.versions import restrict_dataset
 from resources.specs.loader import load_spec
 

@@ -28,7 +28,9 @@ from churn_model.evaluation.metrics import Scores, evaluate
 from churn_model.evaluation.promotion import Decision, decide
 from churn_model.evaluation.promotion_facts import Evidence
 from churn_model.features.schema import column_named
-from churn_model.spec.dataset import Dataset, Search, Split
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.search import Search
+from churn_model.spec.sections.split import Split
 from churn_model.training.leak_detection import find_suspected_leaks
 from churn_model.training.outer_folds import judge_by_outer_folds
 from churn_model.training.shares import OUTER_FOLDS

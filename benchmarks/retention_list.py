@@ -21,7 +21,10 @@ import pyarrow as pa
 from benchmarks.__main__ import machine
 from benchmarks.measure import RESULTS
 from churn_assets.assets import retention_list
-from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
 from churn_model.tables import BLOCK_ROWS, TableWriter
 from resources.catalog.ledger import Entry, Ledger
 from resources.catalog.names import BATCH_PREDICTIONS, asset_key, ledger_key

@@ -16,7 +16,7 @@ from churn_model.models.bundle import make_bundle, read_bundle, write_bundle
 from churn_model.models.bundle_file import BUNDLE, read_required_columns
 from churn_model.models.calibration import Calibration
 from churn_model.models.families import Hyperparameters, fit_model
-from churn_model.spec.dataset import Costs
+from churn_model.spec.sections.costs import Costs
 from churn_model.tables import open_table
 
 HYPER = Hyperparameters(family="boosted_trees", rounds=150, values={"max_depth": 3, "eta": 0.1})

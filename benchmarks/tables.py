@@ -15,7 +15,8 @@ import pyarrow.csv
 
 from churn_assets.sample.generator import Generator
 from churn_model.errors import InputError
-from churn_model.spec.dataset import Dataset, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
 from resources.specs.loader import load_spec
 
 ROOT = Path(__file__).resolve().parents[1]

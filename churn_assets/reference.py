@@ -27,8 +27,9 @@ from churn_model.checks import Check
 from churn_model.errors import sentence
 from churn_model.ingest.files import ENDINGS
 from churn_model.reports import step_report
-from churn_model.spec import expressions
-from churn_model.spec.dataset import Contact, Costs, Dataset
+from churn_model.spec import expression_parser, expressions
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs
 from churn_model.steps import compare, evaluate, ingest, list_layout, preprocess, retention_list, score, train
 from churn_model.steps import contract as layout
 from resources import settings
@@ -51,7 +52,7 @@ def reference() -> str:
         expressions=inspect.getdoc(expressions),
         functions=[
             (f"`{name}`", str(low) if low == high else f"{low} or more")
-            for name, (low, high) in expressions.FUNCTIONS.items()
+            for name, (low, high) in expression_parser.FUNCTIONS.items()
         ],
         commands=list(_commands()),
         exit_codes=EXIT_CODES,

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv
 
-from churn_model.spec.dataset import Dataset, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
 from resources.local.lake import LocalLake
 from resources.local.run_locks import LocalRunLocks
 

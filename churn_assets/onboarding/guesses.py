@@ -17,7 +17,9 @@ from churn_model.arrays import IntArray
 from churn_model.column_types.spelling import NO, YES
 from churn_model.errors import TooLittleData
 from churn_model.ingest.values import normal_label, parse_as_of
-from churn_model.spec.dataset import NO_ID, Dataset, Kind, Label, Split
+from churn_model.spec.dataset import NO_ID, Dataset, Kind
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.split import Split
 from churn_model.training.leak_detection import MOST_ROWS, find_certain_leaks, find_suspected_leaks
 from churn_model.training.shares import Shares
 from churn_model.training.split_shares import choose_for_leavers

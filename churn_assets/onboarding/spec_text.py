@@ -12,7 +12,9 @@ from churn_assets.onboarding.guesses import Guesses, guess
 from churn_assets.onboarding.keys import Key
 from churn_assets.onboarding.profile import MOST_ROWS, Table, profile_file
 from churn_model.ingest.formats.base import NO_OPTIONS, Options
-from churn_model.spec.dataset import NO_ID, Costs, Dataset, Split
+from churn_model.spec.dataset import NO_ID, Dataset
+from churn_model.spec.sections.costs import Costs
+from churn_model.spec.sections.split import Split
 from resources.errors import CommandError
 from resources.specs.loader import name_problem
 

@@ -25,7 +25,8 @@ from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.ingest import IngestReport
 from churn_model.reports.preprocess import PreprocessReport
 from churn_model.reports.train import TrainReport, TrialSummary
-from churn_model.spec.dataset import Costs, Dataset, ValueColumn
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Costs, ValueColumn
 from churn_model.wording import counted, is_known, one_line, percent, usd
 
 _MOST_TRIALS = 10

@@ -15,7 +15,8 @@ from churn_model.arrays import FloatArray
 from churn_model.column_types.landed import LandedValues, ParsedColumn, ParsedValue
 from churn_model.column_types.memory import remember
 from churn_model.column_types.parts import EncodedPart
-from churn_model.spec.dataset import Family, Kind
+from churn_model.spec.dataset import Kind
+from churn_model.spec.sections.search import Family
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import numpy as np
 
 from churn_model.arrays import BoolArray, FloatArray, IntArray
 from churn_model.errors import InputError, problem
-from churn_model.spec.dataset import Costs
+from churn_model.spec.sections.costs import Costs
 
 
 @dataclass(frozen=True, kw_only=True)

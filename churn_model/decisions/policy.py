@@ -12,7 +12,7 @@ from churn_model.arrays import BoolArray, FloatArray
 from churn_model.column_types.number import as_numbers
 from churn_model.decisions.costs import OutcomeCosts, outcome_costs
 from churn_model.features.schema import Rows, column_named
-from churn_model.spec.dataset import Costs
+from churn_model.spec.sections.costs import Costs
 
 PROVISIONAL = "provisional-"
 """What `model_version` begins with if the gate refused the model."""

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from churn_model.arrays import BoolArray, FloatArray, IntArray
 from churn_model.decisions.holdout import Draws, HoldoutDraw, Settled, draw_held_out, find_settled
 from churn_model.errors import InputError, problem
-from churn_model.spec.dataset import RetentionList
+from churn_model.spec.sections.retention_list import RetentionList
 
 LISTED, BELOW_CUTOFF, OTHER_ROW, OPTED_OUT, COOLDOWN, OVER_CAPACITY, OVER_BUDGET = range(7)
 """What is decided for a row: on the list, or the first reason that keeps it off."""

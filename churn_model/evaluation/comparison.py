@@ -15,7 +15,7 @@ from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError, problem
 from churn_model.evaluation.metrics import Estimate, Scores, estimate
 from churn_model.spec.column_names import name_key
-from churn_model.spec.dataset import Split
+from churn_model.spec.sections.split import Split
 from churn_model.stats.bootstrap import Resamples, auc
 from churn_model.stats.logistic import log_losses
 

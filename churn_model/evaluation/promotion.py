@@ -10,7 +10,7 @@ from typing import Literal
 from churn_model.evaluation import promotion_facts as facts_of
 from churn_model.evaluation import promotion_reasons as reasons
 from churn_model.evaluation.promotion_facts import ComparedChampion, Evidence, Fact
-from churn_model.spec.dataset import Gate
+from churn_model.spec.sections.gate import Gate
 
 Outcome = Literal["first", "promoted", "kept", "refused"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from churn_model.checks import Claim
 from churn_model.evaluation.comparison import LEAST_GAIN, Comparison
 from churn_model.evaluation.metrics import Evaluation
-from churn_model.spec.dataset import Gate
+from churn_model.spec.sections.gate import Gate
 from churn_model.training.leaks import Leak, SharedLabel, WorthWithout
 from churn_model.training.shares import Shares
 from churn_model.training.split_shares import suggest_split

@@ -3,7 +3,8 @@
 from churn_model.evaluation.comparison import Comparison
 from churn_model.evaluation.metrics import Evaluation
 from churn_model.evaluation.promotion_facts import NOT_WORSE, WITHOUT_MODEL, Fact
-from churn_model.spec.dataset import Gate, Split
+from churn_model.spec.sections.gate import Gate
+from churn_model.spec.sections.split import Split
 from churn_model.training.shares import OUTER_FOLDS, Shares
 from churn_model.wording import assumption, describe_rows, percent, usd
 

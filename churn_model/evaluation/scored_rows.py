@@ -7,7 +7,7 @@ from churn_model.decisions.policy import Policy
 from churn_model.evaluation.comparison import unseen_by_champion
 from churn_model.evaluation.metrics import Scores
 from churn_model.models.bundle import Bundle
-from churn_model.spec.dataset import Split
+from churn_model.spec.sections.split import Split
 
 
 def score_rows(rows: pa.Table, bundle: Bundle, policy: Policy) -> Scores:

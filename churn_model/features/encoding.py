@@ -16,7 +16,7 @@ from churn_model.column_types.registry import column_type, type_of
 from churn_model.errors import InputError, listed, problem
 from churn_model.features.schema import FeatureSchema, Rows, column_named, values_of
 from churn_model.spec.column_names import AS_OF
-from churn_model.spec.dataset import Family
+from churn_model.spec.sections.search import Family
 
 __all__ = ["Encoded", "encode", "feature_names_of", "unknown_levels"]
 

@@ -16,8 +16,9 @@ from churn_model.column_types.number import NUMBER, as_numbers, fit_numbers
 from churn_model.column_types.registry import column_type, kind_of, type_of
 from churn_model.errors import InputError, TooLittleData, listed, problem
 from churn_model.spec.column_names import AS_OF, RESERVED, name_key, same_name
-from churn_model.spec.dataset import Dataset, Family, Kind
+from churn_model.spec.dataset import Dataset, Kind
 from churn_model.spec.expressions import Expression, compile_expression
+from churn_model.spec.sections.search import Family
 
 ONE_HOT_LIMIT = 16
 

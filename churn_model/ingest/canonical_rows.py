@@ -1,7 +1,7 @@
 """Turn landed files into canonical rows: every physical record becomes one typed row or one quarantined record, and both are counted.
 
-Files are read in `formats`; `values` and the column types say what values mean, `columns` which columns are used, `row_order` in which order rows
-are written.
+Files are read in `formats`; `values` and the column types say what values mean, `columns` which columns are used, `type_inference` what type
+each has, `row_order` in which order rows are written.
 """
 
 import hashlib
@@ -19,9 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.arrays import IntArray
-from churn_model.column_types.category import CATEGORY
-from churn_model.column_types.landed import LandedValues, ParsedColumn, Reason, as_mask, read_words
-from churn_model.column_types.registry import column_type, column_types, describe_field
+from churn_model.column_types.landed import ParsedColumn, Reason, as_mask, read_words
+from churn_model.column_types.registry import column_type, describe_field
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import Columns, resolve_columns
 from churn_model.ingest.files import describe_endings, file_options, open_part
@@ -34,6 +33,7 @@ from churn_model.ingest.row_order import (
     row_hashes,
     value_ids,
 )
+from churn_model.ingest.type_inference import infer_kinds
 from churn_model.ingest.values import parse_as_of, parse_ids, parse_labels, parse_opt_outs, parse_worths
 from churn_model.spec.column_names import NOT_READ, name_key, same_name
 from churn_model.spec.dataset import Dataset, Kind
@@ -89,7 +89,7 @@ def ingest(
     columns = resolve_columns(parts, dataset, expected)
     if columns.id is None:
         _refuse_copies(parts)
-    reader = _Reader(dataset, columns, _infer_kinds(parts, columns))
+    reader = _Reader(dataset, columns, infer_kinds(parts, columns))
     out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as undo:
         for folder in (out / "rows", out / "quarantine"):
@@ -172,49 +172,6 @@ def _refuse_copies(parts: Sequence[Part]) -> None:
 def _digest(file: LandedFile) -> str:
     with file.path.open("rb") as stream:
         return hashlib.file_digest(stream, "blake2b").hexdigest()
-
-
-class _Inference:
-    """Infers the type of one column from its values, over all rows of all files."""
-
-    def __init__(self, name: str, kind: Kind | None) -> None:
-        self._name = name
-        self._fallback = kind or CATEGORY.name
-        types = column_types() if kind is None else (column_type(kind),)
-        self._counts = [count for one in types if (count := one.count()) is not None]
-
-    def add(self, array: pa.Array) -> None:
-        """Count one more chunk."""
-        values = LandedValues(array)
-        for count in self._counts:
-            count.add(values)
-
-    @property
-    def kind(self) -> Kind:
-        """Return the first type that recognises the values; if none does, the type that is known already, or a category."""
-        return next((count.kind for count in self._counts if count.kind is not None), self._fallback)
-
-    @property
-    def problems(self) -> list[str]:
-        """Return why the column cannot be used as it is although no type recognises it."""
-        if any(count.kind is not None for count in self._counts):
-            return []
-        return [text for count in self._counts if (text := count.problem(self._name))]
-
-
-def _infer_kinds(parts: Sequence[Part], columns: Columns) -> dict[str, Kind]:
-    """Return the type of every column. Raise InputError for columns that seem to be of a type and cannot be read as it."""
-    open_columns = {name: _Inference(name, kind) for name, kind in columns.kinds.items() if name in columns.undecided}
-    for part in parts if open_columns else ():
-        for chunk in part.chunks(columns.positions(part, open_columns)):
-            for inference, column in zip(open_columns.values(), chunk.columns, strict=True):
-                inference.add(column)
-    problems = [text for inference in open_columns.values() for text in inference.problems]
-    if problems:
-        raise InputError(listed(problems))
-    return {
-        name: open_columns[name].kind if name in open_columns else str(kind) for name, kind in columns.kinds.items()
-    }
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from churn_model.column_types.landed import (
 from churn_model.column_types.number import NUMBER
 from churn_model.column_types.spelling import NO, YES
 from churn_model.errors import InputError, problem
-from churn_model.spec.dataset import Label
+from churn_model.spec.sections.label import Label
 
 WORTH_LIMIT = 1e12
 _UNKNOWN_AT_MOST = 3

@@ -24,7 +24,8 @@ from churn_model.models.calibration import Calibration
 from churn_model.models.families import Model
 from churn_model.records import from_plain, to_plain
 from churn_model.spec.column_names import AS_OF
-from churn_model.spec.dataset import Family, Kind
+from churn_model.spec.dataset import Kind
+from churn_model.spec.sections.search import Family
 
 CANARIES = 32
 AGREE = 1e-6

@@ -23,7 +23,7 @@ from churn_model.arrays import FloatArray
 from churn_model.errors import BundleError, InputError, problem
 from churn_model.features.encoding import Encoded
 from churn_model.models.booster_json import require_sound_booster
-from churn_model.spec.dataset import Family
+from churn_model.spec.sections.search import Family
 from churn_model.stats.logistic import sigmoid
 
 Block = tuple[Encoded, npt.NDArray[np.int8]]

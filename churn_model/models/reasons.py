@@ -20,8 +20,8 @@ from churn_model.models.contributions import contributions
 from churn_model.models.families import Model
 from churn_model.models.reason_summary import ReasonSummary
 from churn_model.spec.column_names import AS_OF, name_key, same_name
-from churn_model.spec.dataset import Family
 from churn_model.spec.expressions import compile_expression
+from churn_model.spec.sections.search import Family
 from churn_model.wording import value_text
 
 REASONS = 3

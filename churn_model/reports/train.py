@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from churn_model.models.calibration import Calibration
-from churn_model.spec.dataset import Family
+from churn_model.spec.sections.search import Family
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,8 +44,9 @@ from churn_model.serving.fields import (
     request_fields,
 )
 from churn_model.spec.column_names import name_key
-from churn_model.spec.dataset import Costs, Dataset
+from churn_model.spec.dataset import Dataset
 from churn_model.spec.expressions import Expression, compile_expression
+from churn_model.spec.sections.costs import Costs
 from churn_model.stats.logistic import sigmoid
 
 # As in `features.encoding`: this far out only the order matters to a tree.

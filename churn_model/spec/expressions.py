@@ -9,51 +9,19 @@ that is not finite (x / 0, an overflow, the root of a negative number) is missin
 one list of operations in one order, and IEEE 754 fixes each of them (not log1p, which is the C library's in both).
 """
 
-import ast
-import math
-import operator
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from churn_model.arrays import FloatArray
 from churn_model.errors import SpecError, problem
 from churn_model.spec.column_names import name_key
-
-MAX_LENGTH = 1000
-MAX_DEPTH = 50
-LARGEST = 1.7976931348623157e308
-# The fewest and the most arguments of each function.
-FUNCTIONS = {
-    "min": (2, MAX_LENGTH),
-    "max": (2, MAX_LENGTH),
-    "abs": (1, 1),
-    "sqrt": (1, 1),
-    "log1p": (1, 1),
-    "is_missing": (1, 1),
-    "if": (3, 3),
-}
+from churn_model.spec.expression_operations import OPERATIONS, Function, Operation, finite, finite_float
+from churn_model.spec.expression_parser import MAX_LENGTH, Step, parse_expression, short
 
 _Value = TypeVar("_Value")
-_Operation = Callable[..., Any]
-
-
-class _Function(NamedTuple):
-    """What a function does to arrays, and to floats."""
-
-    of_batch: _Operation
-    of_row: _Operation
-
-
-class _Step(NamedTuple):
-    """One step of a stack machine: push a number or a column, or apply a function to the last `arity` values."""
-
-    kind: str  # number, column, function
-    operand: Any  # the number, the column's name, or the key in _OPERATIONS
-    arity: int = 0
 
 
 @dataclass(frozen=True)
@@ -62,7 +30,7 @@ class Expression:
 
     text: str
     columns: tuple[str, ...]
-    _steps: tuple[_Step, ...] = field(repr=False, compare=False)
+    _steps: tuple[Step, ...] = field(repr=False, compare=False)
 
     def evaluate(self, columns: Mapping[str, FloatArray]) -> FloatArray:
         """Return a value for each row, float64 (n,), from columns of float64 (n,). NaN is missing; nothing is infinite.
@@ -71,7 +39,7 @@ class Expression:
         """
 
         def column(name: str) -> Any:
-            return _finite(np.asarray(_find(columns, name), dtype=np.float64))
+            return finite(np.asarray(_find(columns, name), dtype=np.float64))
 
         with np.errstate(all="ignore"):
             values = self._run(np.float64, column, lambda function: function.of_batch)
@@ -82,19 +50,19 @@ class Expression:
         """Return the value for one row, bit for bit what `evaluate` gives for it. Raise SpecError for a missing column."""
 
         def column(name: str) -> float:
-            return _finite_float(float(row[name] if name in row else _find(row, name)))
+            return finite_float(float(row[name] if name in row else _find(row, name)))
 
         return float(self._run(float, column, lambda function: function.of_row))
 
     def _run(
-        self, number: Callable[[float], Any], column: Callable[[str], Any], pick: Callable[[_Function], _Operation]
+        self, number: Callable[[float], Any], column: Callable[[str], Any], pick: Callable[[Function], Operation]
     ) -> Any:
         stack: list[Any] = []
         for kind, operand, arity in self._steps:
             if kind == "function":
                 arguments = stack[-arity:]
                 del stack[-arity:]
-                stack.append(pick(_OPERATIONS[operand])(*arguments))
+                stack.append(pick(OPERATIONS[operand])(*arguments))
             else:
                 stack.append(number(operand) if kind == "number" else column(operand))
         return stack.pop()
@@ -105,14 +73,13 @@ def compile_expression(text: str) -> Expression:
     if len(text) > MAX_LENGTH:
         todo = "split it into several derived columns"
         raise SpecError(problem(expected=f"at most {MAX_LENGTH} characters", found=str(len(text)), todo=todo))
-    tokens = _tokenize(text)
-    steps = _Translator(tokens).translate(_parse(tokens))
+    steps = parse_expression(text)
     columns: dict[str, str] = {}
     for step in steps:
         if step.kind == "column":
             columns.setdefault(name_key(step.operand), step.operand)
     if not columns:
-        found = f"only numbers in {_short(text)}"
+        found = f"only numbers in {short(text)}"
         todo = "name a column, in backquotes if it has blanks: `Day Charge`"
         raise SpecError(problem(expected="at least one column", found=found, todo=todo))
     return Expression(text, tuple(columns.values()), tuple(steps))
@@ -126,298 +93,4 @@ def _find(columns: Mapping[str, _Value], name: str) -> _Value:
         if name_key(other) == name_key(name):
             return value
     todo = "correct the name in the expression, or land the column"
-    raise SpecError(problem(expected=f"a column {_short(name)}", found="none of that name", todo=todo))
-
-
-# --- from text to tokens
-
-
-class _Token(NamedTuple):
-    kind: str  # number, quoted, name, sign, end
-    text: str
-    at: int  # the character it starts at, from 1
-
-
-_TOKEN = re.compile(
-    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|`(?P<quoted>(?:[^`]|``)+)`|(?P<name>[^\W\d]\w*)|(?P<sign>\*\*|[><=!]=|[-+*/(),<>])"
-    r"|(?P<blank>\s+)"
-)
-_AND = "multiply conditions for `and`: (a > 1) * (b > 2)"
-_OR = "write max(a > 1, b > 2) for `or`"
-_TEXT = "put a column's name in backquotes: `Day Charge`; text cannot be compared"
-_ADVICE = {
-    "=": "write == to compare",
-    "and": _AND,
-    "&": _AND,
-    "or": _OR,
-    "|": _OR,
-    "not": "write (condition) == 0 for `not`",
-    "**": "there is no power; multiply",
-    "^": "there is no power; multiply",
-    "'": _TEXT,
-    '"': _TEXT,
-    "`": "close the name with a backquote; an empty name is none",
-}
-_PARTS = "a number, a column, a function or a sign"
-_EXAMPLE = "an expression such as `Day Charge` + 2 * (`Eve Charge` >= 10)"
-
-
-def _tokenize(text: str) -> list[_Token]:
-    """Return the tokens of a text, the end included. Raise SpecError for what is not in the language, or nested too deeply."""
-    tokens: list[_Token] = []
-    levels = _Levels()
-    at = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        kind = match.lastgroup if match else None
-        token = _Token(kind or "", match[kind] if match and kind else text[at], at + 1)
-        if kind is None or (kind != "quoted" and token.text in _ADVICE):
-            expected = "a name between backquotes" if token.text == "`" else _PARTS
-            todo = _ADVICE.get(token.text, "put a column's name in backquotes: `Day Charge`")
-            raise _wrong(token.at, expected, token.text if kind else text[at:], todo)
-        if kind == "number" and not math.isfinite(float(token.text)):
-            raise _wrong(token.at, f"a number up to {LARGEST:.2g}", token.text, "write a smaller number")
-        if kind != "blank":
-            if levels.after(token) > MAX_DEPTH:
-                todo = "split it into several derived columns"
-                raise _wrong(token.at, f"at most {MAX_DEPTH} levels", token.text, todo)
-            tokens.append(token)
-        at += len(match[0]) if match else 1
-    return [*tokens, _Token("end", "", len(text) + 1)]
-
-
-class _Levels:
-    """How deeply brackets and minus signs before a value are nested: Python's parser and ours recurse no deeper."""
-
-    def __init__(self) -> None:
-        self._open: list[int] = []  # the levels that each open bracket added, with the signs before it
-        self._signs = 0
-        self._follows_value = False
-
-    def after(self, token: _Token) -> int:
-        """Return the depth after one more token."""
-        if token.kind == "sign":
-            if token.text == "(":
-                self._open.append(self._signs + 1)
-            elif token.text == ")" and self._open:
-                self._open.pop()
-            is_prefix = token.text == "-" and not self._follows_value
-            self._signs = self._signs + 1 if is_prefix else 0
-        self._follows_value = token.kind != "sign" or token.text == ")"
-        return sum(self._open) + self._signs
-
-
-def _wrong(at: int, expected: str, found: str, todo: str) -> SpecError:
-    return SpecError(
-        f"character {at}: " + problem(expected=expected, found=_short(found) if found else "the end", todo=todo)
-    )
-
-
-def _short(text: str) -> str:
-    """Return the text in quotes, cut to what a message can hold."""
-    return repr(text if len(text) <= 24 else text[:23] + "…")
-
-
-# --- from tokens to steps
-
-_OPERATORS: dict[type[ast.AST], str] = {
-    ast.Add: "+",
-    ast.Sub: "-",
-    ast.Mult: "*",
-    ast.Div: "/",
-    ast.GtE: ">=",
-    ast.LtE: "<=",
-    ast.Gt: ">",
-    ast.Lt: "<",
-    ast.Eq: "==",
-    ast.NotEq: "!=",
-}
-_WIDTH = 6  # of a token in the text that Python parses
-
-
-def _parse(tokens: Sequence[_Token]) -> ast.expr:
-    """Return Python's tree of the tokens, in which each name and number is `_<its token's index>`.
-
-    So no keyword, literal or string of Python's is ever in the text, and a node's offset gives its token.
-    """
-    words = (f"_{n}" if token.kind in ("number", "quoted", "name") else token.text for n, token in enumerate(tokens))
-    text = "".join(f"{word:<{_WIDTH}}" for word in words).rstrip()
-    try:
-        return ast.parse(text, mode="eval").body
-    except SyntaxError as error:
-        offset = (error.offset or 1) - 1
-        # An error at the end of the text has no offset, or one behind it.
-        token = tokens[offset // _WIDTH] if error.offset and offset < len(text) else tokens[-1]
-        raise _wrong(token.at, *_explain(token, error)) from None
-
-
-def _explain(token: _Token, error: SyntaxError) -> tuple[str, str, str]:
-    """Return what was expected, what was found and what to do for a syntax error at a token."""
-    if "never closed" in str(error.msg):
-        return "a bracket that is closed", token.text, "close the bracket"
-    if "comma" in str(error.msg):
-        return "a comma or a sign between two parts", token.text, "write one after it"
-    return _EXAMPLE, token.text, "complete it" if token.kind == "end" else "correct it here"
-
-
-class _Translator:
-    """From Python's tree to steps, in the order of evaluation. A long sum is no deep recursion."""
-
-    def __init__(self, tokens: Sequence[_Token]) -> None:
-        self._tokens = tokens
-        self._steps: list[_Step] = []
-
-    def translate(self, tree: ast.expr) -> list[_Step]:
-        """Return the steps of a tree. Raise SpecError for a node that is not in the language."""
-        self._add(tree)
-        return self._steps
-
-    def _add(self, node: ast.expr) -> None:
-        match node:
-            case ast.Name():
-                self._add_value(self._token(node))
-            case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div()):
-                self._add_chain(node)
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                self._add(operand)
-                self._steps.append(_Step("function", "negative", 1))
-            case ast.Compare(ops=[sign], comparators=[right], left=left) if type(sign) in _OPERATORS:
-                self._add(left)
-                self._add(right)
-                self._steps.append(_Step("function", _OPERATORS[type(sign)], 2))
-            case ast.Compare(comparators=[_, second, *_]):
-                todo = "compare once, and multiply the two: (a < b) * (b < c)"
-                raise self._refuse(second, "one comparison", todo)
-            case ast.Call(func=ast.Name() as name, args=arguments, keywords=[]):
-                self._add_call(self._token(name), arguments)
-            case _:
-                raise self._refuse(node, _EXAMPLE, "correct it here")
-
-    def _add_value(self, token: _Token) -> None:
-        if token.kind == "number":
-            self._steps.append(_Step("number", float(token.text)))
-        else:
-            self._steps.append(_Step("column", token.text.replace("``", "`") if token.kind == "quoted" else token.text))
-
-    def _add_chain(self, node: ast.expr) -> None:
-        links: list[ast.BinOp] = []
-        while isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-            links.append(node)
-            node = node.left
-        self._add(node)
-        for link in reversed(links):
-            self._add(link.right)
-            self._steps.append(_Step("function", _OPERATORS[type(link.op)], 2))
-
-    def _add_call(self, name: _Token, arguments: Sequence[ast.expr]) -> None:
-        if name.kind != "name" or name.text not in FUNCTIONS:
-            todo = "put a column's name in backquotes, and a sign before ("
-            raise _wrong(name.at, "a function: " + ", ".join(FUNCTIONS), name.text, todo)
-        fewest, most = FUNCTIONS[name.text]
-        if not fewest <= len(arguments) <= most:
-            count = f"{fewest} argument{'s' if fewest > 1 else ''}"
-            more = " or more" if most > fewest else ""
-            if_todo, todo = "write if(condition, then, otherwise)", f"give {name.text} as many as it takes"
-            raise SpecError(
-                f"character {name.at}: "
-                + problem(
-                    expected=f"{count}{more} in {name.text}(...)",
-                    found=str(len(arguments)),
-                    todo=if_todo if name.text == "if" else todo,
-                )
-            )
-        for argument in arguments:
-            self._add(argument)
-        self._steps.append(_Step("function", name.text, len(arguments)))
-
-    def _token(self, node: ast.expr) -> _Token:
-        return self._tokens[node.col_offset // _WIDTH]
-
-    def _refuse(self, node: ast.expr, expected: str, todo: str) -> SpecError:
-        token = self._token(node)
-        return _wrong(token.at, expected, token.text, todo)
-
-
-# --- what the functions do: to arrays, and to floats without numpy
-
-
-def _finite(values: Any) -> Any:
-    finite = np.isfinite(values)
-    return values if finite.all() else np.where(finite, values, np.nan)
-
-
-def _finite_float(value: float) -> float:
-    return value if -LARGEST <= value <= LARGEST else math.nan
-
-
-def _arithmetic(operation: _Operation) -> _Function:
-    def of_row(a: float, b: float) -> float:
-        # Only a division by zero matters: Python raises, where IEEE 754 has an infinity or NaN.
-        return math.nan if b == 0 and operation is operator.truediv else _finite_float(operation(a, b))
-
-    return _Function(lambda a, b: _finite(operation(a, b)), of_row)
-
-
-def _comparison(operation: _Operation) -> _Function:
-    return _Function(
-        lambda a, b: np.where(np.isnan(a) | np.isnan(b), np.nan, operation(a, b)),
-        lambda a, b: math.nan if math.isnan(a) or math.isnan(b) else float(operation(a, b)),
-    )
-
-
-def _extreme(better: _Operation) -> _Function:
-    def of_batch(best: Any, *values: Any) -> Any:
-        for value in values:
-            best = np.where(np.isnan(best) | np.isnan(value), np.nan, np.where(better(best, value), best, value))
-        return best
-
-    def of_row(best: float, *values: float) -> float:
-        for value in values:
-            best = math.nan if math.isnan(best) or math.isnan(value) else best if better(best, value) else value
-        return best
-
-    return _Function(of_batch, of_row)
-
-
-def _unary(of_batch: _Operation, of_float: Callable[[float], float], above: float = -math.inf) -> _Function:
-    return _Function(of_batch, lambda x: of_float(x) if x > above else math.nan)
-
-
-def _log1p_batch(values: Any) -> Any:
-    flat = np.atleast_1d(values)
-    out = np.full(flat.shape, np.nan)
-    defined = flat > -1
-    out[defined] = np.fromiter(map(math.log1p, flat[defined].tolist()), dtype=np.float64)
-    return out if np.ndim(values) else out[0]
-
-
-def _if_batch(condition: Any, then: Any, otherwise: Any) -> Any:
-    return np.where(np.isnan(condition), np.nan, np.where(condition != 0, then, otherwise))
-
-
-def _if_row(condition: float, then: float, otherwise: float) -> float:
-    return math.nan if math.isnan(condition) else then if condition != 0 else otherwise
-
-
-_OPERATIONS: dict[str, _Function] = {
-    "min": _extreme(operator.le),
-    "max": _extreme(operator.ge),
-    "abs": _unary(np.abs, abs),
-    "sqrt": _unary(
-        np.sqrt, math.sqrt, above=-5e-324
-    ),  # the smallest float below 0: the root of 0 (and of -0) is defined
-    "log1p": _unary(_log1p_batch, math.log1p, above=-1.0),
-    "is_missing": _Function(lambda x: np.isnan(x).astype(np.float64), lambda x: 1.0 if math.isnan(x) else 0.0),
-    "if": _Function(_if_batch, _if_row),
-    "negative": _Function(operator.neg, operator.neg),
-    **{
-        sign: _arithmetic(by)
-        for sign, by in zip("+-*/", (operator.add, operator.sub, operator.mul, operator.truediv), strict=True)
-    },
-    ">=": _comparison(operator.ge),
-    "<=": _comparison(operator.le),
-    ">": _comparison(operator.gt),
-    "<": _comparison(operator.lt),
-    "==": _comparison(operator.eq),
-    "!=": _comparison(operator.ne),
-}
+    raise SpecError(problem(expected=f"a column {short(name)}", found="none of that name", todo=todo))

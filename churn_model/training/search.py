@@ -22,8 +22,8 @@ from churn_model.decisions.policy import decide
 from churn_model.features.encoding import Encoded
 from churn_model.models.calibration import cross_fitted
 from churn_model.models.families import Hyperparameters, booster_parameters, training_matrix
-from churn_model.spec.dataset import Family, Metric, Search
 from churn_model.spec.durations import seconds
+from churn_model.spec.sections.search import Family, Metric, Search
 from churn_model.stats.bootstrap import auc
 from churn_model.stats.logistic import log_loss, sigmoid
 from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Study, describe_bound

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from churn_model.models.families import Hyperparameters
-from churn_model.spec.dataset import Family, Metric
+from churn_model.spec.sections.search import Family, Metric
 
 DEEPER_PAYS = 0.02
 """The relative gain in log loss that a deeper setting must show over the one before."""

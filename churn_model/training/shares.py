@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from churn_model.spec.dataset import Split
+from churn_model.spec.sections.split import Split
 
 OUTER_FOLDS = 5
 MIN_WINDOW = 0.2

@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from churn_model.features.schema import Rows, column_named
-from churn_model.spec.dataset import Split
+from churn_model.spec.sections.split import Split
 from churn_model.training.shares import MIN_WINDOW, OUTER_FOLDS, Shares
 
 ENOUGH_LEAVERS = 60

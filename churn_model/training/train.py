@@ -33,7 +33,8 @@ from churn_model.features.encoding import Encoded, encode
 from churn_model.features.schema import FeatureSchema, Rows, column_named, fit_schema
 from churn_model.models.calibration import Calibration, fit_calibration
 from churn_model.models.families import Block, Hyperparameters, Model, average_models, fit_model, fit_model_on_disk
-from churn_model.spec.dataset import Dataset, Family
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.search import Family
 from churn_model.stats.logistic import sigmoid
 from churn_model.training.out_of_fold import OutOfFold
 from churn_model.training.search import (

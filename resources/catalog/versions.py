@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from churn_model.spec.dataset import Contact, Costs, Dataset, Gate, Label, RetentionList, Source, Split, ValueColumn
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.gate import Gate
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
+from churn_model.spec.sections.source import Source
+from churn_model.spec.sections.split import Split
 from resources.catalog.digests import digest_of_parts
 from resources.catalog.source_code import SourceCode, digest_files, trace_source
 from resources.settings import PROJECT

@@ -14,7 +14,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from churn_model.spec.dataset import BrokenRules, Dataset, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.base import BrokenRules
+from churn_model.spec.sections.label import Label
 from resources.specs.json_schema import SCHEMA_FILE
 from resources.specs.rules import Finding, findings, wrong
 from resources.specs.yaml_lines import Document, Steps

@@ -32,7 +32,10 @@ from churn_model.models.bundle import make_bundle, write_bundle
 from churn_model.models.bundle_file import BUNDLE, read_required_columns
 from churn_model.models.calibration import Calibration
 from churn_model.models.families import Hyperparameters, fit_model
-from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, ValueColumn
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
 from churn_model.steps import ingest, preprocess, score
 from churn_model.steps.contract import Layout
 

@@ -11,7 +11,10 @@ from pyarrow import csv, parquet
 
 from churn_model.models.bundle import Bundle, read_bundle
 from churn_model.models.bundle_file import BUNDLE
-from churn_model.spec.dataset import Dataset, Label, Search, Split
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.search import Search
+from churn_model.spec.sections.split import Split
 from churn_model.steps import ingest, preprocess, score, train
 from churn_model.tables import open_table
 from resources.catalog.pointers import read_current

@@ -9,7 +9,8 @@ from churn_assets.assets._metadata import round_figure
 from churn_assets.console.progress import progress_logger
 from churn_assets.definitions import FACTORIES, build_definitions
 from churn_model.errors import SpecError
-from churn_model.spec.dataset import Dataset, Gate
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.gate import Gate
 from jobs.compare import compare_job
 from jobs.explore import explore_job
 from jobs.promote import promote_job

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from churn_model.arrays import FloatArray
 from churn_model.records import RecordError, finite, from_plain, to_plain
-from churn_model.spec.dataset import Contact, Costs, Dataset, Label, ValueColumn
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.label import Label
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,10 @@ from churn_model.models.calibration import Calibration
 from churn_model.models.families import Hyperparameters, fit_model
 from churn_model.models.reasons import make_explainer
 from churn_model.scoring import prediction_schema, score
-from churn_model.spec.dataset import Contact, Costs, Dataset, Family, Label, ValueColumn
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.search import Family
 
 DATASET = Dataset(
     name="sample",

@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import dagster as dg
 
-from churn_model.spec.dataset import Dataset, Source
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.source import Source
 from jobs.retrain import retrain_job
 from jobs.schedules import retrain_schedule
 from resources.local.lake import LocalLake

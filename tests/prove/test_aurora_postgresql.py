@@ -16,7 +16,8 @@ from churn_assets.sql.services import write_aurora_postgresql
 from churn_model.serving.plan import Plan
 from churn_model.serving.protocol import Request, respond
 from churn_model.serving.requests import Limits
-from churn_model.spec.dataset import Dataset, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
 from tests.churn_model.serving.shop import DATASETS, fit_bundle, landed, made_bundle, records, rows_of
 
 pytestmark = pytest.mark.prove

@@ -14,7 +14,7 @@ from dagster._core.loader import LoadingContextForTest
 from churn_assets.cli.command import ExitCode
 from churn_assets.definitions import build_definitions
 from churn_assets.sample.generator import Generator
-from churn_model.spec.dataset import Contact, Costs
+from churn_model.spec.sections.costs import Contact, Costs
 from jobs.landing_sensor import landing_sensor
 from resources.settings import read_settings
 from resources.specs.loader import Specs, load_specs

@@ -10,7 +10,8 @@ import pytest
 
 from churn_assets.cli.command import ExitCode
 from churn_assets.sample.generator import Generator
-from churn_model.spec.dataset import Contact, Costs, Dataset
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs
 from jobs.old_batches_sensor import old_batches_sensor
 from resources.catalog.old_batches import check_batches
 from resources.local.outputs import LocalOutputs

@@ -24,7 +24,9 @@ from churn_model.models.bundle import read_bundle
 from churn_model.reports.compare import CompareReport
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.step_report import PublishedFile, StepReport
-from churn_model.spec.dataset import Costs, Dataset, Split
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Costs
+from churn_model.spec.sections.split import Split
 from churn_model.steps import compare as compare_step
 from churn_model.steps.contract import Layout
 from churn_model.tables import write_table

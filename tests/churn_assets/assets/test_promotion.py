@@ -13,7 +13,9 @@ from churn_model.evaluation.metrics import Evaluation, Scores, evaluate
 from churn_model.evaluation.promotion import Decision, Outcome
 from churn_model.reports.evaluate import EvaluateCounts, EvaluateReport
 from churn_model.reports.step_report import REPORT, Report, StepReport
-from churn_model.spec.dataset import Costs, Dataset, Gate
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Costs
+from churn_model.spec.sections.gate import Gate
 from resources.catalog.decisions import find_waiting, list_decisions
 from resources.catalog.names import EVALUATION_REPORT, TUNED_MODEL, current_key, version_prefix
 from resources.catalog.pointers import Current, point_to, read_champion

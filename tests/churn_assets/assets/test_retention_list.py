@@ -17,7 +17,10 @@ from hypothesis import strategies as st
 
 from churn_assets.assets.retention_list import enter, lay_out
 from churn_model.reports.step_report import PublishedFile
-from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
 from churn_model.steps.contract import Layout, digest_file
 from churn_model.tables import write_table
 from resources.catalog.ledger import Entry, Ledger, describe_standing, find_standing

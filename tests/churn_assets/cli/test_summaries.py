@@ -21,7 +21,8 @@ from churn_model.reports.evaluate import EvaluateCounts, EvaluateReport
 from churn_model.reports.ingest import IngestCounts, IngestReport
 from churn_model.reports.retention_list import ListCounts, ListMoney, ListReport
 from churn_model.reports.step_report import OLDEST_SCHEMA, REPORT, PublishedFile, Report, StepReport
-from churn_model.spec.dataset import Costs, Dataset
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Costs
 from churn_model.tables import part_name, write_table
 from resources.catalog.digests import digest_of
 from resources.catalog.ledger import Entry, Ledger

@@ -17,7 +17,7 @@ from churn_assets.model_server.options import ServerOptions
 from churn_model.models.bundle import write_bundle
 from churn_model.models.bundle_file import BUNDLE
 from churn_model.reports.step_report import PublishedFile
-from churn_model.spec.dataset import Family
+from churn_model.spec.sections.search import Family
 from churn_model.tables import write_table
 from resources.catalog.digests import digest_of
 from resources.catalog.names import RAW_BATCH, ROWS, TUNED_MODEL, champion_key, version_prefix

@@ -19,7 +19,8 @@ from churn_assets.onboarding.spec_text import MORE, propose, scalar
 from churn_model.errors import InputError
 from churn_model.ingest.canonical_rows import ingest
 from churn_model.ingest.formats.base import LandedFile, Options
-from churn_model.spec.dataset import Dataset, Split
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.split import Split
 from churn_model.tables import open_table
 from churn_model.training.splits import make_split_rule
 from resources.errors import CommandError

@@ -13,7 +13,10 @@ from churn_model.evaluation.metrics import Estimate, Money
 from churn_model.reports.ingest import IngestCounts, IngestReport
 from churn_model.reports.list_layout import LayoutCounts, ListLayoutReport
 from churn_model.reports.retention_list import Holdout, ListCounts, ListMoney, ListReport
-from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
 
 SCRIPT = "<script>alert(1)</script>"
 COUNTS = ListCounts(

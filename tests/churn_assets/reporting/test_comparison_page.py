@@ -10,7 +10,8 @@ from churn_assets.reporting.comparison_page import ComparedModel, ComparisonFact
 from churn_model.evaluation.comparison import Agreement, Group
 from churn_model.evaluation.metrics import Estimate
 from churn_model.reports.compare import CompareCounts, CompareReport, ModelFigures
-from churn_model.spec.dataset import Dataset, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
 
 SCRIPT = "<script>alert(1)</script>"
 

@@ -24,7 +24,11 @@ from churn_model.reports.ingest import IngestCounts, IngestReport
 from churn_model.reports.preprocess import PreprocessReport
 from churn_model.reports.step_report import StepReport
 from churn_model.reports.train import TrainReport
-from churn_model.spec.dataset import Contact, Costs, Dataset, Label, Search, Split, ValueColumn
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.search import Search
+from churn_model.spec.sections.split import Split
 from churn_model.steps import evaluate, preprocess, train
 from churn_model.tables import write_table
 from tests.steps import run_in_folder

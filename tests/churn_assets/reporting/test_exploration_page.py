@@ -16,7 +16,8 @@ from churn_assets.reporting.exploration_page import page
 from churn_assets.reporting.skrub_table import _make_accessible, script_digests
 from churn_assets.sample.generator import Generator
 from churn_model.errors import ChurnError
-from churn_model.spec.dataset import Dataset, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
 from resources.catalog.pointers import read_current
 from tests.conftest import Workspace
 

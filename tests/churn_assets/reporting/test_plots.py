@@ -15,7 +15,7 @@ from churn_model.evaluation.metrics import Confusion, Estimate, Evaluation, Scor
 from churn_model.evaluation.reliability import CalibrationBin
 from churn_model.models.reason_summary import ReasonSummary
 from churn_model.records import from_plain, to_plain
-from churn_model.spec.dataset import Costs
+from churn_model.spec.sections.costs import Costs
 
 HOSTILE = ["$\\frac{$", "<script>alert(1)</script>", "客户 😀 متجر", "=1+1", "\x07\n\t", "x" * 300, ""]
 

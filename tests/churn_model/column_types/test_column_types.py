@@ -25,7 +25,9 @@ from churn_model.ingest.formats.base import LandedFile
 from churn_model.models.families import Hyperparameters, fit_model
 from churn_model.models.reasons import make_explainer, reasons
 from churn_model.records import from_plain, to_plain
-from churn_model.spec.dataset import Dataset, Family, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.search import Family
 from churn_model.wording import value_text
 
 SAMPLES = {

@@ -14,7 +14,8 @@ from churn_model.features.encoding import encode, feature_names_of
 from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.models.reasons import make_explainer
 from churn_model.records import from_plain, to_plain
-from churn_model.spec.dataset import Dataset, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
 
 
 def count(*values: str) -> DateCount:

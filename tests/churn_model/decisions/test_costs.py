@@ -7,7 +7,7 @@ import pytest
 
 from churn_model.decisions.costs import OutcomeCosts, actual_cost, outcome_costs
 from churn_model.errors import InputError
-from churn_model.spec.dataset import Contact, Costs, ValueColumn
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
 
 WORKSHOP = Costs()
 BY_WORTH = Costs(contact=Contact(cost=100, value=ValueColumn(column="worth")))

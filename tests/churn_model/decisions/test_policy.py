@@ -12,7 +12,7 @@ from churn_model.arrays import FloatArray
 from churn_model.decisions.costs import OutcomeCosts, expected_cost
 from churn_model.decisions.policy import Policy, bayes_cutoff, decide
 from churn_model.errors import InputError
-from churn_model.spec.dataset import Contact, Costs, ValueColumn
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
 
 WORKSHOP = Policy(Costs())
 BY_WORTH = Policy(Costs(contact=Contact(cost=100, value=ValueColumn(column="worth"))))

@@ -23,7 +23,7 @@ from churn_model.decisions.retention_list import (
     select_customers,
 )
 from churn_model.errors import InputError
-from churn_model.spec.dataset import RetentionList
+from churn_model.spec.sections.retention_list import RetentionList
 
 AUTUMN = HoldoutDraw(programme="autumn", period="2026-Q4")
 

@@ -11,7 +11,8 @@ from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import LEAST_GAIN, compare, unseen_by_champion
 from churn_model.evaluation.metrics import Scores
-from churn_model.spec.dataset import Costs, Split
+from churn_model.spec.sections.costs import Costs
+from churn_model.spec.sections.split import Split
 
 POLICY = Policy(Costs())
 

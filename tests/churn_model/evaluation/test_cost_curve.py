@@ -5,7 +5,7 @@ import pytest
 
 from churn_model.decisions.costs import actual_cost, outcome_costs
 from churn_model.evaluation.cost_curve import GRID, cost_curve
-from churn_model.spec.dataset import Contact, Costs, ValueColumn
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
 from churn_model.stats.bootstrap import Resamples
 
 WORKSHOP = outcome_costs(Costs())

@@ -12,7 +12,7 @@ from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluate, first_by_probability
 from churn_model.records import from_plain, to_plain
-from churn_model.spec.dataset import Contact, Costs, ValueColumn
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
 
 WORKSHOP = Policy(Costs())
 

@@ -10,7 +10,7 @@ from churn_model.decisions.costs import actual_cost
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.out_of_fold import out_of_fold_curve
-from churn_model.spec.dataset import Contact, Costs, ValueColumn
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
 from churn_model.tables import write_table
 from churn_model.training.out_of_fold import OutOfFold, write_out_of_fold
 from churn_model.training.splits import TRAIN, VALIDATION

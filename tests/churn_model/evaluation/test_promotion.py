@@ -15,7 +15,9 @@ from churn_model.evaluation.metrics import Estimate, Evaluation, Scores, evaluat
 from churn_model.evaluation.promotion import Decision, decide
 from churn_model.evaluation.promotion_facts import ComparedChampion, Evidence, Fact
 from churn_model.records import from_plain, to_plain
-from churn_model.spec.dataset import Contact, Costs, Gate, Split
+from churn_model.spec.sections.costs import Contact, Costs
+from churn_model.spec.sections.gate import Gate
+from churn_model.spec.sections.split import Split
 from churn_model.training.leaks import EQUAL_ROWS, Leak, SharedLabel, WorthWithout
 from churn_model.training.split_shares import choose_shares
 

@@ -12,7 +12,9 @@ from churn_model.column_types.interface import Feature
 from churn_model.errors import InputError
 from churn_model.features.encoding import encode, feature_names_of, unknown_levels
 from churn_model.features.schema import FeatureSchema, fit_schema
-from churn_model.spec.dataset import Dataset, Family, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.search import Family
 
 DATASET = Dataset(name="test", label=Label(column="left", positive=("yes",)), derived={"double": "x + x"})
 NUMBER = Feature(name="x", kind="number", median=2.0, mean=3.0, scale=2.0, missing=0.5)

@@ -10,7 +10,8 @@ from churn_model.errors import InputError
 from churn_model.features.named_columns import require_described
 from churn_model.ingest.canonical_rows import ingest
 from churn_model.ingest.formats.base import LandedFile
-from churn_model.spec.dataset import Dataset, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
 from churn_model.tables import open_table
 from resources.specs.loader import load_spec
 

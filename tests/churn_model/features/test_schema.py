@@ -12,7 +12,9 @@ from churn_model.column_types.registry import describe_field
 from churn_model.errors import InputError, TooLittleData
 from churn_model.features.schema import FeatureSchema, column_named, fit_schema
 from churn_model.records import RecordError, from_plain, to_plain
-from churn_model.spec.dataset import Dataset, Label, Split
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.split import Split
 
 N = 100
 

@@ -21,7 +21,10 @@ from churn_model.ingest import canonical_rows
 from churn_model.ingest.canonical_rows import Ingested, ingest
 from churn_model.ingest.formats.base import LandedFile
 from churn_model.ingest.row_order import OccurrenceCounter, row_hashes, value_ids
-from churn_model.spec.dataset import Dataset, Kind, Label, RetentionList, Split
+from churn_model.spec.dataset import Dataset, Kind
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
+from churn_model.spec.sections.split import Split
 from churn_model.tables import BLOCK_ROWS
 
 SHOP = Dataset(name="shop", id="id", label=Label(column="left", positive=("yes",)))

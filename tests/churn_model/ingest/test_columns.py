@@ -13,7 +13,11 @@ from churn_model.ingest.formats.base import LandedFile, Part
 from churn_model.ingest.formats.csv import CsvPart
 from churn_model.ingest.formats.csv_header import Header
 from churn_model.ingest.formats.parquet import ParquetPart
-from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, Split, ValueColumn
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
+from churn_model.spec.sections.split import Split
 
 SHOP = Dataset(name="shop", id="Customer", label=Label(column="Left", positive=("yes",)))
 

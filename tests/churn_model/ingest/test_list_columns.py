@@ -12,7 +12,9 @@ from pyarrow import csv
 from churn_model.errors import InputError
 from churn_model.ingest.formats.base import LandedFile
 from churn_model.ingest.list_columns import Lacking, read_list_columns
-from churn_model.spec.dataset import Dataset, Label, RetentionList
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
 
 
 def dataset(*columns: str, **more: Any) -> Dataset:

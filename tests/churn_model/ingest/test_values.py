@@ -11,7 +11,7 @@ from churn_model.column_types.category import CATEGORY
 from churn_model.column_types.landed import FIELD_LIMIT, ParsedColumn, read_text
 from churn_model.column_types.number import NUMBER
 from churn_model.ingest.values import label_values, parse_as_of, parse_ids, parse_labels
-from churn_model.spec.dataset import Label
+from churn_model.spec.sections.label import Label
 
 
 def reasons(cells: ParsedColumn) -> dict[int, str]:

@@ -26,7 +26,9 @@ from churn_model.models.bundle import AGREE, Bundle, check_canaries, make_bundle
 from churn_model.models.bundle_file import LIMITS, read_required_columns
 from churn_model.models.calibration import Calibration
 from churn_model.models.families import Hyperparameters, fit_model
-from churn_model.spec.dataset import Dataset, Family, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.search import Family
 
 VALUES: dict[Family, dict[str, float]] = {
     "boosted_trees": {"eta": 0.3, "max_depth": 3},

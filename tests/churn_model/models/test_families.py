@@ -16,7 +16,7 @@ from churn_model.models.families import (
     fit_model,
     fit_model_on_disk,
 )
-from churn_model.spec.dataset import Family
+from churn_model.spec.sections.search import Family
 
 HYPER = {
     "boosted_trees": Hyperparameters(

@@ -11,7 +11,8 @@ from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.models.contributions import contributions
 from churn_model.models.families import Hyperparameters, Model, fit_model
 from churn_model.models.reasons import LEAST, Explainer, make_explainer, reasons, summarise
-from churn_model.spec.dataset import Dataset, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
 
 TREES = Hyperparameters(family="boosted_trees", rounds=40, values={"eta": 0.3, "max_depth": 3})
 LINEAR = Hyperparameters(family="linear", rounds=60, values={"eta": 0.5, "lambda": 0.01, "alpha": 0.0})

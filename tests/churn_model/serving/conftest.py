@@ -3,7 +3,7 @@
 import pytest
 
 from churn_model.serving.plan import Plan
-from churn_model.spec.dataset import Family
+from churn_model.spec.sections.search import Family
 from tests.churn_model.serving.shop import DATASETS, made_bundle
 
 

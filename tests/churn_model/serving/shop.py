@@ -21,7 +21,10 @@ from churn_model.models.families import Hyperparameters, fit_model
 from churn_model.models.reasons import REASONS
 from churn_model.scoring import score
 from churn_model.serving.plan import Answer, Plan, Reason
-from churn_model.spec.dataset import Contact, Costs, Dataset, Family, Label, ValueColumn
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.search import Family
 
 VALUES: Mapping[Family, Mapping[str, float]] = {
     "boosted_trees": {"eta": 0.3, "max_depth": 3},

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from churn_model.decisions.policy import Policy
 from churn_model.ingest.values import WORTH_LIMIT
 from churn_model.serving.decision import make_decider
-from churn_model.spec.dataset import Contact, Costs, ValueColumn
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
 
 MONEY = st.floats(0.01, 1e6)
 CELLS = st.builds(

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churn_model.errors import SpecError
-from churn_model.spec.expressions import MAX_DEPTH, MAX_LENGTH, compile_expression
+from churn_model.spec.expression_parser import MAX_DEPTH, MAX_LENGTH
+from churn_model.spec.expressions import compile_expression
 
 NAN = math.nan
 

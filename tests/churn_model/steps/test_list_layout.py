@@ -9,7 +9,9 @@ import pyarrow as pa
 import pytest
 
 from churn_model.errors import InputError
-from churn_model.spec.dataset import Dataset, Label, RetentionList
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
 from churn_model.steps import list_layout
 from churn_model.steps.contract import Layout, digest_file
 from churn_model.steps.list_layout import count_reasons

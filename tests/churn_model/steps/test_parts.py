@@ -11,7 +11,10 @@ import pytest
 from churn_assets.sample.generator import Generator
 from churn_model.models.bundle import read_bundle
 from churn_model.models.bundle_file import BUNDLE
-from churn_model.spec.dataset import Dataset, Label, Search, Split
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.search import Search
+from churn_model.spec.sections.split import Split
 from churn_model.steps import ingest, preprocess, score, train
 from churn_model.tables import open_table
 from tests.steps import run_in_folder

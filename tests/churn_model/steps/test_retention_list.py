@@ -11,7 +11,10 @@ import pyarrow as pa
 import pytest
 
 from churn_model.errors import InputError
-from churn_model.spec.dataset import Contact, Costs, Dataset, Label, RetentionList, ValueColumn
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
 from churn_model.steps import retention_list
 from churn_model.steps.contract import Layout
 from churn_model.tables import open_table, write_table

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from churn_model.ingest.row_order import OccurrenceCounter, value_ids
-from churn_model.spec.dataset import Dataset, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
 from churn_model.training.groups import find_shared_labels
 
 SHOP = Dataset(name="shop", id="none", label=Label(column="left", positive=("yes",)))

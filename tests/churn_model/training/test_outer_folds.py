@@ -4,7 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from churn_model.spec.dataset import Dataset, Label, Search, Split
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.search import Search
+from churn_model.spec.sections.split import Split
 from churn_model.stats.bootstrap import auc
 from churn_model.training.out_of_fold import OutOfFold
 from churn_model.training.outer_folds import assign_outer_folds, judge_by_outer_folds

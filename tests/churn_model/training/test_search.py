@@ -9,7 +9,8 @@ from sklearn.metrics import f1_score
 
 from churn_model.decisions.costs import outcome_costs
 from churn_model.models.families import Hyperparameters, fit_model
-from churn_model.spec.dataset import Contact, Costs, Family, Metric, Search, ValueColumn
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.search import Family, Metric, Search
 from churn_model.stats.logistic import log_loss
 from churn_model.training.search import (
     Material,

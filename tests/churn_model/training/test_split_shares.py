@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from churn_model.spec.dataset import Split
+from churn_model.spec.sections.split import Split
 from churn_model.training.split_shares import FOLD_SHARE, choose_for_leavers, choose_shares, suggest_split
 
 

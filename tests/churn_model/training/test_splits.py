@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churn_model.errors import InputError
-from churn_model.spec.dataset import Dataset, Label, Split
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.split import Split
 from churn_model.training.splits import (
     TEST,
     TRAIN,

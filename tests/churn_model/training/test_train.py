@@ -9,7 +9,10 @@ import pyarrow as pa
 import pytest
 
 from churn_model.errors import InputError, TooLittleData
-from churn_model.spec.dataset import Costs, Dataset, Label, Metric, Search
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Costs
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.search import Metric, Search
 from churn_model.stats.logistic import log_loss
 from churn_model.training import train as training
 from churn_model.training.out_of_fold import OUT_OF_FOLD, read_out_of_fold, write_out_of_fold

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churn_model.reports.step_report import PublishedFile, StepReport
-from churn_model.spec.dataset import Dataset, Label, RetentionList
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
 from resources.catalog.ledger import Entry, History, Ledger, enter_list
 from resources.catalog.names import RETENTION_LIST, current_key, ledger_key
 from resources.catalog.pointers import Current, point_to

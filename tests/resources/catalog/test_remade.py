@@ -10,7 +10,13 @@ import pytest
 
 from churn_assets.assets.evaluation_report import PAGE_MAKER as EVALUATION_PAGE_MAKER
 from churn_assets.assets.exploration_report import PAGE_MAKER as EXPLORATION_PAGE_MAKER
-from churn_model.spec.dataset import Costs, Dataset, Gate, Label, RetentionList, Schedule, Search
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Costs
+from churn_model.spec.sections.gate import Gate
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
+from churn_model.spec.sections.schedule import Schedule
+from churn_model.spec.sections.search import Search
 from resources.catalog import names
 from resources.catalog.source_code import locked_releases, trace_source
 from resources.catalog.versions import Maker, step_maker, version_of

@@ -5,19 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from churn_model.spec.dataset import (
-    Contact,
-    Costs,
-    Dataset,
-    FileFormat,
-    Gate,
-    RetentionList,
-    Schedule,
-    Search,
-    Source,
-    Split,
-    ValueColumn,
-)
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.file_format import FileFormat
+from churn_model.spec.sections.gate import Gate
+from churn_model.spec.sections.retention_list import RetentionList
+from churn_model.spec.sections.schedule import Schedule
+from churn_model.spec.sections.search import Search
+from churn_model.spec.sections.source import Source
+from churn_model.spec.sections.split import Split
 from resources.catalog.source_code import trace_source
 from resources.catalog.versions import READS, Maker, restrict_dataset, step_maker, version_of
 

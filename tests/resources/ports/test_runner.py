@@ -199,7 +199,8 @@ def is_alive(pid: int) -> bool:
 DRIVER = """
 import sys
 sys.path.insert(0, {project!r})
-from churn_model.spec.dataset import Dataset, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
 from resources.local.lake import LocalLake
 from resources.local.runner import LocalRunner
 from resources.ports.lake import Lake

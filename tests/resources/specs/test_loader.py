@@ -4,7 +4,12 @@ from pathlib import Path
 import pytest
 
 from churn_model.errors import SpecError
-from churn_model.spec.dataset import Costs, Dataset, Label, RetentionList, Search, Split
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Costs
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.retention_list import RetentionList
+from churn_model.spec.sections.search import Search
+from churn_model.spec.sections.split import Split
 from resources.specs.json_schema import SCHEMA_FILE, schema_json
 from resources.specs.loader import load_spec, load_specs, name_problem
 

@@ -14,7 +14,9 @@ from churn_model.errors import InputError
 from churn_model.ingest.canonical_rows import Ingested, ingest
 from churn_model.ingest.files import FORMATS
 from churn_model.ingest.formats.base import LandedFile
-from churn_model.spec.dataset import Dataset, Label, Source
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
+from churn_model.spec.sections.source import Source
 
 SHOP = Dataset(name="shop", id="id", label=Label(column="left", positive=("yes",)), source=Source(sheet="Customers"))
 ROWS = 400

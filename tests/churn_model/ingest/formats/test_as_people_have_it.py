@@ -17,7 +17,9 @@ from churn_model.features.named_columns import require_described
 from churn_model.ingest.canonical_rows import Ingested, ingest
 from churn_model.ingest.formats.base import LandedFile, Options
 from churn_model.ingest.formats.csv import open_csv
-from churn_model.spec.dataset import Dataset, FileFormat, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.file_format import FileFormat
+from churn_model.spec.sections.label import Label
 from churn_model.tables import open_table
 
 SHOP = Dataset(name="shop", id="id", label=Label(column="left", positive=("yes",)))

@@ -15,7 +15,8 @@ from churn_model.errors import InputError
 from churn_model.ingest.canonical_rows import ingest
 from churn_model.ingest.files import open_part
 from churn_model.ingest.formats.base import COLUMN_LIMIT, RECORD_LIMIT, Fault, LandedFile, Part
-from churn_model.spec.dataset import Dataset, Label
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.label import Label
 
 OBJECT = "one JSON object per line"
 PLAIN = "text, a number, true, false or null"
