@@ -10,7 +10,7 @@ from hashlib import blake2b
 from churn_model.errors import listed, problem
 from churn_model.reports.step_report import PublishedFile
 from resources.catalog.digests import digest_object
-from resources.catalog.names import remedy_for
+from resources.catalog.names import TABLE_ASSETS, remedy_for
 from resources.errors import DamagedError, NotInLake
 from resources.ports.lake import MANIFEST, Lake, Manifest
 
@@ -79,7 +79,9 @@ def find_damage(lake: Lake, prefix: str, files: Mapping[str, PublishedFile], *, 
         elif (tables or not is_table) and not _has_digest(lake, key, file.digest):
             expected, found = "the content that was published", "another"
             if is_table:  # by its size it is whole: without its manifest the version is not found again
-                todo = f"remove {lake.uri(prefix + MANIFEST)}, then {todo}"
+                dataset, asset = prefix.split("/")[:2]
+                repair = f"run `churn verify {dataset} --repair`"
+                todo = f"{repair if asset in TABLE_ASSETS else f'remove {lake.uri(prefix + MANIFEST)}'}, then {todo}"
         else:
             continue
         problems.append(problem(expected=f"{expected} in {lake.uri(key)}", found=found, todo=todo))

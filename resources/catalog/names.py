@@ -45,6 +45,8 @@ COMPARISON_HTML = "comparison.html"
 
 RETRAIN_ASSETS = (RAW_CUSTOMERS, PREPROCESSED_SPLITS, TUNED_MODEL, EVALUATION_REPORT, CHAMPION_MODEL)
 SCORE_ASSETS = (RAW_BATCH, BATCH_PREDICTIONS, RETENTION_LIST)
+# Assets that are tables and nothing else, and are made again from what is upstream.
+TABLE_ASSETS = (RAW_CUSTOMERS, PREPROCESSED_SPLITS, RAW_BATCH, BATCH_PREDICTIONS)
 COLUMNS = "columns"
 """What a batch's rows are made from beside its files: the columns that the model reads. Also a key of the step's request."""
 

@@ -1,14 +1,16 @@
 """Read everything that a dataset's pointers name, and compare it with its manifests. Restore pointers from what else is recorded."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from resources.catalog.decisions import Decision, list_champions, list_decisions
-from resources.catalog.integrity import find_damage, read_manifest
+from resources.catalog.integrity import find_damage, find_manifest, read_manifest
 from resources.catalog.ledger import INPUTS, Entry, Ledger, read_ledger
 from resources.catalog.names import (
     EVALUATION_REPORT,
     RETENTION_LIST,
+    TABLE_ASSETS,
     TUNED_MODEL,
     batch_of_key,
     batches_prefix,
@@ -108,9 +110,10 @@ def _readers(lake: Lake, dataset: str) -> Iterator[Callable[[], Sequence[str]]]:
 
 
 def repair_dataset(lake: Lake, dataset: str) -> list[str]:
-    """Restore the champion's pointer from the recorded decisions, and the ledger from the published lists. Return what was restored.
+    """Restore the champion's pointer from the recorded decisions, and the ledger from the published lists. Return what was repaired.
 
-    Whole ones are left alone. Nothing is promoted: the champion is the one that the last decision made champion.
+    Whole ones are left alone. Nothing is promoted: the champion is the one that the last decision made champion. Shown tables whose content
+    is damaged are withdrawn, so that the run that made them makes them again; by their sizes alone it would find them whole.
     """
     restored = []
     data = read_pointer(lake, ledger_key(dataset))
@@ -128,7 +131,31 @@ def repair_dataset(lake: Lake, dataset: str) -> list[str]:
             key = champion_key(dataset)
             lake.swap(key, read_pointer(lake, key), to_bytes(champion))
             restored.append(f"{lake.uri(key)} from the recorded decisions: the champion is {champion.version}")
-    return restored
+    return [f"Restored {each}." for each in restored] + withdraw_damaged_tables(lake, dataset)
+
+
+def withdraw_damaged_tables(lake: Lake, dataset: str) -> list[str]:
+    """Withdraw the shown rows, splits and predictions that are damaged, and return which. What reads them next has them made again.
+
+    Models and lists stay: the champion scores without the tables beside it, and a list that is not published is forgotten by a new ledger.
+    """
+    withdrawn = []
+    for prefix in _list_whole_pointers(lake, dataset):
+        manifest = find_manifest(lake, prefix) if prefix.split("/")[1] in TABLE_ASSETS else None
+        if manifest and find_damage(lake, prefix, manifest.files, tables=True):
+            lake.withdraw(prefix)
+            withdrawn.append(f"Withdrew {lake.uri(prefix)}, which is damaged: {remedy_for(prefix)}.")
+    return withdrawn
+
+
+def _list_whole_pointers(lake: Lake, dataset: str) -> Iterator[str]:
+    """Yield the prefixes that whole pointers name, each once."""
+    seen: set[str] = set()
+    for read in _readers(lake, dataset):
+        with suppress(LakeError):
+            new = set(read()) - seen
+            seen |= new
+            yield from sorted(new)
 
 
 def replay_decisions(dataset: str, champions: Sequence[Decision]) -> Champion | None:

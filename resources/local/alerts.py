@@ -2,12 +2,12 @@
 
 import http.client
 import json
+import os
 import shlex
 import subprocess
 import urllib.request
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from resources.ports.alerts import Alerts
 
@@ -35,7 +35,7 @@ class LocalAlerts(Alerts):
         return failed
 
     def _append(self, line: str) -> None:
-        with Path(self.log).open("a", encoding="utf-8") as log:
+        with open(self.log, "a", encoding="utf-8", opener=_open_without_waiting) as log:
             log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
 
     def _run(self, line: str) -> None:
@@ -54,3 +54,8 @@ class LocalAlerts(Alerts):
         # The settings refuse every address that is not of the web.
         request = urllib.request.Request(self.webhook, body, {"Content-Type": "application/json"}, method="POST")  # noqa: S310
         urllib.request.urlopen(request, timeout=_SECONDS).close()  # noqa: S310
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file; a named pipe that nobody reads raises OSError."""
+    return os.open(path, flags | os.O_NONBLOCK, 0o666)

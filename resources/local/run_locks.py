@@ -18,7 +18,7 @@ from uuid import uuid4
 
 import dagster as dg
 
-from resources.file_locks import is_held, try_lock
+from resources.file_locks import is_held, open_lock, try_lock
 from resources.ports.run_locks import LockKind, RunLocks, lock_name, locks_of
 
 PROCESS_TAG = "churn/process"
@@ -111,7 +111,7 @@ class LocalRunLocks(RunLocks):
     def _hold(self, name: str, warn: Callable[[str], object]) -> Iterator[None]:
         path = Path(self.folder) / f"{quote(name, safe='')}.lock"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+") as lock:
+        with open_lock(path) as lock:
             waits = False
             while not try_lock(lock):
                 if not waits:

@@ -27,7 +27,7 @@ from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import restrict_dataset
 from resources.durable import make_folders
 from resources.errors import NotInLake, StepFailed, StepKilled
-from resources.file_locks import hold, try_lock
+from resources.file_locks import hold, open_lock, try_lock
 from resources.local.lake import LocalLake
 from resources.local.leftovers import find_run_folders
 from resources.os_errors import explain_os_error_text
@@ -82,7 +82,7 @@ class LocalRunner(Runner):
         locks = Path(self.runs) / "locks"
         locks.mkdir(parents=True, exist_ok=True)
         name = f"{request.dataset.name}-{request.step}-{request.version}"
-        with hold(locks / name), (locks / f"{name}-step").open("a+") as step:
+        with hold(locks / name), open_lock(locks / f"{name}-step") as step:
             while not try_lock(step):
                 _end_orphan(step)
                 time.sleep(0.1)

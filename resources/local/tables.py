@@ -20,6 +20,9 @@ from resources.ports.tables import Tables
 _DAMAGED = (
     "restore it from a copy, or move it away: each retrain and score shows its own tables again, yours in it are lost"
 )
+_UNREADABLE = (
+    "run `churn verify --repair`, then the same command again; if no damaged table is found, report this: it is a bug"
+)
 _SPACE = "see to the space and the permissions of that folder, then run the same command again"
 _PATIENCE_SECONDS = 20  # a DuckDB file has one writer at a time; ours hold it for milliseconds
 _OPTIONS = "union_by_name = true, hive_partitioning = false"
@@ -184,11 +187,7 @@ class LocalTables(Tables):
         try:
             yield connection
         except duckdb.Error as error:
-            todo = (
-                _SPACE
-                if isinstance(error, (duckdb.IOException, duckdb.TransactionException))
-                else "report this: it is a bug"
-            )
+            todo = _SPACE if isinstance(error, (duckdb.IOException, duckdb.TransactionException)) else _UNREADABLE
             raise TablesError(
                 problem(expected="DuckDB to run the statement", found=f"its error ({error})", todo=todo)
             ) from error

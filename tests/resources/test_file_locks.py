@@ -1,9 +1,13 @@
+import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
-from resources.file_locks import hold, is_held, try_lock
+import pytest
+
+from churn_model.errors import ChurnError
+from resources.file_locks import hold, is_held, open_lock, try_lock
 
 HOLDER = "import sys, fcntl; lock = open(sys.argv[1], 'a'); fcntl.flock(lock, fcntl.LOCK_EX); print('held', flush=True); input()"
 
@@ -47,3 +51,10 @@ def test_threads_wait_for_each_other(tmp_path: Path) -> None:
         order.append("first")
     waiting.join()
     assert order == ["first", "second"]
+
+
+def test_a_named_pipe_in_place_of_a_lock_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "lock")
+    for use in (open_lock, is_held, lambda path: hold(path).__enter__()):
+        with pytest.raises(ChurnError, match=r"Expected a file as the lock .*lock; found something else\. Remove it\."):
+            use(tmp_path / "lock")

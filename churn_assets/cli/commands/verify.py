@@ -14,7 +14,7 @@ _MEGABYTE = 1e6
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("dataset", nargs="?", metavar="DATASET", help="the name of a spec (default: all of them)")
-    repair_help = "first restore the champion from the recorded decisions, and the ledger from the published lists"
+    repair_help = "first restore the champion from the recorded decisions and the ledger from the published lists, and withdraw damaged tables"
     parser.add_argument("--repair", action="store_true", help=repair_help)
 
 
@@ -35,8 +35,8 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     lake = wire(settings).lake
     code = ExitCode.DONE
     for name in names:
-        for restored in repair_dataset(lake, name) if arguments.repair else ():
-            say(console, f"Restored {restored}.")
+        for repaired in repair_dataset(lake, name) if arguments.repair else ():
+            say(console, repaired)
         found = verify_dataset(lake, name)
         read = f"{found.versions:,} versions, {found.files:,} files, {found.size / _MEGABYTE:,.1f} MB"
         if found.problems:

@@ -190,10 +190,20 @@ def test_a_table_with_a_flipped_bit_is_made_again_after_what_verify_says_is_done
     path.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
     assert read_published(home, ROWS.prefix) is not None, "its size is right"
     (text,) = verify_dataset(home, "shop").problems
-    manifest = Path(home.uri(ROWS.prefix + MANIFEST))
-    assert f"Remove {manifest.as_posix()}, then run" in text
-    manifest.unlink()
+    assert "Run `churn verify shop --repair`, then run `churn score shop monday`" in text
+    (repaired,) = repair_dataset(home, "shop")
+    assert repaired.startswith(f"Withdrew {home.uri(ROWS.prefix)}, which is damaged: run `churn score shop monday`")
     assert read_published(home, ROWS.prefix) is None
+    assert repair_dataset(home, "shop") == []
+
+
+def test_a_list_whose_table_is_damaged_is_not_withdrawn(home: LocalLake) -> None:
+    path = Path(home.uri(FILES["contacts"]))
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + bytes([data[100] ^ 1]) + data[101:])
+    assert repair_dataset(home, "shop") == []
+    (text,) = verify_dataset(home, "shop").problems
+    assert f"Remove {Path(home.uri(LIST.prefix + MANIFEST))}, then run" in text
 
 
 def test_a_finder_s_file_among_the_decisions_is_none(home: LocalLake) -> None:
