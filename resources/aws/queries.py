@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from churn_model.errors import problem
-from resources.aws.session import AwsSession, aws_errors
+from resources.aws.session import AwsSession, aws_errors, open_session
 from resources.errors import TablesError
 
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ class Athena(dg.ConfigurableResource):
 
     @property
     def _boto3(self) -> Any:
-        import boto3
-
-        return boto3.session.Session(region_name=self.session.region or None)
+        return open_session(self.session.region)
 
 
 def _remedy(reason: str) -> str:

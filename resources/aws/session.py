@@ -30,7 +30,6 @@ class AwsSession(dg.ConfigurableResource):
 
 @functools.cache
 def _client(service: str, region: str) -> Any:
-    import boto3
     from botocore.config import Config
 
     config = Config(
@@ -39,7 +38,24 @@ def _client(service: str, region: str) -> Any:
         read_timeout=60,
         max_pool_connections=25,
     )
-    return boto3.session.Session(region_name=region or None).client(service, config=config)
+    return open_session(region).client(service, config=config)
+
+
+def open_session(region: str) -> Any:
+    """Return a new boto3 session. All of them read botocore's service models, some megabytes of JSON each, through one loader, and so once."""
+    import boto3
+    import botocore.session
+
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _model_loader(core.get_config_variable("data_path")))
+    return boto3.session.Session(botocore_session=core, region_name=region or None)
+
+
+@functools.cache
+def _model_loader(search_path: str | None) -> Any:
+    from botocore.loaders import create_loader
+
+    return create_loader(search_path)
 
 
 def forget_clients() -> None:
