@@ -1,4 +1,4 @@
-"""The header of a CSV file: its delimiter, its names, and the lines above it."""
+"""The header of a CSV file: its delimiter, its names, and the lines above and below it that are no records."""
 
 import re
 from collections import Counter
@@ -13,6 +13,7 @@ from churn_model.ingest.formats.header_rows import (
     ALL_NAMED,
     LOOKED_AT,
     Unnamed,
+    count_second_headers,
     describe_titles,
     find_header,
     find_unnamed,
@@ -100,7 +101,8 @@ def read_header(stream: BinaryIO) -> Header:
     best = _choose([reading for each in delimiters if (reading := _read(text, start, Grammar(each)))], len(delimiters))
     header = best.records[best.header]
     names = _names(header) + ("",) * (best.width - best.values)
-    below = [record.texts for record in best.below if len(record.values) == best.width]
+    behind = best.header + 1 + count_second_headers([record.texts for record in best.below])
+    below = [record.texts for record in best.records[behind:] if len(record.values) == best.width]
     unnamed = find_unnamed(names, below)
     if best.width > best.values and not set(range(best.values, best.width)) <= set(unnamed.blank):
         raise InputError(
@@ -110,11 +112,28 @@ def read_header(stream: BinaryIO) -> Header:
                 todo="write a name for each column in the header, that of row numbers too",
             )
         )
-    above = [(len(LINE_END.findall(text, begin, record.begin)) + 1, record) for record in best.records[: best.header]]
-    titles = [(line, text[record.begin : record.end].decode(errors="replace").strip()) for line, record in above]
-    remarks = (*(["the line sep= passed over"] if named else []), *describe_titles(titles), *unnamed.remarks)
-    lines = len(LINE_END.findall(text, begin, header.end))
-    return Header(names, best.grammar.delimiter.decode(), min(header.end, len(head)), lines, unnamed, remarks)
+    titles = _number_lines(text, begin, best.records[: best.header])
+    second = _number_lines(text, begin, best.records[best.header + 1 : behind])
+    remarks = (
+        *(["the line sep= passed over"] if named else []),
+        *describe_titles(titles),
+        *describe_titles(second, "below"),
+        *unnamed.remarks,
+    )
+    end = best.records[behind - 1].end
+    lines = len(LINE_END.findall(text, begin, end))
+    return Header(names, best.grammar.delimiter.decode(), min(end, len(head)), lines, unnamed, remarks)
+
+
+def _number_lines(text: bytes, begin: int, records: Sequence[_Record]) -> list[tuple[int, str]]:
+    """Return the records as text, each with the number of its line; `begin`: where line 1 does."""
+    return [
+        (
+            len(LINE_END.findall(text, begin, record.begin)) + 1,
+            text[record.begin : record.end].decode(errors="replace").strip(),
+        )
+        for record in records
+    ]
 
 
 def _skip_blank(text: bytes, at: int) -> int:

@@ -40,6 +40,7 @@ from churn_model.ingest.formats.header_rows import (
     ALL_NAMED,
     LOOKED_AT,
     Unnamed,
+    count_second_headers,
     describe_titles,
     find_header,
     find_unnamed,
@@ -58,6 +59,7 @@ class ExcelPart:
     unnamed: Unnamed = ALL_NAMED
     titles: tuple[tuple[int, str], ...] = ()
     others: tuple[str, ...] = ()
+    second: tuple[tuple[int, str], ...] = ()
 
     @property
     def passed_over(self) -> frozenset[int]:
@@ -69,7 +71,7 @@ class ExcelPart:
         """Return which sheet was read, if there are others and none was named, and what was passed over."""
         others = ", ".join(map(quote_value, self.others[:10]))
         sheets = [f"sheet {quote_value(self.sheet)} read, not {others}"] if self.others else []
-        return (*sheets, *describe_titles(self.titles), *self.unnamed.remarks)
+        return (*sheets, *describe_titles(self.titles), *describe_titles(self.second, "below"), *self.unnamed.remarks)
 
     @property
     def options(self) -> Options:
@@ -163,15 +165,18 @@ def _with_header(
     texts = [[(value or "").strip() for value in values] for _, values in rows]
     first = min(at for row in texts for at, value in enumerate(row) if value)
     at = find_header([row[first:] for row in texts])
+    last = at + count_second_headers([row[first:] for row in texts[at + 1 :]])
+    below = texts[last + 1 :]
     named = [place for place, name in enumerate(texts[at]) if name]
     # Left of the first name there may be row numbers, as pandas writes them; elsewhere there is nothing.
     left = min(named[0], first)
-    if left < named[0] - 1 or not all(row[left] for row in texts[at + 1 :]):
+    if left < named[0] - 1 or not all(row[left] for row in below):
         left = named[0]
     names = tuple(texts[at][left : named[-1] + 1])
-    unnamed = find_unnamed(names, [row[left:] for row in texts[at + 1 :]])
-    titles = tuple((number, " ".join(filter(None, row))) for (number, _), row in zip(rows[:at], texts, strict=False))
-    return ExcelPart(file, sheet, names, rows[at][0], left, unnamed, titles, others)
+    unnamed = find_unnamed(names, [row[left:] for row in below])
+    shown = [(number, " ".join(filter(None, row))) for (number, _), row in zip(rows, texts, strict=True)]
+    titles, second = tuple(shown[:at]), tuple(shown[at + 1 : last + 1])
+    return ExcelPart(file, sheet, names, rows[last][0], left, unnamed, titles, others, second)
 
 
 def list_sheets(file: LandedFile) -> tuple[str, ...]:

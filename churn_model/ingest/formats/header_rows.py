@@ -9,15 +9,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from churn_model.column_types.landed import quote_value
+from churn_model.column_types.landed import MISSING_WORDS, quote_value
 
 LOOKED_AT = 60
 """Rows that are looked at."""
 MOST_TITLES = 20
+MOST_SECOND_HEADERS = 3
 
 _Row = Sequence[str]
 _NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(?:[eE][+-]?\d+)?%?")
 _FEW = 0.05
+_FEWEST_VALUES = 5
+_REPEATS = 3
+_OF_WORDS = re.compile(r"(?:[^\W\d]|[^\w(])+(?:\([\d., ]+\))?")
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,26 @@ def find_unnamed(names: Sequence[str], below: Sequence[_Row]) -> Unnamed:
     return Unnamed(numbers_rows, blank)
 
 
-def describe_titles(lines: Sequence[tuple[int, str]]) -> tuple[str, ...]:
-    """Return the remark on lines above the header, each with its number."""
+def count_second_headers(below: Sequence[_Row]) -> int:
+    """Return how many of the first rows below the header are no customers but words about its columns: units, types, descriptions.
+
+    Such a row has words where the values of all others are numbers, dates or codes of one shape, and nothing that a customer there has.
+    """
+    below = below[:LOOKED_AT]
+    for count in range(MOST_SECOND_HEADERS, 0, -1):
+        columns = _describe_columns(below[count:])
+        if columns and all(_is_second_header(row, columns) for row in below[:count]):
+            return count
+    return 0
+
+
+def describe_titles(lines: Sequence[tuple[int, str]], where: str = "above") -> tuple[str, ...]:
+    """Return the remark on lines above the header, or below it, each with its number."""
     if not lines:
         return ()
     shown = ", ".join(quote_value(text.strip(" ,;\t|")) for _, text in lines[:3]) + (" ..." if len(lines) > 3 else "")
     numbers = f"line {lines[0][0]}" if len(lines) == 1 else f"lines {lines[0][0]} to {lines[-1][0]}"
-    return (f"{numbers} passed over above the header: {shown}",)
+    return (f"{numbers} passed over {where} the header: {shown}",)
 
 
 def _without_trailing_blanks(row: _Row) -> _Row:
@@ -116,3 +133,50 @@ def _is_above(row: _Row, below: Sequence[_Row], *, strictly: bool) -> bool:
             return False
         proved = proved or bool(numeric and name)
     return proved or not strictly
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What the rows have in a column: the one `shape` of values with digits ("" if there are several), or the few values that it repeats."""
+
+    shape: str
+    repeated: frozenset[str]
+    blanks: bool
+
+
+def _describe_columns(rows: Sequence[_Row]) -> list[_Values]:
+    """Return what each column holds; nothing known of a column with a handful of values."""
+    found = []
+    for at in range(max(map(len, rows), default=0)):
+        values = [row[at] for row in rows if at < len(row) and row[at]]
+        known = [value for value in values if value.lower() not in MISSING_WORDS]
+        shapes, distinct = {_shape(value) for value in known}, frozenset(map(str.lower, known))
+        enough = len(known) >= _FEWEST_VALUES
+        shape = shapes.pop() if enough and len(shapes) == 1 else ""
+        few = enough and len(distinct) * _REPEATS <= len(known)
+        found.append(_Values(shape if "9" in shape else "", distinct if few else frozenset(), len(values) < len(rows)))
+    return found
+
+
+def _shape(value: str) -> str:
+    """Return a value with 9 for each run of digits and a for each run of letters; all numbers have one shape."""
+    return "9" if _NUMBER.fullmatch(value) else re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", value))
+
+
+def _is_second_header(row: _Row, columns: Sequence[_Values]) -> bool:
+    """Return whether a row has words in two columns of numbers or codes, or in one and two other signs, and nothing to the contrary."""
+    words = signs = 0
+    for value, column in zip(row, columns, strict=False):
+        if not value:
+            signs += bool(column.shape) and not column.blanks
+        elif value.lower() in MISSING_WORDS:
+            continue
+        elif column.shape:
+            if _shape(value) == column.shape:
+                return False
+            words += _OF_WORDS.fullmatch(value) is not None
+        elif column.repeated:
+            if value.lower() in column.repeated:
+                return False
+            signs += 1
+    return words >= 2 or (words == 1 and signs >= 2)

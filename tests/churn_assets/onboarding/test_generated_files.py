@@ -32,6 +32,7 @@ CUSTOMERS, MONTHS = 90, 3
     id_=st.sampled_from(IDS),
     day=st.sampled_from(DAYS),
     separator=st.sampled_from(",;\t"),
+    second=st.booleans(),
 )
 def test_landing_takes_each_row_of_a_file_that_churn_new_describes(
     panel: bool,
@@ -42,6 +43,7 @@ def test_landing_takes_each_row_of_a_file_that_churn_new_describes(
     id_: str,
     day: str,
     separator: str,
+    second: bool,
 ) -> None:
     rng = np.random.default_rng(11)
     rows = [
@@ -59,6 +61,8 @@ def test_landing_takes_each_row_of_a_file_that_churn_new_describes(
         for month in range(1, 1 + (MONTHS if panel else 1))
     ]
     header = separator.join(("customer_id", "month", "calls", "town", "paperless", "churned"))
+    if second:
+        header += "\n" + separator.join(("key", "of the row", "how many", "where from", "yes or no", "yes or no"))
     with tempfile.TemporaryDirectory() as folder:
         file, spec = Path(folder) / "customers.csv", Path(folder) / "shop.yaml"
         file.write_bytes(ENCODINGS[encoding] + "\n".join([header, *rows, ""]).encode(encoding))

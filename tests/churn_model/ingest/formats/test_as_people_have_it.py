@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,6 +18,7 @@ from churn_model.features.named_columns import require_described
 from churn_model.ingest.canonical_rows import Ingested, ingest
 from churn_model.ingest.formats.base import LandedFile, Options
 from churn_model.ingest.formats.csv import open_csv
+from churn_model.ingest.formats.header_rows import count_second_headers
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.file_format import FileFormat
 from churn_model.spec.sections.label import Label
@@ -80,6 +82,19 @@ SPELLINGS: dict[str, tuple[Callable[[str], str | bytes], str]] = {
         "lines 1 to 2 passed over above the header: '# exported, by a tool', '# on Monday'",
     ),
     "groups above names": (lambda text: f"Who,,Money,\n{text}", "line 1 passed over above the header: 'Who,,Money'"),
+    "a second line of words below the names": (
+        lambda text: text.replace("\n", "\nkey,name of the town,EUR,yes or no\n", 1),
+        "line 2 passed over below the header: 'key,name of the town,EUR,yes or no'",
+    ),
+    "two lines of names and row numbers, as pandas writes them": (
+        lambda text: index(text).replace("left\n", "left\n,key,town,EUR,flag\n", 1),
+        "line 2 passed over below the header: 'key,town,EUR,flag'; column 1 has no name and is passed over",
+    ),
+    "units and types below the names": (
+        lambda text: f"A title\n\n{text}".replace("left\n", "left\n,,EUR,yes/no\nvarchar(20),text,float,flag\n", 1),
+        "line 1 passed over above the header: 'A title'; "
+        "lines 4 to 5 passed over below the header: 'EUR,yes/no', 'varchar(20),text,float,flag'",
+    ),
     "commas at the ends of all lines": (
         lambda text: text.replace("\n", ",,\n"),
         "columns 5, 6 without a name or a value passed over",
@@ -236,6 +251,37 @@ def test_no_customer_is_ever_taken_for_the_header(tmp_path: Path, text: str) -> 
     assert (header.lines, header.names[0]) == (1, text[: text.index(",")])
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        "C900,Rome,unlimited,no",
+        "D900,Lyon,none yet,maybe",
+        ",Rome,EUR,no",
+        "C900,Lyon,EUR,unknown",
+        "new,Rome,12 EUR,yes",
+        "N,-,unknown,?",
+    ],
+)
+def test_a_customer_with_strange_values_is_no_second_header(tmp_path: Path, record: str) -> None:
+    found = made(tmp_path, PLAIN.replace("\n", f"\n{record}\n", 1))
+    assert (found.counts.records, found.remarks) == (41, "")
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(6, 70))
+def test_no_first_customer_is_taken_for_a_second_header(seed: int, rows: int) -> None:
+    rng = np.random.default_rng(seed)
+    shapes = ("C{}", "{}", "{}.5", "2024-01-{}", "{} EUR", "town {}", "id")
+    made_of = [str(rng.choice(shapes)) for _ in range(rng.integers(1, 6))]
+    missing = ["", "-", "unknown", "n/a"]
+    rows_ = [
+        [str(rng.choice(missing)) if rng.random() < 0.2 else shape.format(rng.integers(10, 99)) for shape in made_of]
+        + [str(rng.choice(["yes", "no"]))]
+        for _ in range(rows)
+    ]
+    assert count_second_headers(rows_) == 0
+
+
 def test_a_value_below_no_name_spoils_its_row_alone(tmp_path: Path) -> None:
     lines = (PLAIN * 1).splitlines()
     many = [*lines[:1], *lines[1:] * 3, "C999,Rome,1,no,left over"]
@@ -258,6 +304,7 @@ def test_a_sheet_with_titles_and_row_numbers_makes_the_same_rows(
     sheet = book.create_sheet("Customers")
     sheet.append(["Customers of May"])
     sheet.append([None, *HEADER.split(",")])
+    sheet.append([None, "key", "name", "EUR", "yes or no"])
     for n, row in enumerate(ROWS):
         name, city, fee, left = row.split(",")
         sheet.append([n, name, city, float(fee), left])
@@ -267,6 +314,7 @@ def test_a_sheet_with_titles_and_row_numbers_makes_the_same_rows(
     assert found.rows == reference
     assert found.remarks == (
         "line 1 passed over above the header: 'Customers of May'; "
+        "line 3 passed over below the header: 'key name EUR yes or no'; "
         "column 1 has no name and is passed over, as row numbers are"
     )
     with pytest.raises(InputError, match=r"found no 'left', 'id' \(sheet 'Read me' read, not 'Customers'\)"):
