@@ -75,7 +75,7 @@ def open_parquet(file: LandedFile, options: Options = NO_OPTIONS) -> ParquetPart
     with parquet.ParquetFile(file.path, pre_buffer=False) as opened:
         if opened.metadata.num_rows == 0:
             raise InputError(problem(expected="records", found="columns alone", todo=LAND_AGAIN))
-        require_bounds(opened, file.path.stat().st_size)
+        require_bounds(opened, file.path)
         return ParquetPart(file, opened.schema_arrow)
 
 

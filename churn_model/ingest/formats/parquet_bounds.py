@@ -1,6 +1,8 @@
 """What a Parquet file may unfold to: a few kilobytes of pages can stand for gigabytes of values, by compression or by references to a long value."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,6 +10,7 @@ from pyarrow import parquet
 
 from churn_model.column_types.landed import is_text
 from churn_model.errors import InputError, problem
+from churn_model.ingest.formats.parquet_pages import read_page_sizes
 
 PAGES_LIMIT = 512 << 20
 """Bytes that the pages of a row group may take unzipped, of those that shrank by more than `MOST_SHRUNK`."""
@@ -17,25 +20,38 @@ MOST_SHRUNK = 1000
 ROWS_LIMIT = 10_000_000
 """Rows that any file may hold; above, at most `MOST_ROWS_PER_BYTE` times its size: an id takes bytes in every row."""
 MOST_ROWS_PER_BYTE = 100
+_SHRINKING = frozenset({"GZIP", "ZSTD", "BROTLI"})
 CHUNK_BYTES = 32 << 20
 """Bytes of text that are unfolded at once; a single value may be longer."""
 _EXPORT = "check where the file is from, and export it again with plain pages"
 
 
-def require_bounds(opened: parquet.ParquetFile, size: int) -> None:
-    """Raise InputError if a file of `size` bytes declares far more rows, or far larger pages, than honest files of that size have."""
-    found = opened.metadata
+def require_bounds(opened: parquet.ParquetFile, path: Path) -> None:
+    """Raise InputError if a file has far more rows, or far larger pages, than honest files of its size: by its footer, or by its pages."""
+    found, size = opened.metadata, path.stat().st_size
     if found.num_rows > max(ROWS_LIMIT, MOST_ROWS_PER_BYTE * size):
         raise _unfolds(f"at most {MOST_ROWS_PER_BYTE} rows per byte", f"{found.num_rows:,} rows in {size:,} bytes")
-    for group in range(found.num_row_groups):
-        columns = [found.row_group(group).column(at) for at in range(found.num_columns)]
-        pages = sum(
-            one.total_uncompressed_size
-            for one in columns
-            if one.total_uncompressed_size > MOST_SHRUNK * one.total_compressed_size
-        )
-        if pages > PAGES_LIMIT:
-            raise _unfolds(f"pages of at most {PAGES_LIMIT >> 20} MiB", f"{pages >> 20:,} MiB in {size:,} bytes")
+    with path.open("rb") as stream:
+        for group in range(found.num_row_groups):
+            columns = [found.row_group(group).column(at) for at in range(found.num_columns)]
+            pages = sum(
+                unzipped
+                for one in columns
+                if (unzipped := max(one.total_uncompressed_size, _unzipped_bytes(stream, one)))
+                > MOST_SHRUNK * one.total_compressed_size
+            )
+            if pages > PAGES_LIMIT:
+                raise _unfolds(f"pages of at most {PAGES_LIMIT >> 20} MiB", f"{pages >> 20:,} MiB in {size:,} bytes")
+
+
+def _unzipped_bytes(stream: BinaryIO, chunk: parquet.ColumnChunkMetaData) -> int:
+    """Return what the pages of a column chunk unzip to, by their own headers; 0 if no page in that format can shrink by much."""
+    if chunk.compression not in _SHRINKING:
+        return 0
+    start = chunk.data_page_offset
+    if chunk.has_dictionary_page and chunk.dictionary_page_offset:
+        start = min(start, chunk.dictionary_page_offset)
+    return sum(page.unzipped for page in read_page_sizes(stream, start, chunk.total_compressed_size))
 
 
 def read_batches(

@@ -11,6 +11,7 @@ from churn_model.errors import InputError
 from churn_model.ingest.files import open_part
 from churn_model.ingest.formats.base import LandedFile, file_errors
 from churn_model.ingest.formats.parquet_bounds import CHUNK_BYTES
+from churn_model.ingest.formats.parquet_pages import read_page_sizes
 
 
 def test_parquet_is_read_with_the_number_of_each_row(tmp_path: Path) -> None:
@@ -89,13 +90,77 @@ def test_more_rows_than_such_a_file_can_hold_are_refused_before_any_is_read(tmp_
         open_part(LandedFile("t.parquet", tmp_path / "t.parquet"))
 
 
-def test_pages_of_hundreds_of_megabytes_in_some_kilobytes_are_refused_before_any_is_unzipped(tmp_path: Path) -> None:
-    zeros = pa.table({"x": pa.array(np.zeros(9_000_000)), **{f"x{n}": pa.array(np.zeros(9_000_000)) for n in range(7)}})
-    parquet.write_table(
-        zeros, tmp_path / "t.parquet", compression="zstd", use_dictionary=False, row_group_size=9_000_000
-    )
+@pytest.fixture(scope="module")
+def large_pages(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A file of some kilobytes whose pages unzip to 576 MB."""
+    path = tmp_path_factory.mktemp("pages") / "t.parquet"
+    zeros = pa.array(np.zeros(9_000_000))
+    table = pa.table({f"x{n}": zeros for n in range(8)})
+    parquet.write_table(table, path, compression="zstd", use_dictionary=False, row_group_size=9_000_000)
+    return path.read_bytes()
+
+
+def test_pages_of_hundreds_of_megabytes_in_some_kilobytes_are_refused_before_any_is_unzipped(
+    tmp_path: Path, large_pages: bytes
+) -> None:
+    (tmp_path / "t.parquet").write_bytes(large_pages)
     with pytest.raises(InputError, match=r"pages of at most 512 MiB; found [\d,]+ MiB in [\d,]+ bytes"):
         open_part(LandedFile("t.parquet", tmp_path / "t.parquet"))
+
+
+def varint(number: int, width: int = 1) -> bytes:
+    """A positive number as Thrift writes it, in at least so many bytes."""
+    rest, found = 2 * number, b""
+    while rest or len(found) < width:
+        found, rest = found + bytes([rest & 127 | 128]), rest >> 7
+    return found[:-1] + bytes([found[-1] & 127])
+
+
+def test_a_footer_that_makes_its_pages_small_is_not_believed(tmp_path: Path, large_pages: bytes) -> None:
+    path = tmp_path / "t.parquet"
+    path.write_bytes(large_pages)
+    declared = parquet.read_metadata(path).row_group(0).column(0).total_uncompressed_size
+    true = varint(declared)
+    path.write_bytes(large_pages.replace(true, varint(1000, len(true))))
+    groups = parquet.read_metadata(path).row_group(0)
+    assert [groups.column(n).total_uncompressed_size for n in range(8)] == [1000] * 8
+    with pytest.raises(InputError, match=r"pages of at most 512 MiB; found [\d,]+ MiB in [\d,]+ bytes"):
+        open_part(LandedFile("t.parquet", path))
+
+
+@pytest.mark.parametrize("codec", ["zstd", "gzip", "brotli"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_the_pages_of_honest_files_add_up(tmp_path: Path, codec: str, version: str, dictionary: bool) -> None:
+    path = tmp_path / "t.parquet"
+    table = pa.table({"id": [f"C{n}" for n in range(4_000)], "note": ["x" * 900, None] * 2_000, "n": range(4_000)})
+    parquet.write_table(
+        table,
+        path,
+        compression=codec,
+        data_page_version=version,
+        data_page_size=20_000,
+        use_dictionary=dictionary,
+        row_group_size=1_900,
+    )
+    found = parquet.read_metadata(path)
+    with path.open("rb") as stream:
+        for group in range(found.num_row_groups):
+            for at in range(3):
+                chunk = found.row_group(group).column(at)
+                start = (chunk.has_dictionary_page and chunk.dictionary_page_offset) or chunk.data_page_offset
+                pages = list(read_page_sizes(stream, start, chunk.total_compressed_size))
+                headers = chunk.total_uncompressed_size - sum(page.unzipped for page in pages)
+                assert headers == chunk.total_compressed_size - sum(page.zipped for page in pages)
+    assert open_part(LandedFile("t.parquet", path)).names == ("id", "note", "n")
+
+
+def test_pages_that_are_not_where_the_footer_says_are_damage(tmp_path: Path, large_pages: bytes) -> None:
+    for spoiled in (b"\x00" * 40, b"\xff" * 40, b"\x15\x00\x15\x01\x15\x02\x00"):
+        path = tmp_path / "t.parquet"
+        path.write_bytes(large_pages[:4] + spoiled + large_pages[4 + len(spoiled) :])
+        with pytest.raises(InputError, match=r"^t\.parquet: Expected a whole Parquet file; found pages that are not"):
+            open_part(LandedFile("t.parquet", path))
 
 
 def test_short_memory_is_no_fault_of_the_file(tmp_path: Path) -> None:
