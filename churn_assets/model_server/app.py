@@ -12,7 +12,8 @@ import signal
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from time import perf_counter
+from dataclasses import replace
+from time import monotonic, perf_counter
 from typing import Any
 
 import anyio
@@ -29,11 +30,11 @@ from churn_assets.model_server import metrics
 from churn_assets.model_server.champion import ServedModel
 from churn_assets.model_server.options import ServerOptions
 from churn_assets.model_server.pages import page_routes
-from churn_assets.model_server.reading import not_ready, read_body, to_http
+from churn_assets.model_server.reading import not_ready, read_body, to_http, too_late
 from churn_assets.server.guard import RequestGuard
 from churn_model.serving.openapi import describe_service
 from churn_model.serving.plan import Plan
-from churn_model.serving.protocol import Request, Response, refuse, respond
+from churn_model.serving.protocol import Request, Response, TooLate, refuse, respond
 from churn_model.serving.requests import BadRequest
 from resources.ports.lake import Lake
 
@@ -158,13 +159,19 @@ class ModelServer:
                 503, expected="a free place", found="too many large requests", todo="try again in a second"
             )
             return refuse(busy)
+        due = monotonic() + self.options.answer_seconds
+        timed = replace(request, is_late=lambda: monotonic() > due)
         self._waiting += 1
         try:
-            return await anyio.to_thread.run_sync(
-                respond, plan, request, self.options.limits, limiter=self._one_at_a_time
-            )
+            with anyio.move_on_after(self.options.answer_seconds):  # while it waits; once begun, it looks itself
+                return await anyio.to_thread.run_sync(
+                    respond, plan, timed, self.options.limits, limiter=self._one_at_a_time
+                )
+        except TooLate:
+            pass
         finally:
             self._waiting -= 1
+        return too_late(self.options)
 
 
 async def report_fault(_: HttpRequest, error: Exception) -> HttpResponse:

@@ -10,13 +10,14 @@ from churn_model.serving.requests import Limits
 class ServerOptions:
     """Settings of one server.
 
-    folder        of its own, shared by its workers: counters, the last model that loaded, alerts already sent
-    token         what clients must send as `Authorization: Bearer`; empty if none is asked for
-    hosts         names by which it may be reached, beside those of this machine
-    body_seconds  a client has to send a body
-    poll_seconds  between two looks at the champion's pointer and the spec
-    supervisor    the process without which a worker ends; 0 if there is none
-    waiting       large requests that may wait for the one that is being answered
+    folder          of its own, shared by its workers: counters, the last model that loaded, alerts already sent
+    token           what clients must send as `Authorization: Bearer`; empty if none is asked for
+    hosts           names by which it may be reached, beside those of this machine
+    body_seconds    a client has to send a body
+    answer_seconds  a large request may wait and be computed, from when its body is there
+    poll_seconds    between two looks at the champion's pointer and the spec
+    supervisor      the process without which a worker ends; 0 if there is none
+    waiting         large requests that may wait for the one that is being answered
     """
 
     dataset: str
@@ -25,6 +26,7 @@ class ServerOptions:
     hosts: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     body_seconds: float = 30.0
+    answer_seconds: float = 30.0  # with the body's, the minute that SageMaker waits
     poll_seconds: float = 0.5
     waiting: int = 16
     workers: int = 1

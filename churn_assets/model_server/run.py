@@ -15,15 +15,14 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from churn_assets.model_server.champion import ServedModel
+from churn_assets.model_server.connections import LimitedHttp
 from churn_assets.model_server.options import ServerOptions
-from churn_assets.server.bounded_http import BoundedHttp
 from churn_model.serving.plan import Plan
 from resources.settings import Settings, read_settings
 from resources.wiring import wire
 
 # Prometheus's own name for the folder of counters; its module must not be imported before it is set.
 _COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
-MOST_CONNECTIONS = 512
 _BACKLOG = 1024
 _ENDS_WITHIN_SECONDS = 10
 _IDLE_SECONDS = 75
@@ -89,11 +88,10 @@ def serve(options: ServerOptions, listener: socket.socket) -> None:
     config = uvicorn.Config(
         partial(make_app, options),
         factory=True,
-        http=BoundedHttp,
+        http=LimitedHttp,
         workers=options.workers,
         log_level="warning",
         access_log=False,  # paths and queries hold ids
-        limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_ENDS_WITHIN_SECONDS,
         timeout_worker_healthcheck=_HANGS_AFTER_SECONDS,

@@ -7,7 +7,8 @@ from churn_model.column_types.category import CATEGORY
 from churn_model.column_types.interface import Feature
 from churn_model.column_types.number import NUMBER
 from churn_model.column_types.registry import column_type
-from churn_model.serving.fields import Field, Role
+from churn_model.ingest.values import WORTH_LIMIT
+from churn_model.serving.fields import Field, Role, landed_text
 from churn_model.serving.media import CSV, JSON, JSON_LINES, PARQUET
 from churn_model.serving.plan import Plan
 from churn_model.spec.column_names import name_key
@@ -203,14 +204,20 @@ def describe_field(plan: Plan, field: Field) -> dict[str, Any]:
     if field.is_worth:
         what = f"what the customer is worth, which the decision reads; {what}"
     schema: dict[str, Any] = {"type": ["string", "number", "boolean", "null"], "description": what}
+    if field.is_worth:
+        schema |= {"type": ["string", "number"], "minimum": 0, "maximum": WORTH_LIMIT}
     if field.role is Role.AS_OF:
+        schema["type"] = ["string"] if field.is_required else ["string", "null"]
         schema["description"] = f"the day of the snapshot, {plan.dataset.as_of_format}"
     for feature in features:
         if kind.name == CATEGORY.name:
             schema["examples"] = list(feature.levels[:_MOST_LEVELS])
         elif kind.name == NUMBER.name:
             schema["description"] = f"{what}; nine customers of ten have {feature.low:g} to {feature.high:g}"
-            schema["examples"] = [feature.median]
+            if (
+                field.parse_value(landed_text(feature.median)).wrong is None
+            ):  # in a format of its own it may read otherwise
+                schema["examples"] = [feature.median]
     return schema
 
 

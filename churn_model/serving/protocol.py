@@ -1,6 +1,6 @@
 """A request answered: bytes and headers in, a status, headers and bytes out. It knows no framework, so that each of them answers alike."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -16,18 +16,28 @@ from churn_model.serving.requests import BadRequest, Columns, Limits, Records, i
 
 ONE_BY_ONE = 24
 """Rows up to which each by itself is faster than all at once."""
+AT_A_TIME = 4_096
+"""Rows that are scored at once. A request that is late ends between two of these blocks."""
 _REASONS = ("contacted", "all", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A request for answers. `query`: `reasons` (contacted, all, none) and `errors` (`row`: beside the other rows' answers; `fail`)."""
+    """A request for answers. `query`: `reasons` (contacted, all, none) and `errors` (`row`: beside the other rows' answers; `fail`).
+
+    `is_late` is asked before each block of rows: once it says yes, nobody waits for the answer any more.
+    """
 
     body: bytes
     content_type: str = JSON
     accept: str = "*/*"
     content_encoding: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
+    is_late: Callable[[], bool] = bool
+
+
+class TooLate(Exception):
+    """A request's answer is not ready in time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +53,7 @@ class Response:
 
 
 def respond(plan: Plan, request: Request, limits: Limits) -> Response:
-    """Answer a request; whatever is wrong with it is said in the answer."""
+    """Answer a request; whatever is wrong with it is said in the answer. Raise TooLate."""
     try:
         media, accepted, reasons, fails = _negotiate(request)
         body = inflate(request.body, request.content_encoding, limits)
@@ -51,7 +61,9 @@ def respond(plan: Plan, request: Request, limits: Limits) -> Response:
     except BadRequest as bad:
         return refuse(bad)
     outcomes = (
-        _answer_columns(plan, rows, reasons) if isinstance(rows, Columns) else _answer_records(plan, rows, reasons)
+        _answer_columns(plan, rows, reasons, request.is_late)
+        if isinstance(rows, Columns)
+        else _answer_records(plan, rows, reasons, request.is_late)
     )
     refused = sum(not isinstance(outcome, Answer) for outcome in outcomes)
     is_single = isinstance(rows, Records) and rows.is_single
@@ -115,7 +127,7 @@ def _negotiate(request: Request) -> tuple[MediaType, MediaType, ReasonsFor, bool
     return media, accepted, cast(ReasonsFor, reasons), errors == "fail"
 
 
-def _answer_records(plan: Plan, rows: Records, reasons: ReasonsFor) -> list[Outcome]:
+def _answer_records(plan: Plan, rows: Records, reasons: ReasonsFor, is_late: Callable[[], bool]) -> list[Outcome]:
     if len(rows.records) <= ONE_BY_ONE:
         return [
             _answer_one(plan, record, reasons) if isinstance(record, Mapping) else record for record in rows.records
@@ -132,7 +144,7 @@ def _answer_records(plan: Plan, rows: Records, reasons: ReasonsFor) -> list[Outc
             places.append(place)
         except RefusedRow as refused:
             outcomes[place] = refused.problems
-    for place, outcome in _score(plan, to_columns(plan, good), places, reasons):
+    for place, outcome in _score(plan, to_columns(plan, good), places, reasons, is_late):
         outcomes[place] = outcome
     return cast("list[Outcome]", outcomes)
 
@@ -166,18 +178,27 @@ def _plain(plan: Plan, record: Mapping[str, Any]) -> Mapping[str, str | None]:
     return texts
 
 
-def _answer_columns(plan: Plan, rows: Columns, reasons: ReasonsFor) -> list[Outcome]:
+def _answer_columns(plan: Plan, rows: Columns, reasons: ReasonsFor, is_late: Callable[[], bool]) -> list[Outcome]:
     outcomes: list[Outcome | None] = [rows.problems.get(place) for place in range(rows.count)]
-    for place, outcome in _score(plan, rows.columns, rows.places, reasons):
+    for place, outcome in _score(plan, rows.columns, rows.places, reasons, is_late):
         outcomes[place] = outcome
     return cast("list[Outcome]", outcomes)
 
 
 def _score(
-    plan: Plan, columns: Mapping[str, pa.Array], places: Sequence[int], reasons: ReasonsFor
-) -> list[tuple[int, Outcome]]:
-    if not len(places):
-        return []
-    scored = score_block(plan, columns, len(places), wanted=reasons)
-    found: list[tuple[int, Outcome]] = [(places[row], problems) for row, problems in scored.block.problems.items()]
-    return found + [(places[row], answer) for row, answer in scored.answers(plan)]
+    plan: Plan,
+    columns: Mapping[str, pa.Array],
+    places: Sequence[int],
+    reasons: ReasonsFor,
+    is_late: Callable[[], bool],
+) -> Iterator[tuple[int, Outcome]]:
+    for start in range(0, len(places), AT_A_TIME):
+        if is_late():
+            raise TooLate
+        some = places[start : start + AT_A_TIME]
+        block = {name: column.slice(start, AT_A_TIME) for name, column in columns.items()}
+        scored = score_block(plan, block, len(some), wanted=reasons)
+        for row, problems in scored.block.problems.items():
+            yield some[row], problems
+        for row, answer in scored.answers(plan):
+            yield some[row], answer

@@ -10,12 +10,23 @@ from resources.local.lake import LocalLake
 from tests.churn_assets.model_server.served import SPEC, Shop
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    made = Shop(tmp_path, LocalLake(root=str(tmp_path / "lake")))
+def make_shop(root: Path) -> Shop:
+    made = Shop(root, LocalLake(root=str(root / "lake")))
     made.spec.write_text(SPEC)
     made.publish("v1")
     return made
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return make_shop(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A client of a server that all tests of a module ask, with the limits that users get."""
+    with make_shop(tmp_path_factory.mktemp("shop")).client() as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import uvicorn
 
 from churn_assets.model_server.app import build_app
 from churn_assets.model_server.champion import ServedModel
+from churn_assets.model_server.connections import LimitedHttp
 from churn_assets.model_server.options import ServerOptions
 from churn_model.models.bundle import write_bundle
 from churn_model.models.bundle_file import BUNDLE
@@ -85,10 +86,14 @@ class Shop:
         return ServerOptions(dataset="shop", folder=self.root, **{"poll_seconds": 0.05, **more})
 
     @contextmanager
-    def client(self, model: ServedModel | None = None, **more: Any) -> Iterator[httpx.Client]:
+    def client(
+        self, model: ServedModel | None = None, *, connections: int = 512, **more: Any
+    ) -> Iterator[httpx.Client]:
         """Serve on a free port in a thread of this process, and yield a client."""
         app = build_app(model or self.model(), self.options(**more), self.lake)
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False, ws="none"))
+        http = type("Http", (LimitedHttp,), {"most_connections": connections})
+        config = uvicorn.Config(app, http=http, port=0, log_config=None, access_log=False, ws="none")
+        server = uvicorn.Server(config)
         thread = Thread(target=server.run)
         thread.start()
         while not server.started and thread.is_alive():

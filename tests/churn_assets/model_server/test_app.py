@@ -1,6 +1,7 @@
 """The model server over HTTP, in this process."""
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from starlette.requests import Request as HttpRequest
 
 from churn_assets.model_server.reading import read_body
 from churn_model.serving.plan import Plan
+from churn_model.serving.protocol import AT_A_TIME, Request, TooLate, respond
 from churn_model.serving.requests import BadRequest, Limits
 from resources.catalog.names import TUNED_MODEL, version_prefix
 from resources.specs.loader import load_spec
@@ -230,3 +232,17 @@ def test_a_bug_is_logged_without_what_was_asked(shop: Shop, caplog: pytest.LogCa
     assert "AttributeError" in caplog.text
     assert "protocol.py" in caplog.text
     assert "secret-id" not in caplog.text
+
+
+def test_an_answer_that_takes_too_long_is_given_up_while_it_waits_and_while_it_is_computed(shop: Shop) -> None:
+    many = [customer() for _ in range(300)]
+    with shop.client(answer_seconds=0) as client:
+        late = client.post("/invocations", json=many)
+        assert (late.status_code, late.headers["retry-after"]) == (503, "1")
+        assert "an answer within 0 seconds; found none yet" in late.json()["error"]
+        assert client.post("/invocations", json=customer()).status_code == 200
+    looks = iter([False, True])
+    columns = Request(body=json.dumps([customer()] * (2 * AT_A_TIME)).encode(), is_late=lambda: next(looks))
+    with pytest.raises(TooLate):
+        respond(plan_of(shop), columns, Limits())
+    assert next(looks, None) is None  # it ended after the first of two blocks

@@ -49,7 +49,11 @@ def require_unharmed(client: httpx.Client) -> None:
         (HEAD + b"Content-Length: -1\r\n\r\n", False, b"400"),
         (HEAD + b"Content-Length: 10\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", False, b"400"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", False, b"400"),
-        (HEAD.replace(b"localhost", b"evil.example") + b"Content-Length: 2\r\n\r\n{}", False, b"403"),
+        (
+            HEAD.replace(b"localhost", b"evil.example") + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}",
+            False,
+            b"403",
+        ),
         (HEAD + b"Content-Length: 99999999\r\n\r\n", False, b"413"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + (b"fff\r\n" + b"x" * 4095 + b"\r\n") * 4, False, b"413"),
         (HEAD + b"Content-Length: 100\r\n\r\n{", False, b"408"),
@@ -74,6 +78,7 @@ def test_requests_that_come_at_once_are_answered_in_their_order(shop: Shop) -> N
     with shop.client() as client:
         bodies = [json.dumps(customer(customer=f"c{n}")).encode() for n in range(5)]
         sent = b"".join(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies)
+        sent = sent[: sent.rindex(HEAD)] + HEAD + b"Connection: close\r\n" + sent[sent.rindex(HEAD) + len(HEAD) :]
         found = answers_of(client, sent)
         assert [found.index(f'"id":"c{n}"'.encode()) for n in range(5)] == sorted(
             found.index(f'"id":"c{n}"'.encode()) for n in range(5)
@@ -92,3 +97,23 @@ def test_slow_clients_do_not_hold_up_others(shop: Shop) -> None:
         for each in slow:
             each.close()
         require_unharmed(client)
+
+
+def test_a_request_on_one_connection_too_many_is_refused_until_others_close(shop: Shop) -> None:
+    with shop.client(connections=5) as client:
+        held = [connect(client) for _ in range(5)]
+        for each in held:  # they are open on the server's side too
+            each.sendall(WHOLE)
+            assert each.recv(100).startswith(b"HTTP/1.1 200")
+        refused = answers_of(client, WHOLE)
+        head, _, body = refused.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503")
+        assert b"connection: close" in head.lower()
+        assert b"retry-after: 1" in head.lower()
+        assert json.loads(body)["errors"][0]["expected"] == "a free connection"
+        for each in held:
+            each.close()
+        for _ in range(500):
+            if answers_of(client, WHOLE.replace(b"Host:", b"Connection: close\r\nHost:")).startswith(b"HTTP/1.1 200"):
+                return
+        pytest.fail("no connection was free again")
