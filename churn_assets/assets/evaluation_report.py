@@ -4,6 +4,7 @@ The evaluation is a step. Its page is a version of its own, made in this process
 another page and evaluates nothing.
 """
 
+import io
 from threading import Thread
 from typing import Any
 
@@ -254,6 +255,7 @@ def _show_plots(
         file = f"plots/{name}.png"
         if file in html.report.files:
             key = output_key(dataset.name, Output.PLOT, name)
-            copy_to_outputs(lake, outputs, html.prefix + file, key)
-            shown[name] = plot(lake.read(html.prefix + file), outputs.link(key))
+            content = lake.read(html.prefix + file)
+            outputs.replace(key, io.BytesIO(content))
+            shown[name] = plot(content, outputs.link(key))
     return shown

@@ -24,6 +24,7 @@ START = "start.py"
 _LIMIT = 2_000_000
 # Parts of them that no step imports: plots, dashboards, command lines, storage in databases.
 _LEFT_OUT = ("optuna/visualization/", "optuna/storages/_rdb/alembic/", "tqdm/contrib/", "openpyxl/chart/tests/")
+_uploaded: set[str] = set()  # addresses of the code that this process has seen in a lake
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,12 @@ def upload_code(lake: Lake, project: Path) -> str:
     """Put the code into the lake if it is not there, and return its prefix, which ends with `/`."""
     code = pack_code(project)
     prefix = f"code/{code.digest}/"
-    there = {entry.key for entry in lake.list(prefix)}
-    for name, content in code.files.items():
-        if prefix + name not in there:
-            lake.put(prefix + name, content)
+    if lake.uri(prefix) not in _uploaded:
+        there = {entry.key for entry in lake.list(prefix)}
+        for name, content in code.files.items():
+            if prefix + name not in there:
+                lake.put(prefix + name, content)
+        _uploaded.add(lake.uri(prefix))
     return prefix
 
 

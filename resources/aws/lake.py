@@ -1,8 +1,9 @@
 """The lake as a bucket, or as a prefix of one. Pointers move by conditional writes."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 from uuid import uuid4
@@ -14,6 +15,7 @@ from resources.ports.lake import MANIFEST, Entry, Lake, Manifest
 
 _BLOCK_BYTES = 4 << 20
 _PAGE_KEYS = 1000  # S3's own limit
+_LARGEST_COPY_BYTES = 5 * 10**9  # in one request; S3's limit is 5 GiB
 _ABSENT = frozenset({"NoSuchKey", "404"})
 # 412: another object is there. 409: another conditional write is under way. 404: the object to be replaced is gone.
 _LOST = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "409", *_ABSENT})
@@ -31,23 +33,22 @@ class S3Lake(Lake):
     kms_key: str = ""  # "" for the bucket's own default encryption
 
     def list(self, prefix: str, after: str = "", limit: int = _PAGE_KEYS) -> Sequence[Entry]:
-        found: list[Entry] = []
-        start = self.prefix + after if after else ""
-        while len(found) < limit:
+        return [*islice(self._pages(prefix, after, min(limit, _PAGE_KEYS)), limit)]
+
+    def entries(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        return self._pages(prefix, after, _PAGE_KEYS)
+
+    def _pages(self, prefix: str, after: str, keys: int) -> Iterator[Entry]:
+        """Iterate over the listing, `keys` objects a request, as far as it is asked for."""
+        begin = {"StartAfter": self.prefix + after} if after else {}
+        while True:
             with aws_errors(LakeError, f"to list {self.uri(prefix)}"):
-                page = self._s3.list_objects_v2(
-                    Bucket=self.bucket,
-                    Prefix=self.prefix + prefix,
-                    MaxKeys=min(limit, _PAGE_KEYS),
-                    **({"StartAfter": start} if start else {}),
-                )
-            objects = page.get("Contents", [])
+                page = self._s3.list_objects_v2(Bucket=self.bucket, Prefix=self.prefix + prefix, MaxKeys=keys, **begin)
             # The console marks a folder with an empty object whose key ends with `/`.
-            found += [self._entry(each) for each in objects if not each["Key"].endswith("/")]
+            yield from (self._entry(each) for each in page.get("Contents", []) if not each["Key"].endswith("/"))
             if not page["IsTruncated"]:
-                break
-            start = objects[-1]["Key"]
-        return found[:limit]
+                return
+            begin = {"ContinuationToken": page["NextContinuationToken"]}
 
     def open(self, key: str) -> BinaryIO:
         first = self._get(key, Range=f"bytes=0-{_BLOCK_BYTES - 1}")
@@ -107,9 +108,12 @@ class S3Lake(Lake):
         self.remove([entry.key for entry in entries])
 
     def swap(self, key: str, expected: bytes | None, new: bytes) -> None:
-        current, tag, nonces = self._current(key)
-        if current != expected:
-            raise _conflict(key)
+        tag: str | None = None
+        nonces: Sequence[str] = ()
+        if expected is not None:  # of an object that must not be there, its write alone shows whether it is
+            current, tag, nonces = self._current(key)
+            if current != expected:
+                raise _conflict(key)
         nonce = uuid4().hex[:16]
         condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
         metadata = {_NONCES: ",".join([*nonces, nonce][-_REMEMBERED_NONCES:])}
@@ -135,15 +139,14 @@ class S3Lake(Lake):
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{self.prefix}{key}"
 
-    def copy_object(self, source: str, target: str) -> None:
-        """Copy an object within the bucket, of any size, without reading it."""
+    def copy_object(self, source: str, target: str, size: int) -> None:
+        """Copy an object of `size` bytes within the bucket, without reading it."""
+        origin, key = {"Bucket": self.bucket, "Key": self._full(source)}, self._full(target)
         with aws_errors(LakeError, f"to copy {self.uri(source)}"):
-            self._s3.copy(
-                {"Bucket": self.bucket, "Key": self._full(source)},
-                self.bucket,
-                self._full(target),
-                ExtraArgs=self._encryption,
-            )
+            if size <= _LARGEST_COPY_BYTES:
+                self._s3.copy_object(CopySource=origin, Bucket=self.bucket, Key=key, **self._encryption)
+            else:
+                self._s3.copy(origin, self.bucket, key, ExtraArgs=self._encryption)
 
     def remove(self, keys: Sequence[str]) -> None:
         """Remove objects that no manifest names."""

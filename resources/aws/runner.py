@@ -278,14 +278,20 @@ class SageMakerRunner(Runner):
     def _take_over(self, request: StepRequest, kind: JobKind, description: Description) -> StepReport:
         """Copy a job's result to the version's prefix within S3, the report last, and remove what else is there."""
         source, target = self._result_prefix(kind, description), request.output
-        report = StepReport.from_json(self.lake.read(source + REPORT))
+        content = self.lake.read(source + REPORT)
+        report = StepReport.from_json(content)
         kept = {target + name for name in (*report.files, REPORT, MANIFEST)}
         stray = [entry.key for entry in self.lake.entries(target) if entry.key not in kept]
         if stray:
             self.lake.remove(stray)
         with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
-            list(pool.map(lambda name: self.lake.copy_object(source + name, target + name), report.files))
-        self.lake.copy_object(source + REPORT, target + REPORT)
+            copies = [
+                pool.submit(self.lake.copy_object, source + name, target + name, file.size)
+                for name, file in report.files.items()
+            ]
+            for copy in copies:
+                copy.result()
+        self.lake.put(target + REPORT, content)
         return report
 
     # The run

@@ -106,7 +106,7 @@ class AthenaTables(Tables):
             "with (format = 'PARQUET', compression = 'ZSTD')",
             database,
         )
-        written = [entry.key for entry in self.lake.entries(scratch)]
+        written = list(self.lake.entries(scratch))
         if not written:
             raise TablesError(
                 problem(
@@ -115,8 +115,8 @@ class AthenaTables(Tables):
             )
         keys = [prefix + part_name(number) for number in range(len(written))]
         for source, target in zip(written, keys, strict=True):
-            self.lake.copy_object(source, target)
-        self.lake.remove(written)
+            self.lake.copy_object(source.key, target, source.size)
+        self.lake.remove([each.key for each in written])
         return keys
 
     # --- tables of our own

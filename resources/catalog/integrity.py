@@ -108,7 +108,7 @@ def require_whole(lake: Lake, prefix: str) -> Manifest:
 
 def require_whole_input(lake: Lake, key: str) -> None:
     """Raise DamagedError if what a step is to read is not as it was published: a version, or a folder of one."""
-    if key.endswith("/"):
+    if key.endswith("/") and find_whole(lake, key) is None:
         require_whole(lake, version_of_folder(lake, key))
 
 
