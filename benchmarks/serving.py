@@ -37,7 +37,6 @@ _PATHS: Mapping[str, tuple[str, str]] = {
     "plan with reasons": ("plan", "/invocations?reasons=all"),
     "pandas": ("pandas", "/invocations"),
 }
-_WARM_UP = 300
 _ROWS = 500
 _PEAK_SECONDS = 2.0
 _SLOW = "pandas"
@@ -141,7 +140,7 @@ def _by_parsing_and_predicting(bench: Bench, plan: Plan, record: Mapping[str, st
 
 
 def _in_the_plan(bench: Bench, plan: Plan, record: Mapping[str, str | None], requests: int) -> list[Ratio]:
-    rows = [_varied(record, random.Random(number)) for number in range(_WARM_UP)]
+    rows = [_varied(record, random.Random(number)) for number in range(requests)]  # more than are remembered
 
     def answers(reasons: Any) -> Callable[[], None]:
         def run() -> None:
@@ -150,15 +149,14 @@ def _in_the_plan(bench: Bench, plan: Plan, record: Mapping[str, str | None], req
 
         return run
 
-    rounds = max(1, requests // _WARM_UP)
-    found = bench.in_turn({name: partial(_cpu_of, answers(name), rounds) for name in ("none", "all")})
+    found = bench.in_turn({name: partial(_cpu_of, answers(name), 1) for name in ("none", "all")})
     return [
         Ratio(
             name=name,
             target=target,
             measured=statistics.median(found[reasons]) / len(rows) * 1e3,
             compared="milliseconds of processor time, values that differ from row to row",
-            detail={"customers": rounds * len(rows)},
+            detail={"customers": len(rows)},
         )
         for name, target, reasons in (
             ("one customer in the plan", 0.2, "none"),

@@ -4,8 +4,11 @@ A reason is an exact contribution: it says what the model looked at, and never w
 A column type says what a value is, `wording` how it reads.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ import pyarrow as pa
 
 from churn_model.arrays import FloatArray, IntArray
 from churn_model.column_types.interface import Feature, Readable
+from churn_model.column_types.memory import remember
 from churn_model.column_types.registry import column_type
 from churn_model.features.encoding import Encoded, feature_names_of
 from churn_model.features.schema import FeatureSchema, Rows, column_named, values_of
@@ -29,6 +33,7 @@ LEAST = 0.1
 """Log odds below which a contribution is not a reason."""
 STRENGTHS = ((0.8, "raises the risk strongly"), (0.3, "raises the risk"), (LEAST, "raises the risk slightly"))
 BLOCK = 16_384
+_LARGEST = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +52,28 @@ class Explainer:
     column: IntArray
     reason: IntArray
     leads: np.ndarray[Any, np.dtype[np.bool_]]
+
+    @cached_property
+    def first_columns(self) -> IntArray:
+        """The first encoded column of each feature that has any (k,)."""
+        return np.flatnonzero(np.r_[True, np.diff(self.column) != 0])
+
+    @cached_property
+    def by_reason(self) -> IntArray:
+        """The features in the order of their reasons (features,)."""
+        return np.argsort(self.reason, kind="stable")
+
+    @cached_property
+    def first_features(self) -> IntArray:
+        """Where each reason begins in `by_reason` (reasons,)."""
+        return np.flatnonzero(np.r_[True, np.diff(self.reason[self.by_reason]) != 0])
+
+    @cached_property
+    def leaders(self) -> tuple[tuple[int, ...], ...]:
+        """Of each reason, the features whose value may represent it."""
+        return tuple(
+            tuple(np.flatnonzero((self.reason == number) & self.leads).tolist()) for number in range(len(self.names))
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,16 +148,14 @@ def _find_template(name: str, words: Mapping[str, str]) -> str | None:
 def _sum_by_feature(contributions: FloatArray, explainer: Explainer) -> FloatArray:
     """Return contributions (n, width + 1) summed over the encoded columns of each feature (n, features)."""
     sums = np.zeros((len(contributions), len(explainer.schema.features)))
-    edges = np.flatnonzero(np.r_[True, np.diff(explainer.column) != 0])
+    edges = explainer.first_columns
     sums[:, explainer.column[edges]] = np.add.reduceat(contributions[:, :-1], edges, axis=1)
     return sums
 
 
 def _sum_by_reason(features: FloatArray, explainer: Explainer) -> FloatArray:
     """Return contributions (n, features) summed over the features of each reason (n, reasons)."""
-    order = np.argsort(explainer.reason, kind="stable")
-    edges = np.flatnonzero(np.r_[True, np.diff(explainer.reason[order]) != 0])
-    return np.asarray(np.add.reduceat(features[:, order], edges, axis=1))
+    return np.asarray(np.add.reduceat(features[:, explainer.by_reason], explainer.first_features, axis=1))
 
 
 def contributions_by_reason(contributions: FloatArray, explainer: Explainer) -> FloatArray:
@@ -158,21 +183,34 @@ def reasons(rows: Rows, encoded: Encoded, model: Model, explainer: Explainer) ->
 
 
 def reasons_of_row(
-    contributions: FloatArray, describe: Callable[[Feature], Readable], explainer: Explainer
+    contributions: FloatArray, words_of: Callable[[int], str], explainer: Explainer
 ) -> list[tuple[str, float]]:
     """Return the words and sizes of one row's reasons, as `reasons` does for many, from its contributions (1, width + 1).
 
-    `describe` returns the row's value of a feature, as its column type describes a column of one value.
+    `words_of` returns the row's value of a feature, by its place in the schema, in the words of a `value_describer`.
     """
-    sizes, leaders = _strongest(contributions, explainer)
+    sums = _sum_by_feature(contributions, explainer)
+    sizes, features = _sum_by_reason(sums, explainer)[0].tolist(), sums[0].tolist()
     found = []
-    for size, leader in zip(sizes[0].tolist(), leaders[0].tolist(), strict=True):
-        if leader >= 0:
-            feature = explainer.schema.features[leader]
-            values = describe(feature)
-            (words,) = _format_values(_as_known(values.numbers[:1]), values, feature, explainer.words)
-            found.append((_format_reason(words, int(_strengths(np.array(size)))), size))
+    for reason in sorted(range(len(sizes)), key=lambda number: -sizes[number])[:REASONS]:
+        size = sizes[reason]
+        if size >= LEAST:
+            leader = max(explainer.leaders[reason], key=features.__getitem__)
+            strength = sum(size < least for least, _ in STRENGTHS)
+            found.append((_format_reason(words_of(leader), strength), size))
     return found
+
+
+def value_describer(feature: Feature, words: Mapping[str, str]) -> Callable[[Any, date | None], str]:
+    """Return what puts one canonical value, of a row with a day if rows have one, into words, as `reasons` does for many."""
+    one, phrase = column_type(feature.kind), _make_phrase(feature, words)
+
+    def describe(value: Any, as_of: date | None) -> str:
+        day = None if as_of is None else pa.array([as_of], pa.date32())
+        values = one.describe(pa.array([value], one.arrow_type), feature, day)
+        return phrase.format(float(_as_known(values.numbers[:1])[0]), values)
+
+    return remember(describe)
 
 
 def _describe(rows: Rows, feature: Feature) -> Readable:
@@ -207,7 +245,8 @@ def _format_rank(
         if not len(rows):
             continue
         known, value = np.unique(_as_known(values.numbers[rows]), return_inverse=True)
-        words = _format_values(known, values, explainer.schema.features[number], explainer.words)
+        phrase = _make_phrase(explainer.schema.features[number], explainer.words)
+        words = [phrase.format(each, values) for each in known.tolist()]
         both, place = np.unique(value * len(STRENGTHS) + strength[rows], return_inverse=True)
         places[rows] = len(texts) + place
         texts += [_format_reason(words[code // len(STRENGTHS)], code % len(STRENGTHS)) for code in both.tolist()]
@@ -217,8 +256,8 @@ def _format_rank(
 
 
 def _as_known(numbers: FloatArray) -> FloatArray:
-    """Return the numbers with infinity for a missing one, which `np.unique` takes for one value."""
-    return np.nan_to_num(numbers, nan=np.inf)
+    """Return the numbers with infinity for a missing one, which `np.unique` takes for one value, and one zero instead of two."""
+    return np.where(np.isnan(numbers), np.inf, np.clip(numbers, -_LARGEST, _LARGEST) + 0.0)
 
 
 def _strengths(sizes: FloatArray) -> IntArray:
@@ -230,20 +269,30 @@ def _format_reason(words: str, strength: int) -> str:
     return f"{words}: {STRENGTHS[strength][1]}"
 
 
-def _format_values(numbers: FloatArray, values: Readable, feature: Feature, words: Mapping[str, str]) -> list[str]:
-    """Return each of these values of a feature in words, with what other customers have if it is something else."""
-    template = _find_template(feature.name, words)
-    usual = column_type(feature.kind).describe_usual(feature)
-    introduction, most_have = (usual[0], value_text(usual[1])) if usual else ("", None)
-    texts = []
-    for number in numbers.tolist():
-        if not np.isfinite(number):
-            texts.append(f"no {feature.source} known")
-            continue
+@dataclass(frozen=True)
+class _Phrase:
+    """How a feature's values read. `usual`: what other customers have, with its introduction; None if no value is usual."""
+
+    source: str
+    template: str
+    usual: tuple[str, str] | None
+
+    def format(self, number: float, values: Readable) -> str:
+        """Return a value, infinity if missing, in words, with what other customers have if it is something else."""
+        if not math.isfinite(number):
+            return f"no {self.source} known"
         value = value_text(values.value(number))
-        text = template.replace("{value}", value) if template else f"{feature.source}: {value}"
-        texts.append(text if most_have in (None, value) else f"{text} ({introduction} {most_have})")
-    return texts
+        text = self.template.replace("{value}", value)
+        return text if self.usual is None or self.usual[1] == value else f"{text} ({self.usual[0]} {self.usual[1]})"
+
+
+def _make_phrase(feature: Feature, words: Mapping[str, str]) -> _Phrase:
+    usual = column_type(feature.kind).describe_usual(feature)
+    return _Phrase(
+        feature.source,
+        _find_template(feature.name, words) or feature.source + ": {value}",
+        usual and (usual[0], value_text(usual[1])),
+    )
 
 
 def weigh_features(encoded: Encoded, model: Model, explainer: Explainer) -> dict[str, float]:

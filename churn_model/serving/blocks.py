@@ -1,6 +1,6 @@
 """Many rows at once: columns of landed values become canonical rows, which `scoring.score` scores as it scores a batch."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from churn_model.features.schema import column_named
 from churn_model.models.reasons import REASONS
 from churn_model.scoring import ReasonsFor, score
 from churn_model.serving.fields import FieldProblem, Role
-from churn_model.serving.plan import BLANK_ROW, Answer, Plan, Reason, unknown_test
+from churn_model.serving.plan import BLANK_ROW, Answer, Plan, Reason
 
 _RESERVED = {Role.ID: "_id", Role.AS_OF: "_as_of"}
 
@@ -36,25 +36,34 @@ class ScoredBlock:
     predictions: pa.Table
     cutoff: FloatArray
 
-    def answers(self, plan: Plan) -> Iterator[tuple[int, Answer]]:
-        """Yield each row's place and answer."""
-        unknown = _unknown_fields(plan, self.block.rows)
-        dates = self.predictions["as_of"].to_pylist() if "as_of" in self.predictions.schema.names else None
-        columns = [
-            self.predictions[name].to_pylist() for name in ("id", "churn_probability", "will_churn", "expected_saving")
-        ]
-        ranked = [
-            (
-                self.predictions[f"reason_{rank}"].to_pylist(),
-                self.predictions[f"reason_{rank}_contribution"].to_pylist(),
-            )
-            for rank in range(1, REASONS + 1)
-        ]
-        for n, (place, cutoff) in enumerate(zip(self.block.places.tolist(), self.cutoff.tolist(), strict=True)):
-            key, p, will_churn, saving = (column[n] for column in columns)
-            why = tuple(Reason(words[n], sizes[n]) for words, sizes in ranked if words[n] is not None)
-            day = None if dates is None else dates[n]
-            yield place, Answer(key, day, p, will_churn, saving, cutoff, why, tuple(unknown.get(n, ())))
+    def answers(self, plan: Plan) -> Iterable[Answer]:
+        """Return the answers of the rows that could be read, in the order of `block.places`."""
+        predictions, count = self.predictions, len(self.block.places)
+        dates = predictions["as_of"].to_pylist() if "as_of" in predictions.schema.names else [None] * count
+        unknown: list[tuple[str, ...]] = [()] * count
+        for row, fields in _unknown_fields(plan, self.block.rows).items():
+            unknown[row] = tuple(fields)
+        columns = (
+            predictions["id"].to_pylist(),
+            dates,
+            *(predictions[name].to_numpy().tolist() for name in ("churn_probability", "will_churn", "expected_saving")),
+            self.cutoff.tolist(),
+            _ranked(predictions),
+            unknown,
+        )
+        return map(Answer._make, zip(*columns, strict=True))
+
+
+def _ranked(predictions: pa.Table) -> list[tuple[Reason, ...]]:
+    """Return the reasons of each row, strongest first."""
+    found: list[tuple[Reason, ...]] = [()] * predictions.num_rows
+    for rank in range(1, REASONS + 1):
+        words = predictions[f"reason_{rank}"]
+        rows = np.flatnonzero(words.is_valid().to_numpy()).tolist()
+        sizes = predictions[f"reason_{rank}_contribution"].to_numpy()
+        for row, text in zip(rows, words.drop_null().to_pylist(), strict=True):
+            found[row] += (Reason(text, float(sizes[row])),)
+    return found
 
 
 def read_block(plan: Plan, columns: Mapping[str, pa.Array], count: int) -> ReadBlock:
@@ -101,10 +110,9 @@ def score_block(
 def _unknown_fields(plan: Plan, rows: pa.RecordBatch) -> dict[int, list[str]]:
     """Return, by row, the fields whose value training did not know."""
     found: dict[int, list[str]] = {}
-    for feature in plan.bundle.schema.features:
-        is_unknown = None if feature.expression else unknown_test(feature)
+    for feature, is_unknown in plan.unknown_tests:
         column: Any = column_named(rows, feature.source)
-        if is_unknown is None or not column_type(feature.kind).count_unknown(column, feature):
+        if not column_type(feature.kind).count_unknown(column, feature):
             continue
         codes, words = encode_levels(column)
         strange = np.array([is_unknown(word) for word in words] + [False])

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from hashlib import blake2b
 from threading import Lock
 from typing import Any, NamedTuple
@@ -20,7 +21,7 @@ import pyarrow as pa
 import xgboost as xgb
 
 from churn_model.arrays import FloatArray
-from churn_model.column_types.interface import EncodeValue, Feature, Readable
+from churn_model.column_types.interface import EncodeValue, Feature
 from churn_model.column_types.memory import remember
 from churn_model.column_types.parts import Encoded
 from churn_model.column_types.registry import column_type
@@ -28,7 +29,7 @@ from churn_model.decisions.policy import Policy
 from churn_model.features.encoding import encode
 from churn_model.models.bundle import Bundle
 from churn_model.models.contributions import contributions
-from churn_model.models.reasons import Explainer, make_explainer, reasons_of_row
+from churn_model.models.reasons import Explainer, make_explainer, reasons_of_row, value_describer
 from churn_model.models.tree_shap import TreeMargins
 from churn_model.records import to_plain
 from churn_model.scoring import ReasonsFor
@@ -112,7 +113,7 @@ class Plan:
         self.names = FieldNames(self.fields)
         self.costs_version = _digest(dataset.costs)
         self._features = [self._compile(feature) for feature in bundle.schema.features]
-        self._place = {feature.name: at for at, feature in enumerate(bundle.schema.features)}
+        self._describe = [value_describer(feature, dataset.words) for feature in bundle.schema.features]
         self._decide = make_decider(self.policy)
         self._as_of = self._position(Role.AS_OF)
         self._id = self._position(Role.ID)
@@ -142,6 +143,11 @@ class Plan:
         self._model.require_width(row)
         for model in (self._model, self.bundle.model):
             contributions(model, row)
+
+    @cached_property
+    def unknown_tests(self) -> tuple[tuple[Feature, Callable[[Any], bool]], ...]:
+        """The features with values that training may not have known, and what says so of a canonical value."""
+        return tuple((each.feature, each.is_unknown) for each in self._features if each.is_unknown is not None)
 
     @property
     def version(self) -> str:
@@ -264,15 +270,13 @@ class Plan:
 
     def explain(self, row: Row, margin: FloatArray) -> tuple[Reason, ...]:
         """Return the reasons of a row, strongest first."""
-        as_of = None if self._as_of is None else pa.array([row.values[self._as_of]], pa.date32())
+        as_of = None if self._as_of is None else row.values[self._as_of]
 
-        def describe(feature: Feature) -> Readable:
-            one = column_type(feature.kind)
-            return one.describe(pa.array([row.features[self._place[feature.name]]], one.arrow_type), feature, as_of)
+        def words_of(place: int) -> str:
+            return self._describe[place](row.features[place], as_of)
 
-        return tuple(
-            Reason(*each) for each in reasons_of_row(self.contributions(row, margin), describe, self.explainer)
-        )
+        found = reasons_of_row(self.contributions(row, margin), words_of, self.explainer)
+        return tuple(Reason(*each) for each in found)
 
     def _unknown(self, row: Row) -> tuple[str, ...]:
         return tuple(

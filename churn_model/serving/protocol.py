@@ -18,6 +18,7 @@ ONE_BY_ONE = 24
 """Rows up to which each by itself is faster than all at once."""
 AT_A_TIME = 4_096
 """Rows that are scored at once. A request that is late ends between two of these blocks."""
+_TEXTS = frozenset((str, type(None)))
 _REASONS = ("contacted", "all", "none")
 
 
@@ -159,9 +160,7 @@ def _answer_one(plan: Plan, record: Mapping[str, Any], reasons: ReasonsFor) -> O
 def _plain(plan: Plan, record: Mapping[str, Any]) -> Mapping[str, str | None]:
     """Return a record's fields as landed text. Raise RefusedRow if one is missing or holds more than a value."""
     resolved = plan.names.resolve(record)
-    if resolved.keys() >= plan.names.required and all(
-        type(value) is str or value is None for value in resolved.values()
-    ):
+    if resolved.keys() >= plan.names.required and _TEXTS.issuperset(map(type, resolved.values())):
         return resolved
     problems = list(plan.names.missing(resolved))
     texts: dict[str, str | None] = {}
@@ -200,5 +199,5 @@ def _score(
         scored = score_block(plan, block, len(some), wanted=reasons)
         for row, problems in scored.block.problems.items():
             yield some[row], problems
-        for row, answer in scored.answers(plan):
+        for row, answer in zip(scored.block.places.tolist(), scored.answers(plan), strict=True):
             yield some[row], answer

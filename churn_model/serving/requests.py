@@ -195,7 +195,7 @@ def _read_json_lines(plan: Plan, body: bytes, limits: Limits) -> Records:
 
 
 def _records(plan: Plan, rows: Sequence[Record]) -> Records:
-    names = {name for row in rows if isinstance(row, dict) for name in row}
+    names: set[str] = set().union(*(row for row in rows if isinstance(row, dict)))
     return Records(records=rows, ignored=_ignored(plan, names))
 
 

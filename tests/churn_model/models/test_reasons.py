@@ -10,7 +10,7 @@ from churn_model.features.encoding import encode
 from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.models.contributions import contributions
 from churn_model.models.families import Hyperparameters, Model, fit_model
-from churn_model.models.reasons import LEAST, Explainer, make_explainer, reasons, summarise
+from churn_model.models.reasons import LEAST, Explainer, make_explainer, reasons, summarise, value_describer
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.label import Label
 
@@ -151,3 +151,13 @@ def test_the_summary_of_many_rows_is_a_bounded_sample_with_places_from_zero_to_o
     assert np.nanmin(found.values) == 0
     assert np.nanmax(found.values) == 1
     assert np.isnan(found.values[:, found.names.index("plan")]).all()
+
+
+def test_both_zeros_read_alike_alone_and_among_others() -> None:
+    """-0 and 0 are equal: whichever comes first must not name the other."""
+    *_, schema = fitted()
+    calls = next(feature for feature in schema.features if feature.name == "calls")
+    for first, second in ((0.0, -0.0), (-0.0, 0.0)):
+        describe = value_describer(calls, DATASET.words)
+        assert describe(first, None) == describe(second, None)
+        assert describe(second, None).startswith("0 calls to customer service")

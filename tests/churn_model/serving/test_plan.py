@@ -92,7 +92,8 @@ def test_a_hostile_row_is_answered_or_refused_alone_as_among_others(plan: Plan, 
     whole = [WHOLE | row for row in rows]
     columns = {field.name: pa.array([row[field.name] for row in whole], pa.string()) for field in plan.fields}
     block = score_block(plan, columns, len(whole))
-    together: dict[int, Answer | tuple[FieldProblem, ...]] = {**block.block.problems, **dict(block.answers(plan))}
+    answers = dict(zip(block.block.places.tolist(), block.answers(plan), strict=True))
+    together: dict[int, Answer | tuple[FieldProblem, ...]] = {**block.block.problems, **answers}
     for place, row in enumerate(whole):
         alone: Answer | tuple[FieldProblem, ...]
         try:
@@ -106,11 +107,9 @@ def test_reasons_of_all_or_of_none(plan: Plan) -> None:
     columns = landed(40, seed=3)
     arrays = {field.name: pa.array(columns[field.name]) for field in plan.fields}
     for wanted in ("all", "none"):
-        block = dict(score_block(plan, arrays, 40, wanted=wanted).answers(plan))
-        assert [repr(plan.answer(each, reasons=wanted)) for each in records(columns)] == [
-            repr(block[n]) for n in range(40)
-        ]
-        assert any(answer.reasons for answer in block.values()) == (wanted == "all")
+        block = list(score_block(plan, arrays, 40, wanted=wanted).answers(plan))
+        assert [repr(plan.answer(each, reasons=wanted)) for each in records(columns)] == list(map(repr, block))
+        assert any(answer.reasons for answer in block) == (wanted == "all")
 
 
 def test_names_are_matched_in_any_case_and_extra_fields_are_left_out(plan: Plan) -> None:
