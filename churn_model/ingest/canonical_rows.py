@@ -24,7 +24,7 @@ from churn_model.column_types.registry import column_type, describe_field
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import Columns, resolve_columns
 from churn_model.ingest.files import describe_endings, file_options, open_part
-from churn_model.ingest.formats.base import Chunk, LandedFile, Options, Part
+from churn_model.ingest.formats.base import LandedFile, Options, Part
 from churn_model.ingest.quarantine import Quarantine
 from churn_model.ingest.row_order import (
     LIMIT_BYTES,
@@ -33,6 +33,7 @@ from churn_model.ingest.row_order import (
     row_hashes,
     value_ids,
 )
+from churn_model.ingest.small_files import Block, read_blocks
 from churn_model.ingest.type_inference import infer_kinds
 from churn_model.ingest.values import parse_as_of, parse_ids, parse_labels, parse_opt_outs, parse_worths
 from churn_model.spec.column_names import NOT_READ, name_key, same_name
@@ -105,12 +106,14 @@ def _write_tables(parts: Sequence[Part], reader: "_Reader", out: Path, limit_byt
     order = HashOrder(out / ".hash_order", reader.schema, several=columns.as_of is None, limit_bytes=limit_bytes)
     table = TableWriter(out / "rows", reader.stored_schema, key="_hash", dictionaries=list(reader.kinds))
     with order, Quarantine(out / "quarantine") as quarantine, table as rows:
-        records = sum(_take(part, n, reader, order, quarantine) for n, part in enumerate(parts))
+        blocks = read_blocks(parts, reader.positions)
+        keys = [part.file.key for part in parts]
+        records = sum(_take(block, keys, reader, order, quarantine) for block in blocks)
         for ordered in order:
             rows.write(ordered.rows)
             if columns.label:
                 positives += pc.sum(ordered.rows.column("_label")).as_py() or 0
-            quarantine.add_repeats(ordered.repeats, [part.file.key for part in parts])
+            quarantine.add_repeats(ordered.repeats, keys)
     if records != rows.rows + quarantine.count:
         found = f"{rows.rows:,} rows and {quarantine.count:,} in quarantine"
         raise InputError(
@@ -176,15 +179,16 @@ def _digest(file: LandedFile) -> str:
 
 @dataclass(frozen=True)
 class _Typed:
-    """A chunk's good records as rows, the line of each, and its other records by line."""
+    """A block's good records as rows, the file and the line of each, and its other records by file and line."""
 
     rows: pa.RecordBatch
+    files: IntArray
     lines: IntArray
-    wrong: list[tuple[int, str | None, Reason]]
+    wrong: list[tuple[int, int, str | None, Reason]]
 
 
 class _Reader:
-    """Turns chunks into rows, for one dataset and one set of columns."""
+    """Turns blocks into rows, for one dataset and one set of columns."""
 
     def __init__(self, dataset: Dataset, columns: Columns, kinds: dict[str, Kind]) -> None:
         self._dataset = dataset
@@ -207,26 +211,31 @@ class _Reader:
         """Return the positions in a file of the columns that `typed` takes."""
         return self.columns.positions(part, self.wanted)
 
-    def typed(self, chunk: Chunk) -> _Typed:
-        """Return the chunk's records, each as a row or with the first reason why it is none."""
-        cells = {name: self._cells(name, array) for name, array in zip(self.wanted, chunk.columns, strict=True)}
+    def typed(self, block: Block) -> _Typed:
+        """Return the block's records, each as a row or with the first reason why it is none."""
+        cells = {name: self._cells(name, array) for name, array in zip(self.wanted, block.columns, strict=True)}
         wrong: dict[int, tuple[str | None, Reason]] = {
-            row: (None, Reason("a customer", found)) for row, found in self._no_customers(cells, chunk).items()
+            row: (None, Reason("a customer", found)) for row, found in self._no_customers(cells, block).items()
         }
         for name, column in cells.items():
             for row, reason in column.wrong.items():
                 wrong.setdefault(row, (name, reason))
             if column.words:
                 self.missing_words.setdefault(name, Counter()).update(column.words)
-        for row in _blank_rows(list(cells.values()), len(chunk.lines)):
+        for row in _blank_rows(list(cells.values()), len(block.lines)):
             wrong[row] = (None, Reason("values", "blanks alone"))
-        good = np.ones(len(chunk.lines), dtype=bool)
+        good = np.ones(len(block.lines), dtype=bool)
         good[list(wrong)] = False
-        listed_wrong = [(int(chunk.lines[row]), name, reason) for row, (name, reason) in wrong.items()]
-        listed_wrong += [(fault.line, fault.column, Reason(fault.expected, fault.found)) for fault in chunk.faults]
-        return _Typed(self._rows(cells, good), chunk.lines[good], sorted(listed_wrong, key=lambda item: item[0]))
+        listed_wrong = [
+            (int(block.files[row]), int(block.lines[row]), name, reason) for row, (name, reason) in wrong.items()
+        ]
+        listed_wrong += [
+            (file, fault.line, fault.column, Reason(fault.expected, fault.found)) for file, fault in block.faults
+        ]
+        listed_wrong.sort(key=lambda item: item[:2])
+        return _Typed(self._rows(cells, good), block.files[good], block.lines[good], listed_wrong)
 
-    def _no_customers(self, cells: dict[str, ParsedColumn], chunk: Chunk) -> dict[int, str]:
+    def _no_customers(self, cells: dict[str, ParsedColumn], block: Block) -> dict[int, str]:
         """Return the records whose id is that of a footer or of a header within the file, and what they are."""
         name = self.columns.id
         if name is None:
@@ -236,7 +245,7 @@ class _Reader:
         found: dict[int, str] = {}
         for row in map(int, rows):
             others = [
-                array[row].as_py() for other, array in zip(self.wanted, chunk.columns, strict=True) if other != name
+                array[row].as_py() for other, array in zip(self.wanted, block.columns, strict=True) if other != name
             ]
             texts = [_plain(value) for value in others]
             names = [other.strip().lower() for other in self.wanted if other != name]
@@ -246,11 +255,17 @@ class _Reader:
                 found[row] = "a total"
         return found
 
-    def require_opt_outs(self, rows: pa.RecordBatch, key: str) -> None:
-        """Raise InputError if rows of a file do not say whether the customer may be contacted; `key` names the file."""
+    def require_opt_outs(self, typed: _Typed, keys: Sequence[str]) -> None:
+        """Raise InputError if rows do not say whether the customer may be contacted; `keys` names the files."""
         for name in self.kinds:
             if same_name(name, self._dataset.list.opt_out or ""):
-                parse_opt_outs(rows.column(name), name, key)
+                column, files = typed.rows.column(name), typed.files
+                try:
+                    parse_opt_outs(column, name, "these files")
+                except InputError:  # its message is to name the first file that is at fault
+                    for file in dict.fromkeys(files.tolist()):
+                        parse_opt_outs(column.filter(pa.array(files == file)), name, keys[file])
+                    raise
 
     def _cells(self, name: str, array: pa.Array) -> ParsedColumn:
         if name == self.columns.id:
@@ -299,14 +314,11 @@ def _blank_rows(columns: Sequence[ParsedColumn], count: int) -> list[int]:
     ]
 
 
-def _take(part: Part, number: int, reader: _Reader, order: HashOrder, quarantine: Quarantine) -> int:
-    """Read one file to its end. Return the number of its records."""
-    records = 0
-    for chunk in part.chunks(reader.positions(part)):
-        typed = reader.typed(chunk)
-        reader.require_opt_outs(typed.rows, part.file.key)
-        order.add(typed.rows, number, typed.lines)
-        for line, column, reason in typed.wrong:
-            quarantine.add(part.file.key, line, column, reason)
-        records += chunk.records
-    return records
+def _take(block: Block, keys: Sequence[str], reader: _Reader, order: HashOrder, quarantine: Quarantine) -> int:
+    """Put each record of a block where it belongs. Return their number. `keys` are those of the files, by their numbers."""
+    typed = reader.typed(block)
+    reader.require_opt_outs(typed, keys)
+    order.add(typed.rows, typed.files, typed.lines)
+    for file, line, column, reason in typed.wrong:
+        quarantine.add(keys[file], line, column, reason)
+    return block.records

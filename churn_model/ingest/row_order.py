@@ -135,12 +135,12 @@ class HashOrder:
     ) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def add(self, rows: pa.RecordBatch, file: int, lines: IntArray) -> None:
-        """Add rows of one file with the line (n,) where each begins. Files and lines must be added in ascending order."""
+    def add(self, rows: pa.RecordBatch, files: IntArray, lines: IntArray) -> None:
+        """Add rows with the file (n,) of each and the line (n,) where it begins. Files and their lines must be added in ascending order."""
         if not rows.num_rows:
             return
-        files = pa.array(np.full(rows.num_rows, file, np.int32))
-        for held, column in zip(self._held, [*rows.columns, files, pa.array(lines, pa.int64())], strict=True):
+        places = (pa.array(files, pa.int32()), pa.array(lines, pa.int64()))
+        for held, column in zip(self._held, [*rows.columns, *places], strict=True):
             held.append(column)
         self._held_bytes += rows.nbytes + 12 * rows.num_rows
         if self._held_bytes > self._limit_bytes:

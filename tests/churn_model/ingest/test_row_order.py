@@ -34,7 +34,7 @@ def ordered(
     repeats: list[Repeat] = []
     with HashOrder(folder / "runs", SCHEMA, limit_bytes=limit_bytes) as order:
         for file, part in enumerate(np.array_split(np.arange(len(rows)), pieces)):
-            order.add(batch([rows[n] for n in part]), file, part + 2)
+            order.add(batch([rows[n] for n in part]), np.full(len(part), file), part + 2)
         for found in order:
             kept += [tuple(row.values()) for row in found.rows.to_pylist()]
             repeats += found.repeats
@@ -86,7 +86,7 @@ def test_many_rows_take_both_ways_to_the_same_order(tmp_path: Path) -> None:
         with HashOrder(tmp_path / "runs", rows.schema, limit_bytes=limit_bytes) as order:
             for start in range(0, 200_000, 9_000):
                 part = rows.slice(start, 9_000)
-                order.add(part, 0, np.arange(start, start + part.num_rows))
+                order.add(part, np.zeros(part.num_rows, int), np.arange(start, start + part.num_rows))
             assert (tmp_path / "runs").exists() == (limit_bytes < LIMIT_BYTES)
             found = list(order)
         return pa.Table.from_batches([piece.rows for piece in found]).combine_chunks(), [
@@ -109,7 +109,7 @@ def test_a_wide_table_takes_fewer_buckets_to_the_same_order(tmp_path: Path) -> N
     def taken(limit_bytes: int) -> pa.Table:
         with HashOrder(tmp_path / "runs", rows.schema, limit_bytes=limit_bytes) as order:
             for start in (0, 150):
-                order.add(rows.slice(start, 150), start, np.arange(150))
+                order.add(rows.slice(start, 150), np.full(150, start), np.arange(150))
             return pa.Table.from_batches([piece.rows for piece in order]).combine_chunks()
 
     assert taken(0) == taken(LIMIT_BYTES) == pa.Table.from_batches([rows]).sort_by("_hash")
@@ -118,7 +118,7 @@ def test_a_wide_table_takes_fewer_buckets_to_the_same_order(tmp_path: Path) -> N
 def test_runs_are_removed_after_an_error_too(tmp_path: Path) -> None:
     def fail() -> None:
         with HashOrder(tmp_path / "runs", SCHEMA, limit_bytes=0) as order:
-            order.add(batch([("a", DAY, 1, None, None)]), 0, np.array([2]))
+            order.add(batch([("a", DAY, 1, None, None)]), np.array([0]), np.array([2]))
             assert list((tmp_path / "runs").iterdir())
             raise RuntimeError("disk full")
 
