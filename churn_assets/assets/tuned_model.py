@@ -53,7 +53,13 @@ def tuned_model(dataset: Dataset) -> dg.AssetsDefinition:
                 upstream={PREPROCESSED_SPLITS: splits.version},
             )
             point_to(lake, current_key(dataset.name, TUNED_MODEL), model.current)
-            leaderboard = records_table(map(to_plain, model.report.read(TrainReport).leaderboard[:20]), _LEADERBOARD)
-            return materialize_result(model, lake, (), {"leaderboard": leaderboard})
+            report = model.report.read(TrainReport)
+            engine = report.engine or "job"
+            if engine != dataset.search.engine:
+                dg.get_dagster_logger().info(
+                    "search.engine: tuner is for jobs on SageMaker. Here one process ran all trials, as engine: job does."
+                )
+            leaderboard = records_table(map(to_plain, report.leaderboard[:20]), _LEADERBOARD)
+            return materialize_result(model, lake, (), {"leaderboard": leaderboard, "search_engine": engine})
 
     return asset

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from churn_model.models.calibration import Calibration
-from churn_model.spec.sections.search import Family
+from churn_model.spec.sections.search import Engine, Family
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,7 @@ class TrainReport:
     validation       the classes among the rows that the trials were judged on
     left_out         columns that are no feature, and why
     averaged         the weight of each trial in the model, by its number; one trial alone where an average does not pay
+    engine           what ran the search: `job`, the process that fitted the model, or `tuner`, a job for each trial
     more_would_help  signs that a longer search would find a better model
     """
 
@@ -61,4 +62,5 @@ class TrainReport:
     validation: ClassCounts
     left_out: Mapping[str, str] | None = None
     averaged: Mapping[str, float] | None = None
+    engine: Engine | None = None
     more_would_help: tuple[str, ...] | None = None

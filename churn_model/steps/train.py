@@ -3,10 +3,11 @@
 Input: `splits` (published `preprocessed_splits`). Result: `model.tar.gz`, and `out_of_fold/`: held-out rows with their probabilities,
 from which the evaluation computes what follows from costs. If the table is too small for a test split, also `outer_folds/`: every row with
 its probability by a repetition of the recipe that had not seen its customer. Only then is the test split opened.
+
+If the request brings what a tuner has found, the search is over, and the step begins with its best trials.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,58 +18,53 @@ import xgboost
 import churn_model
 from churn_model.models.bundle import make_bundle, write_bundle
 from churn_model.models.bundle_file import BUNDLE
-from churn_model.records import to_plain
-from churn_model.reports.preprocess import PreprocessReport
+from churn_model.records import from_plain, to_plain
 from churn_model.reports.step_report import Report
 from churn_model.reports.train import ClassCounts, TrainCounts, TrainReport, TrialSummary
-from churn_model.spec.column_names import same_name
 from churn_model.spec.dataset import Dataset
-from churn_model.spec.expressions import compile_expression
 from churn_model.steps.contract import Layout
+from churn_model.steps.training_rows import read_training_rows
 from churn_model.tables import TableReader, open_table
-from churn_model.training.leaks import Leak
 from churn_model.training.out_of_fold import OUT_OF_FOLD, OUTER_FOLDS_TABLE, write_out_of_fold
 from churn_model.training.outer_folds import judge_by_outer_folds
 from churn_model.training.search import Trial, find_signs_of_more
 from churn_model.training.splits import TEST, TRAIN, VALIDATION
-from churn_model.training.train import SAMPLE, SAMPLED_ABOVE, AllRows, Candidate, train
+from churn_model.training.train import AllRows, Candidate, train
+from churn_model.training.tuning import Tuned
 
 
 def step(layout: Layout) -> Report:
     """Search, calibrate, fit, bundle."""
-    request, splits = layout.request, layout.required("splits")
-    found = layout.read_report("splits", PreprocessReport)
-    left_out = _explain_suspects(layout.dataset, found.suspects)
-    dataset = replace(
-        layout.dataset,
-        ignore=(*layout.dataset.ignore, *left_out),
-        split=found.shares.split if found.shares else layout.dataset.split,
-    )
-    tables = [open_table(splits / name) for name in ("train", "validation")]
-    count = sum(table.rows for table in tables)
-    share = SAMPLE / count if count > SAMPLED_ABOVE else 1.0
-    train_rows, validation_rows = (table.first(round(share * table.rows)) for table in tables)
+    request, rows = layout.request, read_training_rows(layout)
+    dataset, shares = rows.dataset, rows.preprocessed.shares
     all_rows = (
-        AllRows(lambda: chain.from_iterable(table.blocks() for table in tables), layout.root) if share < 1 else None
+        AllRows(lambda: chain.from_iterable(table.blocks() for table in rows.tables), layout.root)
+        if rows.are_sampled
+        else None
     )
     threads = int(request["threads"])
-    candidate = train(train_rows, validation_rows, dataset, threads=threads, all_rows=all_rows)
+    tuned = from_plain(Tuned, request["tuned"]) if "tuned" in request else None
+    candidate = train(rows.train, rows.validation, dataset, threads=threads, all_rows=all_rows, tuned=tuned)
     about = _about(candidate, dataset, str(request["version"]))
-    bundle = make_bundle(candidate.model, candidate.schema, candidate.calibration, about=about, rows=train_rows)
+    bundle = make_bundle(candidate.model, candidate.schema, candidate.calibration, about=about, rows=rows.train)
     write_bundle(bundle, layout.result / BUNDLE, package=Path(churn_model.__file__).parent)
     write_out_of_fold(candidate.out_of_fold, layout.result / OUT_OF_FOLD)
-    if found.shares and found.shares.judged_on == "outer_folds":
-        tables_by_split = {TRAIN: train_rows, VALIDATION: validation_rows, TEST: open_table(splits / "test").read()}
+    if shares and shares.judged_on == "outer_folds":
+        tables_by_split = {
+            TRAIN: rows.train,
+            VALIDATION: rows.validation,
+            TEST: open_table(rows.splits / "test").read(),
+        }
         judged = judge_by_outer_folds(candidate, tables_by_split, dataset, threads=threads)
         write_out_of_fold(judged, layout.result / OUTER_FOLDS_TABLE)
     best = candidate.leaderboard[0].metrics
     return Report(
         content=TrainReport(
             counts=TrainCounts(
-                trials=len(candidate.leaderboard),
+                trials=candidate.trials,
                 features=len(candidate.schema.features),
                 fitted_rows=candidate.rows,
-                searched_rows=train_rows.num_rows + validation_rows.num_rows,
+                searched_rows=rows.train.num_rows + rows.validation.num_rows,
             ),
             metrics={
                 **{f"held_out_{name}": value for name, value in best.items()},
@@ -78,27 +74,13 @@ def step(layout: Layout) -> Report:
             leaderboard=tuple(_summarise(trial) for trial in candidate.leaderboard),
             searched_on=candidate.searched_on,
             calibration=candidate.calibration,
-            validation=_count_judged(candidate, tables[1]),
-            left_out={**candidate.schema.left_out, **left_out},
+            validation=_count_judged(candidate, rows.tables[1]),
+            left_out={**candidate.schema.left_out, **rows.left_out},
             averaged=_weights(candidate),
-            more_would_help=find_signs_of_more(candidate.leaderboard),
+            engine="job" if tuned is None else "tuner",
+            more_would_help=find_signs_of_more(candidate.leaderboard, candidate.trials),
         )
     )
-
-
-def _explain_suspects(dataset: Dataset, suspects: Sequence[Leak]) -> dict[str, str]:
-    """Return the suspected columns and what is derived from them, each with why the model does without it."""
-    found = {leak.column: f"may be known only after a customer has left: {leak.why}" for leak in suspects}
-    for name, text in dataset.derived.items():
-        sources = [
-            leak.column
-            for leak in suspects
-            for source in compile_expression(text).columns
-            if same_name(source, leak.column)
-        ]
-        if sources:
-            found[name] = f"is computed from {sources[0]}, which may be known only after a customer has left"
-    return found
 
 
 def _count_judged(candidate: Candidate, validation: TableReader) -> ClassCounts:

@@ -26,7 +26,7 @@ from churn_model.spec.durations import seconds
 from churn_model.spec.sections.search import Family, Metric, Search
 from churn_model.stats.bootstrap import auc
 from churn_model.stats.logistic import log_loss, sigmoid
-from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Study, describe_bound
+from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Proposal, Study, describe_bound
 
 MOST_MEMBERS = 5
 """The maximum number of trials averaged into one model; a trial taken twice counts twice."""
@@ -103,13 +103,22 @@ def search(material: Material, settings: Search, *, seed: int, threads: int) -> 
             numbers = range(len(done), min(len(done) + settings.parallel, total))
             families = [settings.families[number % len(settings.families)] for number in numbers]
             asked = [studies[family].ask() for family in families]
-            todo = [(number, family, ask[0]) for number, family, ask in zip(numbers, families, asked, strict=True)]
+            todo = [
+                Proposal(number, family, ask[0]) for number, family, ask in zip(numbers, families, asked, strict=True)
+            ]
             running = [pool.submit(benches[worker].judge, todo[worker::workers]) for worker in range(workers)]
             trials = sorted((trial for future in running for trial in future.result()), key=lambda trial: trial.number)
             for family, (values, question), trial in zip(families, asked, trials, strict=True):
                 studies[family].tell(question, values, trial.metrics)
             done += trials
     return rank_trials(done, settings.metric)
+
+
+def judge_proposals(
+    material: Material, proposals: Sequence[Proposal], metric: Metric, *, seed: int, threads: int
+) -> tuple[Trial, ...]:
+    """Return trials of values that are known from elsewhere, best first: what a search gives that asks for these."""
+    return rank_trials(_Bench(material, seed=seed, threads=threads).judge(proposals), metric)
 
 
 def choose_members(board: Sequence[Trial], material: Material, metric: Metric) -> tuple[Member, ...]:
@@ -141,9 +150,9 @@ def average_margins(members: Sequence[Member]) -> FloatArray:
     return np.asarray(sum(member.weight * member.trial.margins for member in members), dtype=np.float64)
 
 
-def find_signs_of_more(board: Sequence[Trial]) -> tuple[str, ...]:
-    """Return the signs that a longer search would find a better model, as sentences."""
-    best, count = board[0], len(board)
+def find_signs_of_more(board: Sequence[Trial], count: int) -> tuple[str, ...]:
+    """Return the signs that a longer search than of `count` trials would find a better model, as sentences."""
+    best = board[0]
     found = []
     if bound := describe_bound(best.hyperparameters):
         found.append(f"The best trial has {bound}")
@@ -199,17 +208,17 @@ class _Bench:
         self._matrices: dict[bool, list[tuple[xgb.DMatrix, xgb.DMatrix]]] = {}
         self._held = material.held
 
-    def judge(self, todo: Sequence[tuple[int, Family, Mapping[str, float]]]) -> list[Trial]:
-        """Run trials with these numbers, families and values one after another."""
-        return [self._run_trial(number, family, values) for number, family, values in todo]
+    def judge(self, todo: Sequence[Proposal]) -> list[Trial]:
+        """Run trials one after another."""
+        return [self._run_trial(proposal) for proposal in todo]
 
-    def _run_trial(self, number: int, family: Family, values: Mapping[str, float]) -> Trial:
-        space = SPACES[family]
+    def _run_trial(self, proposal: Proposal) -> Trial:
+        family, values, space = proposal.family, proposal.values, SPACES[proposal.family]
         rounds, margins = self._boost(
             Hyperparameters(family=family, rounds=space.most_rounds, values=values), space.patience
         )
         return Trial(
-            number=number,
+            number=proposal.number,
             hyperparameters=Hyperparameters(family=family, rounds=rounds, values=values),
             metrics=_judge(self._material, margins),
             margins=margins,

@@ -17,10 +17,11 @@ from churn_model.spec.sections.search import Family, Metric
 DEEPER_PAYS = 0.02
 """The relative gain in log loss that a deeper setting must show over the one before."""
 HIGHER_IS_BETTER: frozenset[Metric] = frozenset({"auc", "f1"})
+SETTINGS_AT_ONCE = 2
+"""How many settings of a family are tried before any has shown that going deeper pays."""
 
 # Random trials before Optuna's own model of the space takes over.
 _STARTUP_TRIALS = 8
-_SETTINGS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,15 @@ class Range:
     high: float
     log: bool = False
     whole: bool = False
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial to be run: its number, its family, and its values with the fixed ones."""
+
+    number: int
+    family: Family
+    values: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -154,7 +164,7 @@ class Study:
     def _may_ask_deeper(self) -> bool:
         """Return whether the next setting is one of the first two, or all before it are answered and each paid against the one before."""
         number = self._asked_settings
-        return number < _SETTINGS_AT_ONCE or self._count_paid() == number - 1
+        return number < SETTINGS_AT_ONCE or self._count_paid() == number - 1
 
     def _count_paid(self) -> int:
         """Return how many settings after the first paid, one after the other."""

@@ -17,7 +17,7 @@ does not use that figure, and the two or three coefficients of the calibration h
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -44,8 +44,11 @@ from churn_model.training.search import (
     Trial,
     average_margins,
     choose_members,
+    judge_proposals,
     search,
 )
+from churn_model.training.search_space import Proposal
+from churn_model.training.tuning import Tuned, count_trials, propose
 
 FOLDS = 5
 FEWER_FOLDS = 3
@@ -73,6 +76,7 @@ class Candidate:
     """A fitted model with everything that was chosen for it.
 
     members  the trials averaged into the model; a single one if averaging does not pay
+    trials   how many the search had; the leaderboard may hold the best of them alone
     rows     the number of rows it was fitted on: train + validation
     """
 
@@ -81,6 +85,7 @@ class Candidate:
     calibration: Calibration
     members: tuple[Member, ...]
     leaderboard: tuple[Trial, ...]
+    trials: int
     searched_on: Searched
     out_of_fold: OutOfFold
     log_loss_uncalibrated: float
@@ -98,6 +103,31 @@ class Candidate:
         return self.calibration.apply(self.model.probabilities(encode(rows, self.schema, self.model.family)))
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """What the rows of two splits are for the search and the fit.
+
+    hashes         of the rows' customers (n,)
+    calibrated_on  what calibration holds out
+    """
+
+    schema: FeatureSchema
+    material: Material
+    hashes: npt.NDArray[np.uint64]
+    calibrated_on: tuple[Part, ...]
+    searched_on: Searched
+
+
+def run_trial(
+    train_rows: pa.Table, validation_rows: pa.Table, dataset: Dataset, proposal: Proposal, *, threads: int = 1
+) -> Trial:
+    """Return one trial, judged as `train` judges it on these canonical rows. Raises what `train` raises."""
+    alone = replace(dataset, search=replace(dataset.search, families=(proposal.family,)))
+    material = _prepare(train_rows, validation_rows, alone, threads).material
+    (trial,) = judge_proposals(material, [proposal], dataset.search.metric, seed=dataset.split.seed, threads=threads)
+    return trial
+
+
 def train(
     train_rows: pa.Table,
     validation_rows: pa.Table,
@@ -105,12 +135,52 @@ def train(
     *,
     threads: int = 1,
     all_rows: AllRows | None = None,
+    tuned: Tuned | None = None,
 ) -> Candidate:
     """Return the candidate for these canonical rows: the same bytes for the same rows, spec and thread count.
 
-    If `all_rows` is given, the two tables are a sample of them, and the trees chosen on the sample are fitted on all rows. Raise TooLittleData for
+    If `all_rows` is given, the two tables are a sample of them, and the trees chosen on the sample are fitted on all rows. If `tuned` is given,
+    the search is over: its best trials are judged again, beside the settings that every search begins with. Raise TooLittleData for
     fewer than 30 rows, a split with a single class, or no column to learn from; InputError for unusable rows.
     """
+    prepared = _prepare(train_rows, validation_rows, dataset, threads)
+    material, hashes, calibrated_on = prepared.material, prepared.hashes, prepared.calibrated_on
+    fit = _Fit(material, prepared.schema, seed=dataset.split.seed, threads=threads)
+    averages = len(hashes) <= OUT_OF_FOLD_UP_TO
+    if tuned is None:
+        trials = search(material, dataset.search, seed=fit.seed, threads=threads)
+    else:
+        proposals = propose(dataset.search.families, tuned.best if averages else tuned.best[:1])
+        trials = judge_proposals(material, proposals, dataset.search.metric, seed=fit.seed, threads=threads)
+    members = (
+        choose_members(trials, material, dataset.search.metric) if averages else (Member(trial=trials[0], weight=1.0),)
+    )
+    held = np.concatenate([part.held for part in calibrated_on])
+    raw = (
+        sigmoid(average_margins(members))
+        if calibrated_on is material.parts
+        else fit.predict_held_out(members, calibrated_on)
+    )
+    fitted = fit_calibration(raw, material.y[held], material.folds[held])
+    model, fitted_rows, positives = fit.fit(members, all_rows)
+    return Candidate(
+        model=model,
+        schema=prepared.schema,
+        calibration=fitted.calibration,
+        members=members,
+        leaderboard=trials,
+        trials=len(trials) if tuned is None else count_trials(dataset.search.families, tuned),
+        searched_on=prepared.searched_on,
+        out_of_fold=_make_out_of_fold(train_rows.num_rows, hashes, held, material.y, fitted.calibration.apply(raw)),
+        log_loss_uncalibrated=fitted.log_loss_before,
+        log_loss_calibrated=fitted.log_loss_after,
+        rows=fitted_rows,
+        positives=positives,
+    )
+
+
+def _prepare(train_rows: pa.Table, validation_rows: pa.Table, dataset: Dataset, threads: int) -> _Prepared:
+    """Return the rows as the search and the fit need them. Raise TooLittleData and InputError as `train` does."""
     _require_enough(train_rows, validation_rows)
     schema = fit_schema(train_rows, dataset)
     rows = pa.concat_tables([train_rows, validation_rows], promote_options="none")
@@ -123,29 +193,8 @@ def train(
         outcome_costs=_read_outcome_costs(rows, dataset),
         parts=parts,
     )
-    fit = _Fit(material, schema, seed=dataset.split.seed, threads=threads)
-    trials = search(material, dataset.search, seed=fit.seed, threads=threads)
-    members = (
-        choose_members(trials, material, dataset.search.metric)
-        if len(rows) <= OUT_OF_FOLD_UP_TO
-        else (Member(trial=trials[0], weight=1.0),)
-    )
-    held = np.concatenate([part.held for part in calibrated_on])
-    raw = sigmoid(average_margins(members)) if calibrated_on is parts else fit.predict_held_out(members, calibrated_on)
-    fitted = fit_calibration(raw, material.y[held], material.folds[held])
-    model, fitted_rows, positives = fit.fit(members, all_rows)
-    return Candidate(
-        model=model,
-        schema=schema,
-        calibration=fitted.calibration,
-        members=members,
-        leaderboard=trials,
-        searched_on=searched_on,
-        out_of_fold=_make_out_of_fold(train_rows.num_rows, hashes, held, material.y, fitted.calibration.apply(raw)),
-        log_loss_uncalibrated=fitted.log_loss_before,
-        log_loss_calibrated=fitted.log_loss_after,
-        rows=fitted_rows,
-        positives=positives,
+    return _Prepared(
+        schema=schema, material=material, hashes=hashes, calibrated_on=calibrated_on, searched_on=searched_on
     )
 
 

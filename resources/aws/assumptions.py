@@ -57,6 +57,18 @@ ASSUMPTIONS = (
         "no e-mail of an alarm arrives; remove the condition from the template",
     ),
     Assumption(
+        "`SAGEMAKER_TRAINING_MODULE` and `PYTHONPATH` of a tuning job's environment make the managed image call `run_trial` of `start.py`",
+        "every trial fails at its start, with the image's own message; write `search: {engine: job}`",
+    ),
+    Assumption(
+        "A tuning job starts its trials without a right of its caller's to create training jobs, and tags them with its own tags",
+        "an access-denied error names the action; add the names of trials to the statement of the template",
+    ),
+    Assumption(
+        "A tuning job with several definitions lists its trials with the definition and the values of each",
+        "the run fails after the search with the missing field; write `search: {engine: job}`",
+    ),
+    Assumption(
         "SIGTERM reaches `start.py` when a job is stopped",
         "the job ends 120 s later instead",
     ),

@@ -7,6 +7,7 @@ copied to the version's prefix, the report last. So nothing is ever half there, 
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -33,12 +34,14 @@ from resources.aws.job_requests import (
 from resources.aws.jobs.client import JobClient
 from resources.aws.jobs.clock import Clock, SystemClock
 from resources.aws.jobs.failures import JobFailed
-from resources.aws.jobs.kinds import PROCESSING, TRAINING, Description, JobKind
-from resources.aws.jobs.listing import list_running
+from resources.aws.jobs.kinds import PROCESSING, TRAINING, TUNING, Description, JobKind
+from resources.aws.jobs.listing import list_running, without_trials
+from resources.aws.jobs.logs import JobLog
 from resources.aws.jobs.names import Work, check_stack_name
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession
 from resources.aws.small_steps import run_here
+from resources.aws.tuning import TRIAL, explain_failure, is_tuned, read_tuned, tuning_request
 from resources.catalog.integrity import find_damage
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import restrict_dataset
@@ -93,15 +96,9 @@ class SageMakerRunner(Runner):
         self._require_unchanged(request, None)
         if self._is_small(request):
             return self._run_here(request)
-        work = Work(
-            kind=KINDS[request.step],
-            stack=check_stack_name(self.stack),
-            dataset=request.dataset.name,
-            step=request.step,
-            version=request.version,
-            output=request.output,
-            asked_by=self._asked_by(),
-        )
+        if is_tuned(request):
+            request = self._tune(request)
+        work = self._work(request, KINDS[request.step])
         try:
             description = self._jobs().run(
                 work,
@@ -114,6 +111,34 @@ class SageMakerRunner(Runner):
         self._record(request.step, work.kind, description)
         return self._take_over(request, work.kind, description)
 
+    def _work(self, request: StepRequest, kind: JobKind) -> Work:
+        return Work(
+            kind=kind,
+            stack=check_stack_name(self.stack),
+            dataset=request.dataset.name,
+            step=request.step,
+            version=request.version,
+            output=request.output,
+            asked_by=self._asked_by(),
+        )
+
+    def _tune(self, request: StepRequest) -> StepRequest:
+        """Have a tuning job search, or find the one that has, and return the request of the step that takes its best trials."""
+        sagemaker, work = self.session.client("sagemaker"), self._work(request, TUNING)
+
+        def read_tail(trial: str) -> Sequence[str]:
+            return JobLog(self.session.client("logs"), TRAINING, trial, self._clock, lambda _line: None).finish()
+
+        def read(found: Description) -> dict[str, Any] | None:
+            return read_tuned(sagemaker, TUNING.name_of(found), request.dataset)
+
+        try:
+            description = self._jobs().run(work, partial(self._build, request, TUNING), lambda found: bool(read(found)))
+        except JobFailed as failure:
+            raise explain_failure(sagemaker, failure, read_tail) from failure
+        self._record(TRIAL, TUNING, description)
+        return replace(request, parameters={**request.parameters, "tuned": read(description)})
+
     def libraries(self, imports: frozenset[str]) -> str:
         image = locked_releases(imports, lock=IMAGE_LOCK)
         # Small steps compute with the releases of this process.
@@ -122,11 +147,8 @@ class SageMakerRunner(Runner):
     def running(self) -> Sequence[RunningStep]:
         """Return the jobs of this stack that run. One listing for each kind: it is the account's most throttled call, so nothing waits for it."""
         client = self.session.client("sagemaker")
-        return [
-            found
-            for kind in sorted({*KINDS.values()}, key=lambda kind: kind.resource)
-            for found in list_running(client, kind, self.stack)
-        ]
+        kinds = sorted({*KINDS.values(), TUNING}, key=lambda kind: kind.resource)
+        return without_trials([found for kind in kinds for found in list_running(client, kind, self.stack)])
 
     # A step on little data
 
@@ -176,7 +198,7 @@ class SageMakerRunner(Runner):
             self.lake.put(f"{prefix}{CONFIG}/{file}", content)
         sizes = [entry.size for keys in request.inputs.values() for entry in self._entries(keys)]
         plan = JobPlan(
-            step=request.step,
+            step=TRIAL if kind is TUNING else request.step,
             image=check_image(self.image) or find_managed_image(self.session.client("sagemaker").meta.region_name),
             role=self.role,
             options=self.options,
@@ -188,6 +210,8 @@ class SageMakerRunner(Runner):
             output=self.lake.uri(prefix if kind is PROCESSING else JOBS),
             input_bytes=sum(sizes),
         )
+        if kind is TUNING:
+            return tuning_request(plan, request.dataset)
         return processing_request(plan) if kind is PROCESSING else training_request(plan)
 
     def _config(self, request: StepRequest) -> Mapping[str, bytes]:
@@ -321,7 +345,7 @@ class SageMakerRunner(Runner):
         link = kind.link(self.session.client("sagemaker").meta.region_name, name)
         context.add_asset_metadata(
             {
-                "job": dg.MetadataValue.url(link),
+                "tuning_job" if kind is TUNING else "job": dg.MetadataValue.url(link),
                 # By step, since some assets are made by two. `churn plan` reads it.
                 **({} if billed is None else {f"{step}_billed_seconds": round(billed, 1)}),
             }

@@ -111,17 +111,23 @@ def _sagemaker(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
     arn = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}"
     if operation in ("ListTags", "AddTags"):
         return [Call(f"sagemaker:{operation}", parameters["ResourceArn"])]
+    if operation == "ListTrainingJobsForHyperParameterTuningJob":
+        name = parameters["HyperParameterTuningJobName"]
+        return [Call(f"sagemaker:{operation}", f"{arn}:hyper-parameter-tuning-job/{name}")]
     if operation.startswith("List"):  # no resource: of the whole account
         return [Call(f"sagemaker:{operation}", "*")]
     if "ModelPackage" in operation:
         return _registry(operation, parameters, arn)
-    kind = {"Processing": "processing-job", "Training": "training-job"}[
-        re.sub("^(Create|Describe|Stop)|Job$", "", operation)
-    ]
-    name = parameters.get("ProcessingJobName") or parameters["TrainingJobName"]
+    resource = re.sub("^(Create|Describe|Stop)", "", operation)
+    kinds = {"ProcessingJob": "processing-job", "TrainingJob": "training-job"}
+    kind, name = (
+        (kinds | {"HyperParameterTuningJob": "hyper-parameter-tuning-job"})[resource],
+        parameters[f"{resource}Name"],
+    )
     call = Call(f"sagemaker:{operation}", f"{arn}:{kind}/{name}")
     if not operation.startswith("Create"):
         return [call]
+    parameters = parameters.get("TrainingJobDefinitions", [parameters])[0]
     machines = parameters.get("ResourceConfig") or parameters["ProcessingResources"]["ClusterConfig"]
     isolated = parameters.get("EnableNetworkIsolation") or parameters.get("NetworkConfig", {}).get(
         "EnableNetworkIsolation"

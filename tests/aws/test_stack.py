@@ -24,6 +24,7 @@ CONTEXT = {
     "sagemaker:InstanceTypes": ["ml.m5.xlarge"],
     "sagemaker:MaxRuntimeInSeconds": 3600,
 }
+TUNING_JOB = JOB.replace("processing", "hyper-parameter-tuning")
 TRAINING_JOB = JOB.replace("processing", "training")
 
 
@@ -49,6 +50,9 @@ def test_the_template_is_valid() -> None:
         (Call("sagemaker:CreateTrainingJob", TRAINING_JOB, without("sagemaker:NetworkIsolation")), False),
         (Call("sagemaker:CreateTrainingJob", TRAINING_JOB, without("sagemaker:InstanceTypes")), False),
         (Call("sagemaker:CreateTrainingJob", TRAINING_JOB, without("sagemaker:MaxRuntimeInSeconds")), False),
+        (Call("sagemaker:CreateHyperParameterTuningJob", TUNING_JOB, CONTEXT), True),
+        (Call("sagemaker:CreateHyperParameterTuningJob", TUNING_JOB, without("sagemaker:NetworkIsolation")), False),
+        (Call("sagemaker:ListTrainingJobsForHyperParameterTuningJob", TUNING_JOB), True),
         (Call("iam:PassRole", "jobs", {"iam:PassedToService": "sagemaker.amazonaws.com"}), True),
         (Call("iam:PassRole", "jobs", {"iam:PassedToService": "lambda.amazonaws.com"}), False),
         (Call("iam:PassRole", "admin", {"iam:PassedToService": "sagemaker.amazonaws.com"}), False),

@@ -7,6 +7,7 @@ from churn_model.spec.sections.base import FORBID_UNKNOWN, about, require, requi
 
 Family = Literal["boosted_trees", "random_forest", "linear"]
 Metric = Literal["log_loss", "auc", "brier", "cost", "f1"]
+Engine = Literal["job", "tuner"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,12 @@ class Search:
             "No trial but the first of each family is begun after this long, such as 10m. The same model on another machine is then not promised.",
         ),
     )
-    engine: Literal["job"] = field(default="job", metadata=about("job: one job runs all trials."))
+    engine: Engine = field(
+        default="job",
+        metadata=about(
+            "job: one job runs all trials. tuner: on AWS, SageMaker's tuner runs each trial as a training job of its own; elsewhere as job.",
+        ),
+    )
 
     def __post_init__(self) -> None:
         families = "write for example families: [boosted_trees]"
@@ -37,4 +43,11 @@ class Search:
             (not repeated, "families", "each family once", f"{repeated} twice", families),
             (1 <= self.trials <= 1000, "trials", "1 to 1000", str(self.trials), "write for example 20"),
             (1 <= self.parallel <= 64, "parallel", "1 to 64", str(self.parallel), "write for example 2"),
+            (
+                self.engine == "job" or self.time is None,
+                "time",
+                "none with engine: tuner, whose jobs it cannot bound",
+                str(self.time),
+                "remove it and limit the trials, or write engine: job",
+            ),
         )

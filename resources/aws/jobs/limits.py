@@ -29,6 +29,7 @@ _ASTRAL = (r"\uD800\uDC00-\uDBFF\uDFFF", "\U00010000-\U0010ffff")
 _LOCAL_DISKS = re.compile(r"ml\.(\w*\dd|\w*dn|g\d\w*|p[4-9]\w*|trn\w*)\..+")
 _TRANSFORM_MEGABYTES = 100
 _HYPERPARAMETER_CHARACTERS = 256  # the model says 2,500, the service's documentation 256
+_TUNING_LIMITS = {"MaxNumberOfTrainingJobs": 750, "MaxParallelTrainingJobs": 100}  # of the documentation
 _RESERVED_TAG = "aws:"
 
 
@@ -42,7 +43,8 @@ def require_within_limits(service_model: Any, operation: str, request: Mapping[s
 def find_problems(service_model: Any, operation: str, request: Mapping[str, Any]) -> Sequence[str]:
     """Return every limit that a request breaks, with what to do."""
     shape = service_model.operation_model(operation).input_shape
-    return [*_walk(shape, request, ""), *(text for rule in _RULES for text in rule(request))]
+    parts = (request, *request.get("TrainingJobDefinitions", ()))
+    return [*_walk(shape, request, ""), *(text for part in parts for rule in _RULES for text in rule(part))]
 
 
 def _walk(shape: Any, value: Any, path: str) -> Iterator[str]:
@@ -190,10 +192,18 @@ def _transform_problems(request: Mapping[str, Any]) -> Iterator[str]:
         yield problem(expected="a SplitType for MultiRecord", found="none", todo=_TODO)
 
 
+def _tuning_problems(request: Mapping[str, Any]) -> Iterator[str]:
+    limits = request.get("HyperParameterTuningJobConfig", {}).get("ResourceLimits", {})
+    for name, most in _TUNING_LIMITS.items():
+        if limits.get(name, 0) > most:
+            yield problem(expected=f"{name} of at most {most}", found=f"{limits[name]:,}", todo=_TODO)
+
+
 _RULES = (
     _tag_problems,
     _instance_problems,
     _hyperparameter_problems,
     _spot_problems,
     _transform_problems,
+    _tuning_problems,
 )

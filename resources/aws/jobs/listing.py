@@ -1,5 +1,6 @@
 """Which jobs of a stack run now. Nothing that starts or awaits a job depends on it: jobs are found by their names."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from resources.aws.jobs.kinds import JobKind
@@ -36,3 +37,9 @@ def list_running(client: Any, kind: JobKind, stack: str) -> list[RunningStep]:
                 break
             arguments["NextToken"] = page["NextToken"]
     return found
+
+
+def without_trials(steps: Sequence[RunningStep]) -> list[RunningStep]:
+    """Return the jobs without those that a tuning job among them has started, whose names begin with its own."""
+    names = tuple(f"{step.name}-" for step in steps)
+    return [step for step in steps if not step.name.startswith(names)]

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.aws.sagemaker.service import Executor, Job
+from tests.aws.sagemaker.tuning import MODULE_COMMAND, Tuner
 
 IMAGE = Path(__file__).resolve().parents[3] / ".venv-image"
 ROOT = "/opt/ml"
@@ -62,9 +63,10 @@ class Containers(Executor):
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, job: Job) -> None:
-        if job.kind.resource not in ("ProcessingJob", "TrainingJob"):
+        runs = {"ProcessingJob": self._run, "TrainingJob": self._run, "HyperParameterTuningJob": self._tune}
+        if job.kind.resource not in runs:
             raise NotImplementedError(f"the stand-in runs no {job.kind.words}")
-        thread = threading.Thread(target=self._run, args=(job,), daemon=True)
+        thread = threading.Thread(target=runs[job.kind.resource], args=(job,), daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -86,6 +88,16 @@ class Containers(Executor):
             traceback.print_exc()
             self._end(job, "Failed", FailureReason="InternalServerError: the stand-in broke")
 
+    def _tune(self, job: Job) -> None:
+        def read_log(trial: Job) -> str:
+            return (self.folder / f"{trial.name}.log").read_text("utf-8", errors="replace")
+
+        try:
+            Tuner(job, self._run, read_log, self.jobs).tune()
+        except Exception:
+            traceback.print_exc()
+            job.to("Failed", FailureReason="InternalServerError: the stand-in broke")
+
     def _execute(self, job: Job) -> None:
         root = self.folder / job.name
         is_training = job.kind.resource == "TrainingJob"
@@ -95,6 +107,9 @@ class Containers(Executor):
         for place in ("output", "model") if is_training else ("output", *_output_paths(job)):
             (root / place).mkdir(parents=True, exist_ok=True)
         (root / "input" / "config").mkdir(parents=True, exist_ok=True)
+        if is_training:
+            hyperparameters = json.dumps(job.request.get("HyperParameters", {}))
+            (root / "input" / "config" / "hyperparameters.json").write_text(hyperparameters)
         if job.stopped.is_set():
             self._end(job, "Stopped")
             return
@@ -183,7 +198,10 @@ class Containers(Executor):
     def _run_entrypoint(self, job: Job, root: Path) -> tuple[int, bool]:
         """Run the entrypoint until it ends, is stopped, or has run too long. Return its exit code and whether it was too late."""
         specification = job.request.get("AppSpecification") or job.request["AlgorithmSpecification"]
-        command = [*specification["ContainerEntrypoint"], *specification.get("ContainerArguments", ())]
+        command = [
+            *specification.get("ContainerEntrypoint", ("python3", "-c", MODULE_COMMAND)),
+            *specification.get("ContainerArguments", ()),
+        ]
         environment = {
             "PATH": f"{self.python.parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(root.parent / "home"),

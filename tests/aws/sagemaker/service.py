@@ -18,7 +18,7 @@ from typing import Any
 
 import botocore.session
 
-from resources.aws.jobs.kinds import KINDS, JobKind
+from resources.aws.jobs.kinds import KINDS, TUNING, JobKind
 from resources.aws.jobs.limits import find_problems
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
@@ -38,12 +38,13 @@ class Reset(Exception):
 
 @dataclass
 class Job:
-    """A job as the service knows it. `fields` are what its description adds to its request."""
+    """A job as the service knows it. `fields` are what its description adds to its request, `trials` the jobs that a tuning job has started."""
 
     kind: JobKind
     request: dict[str, Any]
     fields: dict[str, Any] = field(default_factory=dict)
     stopped: threading.Event = field(default_factory=threading.Event)
+    trials: list["Job"] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -64,7 +65,9 @@ class Job:
 
 
 class Executor(ABC):
-    """What makes jobs go on."""
+    """What makes jobs go on. `jobs` are all that the service knows."""
+
+    jobs: dict[tuple[str, str], Job]
 
     @abstractmethod
     def start(self, job: Job) -> None:
@@ -113,6 +116,7 @@ class SageMaker:
 
         self.executor, self.registry = executor, ModelPackages()
         self.jobs: dict[tuple[str, str], Job] = {}
+        executor.jobs = self.jobs
         self.models: dict[str, dict[str, Any]] = {}
         self.calls: list[tuple[str, str]] = []
         self.interfere: Callable[[str, str], None] = lambda _operation, _phase: None
@@ -140,6 +144,7 @@ class SageMaker:
                 return self._list(kind, request)
         other = {
             "ListTags": self._list_tags,
+            "ListTrainingJobsForHyperParameterTuningJob": self._list_trials,
             "CreateModel": self._create_model,
             "DescribeModel": self._describe_model,
             "DeleteModel": self._delete_model,
@@ -196,6 +201,19 @@ class SageMaker:
         ]
         more = {"NextToken": str(start + 2)} if start + 2 < len(found) else {}
         return {f"{kind.resource}Summaries": page, **more}
+
+    def _list_trials(self, request: dict[str, Any]) -> Mapping[str, Any]:
+        """Answer one page of a tuning job's training jobs, of two at most."""
+        trials = self.job(TUNING, request["HyperParameterTuningJobName"]).trials
+        found = [trial for trial in trials if request.get("StatusEquals") in (None, trial.status)]
+        start = int(request.get("NextToken", "0"))
+        known = service_model().shape_for("HyperParameterTrainingJobSummary").members
+        page = [
+            {name: value for name, value in {**trial.request, **trial.fields}.items() if name in known}
+            for trial in found[start : start + 2]
+        ]
+        more = {"NextToken": str(start + 2)} if start + 2 < len(found) else {}
+        return {"TrainingJobSummaries": page, **more}
 
     def _list_tags(self, request: dict[str, Any]) -> Mapping[str, Any]:
         for job in self.jobs.values():

@@ -57,7 +57,7 @@ def test_single_numbers_are_counts_and_metrics_and_the_rest_is_detail() -> None:
     assert raw["counts"] == {"trials": 1, "features": 2, "fitted_rows": 3, "searched_rows": 3}
     assert raw["metrics"] == {"log_loss_calibrated": 0.5, "log_loss_uncalibrated": None}
     assert raw["detail"].keys() == {
-        "leaderboard", "searched_on", "calibration", "validation", "left_out", "averaged", "more_would_help",
+        "leaderboard", "searched_on", "calibration", "validation", "left_out", "averaged", "engine", "more_would_help",
     }  # fmt: skip
     assert raw["schema"] == REPORT_SCHEMA
 

@@ -230,11 +230,12 @@ def test_a_best_trial_at_the_end_of_the_search_or_of_its_space_says_so() -> None
         return Trial(number=number, hyperparameters=hyper, metrics={})
 
     rest = [trial(number, depth=3, rounds=10) for number in range(9)]
-    assert find_signs_of_more([trial(2, depth=4, rounds=300), *rest]) == ()
-    assert find_signs_of_more([trial(9, depth=4, rounds=300), *rest]) == (
+    assert find_signs_of_more([trial(2, depth=4, rounds=300), *rest], 10) == ()
+    assert find_signs_of_more([trial(9, depth=4, rounds=300), *rest], 10) == (
         "The best of 10 trials was number 10: more trials may find a better one",
     )
-    assert find_signs_of_more([trial(0, depth=12, rounds=300)]) == (
+    assert find_signs_of_more([trial(0, depth=12, rounds=300)], 1) == (
         "The best trial has depth 12, the deepest that is tried",
     )
-    assert "2,000 rounds" in find_signs_of_more([trial(0, depth=3, rounds=SPACES["boosted_trees"].most_rounds)])[0]
+    most = SPACES["boosted_trees"].most_rounds
+    assert "2,000 rounds" in find_signs_of_more([trial(0, depth=3, rounds=most)], 1)[0]

@@ -122,6 +122,7 @@ def test_the_orchestrators_role_may_list_jobs_and_mirror_decisions(service: Sage
     assert actions == {
         "sagemaker:ListProcessingJobs",
         "sagemaker:ListTrainingJobs",
+        "sagemaker:ListHyperParameterTuningJobs",
         "sagemaker:CreateModelPackageGroup",
         "sagemaker:AddTags",
         "sagemaker:CreateModelPackage",

@@ -201,8 +201,12 @@ schedule: {retrain: "0 25 * * 1"}
             r"search.families\[0\]: Expected one of boosted_trees, .*. Did you mean boosted_trees\?",
         ),
         (
-            LABEL + "search: {engine: tuner}",
-            r":2: search.engine: Expected only job; found 'tuner'. Write job, or remove",
+            LABEL + "search: {engine: tuners}",
+            r":2: search.engine: Expected one of job, tuner; found 'tuners'",
+        ),
+        (
+            LABEL + "search: {engine: tuner, time: 10m}",
+            r":2: search.time: Expected none with engine: tuner, whose jobs it cannot bound; found 10m. Remove it and",
         ),
         (
             LABEL + "search: {families: [linear, linear]}",
