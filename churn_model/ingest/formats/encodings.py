@@ -21,6 +21,8 @@ _WIDE_BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_SEVERAL_BYTES = frozenset({"cp932", "shift_jis", "euc_jp", "cp949", "euc_kr", "gb18030", "gbk", "big5", "big5hkscs"})
+"""Encodings with two bytes for most letters, of which a few may look like UTF-8."""
 _HEAD_BYTES = 4096
 _SAMPLE_BYTES = 200_000
 _WESTERN = "cp1252"
@@ -52,6 +54,9 @@ AS_UTF8 = Encoding()
 def find_encoding(file: LandedFile, named: str | None, *, detects: bool = True) -> Encoding:
     """Read a text file once and return its encoding: that of its BOM, else `named`, else UTF-8, else what a library detects.
 
+    Letters of two and more bytes that are UTF-8 throughout are no text of an encoding with one byte a letter, whatever is `named`: files of
+    one dataset may differ.
+
     `detects`: False for a format that has to be UTF-8 by its own rules, so that other bytes are damage.
 
     Raise InputError if it cannot be detected, or if the file cannot be read to its end.
@@ -62,14 +67,19 @@ def find_encoding(file: LandedFile, named: str | None, *, detects: bool = True) 
             if head.startswith(bom):
                 _read_on(stream)
                 return Encoding(name, len(bom), f"read as {name[:6].upper()}")
-        if named and not head.startswith(BOM):
+        name = normal_encoding(named) if named and not head.startswith(BOM) else ""
+        if name in _SEVERAL_BYTES or (name.startswith(("utf-16", "utf-32")) and b"\x00" in head):
             _read_on(stream)
-            return Encoding(normal_encoding(named))
-        wide = _wide_without_bom(head)
+            return Encoding(name)
+        wide = "" if name else _wide_without_bom(head)
         if wide:
             _read_on(stream)
             return Encoding(wide, 0, f"read as {wide[:6].upper()}, as its zero bytes suggest")
-        foreign = _foreign_lines(head, stream)
+        foreign, as_utf8 = _foreign_lines(head, stream)
+    if name and name != UTF8 and not foreign and (as_utf8 or name.startswith(("utf-16", "utf-32"))):
+        return Encoding(UTF8, 0, f"read as UTF-8, which its letters are, and not as {name}")
+    if name:
+        return Encoding(name)
     return _detect(foreign) if foreign and detects else AS_UTF8
 
 
@@ -90,8 +100,8 @@ def _wide_without_bom(head: bytes) -> str:
     return ""
 
 
-def _foreign_lines(head: bytes, stream: BinaryIO) -> bytes:
-    """Return lines that are no UTF-8, up to `_SAMPLE_BYTES`; none if the file is UTF-8, or mostly so with some damage."""
+def _foreign_lines(head: bytes, stream: BinaryIO) -> tuple[bytes, bool]:
+    """Return lines that are no UTF-8, up to `_SAMPLE_BYTES`; none if the file is UTF-8, or mostly so with some damage. And whether any line is."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     block, valid, as_utf8 = head, True, 0
     foreign: list[bytes] = []
@@ -110,8 +120,8 @@ def _foreign_lines(head: bytes, stream: BinaryIO) -> bytes:
             foreign += wrong
         block = stream.read(BLOCK_BYTES)
     if (valid and not decoder.getstate()[0]) or len(foreign) <= as_utf8:
-        return b""
-    return b"\n".join(foreign)[:_SAMPLE_BYTES]
+        return b"", as_utf8 > 0
+    return b"\n".join(foreign)[:_SAMPLE_BYTES], as_utf8 > 0
 
 
 def _is_utf8(line: bytes) -> bool:

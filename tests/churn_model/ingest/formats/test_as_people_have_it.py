@@ -150,6 +150,22 @@ def test_a_mark_is_believed_before_the_spec(tmp_path: Path, reference: list[dict
     assert made(tmp_path, PLAIN.encode("utf-16"), dataset).rows == reference
 
 
+@pytest.mark.parametrize("named", ["cp1252", "iso8859-2", "utf-16-le"])
+def test_a_batch_in_utf8_is_read_as_that_though_the_spec_names_what_training_had(
+    tmp_path: Path, reference: list[dict[str, object]], named: str
+) -> None:
+    found = made(tmp_path, PLAIN, replace(SHOP, format=FileFormat(encoding=named)))
+    assert (found.rows, found.quarantine) == (reference, [])
+    assert found.remarks.startswith("read as UTF-8, which its letters are, and not as")
+    damaged = PLAIN.encode().replace("Köln".encode(), b"K\xf6ln", 1)
+    found = made(tmp_path, damaged, replace(SHOP, format=FileFormat(encoding=named)))
+    assert [line for line, _ in found.quarantine] == [2]
+    found = made(
+        tmp_path, "id,city,fee,left\n1,Rome,2,no\n2,Oslo,3,yes\n", replace(SHOP, format=FileFormat(encoding=named))
+    )
+    assert [row["city"] for row in found.rows] == ["Rome", "Oslo"]
+
+
 def test_some_damage_in_utf8_is_quarantined_and_no_other_encoding(tmp_path: Path) -> None:
     found = made(tmp_path, PLAIN.encode().replace("Köln".encode(), b"K\xf6ln", 1))
     assert found.quarantine == [(2, "expected text in UTF-8, found another encoding")]
