@@ -81,6 +81,10 @@ class _Spellings:
 
 def guess_label(table: Table, wanted: str | None, id_column: str | None) -> LabelGuess:
     """Return the label. Raise InputError if no column can be it, CommandError if the column `wanted` cannot."""
+    if len(table.columns) == 1:
+        found = f"one column alone, {quote_value(table.columns[0].name)}"
+        todo = "give the file a first line such as sep=^ if a sign other than comma, semicolon, tab or bar separates its values"
+        raise InputError(problem(expected="a column that says who left, and others", found=found, todo=todo))
     if wanted is not None:
         column = table.column(wanted)
         _require_who_stayed(column)

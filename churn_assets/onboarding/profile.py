@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from churn_model.arrays import FloatArray, IntArray
 from churn_model.column_types.date import DateCount
-from churn_model.column_types.landed import MISSING_WORDS, LandedValues
+from churn_model.column_types.landed import MISSING_WORDS, LandedValues, is_text, read_text
 from churn_model.column_types.number import NUMBER
 from churn_model.column_types.number_count import NumberCount
 from churn_model.column_types.registry import column_type
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import file_problems, nested_columns
-from churn_model.ingest.files import describe_endings, find_format, open_part
+from churn_model.ingest.files import describe_endings, find_format, list_sheets, open_part
 from churn_model.ingest.formats.base import NO_OPTIONS, Fault, LandedFile, Options, Part
 from churn_model.ingest.formats.csv import CsvPart
 from churn_model.ingest.formats.csv_records import BROKEN_QUOTE
@@ -154,11 +154,10 @@ def profile_file(file: Path, options: Options = NO_OPTIONS) -> Table:
     """
     if not file.is_file():
         raise CommandError(problem(expected=f"a file {file.name}", found="none", todo="correct the path"))
-    format_ = find_format(file.name)
-    if format_ is None:
+    if find_format(file.name) is None:
         raise CommandError(problem(expected=describe_endings(), found=file.name[-40:], todo="convert the file"))
     landed = LandedFile(file.name, file)
-    sheets = format_.list_sheets(landed) if format_.list_sheets else ()
+    sheets = list_sheets(landed)
     if options.sheet is None and len(sheets) > 1:
         options = replace(options, sheet=_fullest_sheet(landed, sheets))
     part = _open(landed, options)
@@ -251,8 +250,7 @@ def _encode(column: Any) -> tuple[list[str], Any]:
     array = column.combine_chunks()
     if pa.types.is_dictionary(array.type):
         array = array.cast(array.type.value_type)
-    if not pa.types.is_binary(array.type) and not pa.types.is_large_binary(array.type):
-        array = array.cast(pa.string())
+    array = array.cast(pa.binary()) if is_text(array.type) else read_text(array).values
     encoded = array.dictionary_encode()
     texts = encoded.dictionary.to_pylist()
     # Bytes that are not UTF-8 are replaced; ingest quarantines their rows.

@@ -80,6 +80,9 @@ def _own_problems(part: Part) -> list[str]:
         return [
             f"{key}: {problem(expected=f'at most {COLUMN_LIMIT:,} columns', found=f'{len(names):,}', todo='land fewer columns')}"
         ]
+    if len(part.passed_over) == len(names):
+        text = problem(expected="the names of columns", found="none", todo="land the file with a header")
+        return [f"{key}: {text}"]
     found = []
     unnamed = [n for n, name in enumerate(names, 1) if not name and n - 1 not in part.passed_over]
     if unnamed:
@@ -262,8 +265,8 @@ def _nested(part: Part, used: set[str]) -> list[str]:
 def _is_plain(stored: pa.DataType) -> bool:
     if pa.types.is_nested(stored):
         return False
-    try:
-        pa.array([], stored).cast(pa.string())
+    try:  # a time zone is looked up for a value alone
+        pa.array([0] if pa.types.is_timestamp(stored) else [], stored).cast(pa.string())
     except pa.ArrowException:
         return False
     return True

@@ -56,6 +56,19 @@ def open_part(file: LandedFile, options: Options = NO_OPTIONS) -> Part:
 
     Raise InputError, naming the file, if it cannot be used as a whole.
     """
+    format_ = _format_of(file)
+    with file_errors(file, format_.name):
+        return format_.open(file, options)
+
+
+def list_sheets(file: LandedFile) -> tuple[str, ...]:
+    """Return the names of the visible sheets of a workbook, none for other formats. Raise InputError if it cannot be read as what its name says."""
+    format_ = _format_of(file)
+    return format_.list_sheets(file) if format_.list_sheets else ()
+
+
+def _format_of(file: LandedFile) -> Format:
+    """Return the format that a file's name says. Raise InputError if that is none, or if the file is empty or of another kind."""
     format_ = find_format(file.key)
     if format_ is None:
         text = problem(expected=describe_endings(), found="another", todo="rename the file, or move it out")
@@ -64,7 +77,7 @@ def open_part(file: LandedFile, options: Options = NO_OPTIONS) -> Part:
         if file.path.stat().st_size == 0:
             raise InputError(problem(expected="a header and records", found="a file of zero bytes", todo=LAND_AGAIN))
         _require_own_format(file, format_)
-        return format_.open(file, options)
+    return format_
 
 
 def file_options(dataset: Dataset) -> Options:

@@ -15,6 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
+from churn_assets.onboarding.landing_check import landing_problems
 from churn_assets.onboarding.spec_text import MORE, propose, scalar
 from churn_model.errors import InputError
 from churn_model.ingest.canonical_rows import ingest
@@ -476,6 +477,14 @@ def test_what_cannot_be_proposed_is_told(tmp_path: Path, name: str, named: dict[
         ("t.csv", b"a,b\n", r"^t.csv: .*records.*a header alone"),
         ("t.csv", b"a,,b\n1,2,3\n", r"^t.csv: .*a name for every column.*none for column 2"),
         ("t.csv", b"a,A\n1,2\n", r"^t.csv: .*each column once.*'a', 'A'"),
+        ("t.csv", b",,,\n,,,\n", r"^t.csv: Expected the names of columns; found none"),
+        ("t.csv", b"id left\na yes\nb no\n", r"one column alone, 'id left'.*a first line such as sep=\^"),
+        ("t.xlsx", b"", r"^t.xlsx: .*a header and records.*a file of zero bytes"),
+        (
+            "t.xlsx",
+            b"\xd0\xcf\x11\xe0" + bytes(600),
+            r"^t.xlsx: .*an old Excel file \(.xls\), or a workbook with a password",
+        ),
         ("t.csv", b"a" * 300 + b",b\n1,2\n", r"^t.csv: .*names of at most 200 characters on one line"),
         ("t.csv", b'"a\nb",c\n1,2\n', r"^t.csv: .*names of at most 200 characters on one line.*.a.nb."),
     ],
@@ -566,6 +575,27 @@ def test_a_nested_column_is_named_and_ignored_and_landing_passes_it_over(tmp_pat
     landed = [LandedFile("t.parquet", tmp_path / "t.parquet")]
     made = ingest(landed, load_spec(tmp_path / "telco.yaml"), tmp_path / "out", expected=None)
     assert (made.rows, "address" in made.kinds) == (ROWS, False)
+
+
+@pytest.mark.parametrize(
+    ("values", "sign"),
+    [
+        (pa.array([bytes([200 + n % 50, n % 9]) for n in range(ROWS)], pa.binary(2)), "x: expected text in UTF-8 (300"),
+        (pa.array(range(ROWS), pa.timestamp("us", "Nowhere/City")), ""),
+        (pa.array([f"{n:016}".encode() for n in range(ROWS)], pa.binary(16)), ""),
+    ],
+    ids=["bytes of a fixed size that are no text", "a time zone that there is not", "text of a fixed size"],
+)
+def test_a_strange_type_of_parquet_is_read_or_named_by_churn_new_and_by_landing(
+    tmp_path: Path, values: pa.Array, sign: str
+) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(customers(x=values), path)
+    text = propose("telco", path)
+    assert ("x # holds timestamp[us, tz=Nowhere/City], which is not read" in text) == pa.types.is_timestamp(values.type)
+    refused = landing_problems(loaded(tmp_path, text), path) or [""]
+    assert sign in refused[0]
+    assert bool(refused[0]) == bool(sign)
 
 
 HAZARDS = [
