@@ -105,20 +105,25 @@ def _foreign_lines(head: bytes, stream: BinaryIO) -> tuple[bytes, bool]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     block, valid, as_utf8 = head, True, 0
     foreign: list[bytes] = []
+    rest: bytes | None = b""  # the line that the last block ends within; None if its beginning is not known
     while block:
         if valid and not (block.isascii() and not decoder.getstate()[0]):
             try:
                 as_utf8 += len(block) - len(decoder.decode(block))
             except UnicodeDecodeError:
                 valid = False
+        following = stream.read(BLOCK_BYTES)
         if not valid and as_utf8 + len(foreign) < _ENOUGH_LINES:
-            whole = block.splitlines()
-            # A block begins and ends within a line, and may do so within a character.
-            lines = [line for line in (whole[1:-1] if len(whole) > 2 else whole) if not line.isascii()][:_ENOUGH_LINES]
+            lines = ((rest or b"") + block).splitlines()
+            lines = lines[1:] if rest is None and len(lines) > 1 else lines
+            rest = lines.pop() if following and len(lines) > 1 else b""
+            lines = [line for line in lines if not line.isascii()][:_ENOUGH_LINES]
             wrong = [line for line in lines if not _is_utf8(line)]
             as_utf8 += len(lines) - len(wrong)
             foreign += wrong
-        block = stream.read(BLOCK_BYTES)
+        elif valid:
+            rest = None
+        block = following
     if (valid and not decoder.getstate()[0]) or len(foreign) <= as_utf8:
         return b"", as_utf8 > 0
     return b"\n".join(foreign)[:_SAMPLE_BYTES], as_utf8 > 0

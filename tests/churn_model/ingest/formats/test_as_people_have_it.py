@@ -144,6 +144,18 @@ def test_an_encoding_is_detected_by_few_words_and_can_be_named(tmp_path: Path, e
         assert ("detected" in found.remarks) == (dataset is SHOP)
 
 
+@pytest.mark.parametrize("at", [0, 3, 9])
+@pytest.mark.parametrize("rows", [9, 60_000])
+def test_one_letter_anywhere_is_enough_for_an_encoding(tmp_path: Path, at: int, rows: int) -> None:
+    lines = ["id,place,fee,left", *(f"C{n},Rome,{n},no" for n in range(rows))]
+    at = at if at < 9 else rows
+    lines[at] = lines[at].replace("Rome", "Málaga").replace("place", "Plätze")
+    path = tmp_path / "t.csv"
+    path.write_bytes("\n".join(lines).encode("cp1252"))
+    part = open_csv(LandedFile("t.csv", path))
+    assert (part.names[1], part.encoding.name) == ("Plätze" if at == 0 else "place", "cp1252")
+
+
 def test_a_mark_is_believed_before_the_spec(tmp_path: Path, reference: list[dict[str, object]]) -> None:
     dataset = replace(SHOP, format=FileFormat(encoding="cp1252"))
     assert made(tmp_path, PLAIN.encode("utf-8-sig"), dataset).rows == reference
