@@ -17,10 +17,15 @@ MOST_BLANK = 0.1
 MOST_ROWS_OF_A_CUSTOMER = 100
 """Rows per value from which a column names a shop or a plan, not a customer."""
 MOST_CANDIDATES = 5
+MOST_OF_ITS_OWN = 0.7
+"""Distinct values as a share of the rows, up to which values that a date tells apart may be customers with several rows."""
 _ENOUGH_ROUNDED = 0.9
 
 NUMBERS_ROWS = re.compile(r"^(row|record|line|serial|index|unnamed)( ?(number|no|nr|id|index|\d+))?$|^(s ?no|sr ?no)$")
-_WHO = r"(customer|client|user|account|member|subscriber|prospect|lead|person|kunde|kunden|cliente|abonn[ée])"
+_WHO = (
+    r"(customer|client|user|account|member|subscriber|prospect|lead|person|kunde|kunden|konto|mitglied|nutzer|cliente|cuenta|usuario|socio"
+    r"|abonn[ée]|compte|utilisateur|conto|utente|klant|klient)"
+)
 _CUSTOMER = re.compile(rf"\b{_WHO}s?[ _]?(id|key|no|nr|num|nummer|number|code)$|^{_WHO}s?$|^id[ _]?{_WHO}$")
 _ID = re.compile(rf"\b(id|uuid|guid)$|^id\b|{_CUSTOMER.pattern}")
 _ID_TOO = re.compile(rf"\b(key|phone( number)?|msisdn|e ?mail( address)?|{_WHO}|number|no|nr)$|id$")
@@ -93,7 +98,11 @@ def guess_key(table: Table, label: LabelGuess, wanted: str | None) -> Key:
         return _with_dates(repeated[0], columns, rounded)
     if best:
         return _with_dates(best[1], columns, rounded)
-    candidates = [column for column in columns if (column in unique or says_id(column)) and _can_name(column)]
+    candidates = [
+        column
+        for column in columns
+        if _can_name(column) and (column in unique or says_id(column) or _is_in_a_panel(column, columns))
+    ]
     return Key(
         None, candidates=tuple(Guess(one.name, _remark(one)) for one in candidates[:MOST_CANDIDATES]), not_ids=rounded
     )
@@ -153,6 +162,16 @@ def _repeated_ids(table: Table, columns: list[ColumnProfile], label: LabelGuess)
 
 def _has_few_rows_each(column: ColumnProfile) -> bool:
     return column.known <= MOST_ROWS_OF_A_CUSTOMER * column.distinct and column.own_share < ID_SHARE
+
+
+def _is_in_a_panel(column: ColumnProfile, columns: list[ColumnProfile]) -> bool:
+    """Return whether values repeat, and a date tells the rows of each apart."""
+    return (
+        _has_few_rows_each(column)
+        and column.own_share <= MOST_OF_ITS_OWN
+        and column.known >= (1 - MOST_BLANK) * column.rows
+        and _date_of(column, columns) is not None
+    )
 
 
 def _ranks(column: ColumnProfile) -> IntArray:

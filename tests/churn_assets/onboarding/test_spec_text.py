@@ -263,6 +263,20 @@ def test_customers_with_several_rows_and_no_date_are_named_and_said(tmp_path: Pa
     assert "id: customer_id # 600 rows of 120 customers; the rows of a customer stay in one split" in text
 
 
+@pytest.mark.parametrize("name", ["Konto", "cuenta", "Mitglied", "vorgang"])
+def test_customers_with_several_months_are_offered_though_neither_name_nor_label_says_so(
+    tmp_path: Path, name: str
+) -> None:
+    table = months("2024-0{}", f"{name}={{}}")
+    table = table.set_column(3, "churned", [RNG.choice(["yes", "no"], len(table))])
+    found, text = proposed(tmp_path, table)
+    if name == "vorgang":
+        assert found.id is None
+        assert "# id: vorgang # 600 rows of 120 customers; the rows of a customer stay in one split" in text
+    else:
+        assert (found.id, found.as_of) == (name, "month")
+
+
 def test_a_number_without_a_name_is_offered_as_an_id_and_a_shop_is_not(tmp_path: Path) -> None:
     more = {"code": RNG.permutation(ROWS) + 762_143_795, "store_id": RNG.integers(0, 3, ROWS)}
     found, text = proposed(tmp_path, customers(**more).drop_columns(["customer_id"]))
