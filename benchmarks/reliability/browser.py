@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,7 +48,10 @@ class Browser:
         self._process = subprocess.Popen([command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         port, _ = self.wait_for("the browser to listen", lambda: _read_port(profile))
         target = json.loads(_get(f"http://127.0.0.1:{port}/json/list"))[0]
-        self._socket: ClientConnection = connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None)
+        self._open = ExitStack()
+        self._socket: ClientConnection = self._open.enter_context(
+            connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None)
+        )
         self._number = 0
         self.ask("Page.enable")
 
@@ -109,7 +113,7 @@ class Browser:
 
     def close(self) -> None:
         """End the browser."""
-        self._socket.close()
+        self._open.close()
         self._process.terminate()
         self._process.wait()
 

@@ -26,6 +26,7 @@ from churn_model.serving.openapi import features_of
 from churn_model.serving.plan import Plan
 from churn_model.serving.protocol import refuse
 from churn_model.serving.requests import BadRequest, decode_object
+from churn_model.wording import number_text
 from resources.ports.lake import Lake
 
 _HERE = Path(__file__).parent
@@ -165,7 +166,7 @@ def describe_input(plan: Plan, field: Field) -> dict[str, Any]:
             "low": low,
             "high": high,
             "step": step,
-            "note": f"mostly {feature.low:g} to {feature.high:g}",
+            "note": f"mostly {number_text(feature.low)} to {number_text(feature.high)}",
         }
     return {**described, "note": "what the customer is worth; it decides" if field.is_worth else ""}
 

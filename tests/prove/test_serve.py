@@ -1,69 +1,39 @@
 """The real `churn serve`: swaps, a worker that is killed, a supervisor that is killed, and the page in a browser."""
 
+import asyncio
 import json
+import logging
 import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from benchmarks.reliability.home import Home, Homes
+from benchmarks.served import served, waited
+from benchmarks.steady import run_steadily
+from churn_assets.model_server.champion import read_model
+from churn_assets.model_server.customers import example_customer
+from churn_model.serving.plan import Plan
+from resources.catalog.names import champion_key
+from resources.catalog.pointers import read_pointer
+from resources.specs.loader import load_spec
 
 pytestmark = pytest.mark.prove
 
-CLIENTS = 4
-HEADLESS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=20000")
-PATIENCE_SECONDS = 120.0
-
-
-class Server:
-    """`churn serve` of a home on a free port, in a process of its own."""
-
-    def __init__(self, home: Home, *arguments: str) -> None:
-        self.output = home.root / "served.txt"
-        with self.output.open("w") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "churn_assets.cli", "serve", "shop", "--port", "0", *arguments],
-                env=home.environment,
-                cwd=home.code,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        self.url = waited(lambda: re.findall(r"http://\S+:[0-9]+", self.output.read_text()), "an address")[0]
-        waited(lambda: self.answers("/ping"), "a first answer")
-
-    def answers(self, path: str) -> Any:
-        try:
-            answer = httpx.get(self.url + path, timeout=10)
-        except httpx.TransportError:
-            return None
-        return answer.json() if answer.status_code == 200 else None
-
-    def workers(self) -> list[int]:
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-
-
-def waited(look: Callable[[], Any], what: str) -> Any:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.1)
-    pytest.fail(f"waited in vain for {what}")
+LOG = logging.getLogger("proof")
+CONNECTIONS = 200
+REQUESTS = 50_000
+STEADY_SECONDS = 120.0
+Expected = dict[str, list[float]]
+"""What each model says of each of the customers."""
 
 
 def is_alive(pid: int) -> bool:
@@ -73,88 +43,146 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-@contextmanager
-def served(home: Home, *arguments: str) -> Iterator[Server]:
-    server = Server(home, *arguments)
-    try:
-        yield server
-    finally:
-        for pid in (*server.workers(), server.process.pid) if server.process.poll() is None else ():
-            os.kill(pid, signal.SIGKILL)
-        server.process.wait()
+@dataclass
+class Asked:
+    """What came of requests: how many answers of each model, what was wrong with answers, and the client ports of connections that were reset."""
+
+    versions: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    reset: list[int] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return self.versions.total()
+
+    def has(self, count: int) -> bool:
+        return self.count >= count
+
+
+def to_request(customer: dict[str, Any], number: int) -> bytes:
+    body = json.dumps(customer | {"customer_id": f"C{number}"}).encode()
+    head = f"POST /invocations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, Any]:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(re.findall(rb"(?i)content-length: ([0-9]+)", head)[0])
+    return int(head.split(b" ", 2)[1]), json.loads(await reader.readexactly(length))
+
+
+async def keep_asking(
+    port: int, customers: list[dict[str, Any]], expected: Expected, asked: Asked, left: Iterator[int]
+) -> None:
+    """Ask on one connection, and on another if it is reset, until no number is left."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for number in left:
+        kind = number % len(customers)
+        own = writer.get_extra_info("sockname")[1]
+        try:
+            writer.write(to_request(customers[kind], number))
+            status, answer = await read_answer(reader)
+        except (OSError, asyncio.IncompleteReadError):
+            asked.reset.append(own)
+            writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            continue
+        version = answer.get("model_version", "none")
+        asked.versions[version] += 1
+        is_right = (
+            status == 200 and answer["id"] == f"C{number}" and answer["churn_probability"] == expected[version][kind]
+        )
+        if not is_right:
+            asked.wrong.append(f"{number}: {status} {answer}")
+    writer.close()
+
+
+async def ask_all(port: int, customers: list[dict[str, Any]], expected: Expected, asked: Asked, count: int) -> None:
+    numbers = iter(range(count))
+    await asyncio.gather(*(keep_asking(port, customers, expected, asked, numbers) for _ in range(CONNECTIONS)))
 
 
 def test_swaps_and_a_killed_worker_give_no_wrong_answer(homes: Homes, copied: Callable[[Home], Home]) -> None:
+    """50,000 requests on 200 connections. The champion is swapped twice, and twice again with a worker killed in between."""
     home = copied(homes.twice_retrained)
-    with served(home, "--workers", "2") as server:
-        usual = server.answers("/page-data/example")
-        before = server.answers("/ping")["model_version"]
-        seen: Counter[tuple[int, str, float]] = Counter()
-        broken: Counter[int] = Counter()
-        stop = time.monotonic() + PATIENCE_SECONDS
-        is_over: list[bool] = []
+    lake, key = home.lake, champion_key("shop")
+    second = read_pointer(lake, key)
+    home.require(0, "rollback", "shop")
+    first = read_pointer(lake, key)
+    spec = load_spec(home.root / "datasets" / "shop.yaml")
+    plans = [Plan(read_model(lake, require_prefix(pointer), threads=1), spec) for pointer in (first, second)]
+    # The second model reads more columns; the first leaves them out.
+    customers = [dict(example_customer(plans[1])) | {"day_charge": f"{20 + n}.5"} for n in range(50)]
+    expected = {plan.version: [plan.answer(each).churn_probability for each in customers] for plan in plans}
+    assert len(expected) == 2
+    assert expected[plans[0].version] != expected[plans[1].version]
+    with served(home, "--workers", "2") as server, ThreadPoolExecutor(1) as pool:
 
-        def ask(client: int) -> None:
-            with httpx.Client(base_url=server.url, timeout=30) as http:
-                while not is_over and time.monotonic() < stop:
-                    try:
-                        answer = http.post("/invocations", json=usual)
-                    except httpx.TransportError:
-                        broken[client] += 1
-                        continue
-                    seen[answer.status_code, answer.json()["model_version"], answer.json()["churn_probability"]] += 1
+        def run(asked: Asked) -> "Future[None]":
+            return pool.submit(lambda: asyncio.run(ask_all(server.port, customers, expected, asked, REQUESTS // 2)))
 
-        with ThreadPoolExecutor(CLIENTS) as pool:
-            asking = [pool.submit(ask, client) for client in range(CLIENTS)]
-            waited(lambda: seen.total() > 200, "answers")
-            home.require(0, "rollback", "shop")
-            waited(lambda: len(seen) == 2, "answers of the other champion")
-            calm = seen.total()
-            assert not broken
-            (victim, _) = server.workers()
-            os.kill(victim, signal.SIGKILL)
-            waited(lambda: len(server.workers()) == 2 and victim not in server.workers(), "another worker")
-            waited(lambda: seen.total() > calm + 200, "answers after the kill")
-            is_over.append(True)
-            for each in asking:
-                each.result()
-        after = server.answers("/ping")["model_version"]
-        assert {(status, version) for status, version, _ in seen} == {(200, before), (200, after)}
-        assert len(seen) == 2  # one probability a model
-        assert max(broken.values(), default=0) <= 2  # the request in flight, and the connection that went with it
-        counted = httpx.get(server.url + "/metrics").text
+        def swap_twice(asked: Asked, between: Callable[[], None]) -> None:
+            for old, new, share in ((first, second, 0.25), (second, first, 0.6)):
+                due = int(share * REQUESTS / 2)
+                waited(partial(asked.has, due), "answers")
+                lake.swap(key, old, new or b"")
+                between()
+
+        calm = Asked()
+        done = run(calm)
+        swap_twice(calm, lambda: None)
+        done.result()
+        assert (calm.wrong, calm.reset) == ([], [])
+        assert set(calm.versions) == set(expected)
+
+        harmed = Asked()
+        held: list[set[int]] = []
+
+        def kill() -> None:
+            if not held:
+                victim = max(server.workers(), key=lambda pid: len(server.clients_of(pid)))
+                held.append(server.clients_of(victim))
+                os.kill(victim, signal.SIGKILL)
+
+        done = run(harmed)
+        swap_twice(harmed, kill)
+        done.result()
+        assert harmed.wrong == []
+        assert set(harmed.versions) == set(expected)
+        assert set(harmed.reset) <= held[0]  # one request each, of the killed worker's connections
+        assert len(harmed.reset) == len(set(harmed.reset))
+        assert harmed.count + len(harmed.reset) == REQUESTS // 2
+        LOG.info(
+            "%d of the %d connections of the killed worker had a request in flight", len(harmed.reset), len(held[0])
+        )
+
+        waited(lambda: len(server.workers()) == 2, "another worker")
+        counted = (server.read("/metrics") or b"").decode()
         answered = int(float(re.findall(r'churn_requests_total\{status="200"\} (\S+)', counted)[0]))
-        assert seen.total() <= answered <= seen.total() + sum(broken.values())
+        assert calm.count + harmed.count <= answered <= calm.count + harmed.count + len(harmed.reset)
         server.process.terminate()
         assert server.process.wait(60) == 0
     assert "Traceback" not in server.output.read_text()
 
 
+def require_prefix(pointer: bytes | None) -> str:
+    return str(json.loads(pointer or b"{}")["prefix"])
+
+
+def test_memory_and_open_files_are_flat_at_half_of_the_peak(
+    retrained_home: Home, copied: Callable[[Home], Home]
+) -> None:
+    """`python -m benchmarks.steady` does so for ten minutes."""
+    with served(copied(retrained_home), "--workers", "2") as server:
+        found = run_steadily(server, STEADY_SECONDS)
+    assert found.failed == 0
+    assert found.growth < 1.05
+    assert max(found.files[-10:]) <= max(found.files[:10])
+
+
 def test_workers_end_with_a_supervisor_that_is_killed(retrained_home: Home, copied: Callable[[Home], Home]) -> None:
     with served(copied(retrained_home), "--workers", "2") as server:
-        workers = waited(lambda: len(found := server.workers()) == 2 and found, "two workers")
+        workers = waited(lambda: found if len(found := server.workers()) == 2 else [], "two workers")
         server.process.kill()
         server.process.wait()
         waited(lambda: not any(map(is_alive, workers)), "the end of the workers")
-
-
-def test_the_page_answers_in_a_browser(retrained_home: Home, copied: Callable[[Home], Home], tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
-    if browser is None:
-        pytest.skip("needs Chromium")
-    with served(copied(retrained_home), "--workers", "1") as server:
-        usual = server.answers("/page-data/example")
-        answer = httpx.post(server.url + "/invocations", json=usual).json()
-        shown = subprocess.run(
-            [browser, *HEADLESS, f"--user-data-dir={tmp_path}", "--dump-dom", server.url],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        )
-    percent = f"{100 * answer['churn_probability']:.1f}%"
-    assert f'<strong id="probability">{percent}</strong>' in shown.stdout
-    assert 'class="bar"' in shown.stdout
-    assert "Content Security Policy" not in shown.stderr
-    assert "Uncaught" not in shown.stderr
-    assert json.dumps(answer["model_version"]).strip('"') in shown.stdout

@@ -142,7 +142,9 @@ function bar(part, most) {
   for (const [name, value] of Object.entries(shape)) box.setAttribute(name, value);
   for (const [name, value] of Object.entries({ x1: 0, x2: 0, y1: 0, y2: 16 })) axis.setAttribute(name, value);
   picture.append(box, axis);
-  const size = line("span", `${up ? "+" : part.contribution < 0 ? "−" : ""}${Math.abs(part.contribution).toFixed(2)}`);
+  const digits = Math.abs(part.contribution).toFixed(2);
+  const sign = digits === "0.00" ? "" : up ? "+" : "−";
+  const size = line("span", sign + digits);
   size.className = "size";
   row.append(line("span", part.name), picture, size);
   return row;

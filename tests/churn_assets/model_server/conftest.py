@@ -6,15 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from resources.local.lake import LocalLake
-from tests.churn_assets.model_server.served import SPEC, Shop
-
-
-def make_shop(root: Path) -> Shop:
-    made = Shop(root, LocalLake(root=str(root / "lake")))
-    made.spec.write_text(SPEC)
-    made.publish("v1")
-    return made
+from tests.churn_assets.model_server.served import Shop, make_shop
 
 
 @pytest.fixture

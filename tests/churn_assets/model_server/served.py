@@ -107,5 +107,13 @@ class Shop:
             thread.join()
 
 
+def make_shop(root: Path) -> Shop:
+    """Return a shop with a champion."""
+    made = Shop(root, LocalLake(root=str(root / "lake")))
+    made.spec.write_text(SPEC)
+    made.publish("v1")
+    return made
+
+
 def customer(**changes: Any) -> dict[str, Any]:
     return {name: values[0] for name, values in landed(1, seed=5).items()} | changes
