@@ -188,7 +188,7 @@ def _columns(guesses: Guesses) -> Iterator[str]:
         yield f"split: {{validation: {validation:g}, test: {test:g}}}"
     elif guesses.shares.judged_on == "outer_folds":
         yield ""
-        yield f"# Only {guesses.shares.leavers:,} rows have the rarer outcome, too few for a test split. While `split` leaves its shares open,"
+        yield f"# Of the rarer outcome there are {guesses.shares.leavers:,} rows, too few for a test split. While `split` leaves its shares open,"
         yield "# models are judged by outer folds."
     if guesses.opt_out:
         yield ""

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Guess a spec from a file, write it and print it."""
-    from churn_assets.onboarding.landing_check import landing_problems
+    from churn_assets.onboarding.landing_check import check_landing
     from churn_assets.onboarding.spec_text import examine, id_lines, write_text
     from churn_model.ingest.formats.base import Options
     from resources.specs.loader import load_spec
@@ -50,11 +50,16 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     text = write_text(name, file, table, guesses, settings.datasets)
     _write_spec(path, text)
     say(console, text)
-    refused = landing_problems(load_spec(path), file)
-    if refused:
-        say(console, f"Written to {path}. As it is, this file would be refused when it is landed:\n{listed(refused)}")
+    found = check_landing(load_spec(path), file)
+    if found and found.refused:
+        say(
+            console,
+            f"Written to {path}. As it is, this file would be refused when it is landed:\n{listed(found.refused)}",
+        )
         return ExitCode.FAILED
-    if refused is None:
+    if found and found.too_little:
+        say(console, f"This file alone is too little to learn from:\n{listed(found.too_little)}")
+    if found is None:
         say(console, "The file is too large to be read once more: what landing would refuse of it is not known yet.")
     say(console, f"Written to {path}. Read it, correct it, then: churn land {name} {file}")
     if guesses.key.open:

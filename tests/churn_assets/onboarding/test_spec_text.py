@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from churn_assets.onboarding.landing_check import landing_problems
+from churn_assets.onboarding.landing_check import check_landing
 from churn_assets.onboarding.spec_text import MORE, propose, scalar
 from churn_model.errors import InputError
 from churn_model.ingest.canonical_rows import ingest
@@ -607,9 +607,11 @@ def test_a_strange_type_of_parquet_is_read_or_named_by_churn_new_and_by_landing(
     pq.write_table(customers(x=values), path)
     text = propose("telco", path)
     assert ("x # holds timestamp[us, tz=Nowhere/City], which is not read" in text) == pa.types.is_timestamp(values.type)
-    refused = landing_problems(loaded(tmp_path, text), path) or [""]
-    assert sign in refused[0]
-    assert bool(refused[0]) == bool(sign)
+    found = check_landing(loaded(tmp_path, text), path)
+    assert found is not None
+    refused = " ".join(found.refused)
+    assert sign in refused
+    assert bool(refused) == bool(sign)
 
 
 HAZARDS = [
