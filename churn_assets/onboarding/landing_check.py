@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from churn_model.errors import InputError, problem
+from churn_model.evaluation.promotion_facts import LEAST_IN_FOLDS
 from churn_model.features.named_columns import require_described
 from churn_model.ingest.canonical_rows import ingest
 from churn_model.ingest.formats.base import LandedFile
@@ -47,8 +48,9 @@ def check_landing(dataset: Dataset, file: Path) -> LandingCheck | None:
 
 
 def _split_problems(rows: TableReader, dataset: Dataset) -> tuple[str, ...]:
-    """Return why these rows cannot be split."""
-    split = choose_shares(dataset.split, rows.blocks(["_label"])).split
+    """Return why these rows cannot be split, or are too few for a first champion."""
+    shares = choose_shares(dataset.split, rows.blocks(["_label"]))
+    split = shares.split
     dataset = replace(dataset, split=split)
     kept = [name for name in rows.schema.names if name.startswith("_") or same_name(name, split.column or "")]
     checked = SplitCheck()
@@ -58,4 +60,8 @@ def _split_problems(rows: TableReader, dataset: Dataset) -> tuple[str, ...]:
             checked.add(batch, rule(batch))
     except InputError as error:
         return (str(error),)
-    return tuple(problem(expected=one.expected, found=one.found, todo=one.todo) for one in checked.unmet)
+    unmet = tuple(problem(expected=one.expected, found=one.found, todo=one.todo) for one in checked.unmet)
+    if not unmet and shares.judged_on == "outer_folds" and shares.leavers < LEAST_IN_FOLDS:
+        expected = f"at least {LEAST_IN_FOLDS} rows of the rarer outcome for a first champion"
+        return (problem(expected=expected, found=str(shares.leavers), todo="land more customers"),)
+    return unmet

@@ -20,6 +20,11 @@ ROWS = [f"C{n},{n % 7},{'yes' if n % 3 else 'no'}" for n in range(120)]
             "This file alone is too little to learn from:\nExpected at least 30 rows in train",
         ),
         (
+            ROWS,
+            ExitCode.DONE,
+            "too little to learn from: Expected at least 60 rows of the rarer outcome for a first champion; found 40.",
+        ),
+        (
             [*ROWS[:90], *(row + ',"stray" quote' for row in ROWS[90:])],
             ExitCode.FAILED,
             "As it is, this file would be refused when it is landed:\nExpected at least one row, and at most 10% of 120 records",
