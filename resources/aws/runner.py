@@ -41,7 +41,7 @@ from resources.aws.jobs.names import Work, check_stack_name
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession
 from resources.aws.small_steps import run_here
-from resources.aws.tuning import TRIAL, explain_failure, is_tuned, read_tuned, tuning_request
+from resources.aws.tuning import TRIAL, explain_failure, is_tuned, read_tuned, sum_billed, tuning_request
 from resources.catalog.integrity import find_damage
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import restrict_dataset
@@ -108,7 +108,7 @@ class SageMakerRunner(Runner):
         except JobFailed:
             self._require_unchanged(request, None)  # a file that was half there when it was read comes first
             raise
-        self._record(request.step, work.kind, description)
+        self._record(request.step, work.kind, description, work.kind.billed(description))
         return self._take_over(request, work.kind, description)
 
     def _work(self, request: StepRequest, kind: JobKind) -> Work:
@@ -136,7 +136,7 @@ class SageMakerRunner(Runner):
             description = self._jobs().run(work, partial(self._build, request, TUNING), lambda found: bool(read(found)))
         except JobFailed as failure:
             raise explain_failure(sagemaker, failure, read_tail) from failure
-        self._record(TRIAL, TUNING, description)
+        self._record(TRIAL, TUNING, description, sum_billed(sagemaker, TUNING.name_of(description)))
         return replace(request, parameters={**request.parameters, "tuned": read(description)})
 
     def libraries(self, imports: frozenset[str]) -> str:
@@ -335,13 +335,13 @@ class SageMakerRunner(Runner):
         run = self._instance.get_run_by_id(self._run_id) if self._instance and self._run_id else None
         return run is not None and run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
-    def _record(self, step: str, kind: JobKind, description: Description) -> None:
+    def _record(self, step: str, kind: JobKind, description: Description, billed: float | None) -> None:
         """Show the job and what was billed for it in the asset's metadata, if an asset is being materialized."""
         try:
             context = dg.AssetExecutionContext.get()
         except dg.DagsterInvariantViolationError:
             return
-        name, billed = kind.name_of(description), kind.billed(description)
+        name = kind.name_of(description)
         link = kind.link(self.session.client("sagemaker").meta.region_name, name)
         context.add_asset_metadata(
             {

@@ -132,6 +132,15 @@ def read_tuned(sagemaker: Any, name: str, dataset: Dataset) -> dict[str, Any] | 
     return found
 
 
+def sum_billed(sagemaker: Any, name: str) -> float:
+    """Return the seconds that are billed for all trials of a tuning job together, each of one instance, however they ended."""
+    return sum(
+        float((trial["TrainingEndTime"] - trial["TrainingStartTime"]).total_seconds())
+        for trial in _list_trials(sagemaker, name)
+        if "TrainingStartTime" in trial and "TrainingEndTime" in trial
+    )
+
+
 def explain_failure(sagemaker: Any, failure: JobFailed, read_tail: Any) -> JobFailed:
     """Return the error of a tuning job with why its first failed trial failed: the trial's words alone if it refused its input.
 
@@ -153,9 +162,9 @@ def explain_failure(sagemaker: Any, failure: JobFailed, read_tail: Any) -> JobFa
     return JobFailed(text, job=failure.job, status=failure.status, reason=ending.reason, link=failure.link, log=log)
 
 
-def _list_trials(sagemaker: Any, name: str, status: str) -> Iterator[dict[str, Any]]:
-    """Yield the trials of a tuning job that have ended in a status. Raise StepFailed."""
-    arguments = {"HyperParameterTuningJobName": name, "StatusEquals": status, "MaxResults": 100}
+def _list_trials(sagemaker: Any, name: str, status: str = "") -> Iterator[dict[str, Any]]:
+    """Yield the trials of a tuning job, all or those that have ended in a status. Raise StepFailed."""
+    arguments = {"HyperParameterTuningJobName": name, "MaxResults": 100, **({"StatusEquals": status} if status else {})}
     with aws_errors(StepFailed, f"to list the trials of {TUNING.words} {name}"):
         while True:
             page = sagemaker.list_training_jobs_for_hyper_parameter_tuning_job(**arguments)

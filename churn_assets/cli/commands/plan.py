@@ -17,6 +17,7 @@ from resources.settings import Settings
 if TYPE_CHECKING:
     import dagster as dg
 
+    from churn_model.spec.sections.search import Engine
     from resources.catalog.planning import PlannedStep
     from resources.ports.prices import Price
 
@@ -56,7 +57,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     steps = list(plan_retrain(ports.lake, ports.tables, ports.runner, dataset))
     found = [step.step for step in steps if step.is_published]
     with open_instance(settings) as instance:
-        estimator = Estimator(settings, dataset.name, instance)
+        estimator = Estimator(settings, dataset.name, instance, engine=dataset.search.engine)
         retrain = [estimator.estimate(step) for step in steps if not step.is_published]
         batch = [estimator.estimate(step) for step in SCORING]
     _show(console, f"A retrain of {dataset.name} would start", retrain)
@@ -71,8 +72,10 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
 class Estimator:
     """Looks up machines, the history of jobs and prices."""
 
-    def __init__(self, settings: Settings, dataset: str, instance: "dg.DagsterInstance") -> None:
-        self._settings, self._dataset, self._instance = settings, dataset, instance
+    def __init__(
+        self, settings: Settings, dataset: str, instance: "dg.DagsterInstance", *, engine: "Engine" = "job"
+    ) -> None:
+        self._settings, self._dataset, self._instance, self._engine = settings, dataset, instance, engine
         self._refusal = ""
         self._days: set[str] = set()
 
@@ -94,6 +97,8 @@ class Estimator:
             yield "Steps are processes on this machine, and cost nothing."
             return
         yield "Durations are the median of what was billed for earlier jobs of the same step; start-up is not billed."
+        if self._engine == "tuner":
+            yield "The search is a job for each trial: the time of train is that of all of them together."
         if self._days:
             yield f"Prices are AWS's for {self._settings.aws_region or 'the region'} on demand, of {min(self._days)}, without disks and requests."
         if self._refusal:
@@ -103,12 +108,13 @@ class Estimator:
         from resources.catalog.names import asset_key
 
         records = self._instance.fetch_materializations(asset_key(self._dataset, planned.asset), limit=_HISTORY).records
-        values = [
-            record.asset_materialization.metadata.get(f"{planned.step}_billed_seconds")
-            for record in records
-            if record.asset_materialization
-        ]
-        return [float(value.value) for value in values if value is not None and isinstance(value.value, int | float)]
+        found = [record.asset_materialization.metadata for record in records if record.asset_materialization]
+        names = [f"{planned.step}_billed_seconds"]
+        if planned.step == "train" and self._engine == "tuner":  # other searches say nothing of its trials
+            names.append("trial_billed_seconds")
+        values = [[metadata[name].value for name in names if name in metadata] for metadata in found]
+        seconds = [[float(value) for value in each if isinstance(value, int | float)] for each in values]
+        return [sum(each) for each in seconds if len(each) == len(names)]
 
     def _price(self, use: str, instance: str) -> "Price | None":
         from resources.wiring import open_prices

@@ -91,9 +91,8 @@ def _billed_training(description: Description) -> float | None:
     return None if seconds is None else float(seconds) * _cluster_size(["ResourceConfig"])(description)
 
 
-def _billed_tuning(description: Description) -> float | None:
-    seconds = description.get("ConsumedResources", {}).get("RuntimeInSeconds")
-    return None if seconds is None else float(seconds)
+def _billed_elsewhere(_description: Description) -> None:
+    """What a tuning job says that it consumed is time on the clock. Its trials are billed."""
 
 
 def _training_progress(description: Description) -> str:
@@ -139,7 +138,7 @@ TUNING = JobKind(
     name_limit=32,
     log_group=f"{_LOGS}TrainingJobs",
     console="hyper-tuning-jobs",
-    billed=_billed_tuning,
+    billed=_billed_elsewhere,
     progress=_tuning_progress,
 )
 TRANSFORM = JobKind(

@@ -52,6 +52,14 @@ def keep_price(settings: Settings, dollars: float) -> None:
     (settings.home / "prices.json").write_text(json.dumps({name: {"dollars": dollars, "day": TODAY}}))
 
 
+def test_a_search_of_many_jobs_costs_its_trials_too(settings: Settings, instance: dg.DagsterInstance) -> None:
+    ran(instance, 60)  # of engine: job
+    key, metadata = dg.AssetKey(["telco", "tuned_model"]), {"train_billed_seconds": 100, "trial_billed_seconds": 2000.5}
+    instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=metadata))
+    estimate = Estimator(settings, "telco", instance, engine="tuner").estimate(TRAIN)
+    assert (estimate.seconds, estimate.jobs) == (2100.5, 1)
+
+
 def test_time_is_the_median_of_earlier_jobs_and_money_that_time_at_the_price(
     settings: Settings, instance: dg.DagsterInstance
 ) -> None:
