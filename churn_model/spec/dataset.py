@@ -17,6 +17,7 @@ from churn_model.spec.sections.gate import Gate
 from churn_model.spec.sections.label import Label
 from churn_model.spec.sections.retention_list import RetentionList
 from churn_model.spec.sections.schedule import Schedule
+from churn_model.spec.sections.scoring import Scoring
 from churn_model.spec.sections.search import Search
 from churn_model.spec.sections.source import Source
 from churn_model.spec.sections.split import Split
@@ -70,6 +71,7 @@ class Dataset:
     costs: Costs = field(default_factory=Costs, metadata=about("What a mistake costs."))
     list: RetentionList = field(default_factory=RetentionList, metadata=about("Whom to contact, at most."))
     search: Search = field(default_factory=Search, metadata=about("How the model is tuned."))
+    scoring: Scoring = field(default_factory=Scoring, metadata=about("How a batch is scored on AWS."))
     gate: Gate = field(default_factory=Gate, metadata=about("When a candidate replaces the champion."))
     schedule: Schedule = field(default_factory=Schedule, metadata=about("When it is retrained."))
     watch: Watch = field(default_factory=Watch, metadata=about("How landed batches are noticed."))

@@ -73,6 +73,22 @@ ASSUMPTIONS = (
         "the job ends 120 s later instead",
     ),
     Assumption(
+        "The managed image's server imports the application that `SAGEMAKER_SERVING_MODULE` names, from the model's folder by `PYTHONPATH`",
+        "a transform job fails at its start; write `scoring: {engine: job}`",
+    ),
+    Assumption(
+        "A transform job's environment reaches the model's server beside the model's own",
+        "the server does not import, and the job fails at its start; write `scoring: {engine: job}`",
+    ),
+    Assumption(
+        "Batch Transform names the predictions of `rows/part-00000.parquet` `part-00000.parquet.out`, and stores them as they were answered, of any size",
+        "the run fails with `no report of this version`; write `scoring: {engine: job}`",
+    ),
+    Assumption(
+        "A failed transform job's log holds what the server answered",
+        "the error shows the end of the server's own log instead",
+    ),
+    Assumption(
         "Athena reads tables whose column names have apostrophes and blanks",
         "those columns cannot be queried by name; scoring does not use Athena",
     ),

@@ -34,13 +34,14 @@ from resources.aws.job_requests import (
 from resources.aws.jobs.client import JobClient
 from resources.aws.jobs.clock import Clock, SystemClock
 from resources.aws.jobs.failures import JobFailed
-from resources.aws.jobs.kinds import PROCESSING, TRAINING, TUNING, Description, JobKind
+from resources.aws.jobs.kinds import ENDED, PROCESSING, TRAINING, TRANSFORM, TUNING, Description, JobKind
 from resources.aws.jobs.listing import list_running, without_trials
 from resources.aws.jobs.logs import JobLog
 from resources.aws.jobs.names import Work, check_stack_name
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession
 from resources.aws.small_steps import run_here
+from resources.aws.transform import BatchTransform, JobModel
 from resources.aws.tuning import TRIAL, explain_failure, is_tuned, read_tuned, sum_billed, tuning_request
 from resources.catalog.integrity import find_damage
 from resources.catalog.source_code import locked_releases
@@ -61,7 +62,7 @@ KINDS: Mapping[str, JobKind] = {
     "retention_list": PROCESSING,
     "list_layout": PROCESSING,
 }
-"""Which kind of job a step is."""
+"""Which kind of job a step is, unless its dataset names another engine."""
 
 JOBS = "jobs/"
 _COPIES_AT_ONCE = 16
@@ -98,18 +99,23 @@ class SageMakerRunner(Runner):
             return self._run_here(request)
         if is_tuned(request):
             request = self._tune(request)
-        work = self._work(request, KINDS[request.step])
+        work = self._work(request, kind_of(request))
         try:
             description = self._jobs().run(
                 work,
                 partial(self._build, request, work.kind),
-                lambda found: self._read_result(request, work.kind, found) is not None,
+                partial(self._is_whole, request, work.kind),
             )
-        except JobFailed:
+        except JobFailed as failure:
+            if work.kind is TRANSFORM and failure.status in ENDED:
+                self._transform(request).remove_model(failure.job)
             self._require_unchanged(request, None)  # a file that was half there when it was read comes first
             raise
         self._record(request.step, work.kind, description, work.kind.billed(description))
-        return self._take_over(request, work.kind, description)
+        report = self._take_over(request, work.kind, description)
+        if work.kind is TRANSFORM:
+            self._transform(request).remove_model(work.kind.name_of(description))
+        return report
 
     def _work(self, request: StepRequest, kind: JobKind) -> Work:
         return Work(
@@ -147,7 +153,7 @@ class SageMakerRunner(Runner):
     def running(self) -> Sequence[RunningStep]:
         """Return the jobs of this stack that run. One listing for each kind: it is the account's most throttled call, so nothing waits for it."""
         client = self.session.client("sagemaker")
-        kinds = sorted({*KINDS.values(), TUNING}, key=lambda kind: kind.resource)
+        kinds = sorted({*KINDS.values(), TRANSFORM, TUNING}, key=lambda kind: kind.resource)
         return without_trials([found for kind in kinds for found in list_running(client, kind, self.stack)])
 
     # A step on little data
@@ -194,12 +200,15 @@ class SageMakerRunner(Runner):
     def _build(self, request: StepRequest, kind: JobKind, name: str) -> Mapping[str, Any]:
         """Upload what a job needs beside its inputs, and return its request."""
         prefix = f"{JOBS}{name}/"
+        if kind is TRANSFORM:
+            model = JobModel(image=self._image(), role=self.role, stack=self.stack, code=Path(self.code))
+            return self._transform(request).prepare(name, prefix, model)
         for file, content in self._config(request).items():
             self.lake.put(f"{prefix}{CONFIG}/{file}", content)
         sizes = [entry.size for keys in request.inputs.values() for entry in self._entries(keys)]
         plan = JobPlan(
             step=TRIAL if kind is TUNING else request.step,
-            image=check_image(self.image) or find_managed_image(self.session.client("sagemaker").meta.region_name),
+            image=self._image(),
             role=self.role,
             options=self.options,
             inputs={
@@ -213,6 +222,12 @@ class SageMakerRunner(Runner):
         if kind is TUNING:
             return tuning_request(plan, request.dataset)
         return processing_request(plan) if kind is PROCESSING else training_request(plan)
+
+    def _transform(self, request: StepRequest) -> BatchTransform:
+        return BatchTransform(self.lake, request, self.session.client("sagemaker"), self._clock, self.options)
+
+    def _image(self) -> str:
+        return check_image(self.image) or find_managed_image(self.session.client("sagemaker").meta.region_name)
 
     def _config(self, request: StepRequest) -> Mapping[str, bytes]:
         """Return the files of a step's configuration, by name."""
@@ -272,24 +287,24 @@ class SageMakerRunner(Runner):
 
     def _result_prefix(self, kind: JobKind, description: Description) -> str:
         name = kind.name_of(description)
-        return f"{JOBS}{name}/{RESULT}/" if kind is PROCESSING else f"{JOBS}{name}/output/model/"
+        return f"{JOBS}{name}/output/model/" if kind is TRAINING else f"{JOBS}{name}/{RESULT}/"
 
-    def _read_result(self, request: StepRequest, kind: JobKind, description: Description) -> StepReport | None:
-        """Return the report of a completed job, or None if it is not of our version, or if not all of its files are there."""
+    def _is_whole(self, request: StepRequest, kind: JobKind, description: Description) -> bool:
+        """Return whether a completed job has left the whole result of our version."""
         prefix = self._result_prefix(kind, description)
+        if kind is TRANSFORM:
+            return self._transform(request).read_parts(prefix) is not None
         self._require_unchanged(request, None)
         try:
             receipt = json.loads(self.lake.read(prefix + RECEIPT))
             report = StepReport.from_json(self.lake.read(prefix + REPORT))
         except (NotInLake, ReportError, ValueError):
-            return None
+            return False
         ours = receipt == {"step": request.step, "version": request.version} and report.step == request.step
         was_changed = any(
             self._change(key, content, description["CreationTime"]) for key, content in request.contents.items()
         )
-        if not ours or was_changed or find_damage(self.lake, prefix, report.files):
-            return None
-        return report
+        return ours and not was_changed and not find_damage(self.lake, prefix, report.files)
 
     def _find_whole(self, prefix: str) -> StepReport | None:
         """Return the report of a step whose run died after it was taken over and before it was published."""
@@ -302,12 +317,12 @@ class SageMakerRunner(Runner):
     def _take_over(self, request: StepRequest, kind: JobKind, description: Description) -> StepReport:
         """Copy a job's result to the version's prefix within S3, the report last, and remove what else is there."""
         source, target = self._result_prefix(kind, description), request.output
+        if kind is TRANSFORM:
+            self._clear(target, (MANIFEST,))
+            return self._transform(request).take_over(source)
         content = self.lake.read(source + REPORT)
         report = StepReport.from_json(content)
-        kept = {target + name for name in (*report.files, REPORT, MANIFEST)}
-        stray = [entry.key for entry in self.lake.entries(target) if entry.key not in kept]
-        if stray:
-            self.lake.remove(stray)
+        self._clear(target, (*report.files, REPORT, MANIFEST))
         with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
             copies = [
                 pool.submit(self.lake.copy_object, source + name, target + name, file.size)
@@ -317,6 +332,13 @@ class SageMakerRunner(Runner):
                 copy.result()
         self.lake.put(target + REPORT, content)
         return report
+
+    def _clear(self, target: str, kept: Sequence[str]) -> None:
+        """Remove what is below the version's prefix, but for what this result has as well."""
+        keys = {target + name for name in kept}
+        stray = [entry.key for entry in self.lake.entries(target) if entry.key not in keys]
+        if stray:
+            self.lake.remove(stray)
 
     # The run
 
@@ -350,6 +372,12 @@ class SageMakerRunner(Runner):
                 **({} if billed is None else {f"{step}_billed_seconds": round(billed, 1)}),
             }
         )
+
+
+def kind_of(request: StepRequest) -> JobKind:
+    """Return which kind of job a step is."""
+    is_transform = request.step == "score" and request.dataset.scoring.engine == "transform"
+    return TRANSFORM if is_transform else KINDS[request.step]
 
 
 def is_folder(keys: Sequence[str]) -> bool:

@@ -116,8 +116,8 @@ def _sagemaker(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
         return [Call(f"sagemaker:{operation}", f"{arn}:hyper-parameter-tuning-job/{name}")]
     if operation.startswith("List"):  # no resource: of the whole account
         return [Call(f"sagemaker:{operation}", "*")]
-    if "ModelPackage" in operation:
-        return _registry(operation, parameters, arn)
+    if re.search(r"ModelPackage|Model$|Transform", operation):
+        return (_registry if "ModelPackage" in operation else _transform)(operation, parameters, arn)
     resource = re.sub("^(Create|Describe|Stop)", "", operation)
     kinds = {"ProcessingJob": "processing-job", "TrainingJob": "training-job"}
     kind, name = (
@@ -142,6 +142,25 @@ def _sagemaker(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
         Call("sagemaker:AddTags", call.resource),
         Call("iam:PassRole", parameters["RoleArn"], {"iam:PassedToService": "sagemaker.amazonaws.com"}),
     ]
+
+
+def _transform(operation: str, parameters: Mapping[str, Any], arn: str) -> list[Call]:
+    """Return what a call about a transform job or its model needs. The role is passed with the model."""
+    of_model = operation.endswith("Model")
+    resource = (
+        f"{arn}:model/{parameters['ModelName']}"
+        if of_model
+        else f"{arn}:transform-job/{parameters['TransformJobName']}"
+    )
+    if not operation.startswith("Create"):
+        return [Call(f"sagemaker:{operation}", resource)]
+    tag = Call("sagemaker:AddTags", resource)
+    if not of_model:
+        context = {"sagemaker:InstanceTypes": [parameters["TransformResources"]["InstanceType"]]}
+        return [Call(f"sagemaker:{operation}", resource, context), tag]
+    isolation = {"sagemaker:NetworkIsolation": "true" if parameters.get("EnableNetworkIsolation") else "false"}
+    passed = Call("iam:PassRole", parameters["ExecutionRoleArn"], {"iam:PassedToService": "sagemaker.amazonaws.com"})
+    return [Call(f"sagemaker:{operation}", resource, isolation), tag, passed]
 
 
 def _registry(operation: str, parameters: Mapping[str, Any], arn: str) -> list[Call]:

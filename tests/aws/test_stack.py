@@ -26,6 +26,7 @@ CONTEXT = {
 }
 TUNING_JOB = JOB.replace("processing", "hyper-parameter-tuning")
 TRAINING_JOB = JOB.replace("processing", "training")
+TRANSFORM_JOB, MODEL = JOB.replace("processing", "transform"), JOB.replace("processing-job", "model")
 
 
 def without(key: str) -> dict[str, object]:
@@ -53,6 +54,11 @@ def test_the_template_is_valid() -> None:
         (Call("sagemaker:CreateHyperParameterTuningJob", TUNING_JOB, CONTEXT), True),
         (Call("sagemaker:CreateHyperParameterTuningJob", TUNING_JOB, without("sagemaker:NetworkIsolation")), False),
         (Call("sagemaker:ListTrainingJobsForHyperParameterTuningJob", TUNING_JOB), True),
+        (Call("sagemaker:CreateTransformJob", TRANSFORM_JOB, CONTEXT), True),
+        (Call("sagemaker:CreateTransformJob", TRANSFORM_JOB, without("sagemaker:InstanceTypes")), False),
+        (Call("sagemaker:CreateModel", MODEL, CONTEXT), True),
+        (Call("sagemaker:CreateModel", MODEL, without("sagemaker:NetworkIsolation")), False),
+        (Call("sagemaker:DeleteModel", MODEL.replace("churn-", "other-")), False),
         (Call("iam:PassRole", "jobs", {"iam:PassedToService": "sagemaker.amazonaws.com"}), True),
         (Call("iam:PassRole", "jobs", {"iam:PassedToService": "lambda.amazonaws.com"}), False),
         (Call("iam:PassRole", "admin", {"iam:PassedToService": "sagemaker.amazonaws.com"}), False),

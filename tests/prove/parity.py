@@ -64,6 +64,26 @@ def assert_same_results(ours: Lake, theirs: Lake, dataset: str = "shop", batch: 
     assert len(contacts[0]) > 0
 
 
+def score_by_transform(workspace: Workspace, dataset: str, file: Path) -> None:
+    """Land the rows of a batch once more, as batch `tuesday`, and have Batch Transform score them."""
+    spec = workspace.root / "datasets" / f"{dataset}.yaml"
+    spec.write_text(spec.read_text("utf-8") + "\nscoring: {engine: transform}\n")
+    assert workspace.churn("land", dataset, file, "--batch", "tuesday") == 0
+    assert workspace.churn("score", dataset, "tuesday") == 0
+
+
+def assert_same_predictions(lake: Lake, dataset: str, batches: tuple[str, str] = ("monday", "tuesday")) -> None:
+    """Compare what two batches of the same rows were given: ids in order, probabilities and contributions to 1e-6, decisions, reasons."""
+    one, other = (current_table(lake, dataset, f"batch_predictions/{batch}", "predictions/") for batch in batches)
+    assert one.schema.names == other.schema.names
+    for column in one.schema.names:
+        if pa.types.is_floating(one[column].type):
+            assert one[column].is_null().equals(other[column].is_null()), column
+            assert np.nanmax(np.abs(one[column].to_numpy() - other[column].to_numpy())) <= 1e-6, column
+        else:
+            assert one[column].equals(other[column]), column
+
+
 def current_table(lake: Lake, dataset: str, asset: str, name: str) -> pa.Table:
     """Return a table of the version that is shown."""
     current = read_current(lake, dataset, asset)

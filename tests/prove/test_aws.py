@@ -10,7 +10,7 @@ from tests.aws.iam import Recording, allowing_statement, read_policies, recorded
 from tests.aws.sagemaker.running import ROLE, runner_on
 from tests.conftest import Workspace
 from tests.prove.account import Account, open_account
-from tests.prove.parity import assert_same_results, retrain_and_score
+from tests.prove.parity import assert_same_predictions, assert_same_results, retrain_and_score, score_by_transform
 
 pytestmark = pytest.mark.prove
 
@@ -27,6 +27,10 @@ def test_the_graph_gives_on_aws_what_it_gives_on_a_laptop(account: Account, tmp_
         assert account.tables.count("shop", "batch_predictions") == 500
         assert account.tables.count("shop", "raw_customers") > 3000
         assert runner_on(account.lake).running() == []
+        score_by_transform(theirs, "shop", theirs.root / "customers.csv")
+    transforms = [job.status for (kind, _), job in account.sagemaker.jobs.items() if kind == "TransformJob"]
+    assert transforms == ["Completed"]
+    assert_same_predictions(account.lake, "shop")
     _assert_that_the_roles_allow_it(recording, account)
     ours = retrain_and_score(tmp_path / "ours", {})
     assert_same_results(ours.lake, account.lake)

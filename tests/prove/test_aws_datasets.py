@@ -22,7 +22,7 @@ from resources.settings import PROJECT
 from resources.specs.loader import load_specs
 from tests.conftest import Workspace
 from tests.prove.account import Account, open_account
-from tests.prove.parity import assert_same_results
+from tests.prove.parity import assert_same_predictions, assert_same_results, score_by_transform
 
 pytestmark = pytest.mark.prove
 
@@ -128,6 +128,8 @@ def test_a_real_table_gives_on_aws_what_it_gives_on_a_laptop(
     account: Account, tmp_path: Path, shared_data: Path, name: str
 ) -> None:
     ours = retrain_and_score(tmp_path / "ours", name, shared_data, {})
-    retrain_and_score(tmp_path / "theirs", name, shared_data, account.settings)
+    theirs = retrain_and_score(tmp_path / "theirs", name, shared_data, account.settings)
     assert_same_results(ours.lake, account.lake, name)
+    score_by_transform(theirs, name, theirs.root / "monday.csv")
+    assert_same_predictions(account.lake, name)
     assert_same_model_with_any_threads(ours.lake, name, ours, account.lake)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.aws.sagemaker.service import Executor, Job
+from tests.aws.sagemaker.transforms import BadStatus, Stopped, run_transform
 from tests.aws.sagemaker.tuning import MODULE_COMMAND, Tuner
 
 IMAGE = Path(__file__).resolve().parents[3] / ".venv-image"
@@ -63,9 +64,12 @@ class Containers(Executor):
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, job: Job) -> None:
-        runs = {"ProcessingJob": self._run, "TrainingJob": self._run, "HyperParameterTuningJob": self._tune}
-        if job.kind.resource not in runs:
-            raise NotImplementedError(f"the stand-in runs no {job.kind.words}")
+        runs = {
+            "ProcessingJob": self._run,
+            "TrainingJob": self._run,
+            "HyperParameterTuningJob": self._tune,
+            "TransformJob": self._run_transform,
+        }
         thread = threading.Thread(target=runs[job.kind.resource], args=(job,), daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -97,6 +101,27 @@ class Containers(Executor):
         except Exception:
             traceback.print_exc()
             job.to("Failed", FailureReason="InternalServerError: the stand-in broke")
+
+    def _run_transform(self, job: Job) -> None:
+        """Run a transform job. One that fails or is stopped stores nothing, and says no more than that its log knows why."""
+        job.fields["TransformStartTime"] = time.time()
+        lines: list[str] = []
+        status, reason = "Completed", {}
+        try:
+            for uri, content in run_transform(self, job).items():
+                bucket, key = _split(uri)
+                self.s3.put_object(Bucket=bucket, Key=key, Body=content)
+        except Stopped:
+            status = "Stopped"
+        except BadStatus as error:
+            lines = [f"[sagemaker logs]: {line}" for line in error.lines]
+            status, reason = "Failed", {"FailureReason": "AlgorithmError: See job logs for more information"}
+        except Exception:
+            traceback.print_exc()
+            status, reason = "Failed", {"FailureReason": "InternalServerError: the stand-in broke"}
+        self._write_log(job)
+        self._put_lines(job, f"{job.name}/i-0/data-log", lines)
+        job.to(status, TransformEndTime=time.time(), **reason)
 
     def _execute(self, job: Job) -> None:
         root = self.folder / job.name
@@ -157,7 +182,7 @@ class Containers(Executor):
             bucket, prefix = _split(start["prefix"])
             pairs = [(prefix + name, name) for name in names]
         else:
-            pairs = [(found, found.removeprefix(key).lstrip("/")) for found in self._keys(bucket, key)]
+            pairs = [(found, found.removeprefix(key).lstrip("/")) for found in self.keys(bucket, key)]
             pairs = [(found, name or Path(found).name) for found, name in pairs]
         if not pairs:
             raise BrokenInput(f"No S3 objects found under S3 URL {source['S3Uri']!r}")
@@ -169,7 +194,8 @@ class Containers(Executor):
             except self.s3.exceptions.ClientError as error:
                 raise BrokenInput(f"Failed to download {found}: {error}") from error
 
-    def _keys(self, bucket: str, prefix: str) -> Iterator[str]:
+    def keys(self, bucket: str, prefix: str) -> Iterator[str]:
+        """Yield the keys below a prefix, but for the empty objects that mark folders."""
         for page in self.s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for found in page.get("Contents", ()):
                 if not found["Key"].endswith("/"):
@@ -202,11 +228,20 @@ class Containers(Executor):
             *specification.get("ContainerEntrypoint", ("python3", "-c", MODULE_COMMAND)),
             *specification.get("ContainerArguments", ()),
         ]
+        process = self.open_process(job, root, command, job.request.get("Environment", {}))
+        late = self._wait(job, process)
+        self._write_log(job)
+        return process.returncode, late
+
+    def open_process(
+        self, job: Job, root: Path, command: list[str], variables: Mapping[str, str]
+    ) -> "subprocess.Popen[bytes]":
+        """Start a container's process: with the job's folder at /opt/ml, no network, and its output in the job's log."""
         environment = {
             "PATH": f"{self.python.parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": str(root.parent / "home"),
             **self.environment,
-            **job.request.get("Environment", {}),
+            **variables,
         }
         if has_namespaces():
             inner = ["sh", "-c", 'mount --bind "$0" /opt/ml && exec "$@"', str(root), *command]
@@ -224,10 +259,8 @@ class Containers(Executor):
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-            self._processes.append(process)
-            late = self._wait(job, process)
-        self._write_log(job)
-        return process.returncode, late
+        self._processes.append(process)
+        return process
 
     def _wait(self, job: Job, process: "subprocess.Popen[bytes]") -> bool:
         limit = time.monotonic() + job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86_400)
@@ -246,8 +279,14 @@ class Containers(Executor):
 
     def _write_log(self, job: Job) -> None:
         """Put the process's lines into the job's stream, as the service's agent does."""
-        lines = (self.folder / f"{job.name}.log").read_text("utf-8", errors="replace").splitlines()
-        group, stream = f"/aws/sagemaker/{_LOG_GROUPS[job.kind.resource]}", f"{job.name}/algo-1-{time.time_ns()}"
+        log = self.folder / f"{job.name}.log"
+        lines = log.read_text("utf-8", errors="replace").splitlines() if log.exists() else []
+        self._put_lines(job, f"{job.name}/algo-1-{time.time_ns()}", lines)
+
+    def _put_lines(self, job: Job, stream: str, lines: list[str]) -> None:
+        if not lines:
+            return
+        group = f"/aws/sagemaker/{_LOG_GROUPS[job.kind.resource]}"
         for create, arguments in (
             (self.logs.create_log_group, {"logGroupName": group}),
             (self.logs.create_log_stream, {"logGroupName": group, "logStreamName": stream}),
@@ -257,8 +296,7 @@ class Containers(Executor):
             except self.logs.exceptions.ResourceAlreadyExistsException:
                 continue
         events = [{"timestamp": int(time.time() * 1000), "message": line or " "} for line in lines[-5000:]]
-        if events:
-            self.logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+        self.logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
 
 
 def _inputs(job: Job) -> Iterator[tuple[str, Mapping[str, Any]]]:

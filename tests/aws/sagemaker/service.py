@@ -164,6 +164,8 @@ class SageMaker:
         job = Job(kind, request)
         if (kind.resource, job.name) in self.jobs:
             raise Refusal("ResourceInUse", f"Job name must be unique within an AWS account and region: {job.name}")
+        if "ModelName" in request:
+            job.fields["_model"] = self._describe_model(request)
         job.to("InProgress", CreationTime=time.time(), **{f"{kind.resource}Arn": job.arn})
         self.jobs[kind.resource, job.name] = job
         self.executor.start(job)

@@ -123,6 +123,7 @@ def test_the_orchestrators_role_may_list_jobs_and_mirror_decisions(service: Sage
         "sagemaker:ListProcessingJobs",
         "sagemaker:ListTrainingJobs",
         "sagemaker:ListHyperParameterTuningJobs",
+        "sagemaker:ListTransformJobs",
         "sagemaker:CreateModelPackageGroup",
         "sagemaker:AddTags",
         "sagemaker:CreateModelPackage",

@@ -149,7 +149,7 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ("a comment", "churn_model/steps/ingest.py", add_comment, NOTHING),
     ("a comment everywhere is read", "churn_model/spec/dataset.py", add_comment, NOTHING),
     ("docstrings", "churn_model/training/search.py", edit_docstrings, NOTHING),
-    ("a check's message", "churn_model/steps/score.py", edit_todo, NOTHING),
+    ("a check's message", "churn_model/steps/score_report.py", edit_todo, NOTHING),
     ("a check's other message", "churn_model/steps/preprocess.py", edit_expected, NOTHING),
     ("an error's message", "churn_model/models/bundle.py", edit_expected, NOTHING),
     ("an asset's description", "churn_assets/assets/tuned_model.py", add_statement, NOTHING),

@@ -148,6 +148,7 @@ def request_of(kind: JobKind) -> dict[str, Any]:
 def bench() -> Iterator[Bench]:
     plans: dict[str, list[dict[str, Any]]] = {}
     with running_sagemaker(Scripted(plans)) as (service, endpoint):
+        service.models["m"] = {"ModelName": "m"}  # of transform jobs
         client = boto3.client(
             "sagemaker",
             region_name=REGION,
