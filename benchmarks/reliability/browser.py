@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,15 +45,18 @@ class Browser:
     def __init__(self, command: str, profile: Path) -> None:
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
         options += ["--remote-debugging-port=0", f"--user-data-dir={profile}", "--window-size=1500,1000", "about:blank"]
-        self._process = subprocess.Popen([command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        port, _ = self.wait_for("the browser to listen", lambda: _read_port(profile))
-        target = json.loads(_get(f"http://127.0.0.1:{port}/json/list"))[0]
-        self._open = ExitStack()
-        self._socket: ClientConnection = self._open.enter_context(
-            connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None)
-        )
-        self._number = 0
-        self.ask("Page.enable")
+        self._ends, self._number = ExitStack(), 0
+        process = subprocess.Popen([command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._ends.callback(_end, process)
+        with ExitStack() as unless_open:
+            unless_open.callback(self.close)
+            port = self.wait_for("the browser to listen", lambda: _read_port(profile))
+            target = json.loads(_get(f"http://127.0.0.1:{port}/json/list"))[0]
+            self._socket: ClientConnection = self._ends.enter_context(
+                connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None)
+            )
+            self.ask("Page.enable")
+            unless_open.pop_all()
 
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Send one command of the protocol and return its result."""
@@ -68,8 +71,10 @@ class Browser:
                 return result
 
     def evaluate(self, script: str) -> Any:
-        """Return the value of a script in the page."""
-        return self.ask("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
+        """Return the value of a script in the page, or of its promise."""
+        return self.ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)["result"].get(
+            "value"
+        )
 
     def open(self, url: str) -> None:
         """Go to an address."""
@@ -81,7 +86,24 @@ class Browser:
 
     def click(self, words: str) -> None:
         """Click what begins with these words, as soon as it is there and enabled."""
-        where = self.wait_for(f"{words!r} to click", lambda: self._locate(words))
+        self._press(self.wait_for(f"{words!r} to click", lambda: self._locate(words)))
+
+    def click_beside(self, words: str) -> None:
+        """Click the button after the one that begins with these words, such as the arrow that opens its menu."""
+        found = f"""(() => {{
+          const all = [...document.querySelectorAll('button')];
+          const one = all.findIndex(e => e.innerText.trim().startsWith({json.dumps(words)}));
+          return one < 0 ? null : all[one + 1];
+        }})()"""
+        self._press(
+            self.wait_for(f"the button beside {words!r}", lambda: self.evaluate(_PLACE.replace("FOUND", found)))
+        )
+
+    def resize(self, width: int, height: int = 1000) -> None:
+        """Show the page in a window of this size, in pixels."""
+        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def _press(self, where: Sequence[float]) -> None:
         for kind in ("mousePressed", "mouseReleased"):
             self.ask("Input.dispatchMouseEvent", type=kind, x=where[0], y=where[1], button="left", clickCount=1)
 
@@ -113,17 +135,20 @@ class Browser:
 
     def close(self) -> None:
         """End the browser."""
-        self._open.close()
-        self._process.terminate()
-        self._process.wait()
+        self._ends.close()
 
 
-def _read_port(profile: Path) -> tuple[str, str] | None:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait()
+
+
+def _read_port(profile: Path) -> str | None:
     try:
-        port, path = (profile / "DevToolsActivePort").read_text().split("\n")[:2]
+        port, _ = (profile / "DevToolsActivePort").read_text().split("\n")[:2]
     except (OSError, ValueError):
         return None
-    return port, path
+    return port
 
 
 def _get(url: str) -> str:

@@ -109,9 +109,14 @@ class Home:
         script.chmod(0o755)
 
     def copy(self, root: Path) -> "Home":
-        """Return a copy with the interpreter of its own steps."""
+        """Return a copy with the interpreter of its own steps. Links within the folder are links within the copy."""
         for name in ("home", "datasets"):
-            shutil.copytree(self.root / name, root / name)
+            shutil.copytree(self.root / name, root / name, symlinks=True)
+        for link in (path for path in root.rglob("*") if path.is_symlink() and path.readlink().is_absolute()):
+            target = link.readlink()
+            if target.is_relative_to(self.root):
+                link.unlink()
+                link.symlink_to(root / target.relative_to(self.root))
         made = Home(root, self.code)
         made.steps_with()
         return made

@@ -172,8 +172,8 @@ def count_customers(evidence: Evidence) -> Fact:
         name=ENOUGH.name,
         holds=test >= LEAST_TEST and validation >= LEAST_VALIDATION,
         expected=f"at least {LEAST_TEST} who left and {LEAST_TEST} who stayed in test, {LEAST_VALIDATION} of each to choose the model by",
-        found=f"{candidate.leavers} left and {candidate.rows - candidate.leavers} stayed in test, "
-        f"{evidence.validation_leavers} and {evidence.validation_stayers} to choose the model by",
+        found=f"{candidate.leavers:,} left and {candidate.rows - candidate.leavers:,} stayed in test, "
+        f"{evidence.validation_leavers:,} and {evidence.validation_stayers:,} to choose the model by",
         todo=f"Write {remedy[0].split('  #')[0]} in the spec, or land more customers"
         if remedy
         else "Land more customers",
@@ -187,7 +187,7 @@ def _count_in_folds(candidate: Evaluation) -> Fact:
         name=ENOUGH.name,
         holds=min(left, stayed) >= LEAST_IN_FOLDS,
         expected=f"at least {LEAST_IN_FOLDS} who left and {LEAST_IN_FOLDS} who stayed, to be judged by outer folds",
-        found=f"{left} left and {stayed} stayed in the whole table",
+        found=f"{left:,} left and {stayed:,} stayed in the whole table",
         todo="Land more customers",
     )
 

@@ -112,7 +112,10 @@ def test_new_costs_make_a_scored_batch_old_until_it_is_scored_again(scored: "Wor
     shop = load_specs(settings.datasets).datasets["shop"]
 
     def look(dataset: Dataset, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
-        with dg.build_sensor_context(cursor=cursor, resources={"lake": lake, "runner": runner}) as context:
+        with (
+            dg.DagsterInstance.from_config(str(scored.root / "home" / "dagster")) as instance,
+            dg.build_sensor_context(instance, cursor, resources={"lake": lake, "runner": runner}) as context,
+        ):
             found = old_batches_sensor(dataset)(context)
             assert isinstance(found, dg.SensorResult | dg.SkipReason)
             return found
@@ -133,6 +136,9 @@ def test_new_costs_make_a_scored_batch_old_until_it_is_scored_again(scored: "Wor
         == "monday: predicted at other costs, under another spec or by other code, its list was made under another spec or by other code"
     )
     assert isinstance(look(dearer, str(found.cursor)), dg.SkipReason), "it is said once"
+    with dg.DagsterInstance.from_config(str(scored.root / "home" / "dagster")) as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(["shop", "retention_list"], partition="monday"))
+    assert isinstance(look(dearer, str(found.cursor)), dg.SensorResult), "the UI shows no answer from before a list"
 
     scored.write_spec("shop", SPEC.replace("cost: 40", "cost: 25"))
     assert scored.churn("score", "shop", "monday") == ExitCode.DONE
