@@ -542,6 +542,7 @@ def test_a_section_that_an_older_report_does_not_have_is_not_evaluated_and_no_er
         "out_of_fold_curve",
         "averaged",
         "more_would_help",
+        "engine",
         "missing_words",
         "remarks",
     )
