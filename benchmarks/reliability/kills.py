@@ -58,7 +58,7 @@ FROM_THE_START = (
     Point(
         "retrain: the ingest step just started, its lock does not name it yet",
         "subprocess:Popen.__init__",
-        "steps.ingest",
+        "churn_model.steps', 'ingest'",
         "after",
     ),
     Point("retrain: before the manifest of raw_customers", f"{_LAKE}.publish", "shop/raw_customers/"),
