@@ -1,5 +1,6 @@
 """A working folder of its own, driven by `churn` in processes that can be killed, and folders prepared once to be copied."""
 
+import datetime
 import hashlib
 import json
 import os
@@ -293,7 +294,10 @@ class Homes:
         return home
 
     def _prepare(self, name: str, make: Callable[[Path], Home]) -> Home:
-        root, done = self._folder / name, self._folder / f"{name}.done"
+        day = (
+            self._folder / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+        )  # pages show the day: those of one are compared
+        root, done = day / name, day / f"{name}.done"
         if done.exists():
             return Home(root, self.code)
         shutil.rmtree(root, ignore_errors=True)  # an earlier process died
@@ -301,7 +305,7 @@ class Homes:
         done.touch()
         return home
 
-    @cached_property
+    @property
     def landed(self) -> Home:
         """Training data landed, and nothing was made of it."""
 
@@ -313,12 +317,12 @@ class Homes:
 
         return self._prepare("landed", make)
 
-    @cached_property
+    @property
     def retrained(self) -> Home:
         """With its first champion."""
         return self._prepare("retrained", lambda root: _after(self.landed.copy(root), "retrain", "shop"))
 
-    @cached_property
+    @property
     def batch(self) -> Home:
         """With a champion and a landed batch, monday."""
 
@@ -329,12 +333,12 @@ class Homes:
 
         return self._prepare("batch", make)
 
-    @cached_property
+    @property
     def scored(self) -> Home:
         """With that batch scored."""
         return self._prepare("scored", lambda root: _after(self.batch.copy(root), "score", "shop", "monday"))
 
-    @cached_property
+    @property
     def twice_retrained(self) -> Home:
         """With a champion and one before it, which did not see two columns."""
 
@@ -345,7 +349,7 @@ class Homes:
 
         return self._prepare("twice", make)
 
-    @cached_property
+    @property
     def rolled_back(self) -> Home:
         """With the first champion again."""
         return self._prepare("back", lambda root: _after(self.twice_retrained.copy(root), "rollback", "shop"))

@@ -23,7 +23,7 @@ NAMES = (
     "tab\t.csv",
     "\u202efdp.csv",
     "\U0001f600.csv",
-    "<script>alert(1)</script>.csv",
+    "<img src=x onerror=alert(1)>.csv",
     "%2e%2e%2fup.csv",
     "a" * 240 + ".csv",
     ".hidden.csv",
@@ -177,7 +177,8 @@ def _is_number(cell: str) -> bool:
 
 
 def _raw(home: Home) -> list[str]:
-    pages = [path for path in home.path.rglob("*.html") if "<script>alert(1)" in path.read_text("utf-8")]
+    scripts = ("<script>alert(1)", "<img src=x")
+    pages = [path for path in home.path.rglob("*.html") if any(each in path.read_text("utf-8") for each in scripts)]
     return [f"{path.name} shows a script of the data" for path in pages]
 
 
