@@ -1,4 +1,4 @@
-"""Steps run in this process, in folders as a runner would prepare them."""
+"""Steps run in this process, in folders as a runner would prepare them, and a program that stands in for all of them."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -28,3 +28,13 @@ def run_in_folder(
     layout.result.mkdir(parents=True)
     layout.write_report(root.name, step(layout))
     return layout.result
+
+
+def write_stand_in(code: Path, program: str) -> Path:
+    """Write a package `churn_model` below `code` whose steps are all `program`, which finds the step's name in `sys.argv[1]`. Return `code`."""
+    steps = code / "churn_model" / "steps"
+    steps.mkdir(parents=True)
+    (steps / "__main__.py").write_text(program)
+    for package in (steps.parent, steps):  # else the project's own, where the interpreter knows it, comes before ours
+        (package / "__init__.py").touch()
+    return code

@@ -105,7 +105,7 @@ class Home:
         """The interpreter that the steps get: one that notes each start and follows the plan."""
         script = self.root / "step-python"
         script.write_text(
-            f"#!/bin/sh\necho ${{2##*.}} >> {self.root}/steps-started\nexec {sys.executable} {DRIVER} '{json.dumps(plan or {})}' \"$@\"\n"
+            f"#!/bin/sh\necho $3 >> {self.root}/steps-started\nexec {sys.executable} {DRIVER} '{json.dumps(plan or {})}' \"$@\"\n"
         )
         script.chmod(0o755)
 

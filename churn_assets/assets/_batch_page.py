@@ -1,7 +1,6 @@
 """Publish the summary of a scored batch, made in this process from the reports that it shows."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,15 +40,6 @@ PAGE_MAKER = Maker(
 _FIRST = 10
 
 
-@dataclass(frozen=True)
-class _Said:
-    """What the page says that is in no report of the batch: the ledger's day and notes, and which evaluation holds the model's money."""
-
-    listed_on: str
-    notes: Sequence[str]
-    evaluation: Current | None
-
-
 def publish_batch_page(
     lake: Lake,
     dataset: Dataset,
@@ -61,10 +51,25 @@ def publish_batch_page(
     """Find or make the page of a batch and its list."""
     standing = find_standing(lake, dataset, record.batch, entered.current, datetime.now(UTC))
     evaluation = read_current(lake, dataset.name, EVALUATION_REPORT)
-    said = _Said(standing.listed_at[:10], describe_standing(standing, dataset.list.cooldown), evaluation)
+    notes = describe_standing(standing, dataset.list.cooldown)
 
     def make(seen: Dataset) -> Content:
-        facts = _read_facts(lake, seen, record, predictions, entered, layout, said)
+        table, scored = (require_published(lake, prefix) for prefix in (record.rows.prefix, predictions.prefix))
+        reports = (table, scored, entered.report, layout.report)
+        facts = BatchFacts(
+            dataset=seen,
+            batch=record.batch,
+            listed=entered.report.read(ListReport),
+            layout=layout.report.read(ListLayoutReport),
+            table=table.read(IngestReport),
+            money=read_model_money(lake, evaluation),
+            problems=[check for report in reports for check in report.checks if not check.passed],
+            first=_read_first(lake, layout),
+            listed_on=standing.listed_at[:10],
+            trained_on=read_manifest(lake, record.champion.prefix).made_at[:10],
+            notes=notes,
+            provisional=record.provisional,
+        )
         return Content(Report(), {SUMMARY_HTML: page(facts).encode()})
 
     return publish_content(
@@ -80,39 +85,10 @@ def publish_batch_page(
             EVALUATION_REPORT: evaluation.version if evaluation else "none",
             "model": record.champion.version,
             "provisional": record.provisional or "no",
-            "listed on": said.listed_on,
-            "notes": " ".join(said.notes),
+            "listed on": standing.listed_at[:10],
+            "notes": " ".join(notes),
         },
         make=make,
-    )
-
-
-def _read_facts(
-    lake: Lake,
-    dataset: Dataset,
-    record: BatchRecord,
-    predictions: Current,
-    entered: Publication,
-    layout: Publication,
-    said: _Said,
-) -> BatchFacts:
-    """Return all that the page shows, from the reports of what it is made from."""
-    table = require_published(lake, record.rows.prefix)
-    scored = require_published(lake, predictions.prefix)
-    checks = (*table.checks, *scored.checks, *entered.report.checks, *layout.report.checks)
-    return BatchFacts(
-        dataset=dataset,
-        batch=record.batch,
-        listed=entered.report.read(ListReport),
-        layout=layout.report.read(ListLayoutReport),
-        table=table.read(IngestReport),
-        money=read_model_money(lake, said.evaluation),
-        problems=[check for check in checks if not check.passed],
-        first=_read_first(lake, layout),
-        listed_on=said.listed_on,
-        trained_on=read_manifest(lake, record.champion.prefix).made_at[:10],
-        notes=said.notes,
-        provisional=record.provisional,
     )
 
 

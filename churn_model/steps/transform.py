@@ -45,6 +45,9 @@ class PartServer:
         except ChurnError as error:
             self._refusal = str(error)
             print(self._refusal, file=sys.stderr, flush=True)  # noqa: T201
+        except Exception as error:  # variables or a model of another kind: each request is told
+            traceback.print_exc()
+            self._refusal = describe_causes(error)
 
     def __call__(self, request: Mapping[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, as WSGI has it."""

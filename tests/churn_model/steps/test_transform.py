@@ -129,6 +129,15 @@ def test_a_server_that_cannot_score_answers_with_why(
     assert words.decode() in capsys.readouterr().err
 
 
+def test_a_server_whose_variables_are_not_those_of_a_job_answers_with_why(capsys: pytest.CaptureFixture[str]) -> None:
+    server = PartServer({"CHURN_REQUEST": "{", "CHURN_SPEC_0": SHOP.to_json()})
+    assert ask(server, path="/ping", method="GET")[0] == "200 OK"
+    status, found = ask(server, b"rows")
+    assert status == "400 Bad Request"
+    assert b"JSONDecodeError" in found
+    assert "JSONDecodeError" in capsys.readouterr().err
+
+
 def test_a_request_beyond_the_limit_is_not_read() -> None:
     with pytest.raises(Exception, match=r"a part of at most 3 bytes; found more"):
         read_body(io.BytesIO(b"four"), 3)

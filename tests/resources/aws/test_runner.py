@@ -18,6 +18,7 @@ from resources.errors import StepFailed
 from resources.ports.runner import StepRequest
 from tests.aws.sagemaker.running import runner_on, running_jobs
 from tests.aws.sagemaker.service import SageMaker
+from tests.steps import write_stand_in
 
 # Stands in for every step: its result is one file that names the files of its input.
 STEP = """
@@ -42,13 +43,7 @@ TIMES: dict[str, Any] = {"shortest_pause": 0.05, "longest_pause": 0.2}  # second
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    code = tmp_path_factory.mktemp("code")
-    steps = code / "churn_model" / "steps"
-    steps.mkdir(parents=True)
-    (steps / "__main__.py").write_text(STEP)
-    for package in (steps.parent, steps):
-        (package / "__init__.py").touch()
-    return code
+    return write_stand_in(tmp_path_factory.mktemp("code"), STEP)
 
 
 @pytest.fixture

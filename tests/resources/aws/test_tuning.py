@@ -23,6 +23,7 @@ from resources.errors import StepFailed
 from resources.ports.runner import StepRequest
 from tests.aws.sagemaker.running import ROLE, runner_on, running_jobs
 from tests.aws.sagemaker.service import Job, SageMaker, service_model
+from tests.steps import write_stand_in
 
 # Stands in for both steps: a trial is the better the nearer its learning rate is to 0.1, and `train` publishes what it was told.
 STEP = """
@@ -53,13 +54,7 @@ OUTPUT = "telco/tuned_model/v1/"
 
 @pytest.fixture(scope="module")
 def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    code = tmp_path_factory.mktemp("code")
-    steps = code / "churn_model" / "steps"
-    steps.mkdir(parents=True)
-    (steps / "__main__.py").write_text(STEP)
-    for package in (steps.parent, steps):
-        (package / "__init__.py").touch()
-    return code
+    return write_stand_in(tmp_path_factory.mktemp("code"), STEP)
 
 
 @pytest.fixture
@@ -121,20 +116,28 @@ def test_a_tuning_job_searches_and_one_training_job_takes_its_best_trials(
 
 
 class Hooked(SystemClock):
-    """Calls a function when it sleeps for the fifth time: by then a trial runs."""
+    """Calls a function when it sleeps for the first time: the job has been created."""
 
     def __init__(self, hook: Callable[[], None]) -> None:
-        self._hook, self._count = hook, 0
+        self._hook: Callable[[], None] | None = hook
 
     def sleep(self, seconds: float) -> None:
+        hook, self._hook = self._hook, None
+        if hook:
+            hook()
         super().sleep(0.1)
-        self._count += 1
-        if self._count == 5:
-            self._hook()
 
 
 class Ended(BaseException):
     """Stands for the signal that ends a worker."""
+
+
+def wait_for_trial(sagemaker: SageMaker) -> None:
+    """Wait until a trial runs."""
+    deadline = time.monotonic() + 90
+    while not any(job.status == "InProgress" for job in jobs_of(sagemaker, "TrainingJob")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_run_that_is_started_again_finds_its_tuning_job(
@@ -185,6 +188,7 @@ def test_a_person_who_cancels_stops_the_tuning_job_and_its_trials(
         runner._instance, runner._run_id = instance, run.run_id
 
         def cancel() -> None:
+            wait_for_trial(sagemaker)
             instance.report_run_canceling(run)
             raise Ended
 
@@ -203,8 +207,15 @@ def test_of_a_tuning_job_and_its_trials_the_former_is_what_runs(
     runner: SageMakerRunner, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
 ) -> None:
     found: list[str] = []
-    runner._clock = Hooked(lambda: found.extend(step.name for step in runner.running()))
-    runner.run(make_request(trials=2))
+
+    def look() -> None:
+        wait_for_trial(sagemaker)
+        found.extend(step.name for step in runner.running())
+        raise Ended
+
+    runner._clock = Hooked(look)
+    with pytest.raises(Ended):
+        runner.run(make_request("forever"))
     assert found == [f"{runner.stack}-telco-v1-0"]
 
 

@@ -19,6 +19,7 @@ from resources.local.lake import LocalLake
 from resources.local.runner import LocalRunner
 from resources.ports.lake import Lake
 from resources.ports.runner import Runner, StepRequest
+from tests.steps import write_stand_in
 
 # Stands in for `churn_model.steps evaluate`: reads its input, counts its starts beside the lake, and does what the input says.
 STEP = """
@@ -54,15 +55,7 @@ report = {"schema": 1, "step": "evaluate", "counts": {"rows": 3}, "metrics": {},
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
     """Return a folder with a package `churn_model` whose one step is STEP."""
-    code = tmp_path / "code"
-    steps = code / "churn_model" / "steps"
-    steps.mkdir(parents=True)
-    (steps / "__main__.py").write_text(STEP)
-    for package in (steps.parent, steps):
-        (
-            package / "__init__.py"
-        ).touch()  # else the project's own package, where the interpreter knows it, comes before ours
-    return code
+    return write_stand_in(tmp_path / "code", STEP)
 
 
 @pytest.fixture
