@@ -37,7 +37,7 @@ _STAYED_NAME = re.compile(
     r"|vigente|verlängert|fid[èe]le)\b"
     r"|^(is|still|current|existing)?( a)? ?(customer|client|member|subscriber|user|kunde|abonn[ée]|abonnent|cliente|socio)$"
 )
-_YES = frozenset(YES) | {"ja", "oui", "si", "sí", "sim", "tak"}
+_YES = frozenset(YES) | {"tak"}
 _NO = frozenset(NO)
 
 

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-YES = ("yes", "true", "1", "y", "t")
-NO = ("no", "false", "0", "n", "f")
-"""The words for yes and for no, in lower case; those at the same place are a pair."""
-_WORDS = frozenset({"yes", "true", "no", "false"})
+_PAIRS = (
+    *(("yes", "no"), ("true", "false"), ("1", "0"), ("y", "n"), ("t", "f")),
+    *(("ja", "nein"), ("ja", "nee"), ("wahr", "falsch"), ("oui", "non"), ("vrai", "faux"), ("sí", "no"), ("si", "no")),
+    *(("verdadero", "falso"), ("vero", "falso"), ("sim", "não"), ("verdadeiro", "falso")),
+)
+YES = tuple(dict.fromkeys(yes for yes, _ in _PAIRS))
+NO = tuple(dict.fromkeys(no for _, no in _PAIRS))
+"""The words for yes and for no, in lower case."""
+_ENGLISH = frozenset({"yes", "true", "no", "false"})
+_WORDS = frozenset(word for word in YES + NO if len(word) > 1)
 _FINAL_ZEROS = r"^([+-]?[0-9]+)\.0*$"
 
 
@@ -42,7 +48,8 @@ def drop_final_zeros(text: pa.Array) -> pa.Array:
 def are_flags(texts: Iterable[str]) -> bool:
     """Return whether these different texts, or those among them that say yes or no, are flags.
 
-    Letters and digits count in pairs and with no other text beside them: F and M, or F, N and S are codes, and so are 0, 1 and 2.
+    Letters and digits count with no other text beside them: F and M, or F, N and S are codes, and so are 0, 1 and 2. Whatever is not English
+    counts in pairs: ja beside no is a language.
     """
     plain = drop_final_zeros(pa.array(list(texts), pa.string()))
     words = {word for word in pc.utf8_lower(plain).to_pylist() if word is not None}
@@ -51,5 +58,10 @@ def are_flags(texts: Iterable[str]) -> bool:
         return True
     if not yes or not no:
         return False
-    short_pairs = [(one in words) == (other in words) for one, other in zip(YES, NO, strict=True) if one not in _WORDS]
-    return all(short_pairs) and (words == yes | no or yes | no <= _WORDS)
+    are_pairs = all(_find_partners(word) & words for word in (yes | no) - _ENGLISH)
+    return are_pairs and (words == yes | no or yes | no <= _WORDS)
+
+
+def _find_partners(word: str) -> set[str]:
+    """Return the words that mean the opposite in the word's own language."""
+    return {other for pair in _PAIRS if word in pair for other in pair if other != word}

@@ -28,6 +28,7 @@ from churn_model.spec.sections.label import Label
 
 WORTH_LIMIT = 1e12
 _UNKNOWN_AT_MOST = 3
+_SHOWN = 5  # of the words for yes and for no
 
 _WHOLE = re.compile(r"([+-]?\d+)\.0*")
 
@@ -94,7 +95,7 @@ def label_values(label: Label) -> tuple[frozenset[str], frozenset[str]]:
 def parse_labels(array: pa.Array, label: Label) -> ParsedColumn:
     """Parse the label as int8: 1 = left, 0 = stayed. A blank and any value that the spec does not list are wrong."""
     positive, negative = label_values(label)
-    named = ", ".join(sorted(positive) + sorted(negative))
+    named = ", ".join(sorted(positive) + sorted(negative if label.negative else negative.intersection(NO[:_SHOWN])))
 
     def parse(value: str) -> int | Reason:
         normal = normal_label(value)
@@ -124,9 +125,10 @@ def parse_opt_outs(array: pa.Array, name: str, where: str) -> BoolArray:
     unknown = [word for word in words if word and normal_label(word) not in YES + NO]
     if unknown:
         more = f" and {len(unknown) - _UNKNOWN_AT_MOST:,} more" if len(unknown) > _UNKNOWN_AT_MOST else ""
+        yes, no = (", ".join(each[:_SHOWN]) for each in (YES, NO))
         raise InputError(
             problem(
-                expected=f"yes ({', '.join(YES)}), no ({', '.join(NO)}) or a blank, which is no, in the opt-out column {quote_value(name)}",
+                expected=f"yes ({yes} ...), no ({no} ...) or a blank, which is no, in the opt-out column {quote_value(name)}",
                 found=", ".join(map(quote_value, unknown[:_UNKNOWN_AT_MOST])) + more + f" in {where}",
                 todo="write yes or no, and land it again",
             )

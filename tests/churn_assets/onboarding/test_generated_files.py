@@ -14,7 +14,16 @@ from churn_model.ingest.formats.base import LandedFile
 from churn_model.steps.ingest import check_ingested
 from resources.specs.loader import load_spec
 
-FLAGS = [("yes", "no"), ("TRUE", "FALSE"), ("t", "f"), ("1", "0"), ("1.0", "0.0"), ("Yes", "No")]
+FLAGS = [
+    ("yes", "no"),
+    ("TRUE", "FALSE"),
+    ("t", "f"),
+    ("1", "0"),
+    ("1.0", "0.0"),
+    ("Ja", "Nein"),
+    ("WAHR", "FALSCH"),
+    ("oui", "non"),
+]
 MISSING = ["", "-", "?", r"\N", "#N/A", "NULL", "."]
 ENCODINGS = {"utf-8": b"", "utf-8-sig": b"", "utf-16-le": codecs.BOM_UTF16_LE, "cp1252": b""}
 IDS = ["C{:05d}", "{}", "{}.0", "A-{}-Z"]

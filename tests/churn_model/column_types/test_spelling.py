@@ -12,10 +12,13 @@ from churn_model.column_types.category import CATEGORY, Category
 from churn_model.column_types.interface import ColumnType, Feature, Layout
 from churn_model.column_types.number import NUMBER, Number
 from churn_model.column_types.registry import column_type
-from churn_model.column_types.spelling import NO, YES, Spelling, are_flags
+from churn_model.column_types.spelling import Spelling, are_flags
 
 LAYOUT = Layout("boosted_trees", 16)
-PAIRS = list(zip(YES, NO, strict=True))
+PAIRS = [
+    *(("yes", "no"), ("true", "false"), ("1", "0"), ("y", "n"), ("t", "f")),
+    *(("ja", "nein"), ("wahr", "falsch"), ("oui", "non"), ("vrai", "faux"), ("sí", "no"), ("verdadero", "falso")),
+]
 CASES = (str.lower, str.upper, str.title)
 
 
@@ -53,6 +56,14 @@ def encode(feature: Feature, landed: pa.Array) -> list[list[float]]:
         (("N", "S"), False),
         (("T", "F", "N"), False),
         (("yes", "true"), False),
+        (("WAHR", "FALSCH"), True),
+        (("Ja", "Nein", "unbekannt"), True),
+        (("Oui", "Non"), True),
+        (("vrai", "FAUX"), True),
+        (("Sí", "No"), True),
+        (("Yes", "No", "ja", "nein"), True),
+        (("da", "en", "ja", "no"), False),
+        (("Non", "yes"), False),
         (("a",), False),
         ((), False),
     ],

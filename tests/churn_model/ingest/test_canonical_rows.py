@@ -190,13 +190,13 @@ def test_an_opt_out_is_yes_or_no_or_the_files_are_refused(
     tmp_path: Path, expected: Mapping[str, Kind] | None, kind: Kind | None
 ) -> None:
     dataset = replace(SHOP, list=RetentionList(opt_out="No Calls"), types={"No Calls": kind} if kind else {})
-    head = "id,age,no calls,left\na,1,1,no\nb,2,,yes\n"
+    head = "id,age,no calls,left\na,1,1,nein\nb,2,,yes\n"
     found = run(tmp_path, {"a.csv": head + "c,3,0.0,no\nd,4,1.0,no,\n"}, dataset, expected)
     assert (found.ids, found.counts.quarantined) == ({"a", "b", "c"}, 1)
-    words = ["2"] if kind else ["Ja", "NULL", "nein"]
+    words = ["2"] if kind else ["vielleicht", "NULL", "x"]
     lines = "".join(f"{word},1,{word},no\n" for word in words)
     message = (
-        "Expected yes (yes, true, 1, y, t), no (no, false, 0, n, f) or a blank, which is no, in the opt-out column 'No Calls'; "
+        "Expected yes (yes, true, 1, y, t ...), no (no, false, 0, n, f ...) or a blank, which is no, in the opt-out column 'No Calls'; "
         f"found {', '.join(map(repr, words))} in b.csv. Write yes or no, and land it again"
     )
     with pytest.raises(InputError, match=re.escape(message)):
