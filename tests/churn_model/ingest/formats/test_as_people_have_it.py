@@ -1,6 +1,7 @@
 """Text files and workbooks as other programs write them: what is read, what is said of it, and where each record goes."""
 
 import gzip
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -197,6 +198,26 @@ def test_lines_are_numbered_as_in_the_file_below_titles_and_sep_lines(tmp_path: 
     text = "sep=,\nReport,,,\n\n" + PLAIN.replace("C003,Rome", "C003,Rome,too many").replace("C005", "")
     found = made(tmp_path, text)
     assert [line for line, _ in found.quarantine] == [8, 10]
+
+
+@pytest.mark.parametrize(
+    ("above", "below"), [(0, 0), (0, 1), (2, 0), (1, 2), (2, 3)], ids=lambda count: f"{count}_lines"
+)
+def test_each_line_is_the_header_a_row_in_quarantine_or_said_with_its_number(
+    tmp_path: Path, above: int, below: int
+) -> None:
+    titles, units = ["Customers of May", "made by a tool"][:above], ["key,town,EUR,flag"] * below
+    bad = ["C900,Rome,1.5,perhaps", "C901,Rome,1.5", "Total,,,"]
+    lines = [*titles, HEADER, *units, *ROWS, *bad]
+    found = made(tmp_path, "\n".join(lines) + "\n")
+    said = [re.search(r"lines? (\d+)(?: to (\d+))? passed over", remark) for remark in found.remarks.split("; ")]
+    numbers = [n for one in said if one for n in range(int(one[1]), int(one[2] or one[1]) + 1)]
+    in_quarantine = [line for line, _ in found.quarantine]
+    header = above + 1
+    assert numbers == [*range(1, header), *range(header + 1, header + 1 + below)]
+    assert in_quarantine == [len(lines) - 2, len(lines) - 1, len(lines)]
+    assert found.counts.records == len(found.rows) + len(in_quarantine)
+    assert found.counts.records + len(numbers) + 1 == len(lines)
 
 
 def test_footers_are_quarantined_with_their_lines(tmp_path: Path) -> None:
