@@ -13,8 +13,9 @@ from churn_model.spec.column_names import same_name
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.ingest import check_ingested
 from churn_model.tables import TableReader, open_table
+from churn_model.training.fold_splits import make_split_check
 from churn_model.training.split_shares import choose_shares
-from churn_model.training.splits import SplitCheck, make_split_rule
+from churn_model.training.splits import make_split_rule
 
 MOST_BYTES = 256 << 20
 """Larger files are not read a second time."""
@@ -53,7 +54,7 @@ def _split_problems(rows: TableReader, dataset: Dataset) -> tuple[str, ...]:
     split = shares.split
     dataset = replace(dataset, split=split)
     kept = [name for name in rows.schema.names if name.startswith("_") or same_name(name, split.column or "")]
-    checked = SplitCheck()
+    checked = make_split_check(shares)
     try:
         rule = make_split_rule(rows.blocks(kept), dataset)
         for batch in rows.blocks(kept):

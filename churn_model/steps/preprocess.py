@@ -21,6 +21,7 @@ from churn_model.spec.dataset import Dataset
 from churn_model.steps.claims.preprocess import DISJOINT, NO_LEAK
 from churn_model.steps.contract import Layout
 from churn_model.tables import TableReader, TableWriter, open_table
+from churn_model.training.fold_splits import make_split_check
 from churn_model.training.groups import find_shared_labels
 from churn_model.training.leak_detection import (
     MOST_ROWS_AT_ALL,
@@ -40,7 +41,7 @@ def step(layout: Layout) -> Report:
     require_described(source.schema, dataset)
     shares = choose_shares(dataset.split, source.blocks(["_label"]))
     dataset = replace(dataset, split=shares.split)
-    checked = _split(source, dataset, layout.result)
+    checked = _split(source, dataset, layout.result, make_split_check(shares))
     # In hash order, the first rows are a random sample of customers.
     train = open_table(layout.result / "train").first(MOST_ROWS_AT_ALL)
     names = find_shared_labels(train, dataset) if not checked.problems else ()
@@ -60,11 +61,10 @@ def step(layout: Layout) -> Report:
     return Report(content=content, checks=[_integrity(checked.unmet, counts), _no_leak(certain)])
 
 
-def _split(source: TableReader, dataset: Dataset, result: Path) -> SplitCheck:
-    """Write each row to its split, and check that no customer is in two."""
+def _split(source: TableReader, dataset: Dataset, result: Path, checked: SplitCheck) -> SplitCheck:
+    """Write each row to its split, and check that no customer is in two. Return the check."""
     needed = [name for name in source.schema.names if name == "_as_of" or same_name(name, dataset.split.column or "")]
     rule = make_split_rule(source.blocks(needed), dataset)
-    checked = SplitCheck()
     with ExitStack() as stack:
         writers = [stack.enter_context(TableWriter(result / name, source.schema, key="_hash")) for name in NAMES]
 

@@ -8,16 +8,15 @@ customer, and the candidate, which is shipped, has seen no test row: a later com
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn_model.arrays import BoolArray, IntArray
 from churn_model.features.schema import column_named
 from churn_model.spec.dataset import Dataset
+from churn_model.training.fold_splits import assign_outer_folds, find_fitted
 from churn_model.training.out_of_fold import OutOfFold
 from churn_model.training.shares import OUTER_FOLDS
-from churn_model.training.splits import TEST, TRAIN, VALIDATION, make_split_rule
+from churn_model.training.splits import TEST, TRAIN, VALIDATION
 from churn_model.training.train import Candidate, read_labels, train
 
 
@@ -26,8 +25,8 @@ def judge_by_outer_folds(
 ) -> OutOfFold:
     """Return every row of the three splits with its probability by a model that had not seen its customer, fold after fold.
 
-    `splits`: the tables of TRAIN, VALIDATION and TEST. `dataset.split` is by hash with a test share of a fifth. Raises TooLittleData if a
-    fold leaves too little to learn from.
+    `splits`: the tables of TRAIN, VALIDATION and TEST. `dataset.split` is by hash with a test share of a fifth. Raise TooLittleData if a
+    fold leaves too little to learn from; `fold_splits` knows that before.
     """
     tables = [splits[split] for split in (TRAIN, VALIDATION, TEST)]
     origin = np.repeat(np.array([TRAIN, VALIDATION, TEST], dtype=np.int8), [table.num_rows for table in tables])
@@ -46,16 +45,7 @@ def judge_by_outer_folds(
     return OutOfFold(splits=origin, rows=numbers, customers=hashes, y=read_labels(rows), p=p)
 
 
-def assign_outer_folds(hashes: npt.NDArray[np.uint64], in_test: BoolArray) -> IntArray:
-    """Return the fold of each row (n,) by the hash of its customer's id: 0 for the test split, then the other fifths in order."""
-    folds = np.clip((hashes / 2.0**64 * OUTER_FOLDS).astype(np.int64), 1, OUTER_FOLDS - 1)
-    return np.where(in_test, 0, folds)
-
-
 def _repeat(rows: pa.Table, fold: int, dataset: Dataset, threads: int) -> Candidate:
-    """Return what the recipe makes of the rows outside a fold. They are split as the whole table is, beginning at the fold."""
-    hashes = column_named(rows, "_hash").to_numpy() - np.uint64(fold * (2**64 // OUTER_FOLDS))
-    moved = pa.table({"_id": rows["_id"], "_hash": hashes})
-    assigned = make_split_rule([moved], dataset)(moved)
-    in_train = pa.array(assigned == TRAIN)
+    """Return what the recipe makes of the rows outside a fold."""
+    in_train = pa.array(find_fitted(column_named(rows, "_hash").to_numpy(), fold, dataset.split))
     return train(rows.filter(in_train), rows.filter(pc.invert(in_train)), dataset, threads=threads)

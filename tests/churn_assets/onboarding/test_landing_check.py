@@ -20,6 +20,11 @@ ROWS = [f"C{n},{n % 7},{'yes' if n % 3 else 'no'}" for n in range(120)]
             "This file alone is too little to learn from:\nExpected at least 30 rows in train",
         ),
         (
+            [f"K{row[1:]}" for row in ROWS[:52]],
+            ExitCode.DONE,
+            "too little to learn from:\nExpected at least 30 rows in train of each outer fold; found 26. Land more data.",
+        ),
+        (
             ROWS,
             ExitCode.DONE,
             "too little to learn from: Expected at least 60 rows of the rarer outcome for a first champion; found 40.",

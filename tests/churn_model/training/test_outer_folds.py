@@ -4,13 +4,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from churn_model.errors import TooLittleData
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.label import Label
 from churn_model.spec.sections.search import Search
 from churn_model.spec.sections.split import Split
 from churn_model.stats.bootstrap import auc
+from churn_model.training.fold_splits import assign_outer_folds, make_split_check
 from churn_model.training.out_of_fold import OutOfFold
-from churn_model.training.outer_folds import assign_outer_folds, judge_by_outer_folds
+from churn_model.training.outer_folds import judge_by_outer_folds
+from churn_model.training.shares import Shares
 from churn_model.training.splits import TEST, TRAIN, VALIDATION, Assigned, make_split_rule
 from churn_model.training.train import Candidate, train
 
@@ -81,3 +84,32 @@ def test_a_customer_is_in_one_fold_and_each_fold_is_about_a_fifth() -> None:
     assert ((folds == 0) == in_test).all()
     assert all(len(np.unique(folds[hashes == one])) == 1 for one in np.unique(hashes).tolist())
     assert np.bincount(folds) / len(folds) == pytest.approx(np.full(5, 0.2), abs=0.04)
+
+
+@pytest.mark.parametrize(
+    ("seed", "said", "refused"),
+    [
+        (1, ("Expected at least 30 rows in train of each outer fold; found 24. Land more data.",), "at least 30 rows"),
+        (
+            17,
+            (
+                "Expected both classes in train and validation of each outer fold; found one class alone. Land more data.",
+            ),
+            "both classes in validation",
+        ),
+        (2, (), None),
+    ],
+)
+def test_what_a_repetition_would_refuse_is_refused_before_anything_is_trained(
+    seed: int, said: tuple[str, ...], refused: str | None
+) -> None:
+    table = rows(51 + 3 * (seed % 5), seed)
+    checked = make_split_check(Shares(split=DATASET.split, judged_on="outer_folds", leavers=9, is_open=True))
+    for batch in table.to_batches(max_chunksize=7):
+        checked.add(batch, assign(batch, DATASET))
+    assert checked.problems == said
+    if refused is None:
+        judged(table)
+        return
+    with pytest.raises(TooLittleData, match=f"Expected {refused}"):
+        judged(table)
