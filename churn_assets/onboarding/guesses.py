@@ -33,7 +33,10 @@ _CODE = re.compile(
     r"\b(zip|zipcode|postal|postcode|area|branch|region|store|plan|product|country|state)( ?(code|id|no|number))?$|\b(code|zip|postal)\b"
 )
 _LAST = re.compile(r"\b(last|latest|final)\b.*\b(activity|action|event|status|state|contact|outcome)\b")
-_OPT_OUT = re.compile(r"\b(do not|dont|no|opt(ed)? out( of)?)\b.*\b(call|calls|contact|phone)\b|^opt(ed)? out$")
+_OPT_OUT = re.compile(
+    r"\b(do not|dont|no|opt(ed)? out( of)?)\b.*\b(call|calls|contact|phone)\b|^opt(ed)? out$|werbesperre|robinson"
+    r"|\b(nicht|keine?)\b.*\b(anrufen?|kontaktieren|kontakt|werbung)\b|\bne pas (appeler|contacter)\b|\bno (llamar|contactar)\b"
+)
 _YES = frozenset(YES)
 _NO = frozenset(NO)
 _PARTS = frozenset({"train", "validation", "test"})

@@ -10,6 +10,7 @@ from churn_assets.onboarding.profile import ColumnProfile, Table
 from churn_model.arrays import IntArray
 from churn_model.spec.dataset import NO_ID, Kind
 from churn_model.training.groups import LEAST_AGREEMENT, measure_agreement
+from churn_model.wording import counted
 
 ID_SHARE = 0.98
 MOST_BLANK = 0.1
@@ -27,7 +28,11 @@ _WHO = (
     r"|abonn[ée]|compte|utilisateur|conto|utente|klant|klient)"
 )
 _CUSTOMER = re.compile(rf"\b{_WHO}s?[ _]?(id|key|no|nr|num|nummer|number|code)$|^{_WHO}s?$|^id[ _]?{_WHO}$")
-_ID = re.compile(rf"\b(id|uuid|guid)$|^id\b|{_CUSTOMER.pattern}")
+_CONTRACT = r"\b(contract|policy|membership|vertrags?|policen?|versicherungs|mitglieds|abo|rahmenvertrags|contrat|contrato|p[óo]liza)"
+_ID = re.compile(
+    rf"\b(id|uuid|guid)$|^id\b|{_CUSTOMER.pattern}|{_CONTRACT}[ _]?(id|key|no|nr|num|nummer|number)$"
+    r"|^(n|nº|no|n[úu]mero|num[ée]ro)( de)? (client|cliente|contrat|contrato|abonn[ée]|socio|p[óo]liza)$"
+)
 _ID_TOO = re.compile(rf"\b(key|phone( number)?|msisdn|e ?mail( address)?|{_WHO}|number|no|nr)$|id$")
 _ROUNDED = re.compile(r"[+-]?\d([.,]\d+)?[Ee]\+\d+")
 
@@ -226,4 +231,5 @@ def _remark(column: ColumnProfile) -> str:
     remark = f"each of the {column.known:,} rows has its own"
     if more:
         remark = f"{column.known:,} rows of {column.distinct:,} customers; the rows of a customer stay in one split"
-    return remark + (f"; {blank:,} rows have none and go to quarantine" if blank else "")
+    none = f"; {counted(blank, 'row')} {'has' if blank == 1 else 'have'} none and {'goes' if blank == 1 else 'go'} to quarantine"
+    return remark + (none if blank else "")

@@ -20,6 +20,7 @@ from churn_model.column_types.number import NUMBER
 from churn_model.column_types.number_count import NumberCount
 from churn_model.column_types.registry import column_type
 from churn_model.errors import InputError, listed, problem
+from churn_model.ingest.canonical_rows import TOTALS
 from churn_model.ingest.columns import file_problems, nested_columns
 from churn_model.ingest.files import describe_endings, find_format, list_sheets, open_part
 from churn_model.ingest.formats.base import NO_OPTIONS, Fault, LandedFile, Options, Part
@@ -79,8 +80,9 @@ class ColumnProfile:
 
     @property
     def whole_numbers(self) -> bool:
-        """Return whether all values are written as whole numbers."""
-        return bool(self.values) and all(re.fullmatch(r"[+-]?\d+(?:\.0)?", value) for value in self.values)
+        """Return whether all values are written as whole numbers; a footer's word in the place of an id is none of them."""
+        values = [value for value in self.values if value.lower() not in TOTALS]
+        return bool(values) and all(re.fullmatch(r"[+-]?\d+(?:\.0)?", value) for value in values)
 
     @property
     def decimal_commas(self) -> bool:

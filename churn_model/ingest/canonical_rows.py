@@ -41,7 +41,7 @@ from churn_model.spec.dataset import Dataset, Kind
 from churn_model.tables import TableWriter
 
 TOP_REASONS = 20
-_TOTALS = ("total", "totals", "grand total", "sum", "subtotal", "summe", "gesamt", "gesamtsumme", "totale", "suma")
+TOTALS = ("total", "totals", "grand total", "sum", "subtotal", "summe", "gesamt", "gesamtsumme", "totale", "suma")
 """What a footer says in the place of an id."""
 
 
@@ -241,7 +241,7 @@ class _Reader:
         if name is None:
             return {}
         ids = pc.utf8_lower(cells[name].values)
-        rows = np.flatnonzero(as_mask(pc.is_in(ids, pa.array([name.strip().lower(), *_TOTALS]))))
+        rows = np.flatnonzero(as_mask(pc.is_in(ids, pa.array([name.strip().lower(), *TOTALS]))))
         found: dict[int, str] = {}
         for row in map(int, rows):
             others = [
@@ -251,7 +251,7 @@ class _Reader:
             names = [other.strip().lower() for other in self.wanted if other != name]
             if texts == names:
                 found[row] = "the header once more"
-            elif ids[row].as_py() in _TOTALS and 2 * texts.count("") >= len(texts):
+            elif ids[row].as_py() in TOTALS and 2 * texts.count("") >= len(texts):
                 found[row] = "a total"
         return found
 

@@ -15,7 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from churn_assets.onboarding.landing_check import check_landing
+from churn_assets.onboarding.landing_check import LandingCheck, check_landing
 from churn_assets.onboarding.spec_text import MORE, propose, scalar
 from churn_model.errors import InputError
 from churn_model.ingest.canonical_rows import ingest
@@ -285,6 +285,23 @@ def test_a_number_without_a_name_is_offered_as_an_id_and_a_shop_is_not(tmp_path:
     assert "# id: store_id" not in text
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["Vertragsnummer", "Contract No", "policy_number", "Mitglieds-Nr", "N° client", "Numéro de contrat", "AboID"],
+)
+def test_a_contract_names_its_customer_and_a_footer_does_not_hide_it(tmp_path: Path, name: str) -> None:
+    numbers = [str(4_711_000 + n) for n in RNG.permutation(ROWS)]
+    kinds = RNG.choice(["monthly", "yearly"], ROWS)
+    others = customers()
+    table = {name: numbers, "Contract": kinds, "calls": others["calls"], "churned": others["churned"]}
+    file = written(tmp_path, pa.table(table))
+    with file.open("a") as stream:
+        stream.write("Summe,,,\n")
+    found = loaded(tmp_path, propose("telco", file))
+    assert found.id == name
+    assert check_landing(found, file) == LandingCheck()
+
+
 def test_ids_that_a_spreadsheet_rounded_are_said(tmp_path: Path) -> None:
     found, text = proposed(
         tmp_path, customers(account_id=[f"1.{n % 90:02d}E+11" for n in range(ROWS)]).drop_columns(["customer_id"])
@@ -293,12 +310,14 @@ def test_ids_that_a_spreadsheet_rounded_are_said(tmp_path: Path) -> None:
     assert "ids that a spreadsheet has rounded, such as 1.00E+11: export the file again with ids as text" in text
 
 
-def test_other_roles_are_noticed(tmp_path: Path) -> None:
-    found, _ = proposed(
-        tmp_path,
-        customers(part=RNG.choice(["train", "validation", "test"], ROWS), do_not_call=RNG.choice(["yes", "no"], ROWS)),
-    )
-    assert (found.split.by, found.split.column, found.list.opt_out) == ("column", "part", "do_not_call")
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("do_not_call", ["yes", "no"]), ("Nicht anrufen", ["Ja", "Nein"]), ("Werbesperre", ["WAHR", "FALSCH"])],
+)
+def test_other_roles_are_noticed(tmp_path: Path, name: str, words: list[str]) -> None:
+    more: dict[str, object] = {"part": RNG.choice(["train", "validation", "test"], ROWS), name: RNG.choice(words, ROWS)}
+    found, _ = proposed(tmp_path, customers(**more))
+    assert (found.split.by, found.split.column, found.list.opt_out) == ("column", "part", name)
 
 
 @pytest.mark.parametrize(
