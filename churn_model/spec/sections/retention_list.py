@@ -16,7 +16,7 @@ class RetentionList:
     opt_out: str | None = field(
         default=None,
         metadata=about(
-            "A column of yes and no (or y/n, true/false, t/f, 1/0); who says yes is never listed. A blank is no, other words are refused."
+            "A column of yes and no (or TRUE/FALSE, 1/0, ja/nein, oui/non ...); who says yes is never listed. A blank is no, other words are refused."
         ),
     )
     cooldown: str = field(
