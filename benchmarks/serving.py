@@ -29,7 +29,7 @@ from churn_model.serving.blocks import read_block
 from churn_model.serving.media import JSON, parse_media
 from churn_model.serving.plan import Plan
 from churn_model.serving.protocol import Request, respond
-from churn_model.serving.requests import Limits, Records, read_request, to_columns
+from churn_model.serving.requests import Limits, Records, read_alike, read_request
 
 _PATHS: Mapping[str, tuple[str, str]] = {
     "noop": ("noop", "/invocations"),
@@ -123,7 +123,10 @@ def _by_parsing_and_predicting(bench: Bench, plan: Plan, record: Mapping[str, st
         read = read_request(plan, body, parse_media(JSON), limits)
         if not isinstance(read, Records):
             raise TypeError("a body of JSON is records")
-        block = read_block(plan, to_columns(plan, [row for row in read.records if isinstance(row, Mapping)]), _ROWS)
+        columns = read_alike(plan, read.records)
+        if columns is None:
+            raise TypeError("the rows have the same fields")
+        block = read_block(plan, columns, _ROWS)
         model = plan.bundle.model
         plan.bundle.calibration.apply(model.probabilities(encode(block.rows, plan.bundle.schema, model.family)))
 

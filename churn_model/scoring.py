@@ -4,16 +4,16 @@ Belongs here: a probability, a decision and reasons for each row. Does not belon
 (`targeting`). The same rows and bundle give the same bytes, in one piece or in blocks.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from churn_model.arrays import BoolArray
-from churn_model.decisions.policy import PROVISIONAL, Policy
+from churn_model.arrays import BoolArray, FloatArray
+from churn_model.decisions.policy import PROVISIONAL, Decisions, Policy
 from churn_model.errors import InputError, problem
 from churn_model.features.encoding import Encoded, encode
 from churn_model.features.schema import Rows
@@ -24,6 +24,20 @@ from churn_model.tables import BLOCK_ROWS
 
 ReasonsFor = Literal["contacted", "all", "none"]
 """Which rows get reasons: exact ones are most of what a row costs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """What a model says of n rows.
+
+    probability    (n,) calibrated
+    words, sizes   by rank, strongest first: the reasons of each row (n,) and their contributions in log odds (n,), null where there are none
+    """
+
+    probability: FloatArray
+    decisions: Decisions
+    words: Sequence[Any]
+    sizes: Sequence[Any]
 
 
 def prediction_schema(rows: pa.Schema) -> pa.Schema:
@@ -69,7 +83,10 @@ def score(
     bundle = (
         replace(bundle, model=replace(bundle.model, threads=threads)) if bundle.model.threads != threads else bundle
     )
-    blocks = [_score_block(block, bundle, policy, explainer, schema, reasons_for) for block in _blocks(batch)]
+    blocks = [
+        _to_predictions(block, score_rows(block, bundle, policy, explainer, reasons_for), bundle.version, schema)
+        for block in _blocks(batch)
+    ]
     return pa.Table.from_batches(blocks, schema=schema).combine_chunks()
 
 
@@ -88,28 +105,28 @@ def _blocks(batch: Rows) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays([pa.array([], field.type) for field in batch.schema], schema=batch.schema)
 
 
-def _score_block(
-    block: pa.RecordBatch,
-    bundle: Bundle,
-    policy: Policy,
-    explainer: Explainer,
-    schema: pa.Schema,
-    reasons_for: ReasonsFor,
-) -> pa.RecordBatch:
+def score_rows(
+    block: pa.RecordBatch, bundle: Bundle, policy: Policy, explainer: Explainer, reasons_for: ReasonsFor
+) -> Scores:
+    """Score canonical rows, as `score` does and without a table. Raise InputError."""
     model = bundle.model
     encoded = encode(block, bundle.schema, model.family, threads=model.threads)
     p = bundle.calibration.apply(model.probabilities(encoded))
     decisions = policy.decide(p, policy.worth(block))
     explained = decisions.contact if reasons_for == "contacted" else np.full(block.num_rows, reasons_for == "all")
     words, sizes = _explain(block, encoded, explained, explainer, model)
+    return Scores(probability=p, decisions=decisions, words=words, sizes=sizes)
+
+
+def _to_predictions(block: pa.RecordBatch, scores: Scores, version: str, schema: pa.Schema) -> pa.RecordBatch:
     columns = {
         "id": block.column("_id").cast(pa.string()),
-        "churn_probability": pa.array(p),
-        "will_churn": pa.array(decisions.contact),
-        "expected_saving": pa.array(decisions.expected_saving),
-        "model_version": pa.repeat(bundle.version, block.num_rows),
-        **{f"reason_{rank + 1}": words[rank] for rank in range(REASONS)},
-        **{f"reason_{rank + 1}_contribution": sizes[rank] for rank in range(REASONS)},
+        "churn_probability": pa.array(scores.probability),
+        "will_churn": pa.array(scores.decisions.contact),
+        "expected_saving": pa.array(scores.decisions.expected_saving),
+        "model_version": pa.repeat(version, block.num_rows),
+        **{f"reason_{rank + 1}": scores.words[rank] for rank in range(REASONS)},
+        **{f"reason_{rank + 1}_contribution": scores.sizes[rank] for rank in range(REASONS)},
     }
     if "as_of" in schema.names:
         columns["as_of"] = block.column("_as_of").cast(pa.date32())

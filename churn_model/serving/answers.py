@@ -12,12 +12,13 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from churn_model.models.reasons import REASONS
+from churn_model.serving.blocks import AnswerColumns
 from churn_model.serving.fields import FieldProblem
 from churn_model.serving.media import CSV, JSON_LINES, PARQUET, MediaType
-from churn_model.serving.plan import Answer, Plan
+from churn_model.serving.plan import Answer, Plan, Reason
 
-Outcome = Answer | tuple[FieldProblem, ...]
-"""What became of a row: its answer, or why it has none."""
+Outcome = Answer | str | tuple[FieldProblem, ...]
+"""What became of a row: its answer, its answer as JSON already, or why it has none."""
 
 # `json.dumps` would make one for each answer.
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -47,9 +48,13 @@ def to_json_object(answer: Answer) -> dict[str, Any]:
         "will_churn": answer.will_churn,
         "expected_saving": answer.expected_saving,
         "cutoff": answer.cutoff if math.isfinite(answer.cutoff) else None,
-        "reasons": [{"text": text, "contribution": size} for text, size in answer.reasons],
+        "reasons": _to_objects(answer.reasons),
         "unknown": list(answer.unknown),
     }
+
+
+def _to_objects(reasons: Iterable[Reason]) -> list[dict[str, Any]]:
+    return [{"text": text, "contribution": size} for text, size in reasons]
 
 
 def to_json(answer: Answer) -> str:
@@ -63,6 +68,30 @@ def to_json(answer: Answer) -> str:
         f'"will_churn":{"true" if will_churn else "false"},"expected_saving":{saving!r},'
         f'"cutoff":{repr(cutoff) if math.isfinite(cutoff) else "null"},"reasons":[],"unknown":[]}}'
     )
+
+
+def to_json_rows(columns: AnswerColumns) -> list[str]:
+    """Return what `to_json` writes of each answer, column by column: in half of its time if there are many."""
+    keys, days, probabilities, decisions, savings, cutoffs, reasons, unknown = columns
+    if not (all(map(math.isfinite, probabilities)) and all(map(math.isfinite, savings))):
+        return [to_json(answer) for answer in map(Answer._make, zip(*columns, strict=True))]
+    day_texts = {day: "null" if day is None else f'"{day}"' for day in set(days)}
+    parts = zip(
+        ["null" if key is None else encode_text(key) for key in keys],
+        map(day_texts.__getitem__, days),
+        map(repr, probabilities),
+        map(("false", "true").__getitem__, decisions),
+        map(repr, savings),
+        [repr(cutoff) if math.isfinite(cutoff) else "null" for cutoff in cutoffs],
+        [_ENCODER.encode(_to_objects(each)) if each else "[]" for each in reasons],
+        [_ENCODER.encode(each) if each else "[]" for each in unknown],
+        strict=True,
+    )
+    return [
+        f'{{"id":{key},"as_of":{day},"churn_probability":{p},"will_churn":{will_churn},"expected_saving":{saving},'
+        f'"cutoff":{cutoff},"reasons":{why},"unknown":{names}}}'
+        for key, day, p, will_churn, saving, cutoff, why, names in parts
+    ]
 
 
 def describe_problems(row: int, problems: Iterable[FieldProblem]) -> list[dict[str, Any]]:
@@ -82,7 +111,9 @@ def render(
     more: dict[str, Any] = {**versions, **({"ignored": list(ignored)} if ignored else {})}
     ended = _ENCODER.encode(more)[1:]  # what follows the members of an object
     rows = [
-        to_json(outcome)
+        outcome
+        if isinstance(outcome, str)
+        else to_json(outcome)
         if isinstance(outcome, Answer)
         else _ENCODER.encode({"errors": describe_problems(row, outcome)})
         for row, outcome in enumerate(outcomes, 1)

@@ -1,6 +1,6 @@
 """The fields of a customer that a model's answer needs: their names, types, and how a landed value of each is read, as ingest reads it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -199,6 +199,12 @@ class FieldNames:
                     raise RefusedRow((FieldProblem(field.name, "each field once", "two", "send one of them"),))
                 found[field.name] = value
         return found
+
+    def own(self, names: Collection[str]) -> list[str] | None:
+        """Return the fields among the names; None if a required one is not among them, or another is there in another case."""
+        found = [name for name in names if name in self._names]
+        is_plain = len(found) + len(self.unknown(names)) == len(names)
+        return found if is_plain and self.required.issubset(found) else None
 
     def unknown(self, names: Iterable[str]) -> list[str]:
         """Return the names that no field has."""

@@ -1,18 +1,27 @@
 """A request answered: bytes and headers in, a status, headers and bytes out. It knows no framework, so that each of them answers alike."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pyarrow as pa
 
 from churn_model.scoring import ReasonsFor
-from churn_model.serving.answers import Outcome, describe_problems, dump_json, render
+from churn_model.serving.answers import Outcome, describe_problems, dump_json, render, to_json_rows
 from churn_model.serving.blocks import score_block
-from churn_model.serving.fields import RefusedRow, describe_nested, landed_text
-from churn_model.serving.media import CSV, JSON, NAMES, MediaType, choose_media, parse_media
+from churn_model.serving.fields import FieldProblem, RefusedRow, describe_nested, landed_text
+from churn_model.serving.media import CSV, JSON, JSON_LINES, NAMES, MediaType, choose_media, parse_media
 from churn_model.serving.plan import Answer, Plan
-from churn_model.serving.requests import BadRequest, Columns, Limits, Records, inflate, read_request, to_columns
+from churn_model.serving.requests import (
+    BadRequest,
+    Columns,
+    Limits,
+    Records,
+    inflate,
+    read_alike,
+    read_request,
+    to_columns,
+)
 
 ONE_BY_ONE = 24
 """Rows up to which each by itself is faster than all at once."""
@@ -35,6 +44,15 @@ class Request:
     content_encoding: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     is_late: Callable[[], bool] = bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    """What is asked about many rows. `as_json`: the answers go out as JSON, so that none has to be an object of ours in between."""
+
+    reasons: ReasonsFor
+    as_json: bool
+    is_late: Callable[[], bool]
 
 
 class TooLate(Exception):
@@ -61,12 +79,13 @@ def respond(plan: Plan, request: Request, limits: Limits) -> Response:
         rows = read_request(plan, body, media, limits)
     except BadRequest as bad:
         return refuse(bad)
+    wanted = _Wanted(reasons=reasons, as_json=accepted.name in (JSON, JSON_LINES), is_late=request.is_late)
     outcomes = (
-        _answer_columns(plan, rows, reasons, request.is_late)
+        _place(rows.count, rows.problems, _score(plan, rows.columns, rows.places, wanted))
         if isinstance(rows, Columns)
-        else _answer_records(plan, rows, reasons, request.is_late)
+        else _answer_records(plan, rows, wanted)
     )
-    refused = sum(not isinstance(outcome, Answer) for outcome in outcomes)
+    refused = sum(not isinstance(outcome, Answer | str) for outcome in outcomes)
     is_single = isinstance(rows, Records) and rows.is_single
     if refused and (is_single or fails or refused == len(outcomes)):
         return _refuse_rows(outcomes, refused)
@@ -90,7 +109,7 @@ def _refuse_rows(outcomes: Sequence[Outcome], refused: int) -> Response:
     errors = [
         each
         for row, outcome in enumerate(outcomes, 1)
-        if not isinstance(outcome, Answer)
+        if not isinstance(outcome, Answer | str)
         for each in describe_problems(row, outcome)
     ]
     first = errors[0]
@@ -128,26 +147,28 @@ def _negotiate(request: Request) -> tuple[MediaType, MediaType, ReasonsFor, bool
     return media, accepted, cast(ReasonsFor, reasons), errors == "fail"
 
 
-def _answer_records(plan: Plan, rows: Records, reasons: ReasonsFor, is_late: Callable[[], bool]) -> list[Outcome]:
+def _answer_records(plan: Plan, rows: Records, wanted: _Wanted) -> list[Outcome]:
     if len(rows.records) <= ONE_BY_ONE:
         return [
-            _answer_one(plan, record, reasons) if isinstance(record, Mapping) else record for record in rows.records
+            _answer_one(plan, record, wanted.reasons) if isinstance(record, Mapping) else record
+            for record in rows.records
         ]
-    outcomes: list[Outcome | None] = [None] * len(rows.records)
+    columns = read_alike(plan, rows.records)
+    if columns is not None:
+        return _place(len(rows.records), {}, _score(plan, columns, range(len(rows.records)), wanted))
+    problems: dict[int, tuple[FieldProblem, ...]] = {}
     good: list[Mapping[str, Any]] = []
     places: list[int] = []
     for place, record in enumerate(rows.records):
         if not isinstance(record, Mapping):
-            outcomes[place] = record
+            problems[place] = record
             continue
         try:
             good.append(_plain(plan, record))
             places.append(place)
         except RefusedRow as refused:
-            outcomes[place] = refused.problems
-    for place, outcome in _score(plan, to_columns(plan, good), places, reasons, is_late):
-        outcomes[place] = outcome
-    return cast("list[Outcome]", outcomes)
+            problems[place] = refused.problems
+    return _place(len(rows.records), problems, _score(plan, to_columns(plan, good), places, wanted))
 
 
 def _answer_one(plan: Plan, record: Mapping[str, Any], reasons: ReasonsFor) -> Outcome:
@@ -177,27 +198,24 @@ def _plain(plan: Plan, record: Mapping[str, Any]) -> Mapping[str, str | None]:
     return texts
 
 
-def _answer_columns(plan: Plan, rows: Columns, reasons: ReasonsFor, is_late: Callable[[], bool]) -> list[Outcome]:
-    outcomes: list[Outcome | None] = [rows.problems.get(place) for place in range(rows.count)]
-    for place, outcome in _score(plan, rows.columns, rows.places, reasons, is_late):
+def _place(count: int, problems: Mapping[int, Outcome], answered: Iterable[tuple[int, Outcome]]) -> list[Outcome]:
+    """Return what became of each of `count` rows, in their order."""
+    outcomes: list[Outcome | None] = [problems.get(place) for place in range(count)]
+    for place, outcome in answered:
         outcomes[place] = outcome
     return cast("list[Outcome]", outcomes)
 
 
 def _score(
-    plan: Plan,
-    columns: Mapping[str, pa.Array],
-    places: Sequence[int],
-    reasons: ReasonsFor,
-    is_late: Callable[[], bool],
+    plan: Plan, columns: Mapping[str, pa.Array], places: Sequence[int], wanted: _Wanted
 ) -> Iterator[tuple[int, Outcome]]:
     for start in range(0, len(places), AT_A_TIME):
-        if is_late():
+        if wanted.is_late():
             raise TooLate
         some = places[start : start + AT_A_TIME]
         block = {name: column.slice(start, AT_A_TIME) for name, column in columns.items()}
-        scored = score_block(plan, block, len(some), wanted=reasons)
+        scored = score_block(plan, block, len(some), wanted=wanted.reasons)
         for row, problems in scored.block.problems.items():
             yield some[row], problems
-        for row, answer in zip(scored.block.places.tolist(), scored.answers(plan), strict=True):
-            yield some[row], answer
+        answers = to_json_rows(scored.columns(plan)) if wanted.as_json else scored.answers(plan)
+        yield from zip(map(some.__getitem__, scored.block.places.tolist()), answers, strict=True)

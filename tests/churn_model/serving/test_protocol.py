@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from churn_model.serving.plan import Plan
 from churn_model.serving.protocol import ONE_BY_ONE, Request, Response, respond
-from churn_model.serving.requests import Limits
+from churn_model.serving.requests import Limits, read_alike
 from tests.churn_model.serving.shop import DATASETS, landed, made_bundle, records
 
 PLAN = Plan(made_bundle("boosted_trees"), DATASETS["shop"])
@@ -286,3 +286,23 @@ def test_whatever_is_sent_gets_an_answer_or_a_refusal(body: bytes, kind: str, ac
     assert response.status in (200, 400, 413, 415, 422)
     if response.status != 200:
         assert loaded(response)["errors"]
+
+
+def test_many_customers_that_are_not_alike_are_answered_as_each_by_itself() -> None:
+    rows: list[dict[str, Any]] = [dict(row) for row in ROWS[: ONE_BY_ONE + 10]]
+    alike = answers_to(rows)
+    assert read_alike(PLAN, rows) is not None
+    first = {name.upper(): value for name, value in rows[0].items()}
+    no_id = {name: value for name, value in rows[1].items() if name != "customer"}
+    more = rows[2] | {"hobby": "chess"}
+    flag = rows[3] | {"roams": True}
+    for place, row in enumerate((first, no_id, more, flag)):
+        mixed = [*rows[:place], row, *rows[place + 1 :]]
+        assert read_alike(PLAN, mixed) is None
+        assert read_alike(PLAN, [*mixed[place:], *mixed[:place]]) is None
+        found, [alone] = answers_to(mixed), [loaded(ask(row))]
+        assert found[place] == {name: value for name, value in alone.items() if name in found[place]}
+        assert found[:place] + found[place + 1 :] == alike[:place] + alike[place + 1 :]
+    without = [{name: value for name, value in row.items() if name != "customer"} for row in rows]
+    assert read_alike(PLAN, without) is not None
+    assert answers_to(without) == [answer | {"id": None} for answer in alike]
