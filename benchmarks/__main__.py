@@ -8,15 +8,14 @@ import argparse
 import datetime
 import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from benchmarks.machine import machine
 from benchmarks.measure import RESULTS, Bench, Ratio
 from benchmarks.memory import memory
 from benchmarks.overhead import overhead
@@ -105,23 +104,6 @@ def _write(ratios: Sequence[Ratio]) -> None:
 
 def _command() -> str:
     return " ".join(["python -m benchmarks", *sys.argv[1:]])
-
-
-def machine() -> str:
-    """The processor's name, its cores, the system and Python."""
-    names: list[str] = []
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-    facts: list[Any] = [
-        names[0] if names else platform.processor(),
-        f"{os.cpu_count()} cores",
-        platform.system(),
-        platform.python_version(),
-    ]
-    return ", ".join(map(str, facts))
 
 
 if __name__ == "__main__":

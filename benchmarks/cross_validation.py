@@ -9,13 +9,11 @@ Cost: FN 500, FP 100, TP 100, TN 0 a customer, so the Bayes cutoff is 0.2; the s
 """
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -25,9 +23,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import xgboost
 
 from benchmarks import other_boosters
+from benchmarks.cross_validation_results import compare_with_targets, describe_machine, markdown, summarise
 from benchmarks.tables import sample_rows, shared_rows, spec_of
 from benchmarks.workshop import fit_workshop, one_hot
 from churn_model.arrays import FloatArray
@@ -224,126 +222,8 @@ def mean(values: Iterable[float]) -> float:
     return float(np.mean(list(values)))
 
 
-def summary(tasks: Sequence[Task], figures: Sequence[Figures]) -> dict[str, dict[str, dict[str, float]]]:
-    """For each table and figure, the mean over repeats and their standard deviation."""
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for name in dict.fromkeys(task.table for task in tasks):
-        mine = [values for task, values in zip(tasks, figures, strict=True) if task.table == name]
-        found[name] = {
-            key: {
-                "mean": float(np.mean([values[key] for values in mine])),
-                "sd": float(np.std([values[key] for values in mine])),
-            }
-            for key in mine[0]
-        }
-    return found
-
-
-def machine() -> dict[str, str]:
-    """What it ran on."""
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
-    )
-    return {
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
-        "cpu": names[0] if names else platform.processor() or platform.machine(),
-        "cores": str(os.cpu_count()),
-        "python": platform.python_version(),
-        "xgboost": xgboost.__version__,
-    }
-
-
-def targets(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[tuple[str, float, str, bool]]:
-    """Each target: what, measured, wanted, reached."""
-
-    def value(table_name: str, key: str) -> float:
-        return found[table_name][key]["mean"]
-
-    rows: list[tuple[str, float, str, bool]] = []
-    if "larose" in found:
-        gain = value("larose", "workshop cost") - value("larose", "ours cost")
-        least = min(value("larose", "workshop cost"), value("larose", "workshop cost searched")) - value(
-            "larose", "ours cost"
-        )
-        rows += [
-            (
-                "larose: cost at 0.2, $",
-                value("larose", "ours cost"),
-                "at most 22.4",
-                value("larose", "ours cost") <= 22.4,
-            ),
-            (
-                "larose: log loss",
-                value("larose", "ours log loss"),
-                "at most 0.107",
-                value("larose", "ours log loss") <= 0.107,
-            ),
-            ("larose: below the workshop's at 0.2, $", gain, "at least 5.0", gain >= 5.0),
-            ("larose: below the workshop's cheaper cutoff, $", least, "at least 5.0", least >= 5.0),
-        ]
-    if "telco" in found:
-        extra = value("telco", "ours cost") - value("telco", "workshop cost")
-        rows += [
-            (
-                "telco: log loss",
-                value("telco", "ours log loss"),
-                "at most 0.412",
-                value("telco", "ours log loss") <= 0.412,
-            ),
-            ("telco: cost at 0.2, $", value("telco", "ours cost"), "at most 65.2", value("telco", "ours cost") <= 65.2),
-            ("telco: cost at 0.2 above the workshop's, $", extra, "at most 0.2", extra <= 0.2),
-            ("telco: ECE", value("telco", "ours ece"), "under 0.016", value("telco", "ours ece") < 0.016),
-            (
-                "telco: calibration slope",
-                value("telco", "ours slope"),
-                "0.9 to 1.1",
-                0.9 <= value("telco", "ours slope") <= 1.1,
-            ),
-        ]
-    if "sample" in found:
-        over = value("sample", "log loss over oracle")
-        rows.append(("sample: log loss over the oracle's", over, "at most 0.03", over <= 0.03))
-    for name in found:
-        for other in other_boosters.FITS:
-            if f"{other} log loss" in found[name]:
-                ours, theirs = value(name, "ours log loss"), value(name, f"{other} log loss")
-                rows.append((f"{name}: log loss against {other}'s", ours, f"at most {theirs:.4f}", ours <= theirs))
-    return rows
-
-
-def markdown(result: Mapping[str, Any]) -> str:
-    """The result as tables."""
-    about = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
-    lines = [f"# Cross-validation\n\n`{result['command']}`: {about}; {result['minutes']:.1f} minutes.\n"]
-    lines += ["| target | measured | wanted | |", "|---|---|---|---|"]
-    lines += [
-        f"| {what} | {measured:.4f} | {wanted} | {'reached' if ok else '**missed**'} |"
-        for what, measured, wanted, ok in result["targets"]
-    ]
-    for name, figures in result["tables"].items():
-        lines += [f"\n## {name}\n", "| mean over repeats ± sd | ours | workshop's |", "|---|---|---|"]
-        for key in ("cost", "cost searched", "log loss", "auc", "ece", "slope"):
-            cells = [
-                f"{figures[f'{who} {key}']['mean']:.4f} ± {figures[f'{who} {key}']['sd']:.4f}"
-                for who in ("ours", "workshop")
-            ]
-            lines.append(f"| {key} | {' | '.join(cells)} |")
-        for other in other_boosters.FITS:
-            if f"{other} cost" in figures:
-                cost_of, loss = figures[f"{other} cost"], figures[f"{other} log loss"]
-                lines.append(f"\n{other}: cost {cost_of['mean']:.4f}, log loss {loss['mean']:.4f}.")
-        lines.append(f"\nOne training: {figures['training_seconds']['mean']:.1f} s on one core.")
-    if result["own_split"]:
-        lines += ["\n## The workshop's table on its own split\n", "| | $ a customer |", "|---|---|"]
-        lines += [f"| {key} | {value:.2f} |" for key, value in result["own_split"].items() if key != "ours, log loss"]
-        lines.append(f"\nOur log loss there: {result['own_split']['ours, log loss']:.4f}")
-    return "\n".join(lines) + "\n"
-
-
 def main(arguments: Sequence[str]) -> int:
+    """Measure, print and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--tables", nargs="+", default=["larose", "telco", "sample", "bank", "ecommerce", "hotel"])
@@ -352,42 +232,22 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS / "cross_validation.json")
     chosen = parser.parse_args(arguments)
     started = time.perf_counter()
-    everything = [
-        Task(name, seed, repeat) for name in chosen.tables for seed in chosen.seeds for repeat in range(chosen.repeats)
-    ]
-    tasks = [
-        task
-        for task in everything
-        if task.table in ("larose", "telco") or (task.seed, task.repeat) == (chosen.seeds[0], 0)
-    ]
     try:
         for name in chosen.tables:
             table(name)
     except InputError as error:
         print(error)
         return 2
-    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
-    with ProcessPoolExecutor(max_workers=chosen.jobs, mp_context=get_context("spawn")) as pool:
-        figures = []
-        for task, values in zip(tasks, pool.map(run, tasks), strict=True):
-            figures.append(values)
-            shown = ", ".join(
-                f"{key} {values[key]:.4f}"
-                for key in ("ours cost", "workshop cost", "ours log loss", "ours ece", "seconds")
-            )
-            print(f"{task.table} seed {task.seed} repeat {task.repeat}: {shown}", file=sys.stderr, flush=True)
-    tables = summary(tasks, figures)
+    repeats = run_all(plan_tasks(chosen.tables, chosen.seeds, chosen.repeats), chosen.jobs)
+    tables = summarise(repeats)
     result = {
         "command": " ".join(["python -m benchmarks.cross_validation", *arguments]),
-        "machine": machine(),
+        "machine": describe_machine(),
         "minutes": (time.perf_counter() - started) / 60,
-        "targets": targets(tables),
+        "targets": compare_with_targets(tables),
         "tables": tables,
         "own_split": own_split(range(10)) if "larose" in chosen.tables else {},
-        "repeats": [
-            {"table": task.table, "seed": task.seed, "repeat": task.repeat, **values}
-            for task, values in zip(tasks, figures, strict=True)
-        ],
+        "repeats": repeats,
     }
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(result, indent=1) + "\n")
@@ -395,6 +255,29 @@ def main(arguments: Sequence[str]) -> int:
     chosen.out.with_suffix(".md").write_text(text)
     print(text)
     return 0
+
+
+def plan_tasks(tables: Sequence[str], seeds: Sequence[int], repeats: int) -> list[Task]:
+    """Return the repeats of each table: all of larose's and telco's, one of the others'."""
+    everything = [Task(name, seed, repeat) for name in tables for seed in seeds for repeat in range(repeats)]
+    return [
+        task for task in everything if task.table in ("larose", "telco") or (task.seed, task.repeat) == (seeds[0], 0)
+    ]
+
+
+def run_all(tasks: Sequence[Task], jobs: int) -> list[dict[str, Any]]:
+    """Return each repeat's figures, with its table, seed and number."""
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+    found: list[dict[str, Any]] = []
+    with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
+        for task, values in zip(tasks, pool.map(run, tasks), strict=True):
+            found.append({"table": task.table, "seed": task.seed, "repeat": task.repeat, **values})
+            shown = ", ".join(
+                f"{key} {values[key]:.4f}"
+                for key in ("ours cost", "workshop cost", "ours log loss", "ours ece", "seconds")
+            )
+            print(f"{task.table} seed {task.seed} repeat {task.repeat}: {shown}", file=sys.stderr, flush=True)
+    return found
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.__main__ import machine
+from benchmarks.machine import machine
 from benchmarks.measure import RESULTS, ROOT
 
 COMMANDS = {"retrain": ("retrain", "sample"), "score": ("score", "sample", "2025-09")}

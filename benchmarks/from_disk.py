@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.metrics import log_loss, roc_auc_score
 
-from benchmarks.__main__ import machine
+from benchmarks.machine import machine
 from benchmarks.measure import RESULTS, Bench, dataset, result
 from benchmarks.scoring import HYPER
 from churn_model.features.encoding import encode

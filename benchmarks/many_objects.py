@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import dagster as dg
@@ -24,9 +24,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from benchmarks.__main__ import machine
+from benchmarks.machine import machine
 from benchmarks.measure import RESULTS
-from benchmarks.reliability.home import Home, Homes, customers_of_month
+from benchmarks.reliability.home import Home
+from benchmarks.reliability.homes import Homes, customers_of_month
 from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
 from resources.catalog.names import champion_key
@@ -78,7 +79,7 @@ def main() -> int:
 
 
 def _measure_files(homes: Homes, folder: Path, number: int, parts: Sequence[str]) -> list[Figure]:
-    home = homes.retrained.copy(folder) if "score" in parts else _crown(homes.new(folder))
+    home = replace(homes.retrained.copy(folder), patience=3600) if "score" in parts else _crown(homes.new(folder))
     _drop_files(home, number)
     figures = [_tick(home, number)] if "tick" in parts else []
     if "score" not in parts:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.__main__ import machine
+from benchmarks.machine import machine
 from benchmarks.measure import RESULTS
 from churn_assets.assets import retention_list
 from churn_model.spec.dataset import Dataset

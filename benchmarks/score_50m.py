@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.__main__ import machine
+from benchmarks.machine import machine
 from benchmarks.measure import RESULTS, Bench, Usage
 from benchmarks.scoring import SHARE_CONTACTED, costs_contacting, fitted_bundle, ingested_batch
 from churn_model.tables import TableWriter, open_table

@@ -5,18 +5,15 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from benchmarks.reliability.home import Home
+from benchmarks.reliability.ui import waited
 
-T = TypeVar("T")
-PATIENCE_SECONDS = 120.0
 _OPENER = build_opener(ProxyHandler({}))
 
 
@@ -35,8 +32,8 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.url = waited(lambda: re.findall(r"http://\S+:[0-9]+", self.output.read_text()), "an address")[0]
-        waited(lambda: self.read("/ping"), "a first answer")
+        self.url = waited("an address", lambda: re.findall(r"http://\S+:[0-9]+", self.output.read_text()))[0]
+        waited("a first answer", lambda: self.read("/ping"))
 
     @property
     def port(self) -> int:
@@ -78,16 +75,6 @@ def served(home: Home, *arguments: str) -> Iterator[Server]:
         yield server
     finally:
         server.end()
-
-
-def waited(look: Callable[[], T], what: str) -> T:
-    """Return what `look` finds, as soon as it finds something. Raise AssertionError if it never does."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"waited in vain for {what}")
 
 
 def _inode(descriptor: Path) -> str:

@@ -13,10 +13,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.__main__ import machine
 from benchmarks.load import Load, closed_loop, constant_rate
+from benchmarks.machine import machine
 from benchmarks.measure import RESULTS, ROOT
-from benchmarks.reliability.home import Home, training_rows
+from benchmarks.reliability.home import Home
+from benchmarks.reliability.homes import training_rows
 from benchmarks.served import Server, served
 
 _PEAK_SECONDS = 3.0

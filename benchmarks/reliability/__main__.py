@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.measure import RESULTS
 from benchmarks.reliability.damage import DAMAGE
 from benchmarks.reliability.full_disks import FULL_DISKS
-from benchmarks.reliability.home import Homes
+from benchmarks.reliability.homes import Homes
 from benchmarks.reliability.hostile import HOSTILE
 from benchmarks.reliability.kills import KILLS
 from benchmarks.reliability.mangled import MANGLED
@@ -106,7 +106,7 @@ def try_kind(kind: Kind, homes: Homes, folder: Path, known: Tally | None = None,
     started = time.monotonic()
     for number, trial in enumerate(kind.trials(kind.count)):
         name = f"{number}: {trial.name}"
-        if name not in again and number < first:
+        if name not in again and name not in tally.not_possible and number < first:
             continue
         if minutes is not None and time.monotonic() - started > minutes * 60:
             break
@@ -124,7 +124,8 @@ def try_kind(kind: Kind, homes: Homes, folder: Path, known: Tally | None = None,
             tally.failures[name] = Failure(trial.harms, problems)
         print(f"{kind.name} {name} of {kind.count}: {problems or 'survived'}", file=sys.stderr, flush=True)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    tally.parts.append(Part(today, _commit(), tried, round(time.monotonic() - started, 1)))
+    if tried:
+        tally.parts.append(Part(today, _commit(), tried, round(time.monotonic() - started, 1)))
     return tally
 
 

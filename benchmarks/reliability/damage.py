@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.reliability.home import Home, Homes, copied
+from benchmarks.reliability.home import Home
+from benchmarks.reliability.homes import Homes, copied
 from benchmarks.reliability.kills import bad_words, command_of, differences
 from benchmarks.reliability.trial import Kind, Trial
 

@@ -6,7 +6,8 @@ from itertools import cycle
 from pathlib import Path
 
 from benchmarks.reliability.disks import fill, mounted
-from benchmarks.reliability.home import Home, Homes
+from benchmarks.reliability.home import Home
+from benchmarks.reliability.homes import Homes
 from benchmarks.reliability.kills import bad_words, before_and_after, command_of, problems_after
 from benchmarks.reliability.trial import Kind, Trial
 

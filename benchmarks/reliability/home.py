@@ -1,6 +1,5 @@
-"""A working folder of its own, driven by `churn` in processes that can be killed, and folders prepared once to be copied."""
+"""A working folder of its own, driven by `churn` in processes that can be killed."""
 
-import datetime
 import hashlib
 import json
 import os
@@ -9,10 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +19,15 @@ import duckdb
 import pyarrow as pa
 from pyarrow import csv
 
-from churn_assets.sample.generator import Generator
 from resources.catalog.pointers import Champion, read_champion
 from resources.local.lake import LocalLake
 from resources.local.run_locks import LocalRunLocks
 from resources.ports.lake import MANIFEST
-from resources.settings import PROJECT
 
 DRIVER = Path(__file__).with_name("driver.py")
-PATIENCE_SECONDS = 300  # far above what anything here takes: the machine may be busy with other work
+PATIENCE_SECONDS = 300  # far above what most things here take: the machine may be busy with other work
+UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+"""What starts a command of the superuser without the right to read what is closed: Linux, util-linux."""
 SPEC = """\
 id: customer_id
 as_of: as_of
@@ -62,6 +60,8 @@ class Home:
     root: Path
     code: Path
     output: Path | None = None  # where the commands' output goes: outside of the folder, if that may be full
+    starts_with: tuple[str, ...] = ()  # a program that starts each command, with its arguments
+    patience: float = PATIENCE_SECONDS  # how long a command may take, in seconds
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -135,7 +135,7 @@ class Home:
         out = self._output(len(self.started)).open("w")
         with out:
             process = subprocess.Popen(
-                [sys.executable, str(DRIVER), json.dumps(plan or {}), *arguments],
+                [*self.starts_with, sys.executable, str(DRIVER), json.dumps(plan or {}), *arguments],
                 env=self.environment,
                 cwd=self.code,
                 stdin=subprocess.DEVNULL,
@@ -151,7 +151,7 @@ class Home:
         return (self.output or self.root) / f"said-{number}.txt"
 
     def end_of(self, process: "subprocess.Popen[str]") -> Ended:
-        code = process.wait(PATIENCE_SECONDS)
+        code = process.wait(self.patience)
         said = self._output(self.started.index(process)).read_text()
         print(said)  # shown where a test fails
         return Ended(code, said)
@@ -254,118 +254,3 @@ def _without_clocks(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without_clocks(each) for name, each in value.items() if name not in _CLOCKS}
     return [_without_clocks(each) for each in value] if isinstance(value, list) else value
-
-
-def training_rows(rows: int, seed: int = 1729) -> pa.Table:
-    return pa.concat_tables(piece.landed for piece in Generator(seed=seed).training(rows))
-
-
-def customers_of_month(number: int = 1, rows: int = 300) -> pa.Table:
-    """Return rows to score."""
-    return pa.concat_tables(piece.landed for piece in Generator().batch(number, rows))
-
-
-class Homes:
-    """Prepared working folders, each made when it is first asked for, or found as an earlier process made it. Work on copies of them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    @cached_property
-    def code(self) -> Path:
-        """The project's code, copied once: an edit meanwhile would change every version."""
-        copy = self._folder / "code"
-        if copy.exists():
-            return copy
-        partial = self._folder / "code.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        for name in ("churn_assets", "churn_model", "jobs", "resources"):
-            shutil.copytree(PROJECT / name, partial / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("requirements.lock", "workspace.yaml", "pyproject.toml"):
-            shutil.copy(PROJECT / name, partial / name)
-        return partial.rename(copy)
-
-    def new(self, root: Path) -> Home:
-        """Return a folder in which nothing has landed or run."""
-        root.mkdir(parents=True)
-        home = Home(root, self.code)
-        home.describe()
-        home.steps_with()
-        return home
-
-    def _prepare(self, name: str, make: Callable[[Path], Home]) -> Home:
-        day = (
-            self._folder / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-        )  # pages show the day: those of one are compared
-        root, done = day / name, day / f"{name}.done"
-        if done.exists():
-            return Home(root, self.code)
-        shutil.rmtree(root, ignore_errors=True)  # an earlier process died
-        home = make(root)
-        done.touch()
-        return home
-
-    @property
-    def landed(self) -> Home:
-        """Training data landed, and nothing was made of it."""
-
-        def make(root: Path) -> Home:
-            home = self.new(root)
-            home.land(training_rows(4000), "customers.csv")
-            home.require(1, "rollback", "shop")  # makes Dagster's databases, which takes seconds
-            return home
-
-        return self._prepare("landed", make)
-
-    @property
-    def retrained(self) -> Home:
-        """With its first champion."""
-        return self._prepare("retrained", lambda root: _after(self.landed.copy(root), "retrain", "shop"))
-
-    @property
-    def batch(self) -> Home:
-        """With a champion and a landed batch, monday."""
-
-        def make(root: Path) -> Home:
-            home = self.retrained.copy(root)
-            home.land(customers_of_month(), "b.csv", batch="monday")
-            return home
-
-        return self._prepare("batch", make)
-
-    @property
-    def scored(self) -> Home:
-        """With that batch scored."""
-        return self._prepare("scored", lambda root: _after(self.batch.copy(root), "score", "shop", "monday"))
-
-    @property
-    def twice_retrained(self) -> Home:
-        """With a champion and one before it, which did not see two columns."""
-
-        def make(root: Path) -> Home:
-            home = self.retrained.copy(root)
-            home.stop_ignoring()
-            return _after(home, "retrain", "shop")
-
-        return self._prepare("twice", make)
-
-    @property
-    def rolled_back(self) -> Home:
-        """With the first champion again."""
-        return self._prepare("back", lambda root: _after(self.twice_retrained.copy(root), "rollback", "shop"))
-
-
-def _after(home: Home, *arguments: str) -> Home:
-    home.require(0, *arguments)
-    return home
-
-
-@contextmanager
-def copied(home: Home, root: Path) -> Iterator[Home]:
-    """Yield a copy of a prepared folder. At the end, no process of it is left behind, nor the copy."""
-    copy = home.copy(root)
-    try:
-        yield copy
-    finally:
-        copy.end_all()
-        shutil.rmtree(root, ignore_errors=True)

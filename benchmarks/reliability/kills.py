@@ -12,7 +12,8 @@ from typing import Any
 
 import dagster as dg
 
-from benchmarks.reliability.home import Ended, Home, Homes, copied
+from benchmarks.reliability.home import Ended, Home
+from benchmarks.reliability.homes import Homes, copied
 from benchmarks.reliability.trial import Kind, Trial
 
 _LAKE, _RUNNER, _TABLES = (

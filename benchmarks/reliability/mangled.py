@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from openpyxl import Workbook
 from pyarrow import csv
 
-from benchmarks.reliability.home import Homes, training_rows
+from benchmarks.reliability.homes import Homes, training_rows
 from benchmarks.reliability.trial import Kind, Trial
 from resources.specs.loader import load_spec
 

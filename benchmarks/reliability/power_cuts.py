@@ -8,7 +8,8 @@ from pathlib import Path
 from pyarrow import csv
 
 from benchmarks.reliability.disks import Disk
-from benchmarks.reliability.home import Home, Homes, customers_of_month
+from benchmarks.reliability.home import Home
+from benchmarks.reliability.homes import Homes, customers_of_month
 from benchmarks.reliability.kills import (
     FROM_THE_MODEL,
     FROM_THE_START,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.reliability.home import Homes
+from benchmarks.reliability.homes import Homes
 
 
 class NotPossible(Exception):

@@ -14,12 +14,12 @@ _PATIENCE_SECONDS = 400  # the sensor looks every 30 s, the schedule fires every
 
 
 def waited(for_what: str, found: Callable[[], T | None], patience: float = _PATIENCE_SECONDS) -> T:
-    """What `found` gives, as soon as it gives something; `patience` in seconds."""
+    """Return what `found` gives, as soon as it is something; `patience` in seconds. Raise AssertionError if it never is."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
-        if (result := found()) is not None:
+        if result := found():
             return result
-        time.sleep(0.5)
+        time.sleep(0.2)
     raise AssertionError(f"waited for {for_what}")
 
 

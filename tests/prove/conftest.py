@@ -6,7 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from benchmarks.reliability.home import Home, Homes, customers_of_month, training_rows
+from benchmarks.reliability.home import Home
+from benchmarks.reliability.homes import Homes, customers_of_month, training_rows
 
 
 @pytest.fixture(scope="session")

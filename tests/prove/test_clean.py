@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.home import Home, Homes
+from benchmarks.reliability.home import Home
+from benchmarks.reliability.homes import Homes
 from benchmarks.reliability.kills import Point, differences
 
 pytestmark = pytest.mark.prove

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reliability.damage import try_damage
-from benchmarks.reliability.home import Homes
+from benchmarks.reliability.homes import Homes
 
 pytestmark = pytest.mark.prove
 

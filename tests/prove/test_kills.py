@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.home import Home, Homes
+from benchmarks.reliability.home import Home
+from benchmarks.reliability.homes import Homes
 from benchmarks.reliability.kills import (
     FROM_THE_MODEL,
     FROM_THE_START,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.home import Homes
+from benchmarks.reliability.homes import Homes
 from benchmarks.reliability.power_cuts import CUTS, Cut
 from benchmarks.reliability.trial import NotPossible
 

@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.reliability.home import Home, Homes
-from benchmarks.served import served, waited
+from benchmarks.reliability.home import Home
+from benchmarks.reliability.homes import Homes
+from benchmarks.reliability.ui import waited
+from benchmarks.served import served
 from benchmarks.steady import run_steadily
 from churn_assets.model_server.champion import read_model
 from churn_assets.model_server.customers import example_customer
@@ -124,7 +126,7 @@ def test_swaps_and_a_killed_worker_give_no_wrong_answer(homes: Homes, copied: Ca
         def swap_twice(asked: Asked, between: Callable[[], None]) -> None:
             for old, new, share in ((first, second, 0.25), (second, first, 0.6)):
                 due = int(share * REQUESTS / 2)
-                waited(partial(asked.has, due), "answers")
+                waited("answers", partial(asked.has, due))
                 lake.swap(key, old, new or b"")
                 between()
 
@@ -156,7 +158,7 @@ def test_swaps_and_a_killed_worker_give_no_wrong_answer(homes: Homes, copied: Ca
             "%d of the %d connections of the killed worker had a request in flight", len(harmed.reset), len(held[0])
         )
 
-        waited(lambda: len(server.workers()) == 2, "another worker")
+        waited("another worker", lambda: len(server.workers()) == 2)
         counted = (server.read("/metrics") or b"").decode()
         answered = int(float(re.findall(r'churn_requests_total\{status="200"\} (\S+)', counted)[0]))
         assert calm.count + harmed.count <= answered <= calm.count + harmed.count + len(harmed.reset)
@@ -182,7 +184,7 @@ def test_memory_and_open_files_are_flat_at_half_of_the_peak(
 
 def test_workers_end_with_a_supervisor_that_is_killed(retrained_home: Home, copied: Callable[[Home], Home]) -> None:
     with served(copied(retrained_home), "--workers", "2") as server:
-        workers = waited(lambda: found if len(found := server.workers()) == 2 else [], "two workers")
+        workers = waited("two workers", lambda: found if len(found := server.workers()) == 2 else None)
         server.process.kill()
         server.process.wait()
-        waited(lambda: not any(map(is_alive, workers)), "the end of the workers")
+        waited("the end of the workers", lambda: not any(map(is_alive, workers)))

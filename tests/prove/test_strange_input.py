@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.home import Homes
+from benchmarks.reliability.homes import Homes
 from benchmarks.reliability.hostile import CELLS, THINGS, beside, in_a_cell
 from benchmarks.reliability.mangled import MANGLED
 from benchmarks.reliability.trial import NotPossible
@@ -17,7 +17,7 @@ def test_a_mangled_file_is_read_with_every_record_counted_or_refused_in_words(ho
     assert {name: problems for name, problems in found.items() if problems} == {}
 
 
-@pytest.mark.parametrize("what", ["a pipe", "a link upwards"])
+@pytest.mark.parametrize("what", ["a pipe", "a link upwards", "a closed folder"])
 def test_what_is_no_file_beside_a_batch_stops_nothing(homes: Homes, tmp_path: Path, what: str) -> None:
     try:
         assert beside(THINGS[what], "strange")(homes, tmp_path) == []
