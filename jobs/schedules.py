@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def retrain_schedule(dataset: Dataset, job: "UnresolvedAssetJobDefinition") -> dg.ScheduleDefinition:
-    """The schedule of the spec, in its time zone.
+    """Return the schedule of the spec, in its time zone.
 
     It runs from the start: retraining every week is what the project promises, only the gate changes who scores, and unchanged data starts no
     step. A laptop that slept through it makes up for it once.

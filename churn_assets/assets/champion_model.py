@@ -235,7 +235,7 @@ class _Verdict:
 
 
 def _decide(report: StepReport, champion: Champion | None, dataset: Dataset, candidate: str) -> _Verdict:
-    """The gate's decision. The evaluation holds it for a young and for an old champion: only here is there a clock."""
+    """Return the gate's decision. The evaluation holds it for a young and for an old champion: only here is there a clock."""
     if champion and candidate in champion.barred:
         return _Verdict(
             "kept",

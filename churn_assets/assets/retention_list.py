@@ -196,7 +196,7 @@ def _places(outputs: Outputs, lasting: Mapping[Output, str]) -> dict[str, Any]:
 
 
 def _metadata(lake: Lake, entered: Publication, source: dg.AssetKey) -> dict[str, Any]:
-    """The first contacts as a table, and what the list's hold-out can show."""
+    """Return the first contacts as a table, and what the list's hold-out can show."""
     report = entered.report.read(ListReport)
     contacts = open_published_table(lake, entered.prefix + CONTACTS).first(_FIRST)
     assignments = open_published_table(lake, entered.prefix + ASSIGNMENTS).schema

@@ -86,7 +86,7 @@ def _close(home: Path) -> None:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """What Dagster's own processes need to find the same home."""
+    """Return what Dagster's own processes need to find the same home."""
     return {
         "DAGSTER_HOME": str(settings.dagster_home),
         "CHURN_HOME": str(settings.home),

@@ -155,7 +155,7 @@ def _data_uri(png: bytes) -> str:
 
 
 def _decision(facts: PageFacts) -> dict[str, Any]:
-    """The verdict, the facts behind it (those that do not hold first), and the columns that may know the answer."""
+    """Return the verdict, the facts behind it (those that do not hold first), and the columns that may know the answer."""
     tone, verdict, consequence = _VERDICTS[facts.decision.outcome]
     if facts.decision.moves_pointer and facts.dataset.gate.promotion == "manual":
         verdict, consequence = _WAITS[facts.decision.outcome]
@@ -221,7 +221,7 @@ def _money(facts: PageFacts) -> dict[str, Any]:
 
 
 def _model(facts: PageFacts) -> dict[str, Any]:
-    """What the model looks at, where it is weak, and the leaderboard."""
+    """Return what the model looks at, where it is weak, and the leaderboard."""
     segments, training, reasons = facts.evaluation.segments, facts.training, facts.evaluation.reasons
     return {
         "bars": _bars(reasons) if reasons else None,
@@ -240,7 +240,7 @@ def _model(facts: PageFacts) -> dict[str, Any]:
 
 
 def _data(facts: PageFacts) -> dict[str, Any]:
-    """The most frequent reasons of quarantined records, and the columns that are no feature."""
+    """Return the most frequent reasons of quarantined records, and the columns that are no feature."""
     quarantine, left_out = facts.table.reasons, facts.training.left_out
     by_count = sorted((quarantine or {}).items(), key=lambda pair: (-pair[1], pair[0]))
     return {
@@ -251,7 +251,7 @@ def _data(facts: PageFacts) -> dict[str, Any]:
 
 
 def _costs_in_words(costs: Costs) -> list[tuple[str, str]]:
-    """What the spec says a mistake costs, as name and amount."""
+    """Return what the spec says a mistake costs, as name and amount."""
     contact = costs.contact
     if contact is None:
         return [
@@ -302,7 +302,7 @@ def _in_use(contacts: Contacts, searched: SearchedCutoff | None, curve: CostCurv
 
 
 def _successes(money: Money) -> list[_Success]:
-    """The savings by how often a contact works, the spec's own assumption among them."""
+    """Return the savings by how often a contact works, the spec's own assumption among them."""
     savings = {each.success: each.saving for each in money.saving_at} | {money.assumed_success: money.saving_nobody}
     return [
         _Success(success, savings[success], success == money.assumed_success)
@@ -321,7 +321,7 @@ def _bars(summary: ReasonSummary) -> list[_Bar]:
 
 
 def _slope_verdict(slope: Estimate) -> str:
-    """What the calibration slope says, as far as these rows can tell."""
+    """Say what the calibration slope says, as far as these rows can tell."""
     if not (is_known(slope.low) and is_known(slope.high)):
         return "These rows cannot show whether probabilities are too bold or too timid."
     if slope.high < 1:

@@ -186,7 +186,7 @@ def reasons(summary: ReasonSummary) -> bytes:
 
 
 def contributions(summary: ReasonSummary) -> bytes:
-    """A dot for each sampled customer and reason: how far it moves the risk, coloured by how large the customer's value is."""
+    """Draw a dot for each sampled customer and reason: how far it moves the risk, coloured by how large the customer's value is."""
     names = summary.names[:MOST_REASONS]
     shape = (
         len(summary.contributions),
@@ -237,7 +237,7 @@ def _spread(moved: FloatArray) -> FloatArray:
 
 
 def confusion(cells: Confusion) -> bytes:
-    """Customers and money in each of the four cells."""
+    """Draw customers and money in each of the four cells."""
     grid = (
         (0, 0, _GREEN, cells.true_positives, cells.true_positives_cost),
         (0, 1, _ORANGE, cells.false_negatives, cells.false_negatives_cost),

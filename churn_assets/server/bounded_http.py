@@ -37,12 +37,12 @@ class BoundedHttp(HttpToolsProtocol):
             self._start_timer()
 
     def on_message_begin(self) -> None:
-        """A head has begun."""
+        """Note that a head has begun."""
         self._in_head, self._read = True, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """The head has ended."""
+        """Note that the head has ended."""
         self._in_head = False
         self._stop_timer()
         super().on_headers_complete()

@@ -187,7 +187,7 @@ class TreeMargins:
 
     @classmethod
     def of(cls, booster: xgb.Booster) -> Self | None:
-        """The tables of a booster; None where it has none: no trees, deeper ones, categorical splits, or another base score than 0.5."""
+        """Return the tables of a booster; None where it has none: no trees, deeper ones, categorical splits, or another base score than 0.5."""
         learner = json.loads(bytes(booster.save_raw(raw_format="json")))["learner"]
         written = learner["gradient_booster"].get("model", {}).get("trees", [])
         base = float(np.atleast_1d(json.loads(learner["learner_model_param"]["base_score"]))[0])
@@ -209,7 +209,7 @@ class TreeMargins:
         )
 
     def margin(self, encoded: npt.NDArray[np.float32]) -> FloatArray:
-        """The margin (1,) of one encoded row (1, width), bit for bit XGBoost's: leaves are added in float32, tree by tree."""
+        """Return the margin (1,) of one encoded row (1, width), bit for bit XGBoost's: leaves are added in float32, tree by tree."""
         values = encoded[0, self.feature]
         holds = values < self.limit
         holds |= np.isnan(values) & self.or_missing
@@ -218,7 +218,7 @@ class TreeMargins:
 
 
 def _leaf_values(part: _Part) -> npt.NDArray[np.float32]:
-    """The value of the leaf that each answer to the part's conditions leads to, 0 where that is none of its own (256,)."""
+    """Return the value of the leaf that each answer to the part's conditions leads to, 0 where that is none of its own (256,)."""
     bit = {node: number for number, node in enumerate(part.conditions)}
     patterns = np.arange(1 << _BITS)
     found = np.zeros(len(patterns), dtype=np.float32)

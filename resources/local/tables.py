@@ -245,7 +245,7 @@ def _describe(connection: duckdb.DuckDBPyConnection, query: str) -> list[tuple[s
 
 
 def quoted(name: str) -> str:
-    """An identifier as SQL takes it, whatever is in it."""
+    """Quote an identifier as SQL takes it, whatever is in it."""
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -38,13 +38,13 @@ class Document:
     problems: list[SpecProblem] = field(default_factory=list)
 
     def line(self, steps: Steps) -> int:
-        """The line of a place, or of the nearest place around it that exists."""
+        """Return the line of a place, or of the nearest place around it that exists."""
         while steps and steps not in self.lines:
             steps = steps[:-1]
         return self.lines.get(steps, 1)
 
     def at(self, steps: Steps) -> Any:
-        """The value at a place; None where there is none."""
+        """Return the value at a place; None where there is none."""
         value = self.value
         for step in steps:
             inside = (
@@ -59,7 +59,7 @@ class Document:
 
 
 def read_document(path: Path) -> Document:
-    """The document in a file. Nothing in the file makes it raise; what is wrong is in `problems`."""
+    """Read the document in a file. Nothing in the file makes it raise; what is wrong is in `problems`."""
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
@@ -93,7 +93,7 @@ def read_document(path: Path) -> Document:
 
 
 def parse_document(text: str) -> Document:
-    """The document in a text."""
+    """Read the document in a text."""
     reader = _Reader()
     try:
         value = reader.document(yaml.parse(text, Loader=yaml.SafeLoader))
@@ -107,7 +107,7 @@ def parse_document(text: str) -> Document:
 
 
 def place_of(steps: Steps) -> str:
-    """A place as a user reads it: `label.positive[0]`."""
+    """Return a place as a user reads it: `label.positive[0]`."""
     text = ""
     for step in steps:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
@@ -224,7 +224,7 @@ def _unreadable(line: int, text: str) -> Document:
 
 
 def _syntax(error: yaml.YAMLError, text: str) -> SpecProblem:
-    """What the parser says, in words; a tab, the commonest cause, is named."""
+    """Return what the parser says, in words; a tab, the commonest cause, is named."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         position = getattr(error, "position", 0)

@@ -84,7 +84,7 @@ class _Reading:
 
 
 def read_header(stream: BinaryIO) -> Header:
-    """The header of the CSV file that `stream` is at the start of; blank lines and titles before it are passed over.
+    """Return the header of the CSV file that `stream` is at the start of; blank lines and titles before it are passed over.
 
     Raise InputError: nothing there, another encoding, a quote that is not closed, no end within a block.
     """
@@ -142,7 +142,7 @@ def _skip_blank(text: bytes, at: int) -> int:
 
 
 def _read(text: bytes, start: int, grammar: Grammar) -> _Reading | None:
-    """The first records by one delimiter, up to one that is not well-formed; None if that is the first."""
+    """Return the first records by one delimiter, up to one that is not well-formed; None if that is the first."""
     records: list[_Record] = []
     at = start
     while len(records) < LOOKED_AT and at < len(text):
@@ -156,7 +156,7 @@ def _read(text: bytes, start: int, grammar: Grammar) -> _Reading | None:
 
 
 def _choose(readings: Sequence[_Reading], tried: int) -> _Reading:
-    """The reading with the most names among those whose rows agree with the header, without titles above it if there is one.
+    """Return the reading with the most names among those whose rows agree with the header, without titles above it if there is one.
 
     Raise InputError if no header ends.
     """

@@ -92,7 +92,7 @@ def _billed_training(description: Description) -> float | None:
 
 
 def _billed_elsewhere(_description: Description) -> None:
-    """What a tuning job says that it consumed is time on the clock. Its trials are billed."""
+    """Return nothing: what a tuning job says that it consumed is time on the clock, and its trials are billed."""
 
 
 def _training_progress(description: Description) -> str:
