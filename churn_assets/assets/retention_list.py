@@ -63,6 +63,10 @@ from resources.ports.tables import Tables
 MAKER, LAYOUT_MAKER = step_maker("retention_list"), step_maker("list_layout")
 _OWN_COLUMNS = ("listed", "held_out", "contacted", "propensity", "left_out")
 _FIRST = 10
+_DESCRIPTION = (
+    "Whom to contact, best expected saving first, after opt-outs and recent contacts, within budget and capacity. "
+    "Every scored row keeps whether it was listed, held out and contacted, and with what chance."
+)
 
 
 def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
@@ -79,8 +83,7 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
         owners=RETENTION_TEAM,
         kinds={"csv", "parquet"},
         partitions_def=batch_partitions(dataset.name),
-        description="Whom to contact, best expected saving first, after opt-outs and recent contacts, within budget and capacity. "
-        "Every scored row keeps whether it was listed, held out and contacted, and with what chance.",
+        description=_DESCRIPTION,
         check_specs=check_specs(key, (*CLAIMS, *LAYOUT_CLAIMS, UP_TO_DATE)),
     )
     def asset(
@@ -106,9 +109,9 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
             lasting = _copy_to_outputs(lake, outputs, dataset, batch, layout, summary)
             # Last: now the batch is done.
             point_to(lake, batch_key(dataset.name, batch), replace(record, list=entered.current))
-            answers = [*entered.report.checks, check_batches(lake, runner.libraries, dataset)]
             results = [
-                *check_results((*CLAIMS, UP_TO_DATE), answers, entered.report.counts),
+                *check_results(CLAIMS, entered.report.checks, entered.report.counts),
+                *check_results((UP_TO_DATE,), [check_batches(lake, runner.libraries, dataset)]),
                 *check_results(LAYOUT_CLAIMS, layout.report.checks),
             ]
             links = link_to(outputs, lasting[Output.LIST])
