@@ -22,7 +22,10 @@ from churn_assets.assets.raw_batch import raw_batch
 from churn_assets.assets.raw_customers import raw_customers
 from churn_assets.assets.retention_list import retention_list
 from churn_assets.assets.tuned_model import tuned_model
-from churn_assets.cli.summaries import compare_summary, explore_summary, report_summary, score_summary
+from churn_assets.cli.summaries.compare import compare_summary
+from churn_assets.cli.summaries.explore import explore_summary
+from churn_assets.cli.summaries.report import report_summary
+from churn_assets.cli.summaries.score import score_summary
 from churn_model.checks import Claim
 from churn_model.decisions.policy import Policy
 from churn_model.models.bundle import read_bundle

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Run the job and print how the two models differ."""
     from churn_assets.assets.model_comparison import ComparisonConfig, choose_models
-    from churn_assets.cli.summaries import compare_summary
+    from churn_assets.cli.summaries.compare import compare_summary
     from resources.catalog.names import MODEL_COMPARISON, compare_job_name, op_name
     from resources.wiring import wire
 

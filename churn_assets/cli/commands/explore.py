@@ -12,7 +12,7 @@ from resources.settings import Settings
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Run the job and print where its page is."""
-    from churn_assets.cli.summaries import explore_summary
+    from churn_assets.cli.summaries.explore import explore_summary
     from resources.catalog.names import explore_job_name
     from resources.wiring import wire
 

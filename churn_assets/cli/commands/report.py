@@ -11,7 +11,7 @@ from resources.settings import Settings
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Print the summary; nothing is run."""
-    from churn_assets.cli.summaries import report_summary
+    from churn_assets.cli.summaries.report import report_summary
     from resources.wiring import wire
 
     say(console, report_summary(wire(settings), find_dataset(settings, arguments.dataset)))

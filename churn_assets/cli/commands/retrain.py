@@ -12,7 +12,7 @@ from resources.settings import Settings
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Run the job and print what it came to."""
-    from churn_assets.cli.summaries import retrain_summary
+    from churn_assets.cli.summaries.retrain import retrain_summary
     from resources.catalog.names import retrain_job_name
     from resources.wiring import wire
 

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     """Run the job for one batch and print the list's figures."""
     from churn_assets.assets.batch_predictions import ACCEPT_TAG
     from churn_assets.assets.raw_batch import PROVISIONAL_TAG
-    from churn_assets.cli.summaries import score_summary
+    from churn_assets.cli.summaries.score import score_summary
     from resources.catalog.landing import list_batch
     from resources.catalog.names import partitions_name, score_job_name
     from resources.wiring import wire

@@ -15,7 +15,7 @@ def add_arguments(_parser: argparse.ArgumentParser) -> None:
 
 def run(_arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Print the summary; nothing is run."""
-    from churn_assets.cli.summaries import status_summary
+    from churn_assets.cli.summaries.status import status_summary
     from churn_assets.cli.workspace import open_instance
     from resources.specs.loader import load_specs
     from resources.wiring import wire

@@ -14,7 +14,7 @@ import pytest
 from churn_assets.assets.evaluation_report import _count_looks
 from churn_assets.assets.model_comparison import model_comparison
 from churn_assets.cli.command import ExitCode
-from churn_assets.cli.summaries import compare_summary
+from churn_assets.cli.summaries.compare import compare_summary
 from churn_assets.sample.generator import Generator
 from churn_model.decisions.policy import Policy
 from churn_model.errors import InputError

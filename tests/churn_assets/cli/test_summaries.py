@@ -9,7 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from churn_assets.cli.summaries import compare_summary, explore_summary, report_summary, score_summary
+from churn_assets.cli.summaries.compare import compare_summary
+from churn_assets.cli.summaries.explore import explore_summary
+from churn_assets.cli.summaries.report import report_summary
+from churn_assets.cli.summaries.score import score_summary
 from churn_assets.reporting.exploration import ExplorationCounts, ExplorationReport, Remark, Telling
 from churn_model.decisions.policy import Policy
 from churn_model.errors import ChurnError
