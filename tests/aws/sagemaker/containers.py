@@ -75,6 +75,8 @@ class Containers(Executor):
         thread.start()
 
     def close(self) -> None:
+        for job in tuple(self.jobs.values()):
+            job.stopped.set()  # a tuning job would start its next trials
         for process in self._processes:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
