@@ -23,6 +23,7 @@ from churn_model.arrays import FloatArray
 from churn_model.errors import BundleError, InputError, problem
 from churn_model.features.encoding import Encoded
 from churn_model.models.booster_json import require_sound_booster
+from churn_model.models.constraints import CONSTRAINED, Constraints
 from churn_model.spec.sections.search import Family
 from churn_model.stats.logistic import sigmoid
 
@@ -37,6 +38,7 @@ _FIXED: Mapping[Family, Mapping[str, Any]] = {
 _TUNABLE: Mapping[Family, frozenset[str]] = {
     "boosted_trees": frozenset(
         {"eta", "max_depth", "min_child_weight", "lambda", "alpha", "gamma", "subsample", "colsample_bytree"}
+        | CONSTRAINED
     ),
     "random_forest": frozenset(
         {"num_parallel_tree", "max_depth", "min_child_weight", "lambda", "subsample", "colsample_bynode"}
@@ -125,9 +127,21 @@ class Model:
             )
 
 
-def booster_parameters(hyper: Hyperparameters, *, seed: int, threads: int) -> dict[str, Any]:
-    """Return the parameters for XGBoost. `base_score` is fixed, because other releases read a fitted one differently."""
-    values = {name: int(value) if name in _WHOLE else float(value) for name, value in hyper.values.items()}
+def booster_parameters(
+    hyper: Hyperparameters, *, seed: int, threads: int, constraints: Constraints | None = None
+) -> dict[str, Any]:
+    """Return the parameters for XGBoost. `base_score` is fixed, because other releases read a fitted one differently.
+
+    Raise ValueError if the hyperparameters constrain the trees and `constraints` does not say to what.
+    """
+    constrained = {name: value for name, value in hyper.values.items() if name in CONSTRAINED}
+    if constrained and constraints is None:
+        raise ValueError(f"Expected the constraints of the table for {constrained}; found none")
+    values = {
+        name: int(value) if name in _WHOLE else float(value)
+        for name, value in hyper.values.items()
+        if name not in CONSTRAINED
+    }
     return {
         "objective": "binary:logistic",
         "base_score": 0.5,
@@ -138,6 +152,7 @@ def booster_parameters(hyper: Hyperparameters, *, seed: int, threads: int) -> di
         "verbosity": 0,
         **_FIXED[hyper.family],
         **values,
+        **(constraints.to_parameters(constrained) if constraints else {}),
     }
 
 
@@ -148,15 +163,30 @@ def training_matrix(encoded: Encoded, y: npt.NDArray[np.int8], family: Family, *
     return xgb.QuantileDMatrix(encoded, label=y, missing=np.nan, nthread=threads, max_bin=_FIXED[family]["max_bin"])
 
 
-def fit_model(encoded: Encoded, y: npt.NDArray[np.int8], hyper: Hyperparameters, *, seed: int, threads: int) -> Model:
+def fit_model(
+    encoded: Encoded,
+    y: npt.NDArray[np.int8],
+    hyper: Hyperparameters,
+    *,
+    seed: int,
+    threads: int,
+    constraints: Constraints | None = None,
+) -> Model:
     """Fit a booster to rows (n, width) and 0/1 outcomes (n,): the same bytes for the same input, seed and threads."""
     matrix = training_matrix(encoded, y, hyper.family, threads=threads)
-    booster = xgb.train(booster_parameters(hyper, seed=seed, threads=threads), matrix, num_boost_round=hyper.rounds)
+    parameters = booster_parameters(hyper, seed=seed, threads=threads, constraints=constraints)
+    booster = xgb.train(parameters, matrix, num_boost_round=hyper.rounds)
     return Model(family=hyper.family, booster=booster, threads=threads)
 
 
 def fit_model_on_disk(
-    blocks: Callable[[], Iterator[Block]], hyper: Hyperparameters, *, seed: int, threads: int, folder: Path
+    blocks: Callable[[], Iterator[Block]],
+    hyper: Hyperparameters,
+    *,
+    seed: int,
+    threads: int,
+    folder: Path,
+    constraints: Constraints | None = None,
 ) -> Model:
     """Fit a booster of trees to more rows than memory should hold: binned in blocks, and read from files in `folder` in each round.
 
@@ -167,7 +197,8 @@ def fit_model_on_disk(
         matrix = xgb.ExtMemQuantileDMatrix(
             source, missing=np.nan, nthread=threads, max_bin=_FIXED[hyper.family]["max_bin"]
         )
-        booster = xgb.train(booster_parameters(hyper, seed=seed, threads=threads), matrix, num_boost_round=hyper.rounds)
+        parameters = booster_parameters(hyper, seed=seed, threads=threads, constraints=constraints)
+        booster = xgb.train(parameters, matrix, num_boost_round=hyper.rounds)
         del matrix  # it holds the files open
     return Model(family=hyper.family, booster=booster, threads=threads)
 

@@ -21,18 +21,30 @@ from churn_model.decisions.costs import OutcomeCosts, actual_cost
 from churn_model.decisions.policy import decide
 from churn_model.features.encoding import Encoded
 from churn_model.models.calibration import cross_fitted
+from churn_model.models.constraints import Constraints
 from churn_model.models.families import Hyperparameters, booster_parameters, training_matrix
 from churn_model.spec.durations import seconds
 from churn_model.spec.sections.search import Family, Metric, Search
 from churn_model.stats.bootstrap import auc
 from churn_model.stats.logistic import log_loss, sigmoid
-from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Proposal, Study, describe_bound
+from churn_model.training.search_space import (
+    FEWEST_TRIALS,
+    HIGHER_IS_BETTER,
+    SPACES,
+    ConstrainedTrials,
+    Proposal,
+    Study,
+    describe_bound,
+    is_constrained,
+    list_constraints,
+)
+from churn_model.training.tuning import Tuned, count_trials, propose
 
 MOST_MEMBERS = 5
 """The maximum number of trials averaged into one model; a trial taken twice counts twice."""
 BEST_TRIALS = 10
 """How many trials at the top of the leaderboard may be averaged."""
-MEMBER_PAYS = 0.002
+MEMBER_PAYS = 0.001
 """The relative gain in the metric that one more member must bring; each makes the model larger and its reasons slower."""
 LATE = 0.25
 """If the best trial is within this last share of all trials, more trials would probably find a better one."""
@@ -49,7 +61,7 @@ class Part:
 @dataclass(frozen=True, kw_only=True)
 class Material:
     """The data that trials are judged on: rows (n, width) encoded for each family, outcomes (n,), calibration folds (n,), parts, and the
-    costs of the outcomes if trials are ranked by cost.
+    costs of the outcomes if trials are ranked by cost, and the constraints that boosted trees may be put under.
 
     No row is held out twice. Rows that are never held out (train, if there is a validation split) are not judged.
     """
@@ -59,6 +71,7 @@ class Material:
     folds: npt.NDArray[np.int64]
     outcome_costs: OutcomeCosts | None
     parts: tuple[Part, ...]
+    constraints: Constraints | None = None
 
     @property
     def held(self) -> npt.NDArray[np.int64]:
@@ -91,7 +104,11 @@ def search(material: Material, settings: Search, *, seed: int, threads: int) -> 
 
     Families take turns. Each gets at least its first setting, even if `settings.trials` is smaller than the number of families.
     """
-    studies = {family: Study(family, settings.metric, seed) for family in settings.families}
+    each, choices = settings.trials // len(settings.families), list_constraints(material.constraints)
+    studies = {
+        family: Study(family, settings.metric, seed, each, choices if family == "boosted_trees" else ())
+        for family in settings.families
+    }
     workers = max(1, min(threads, settings.parallel))
     # A bench per worker: XGBoost does not promise that two boosters may train on one matrix at once.
     benches = [_Bench(material, seed=seed, threads=max(1, threads // workers)) for _ in range(workers)]
@@ -114,11 +131,44 @@ def search(material: Material, settings: Search, *, seed: int, threads: int) -> 
     return rank_trials(done, settings.metric)
 
 
+def find_trials(
+    material: Material, settings: Search, tuned: Tuned | None, *, averages: bool, seed: int, threads: int
+) -> tuple[tuple[Trial, ...], int]:
+    """Return the trials, best first, and how many there were. What a tuner has found is judged again, all of it if trials may be averaged, and
+    then constrained as in a search.
+    """
+    if tuned is None:
+        trials = search(material, settings, seed=seed, threads=threads)
+        return trials, len(trials)
+    proposals = propose(settings.families, tuned.best if averages else tuned.best[:1])
+    judged = trials = judge_proposals(material, proposals, settings.metric, seed=seed, threads=threads)
+    if tuned.trials // len(settings.families) >= FEWEST_TRIALS:
+        trials = _add_constrained_trials(judged, material, settings.metric, seed=seed, threads=threads)
+    return trials, count_trials(settings.families, tuned) + len(trials) - len(judged)
+
+
 def judge_proposals(
     material: Material, proposals: Sequence[Proposal], metric: Metric, *, seed: int, threads: int
 ) -> tuple[Trial, ...]:
     """Return trials of values that are known from elsewhere, best first: what a search gives that asks for these."""
     return rank_trials(_Bench(material, seed=seed, threads=threads).judge(proposals), metric)
+
+
+def _add_constrained_trials(
+    board: Sequence[Trial], material: Material, metric: Metric, *, seed: int, threads: int
+) -> tuple[Trial, ...]:
+    """Return the trials with those that constrain the best of them, best first: what a search tries last, for trials known from elsewhere."""
+    best = next((trial for trial in board if not is_constrained(trial.hyperparameters.values)), board[0])
+    if best.hyperparameters.family != "boosted_trees":
+        return tuple(board)
+    choices = list_constraints(material.constraints)
+    constrained = ConstrainedTrials(best.hyperparameters.values, best.metrics["log_loss"], choices)
+    bench, trials = _Bench(material, seed=seed, threads=threads), list(board)
+    while asked := constrained.ask():
+        values, question = asked
+        trials += bench.judge([Proposal(max(trial.number for trial in trials) + 1, "boosted_trees", values)])
+        constrained.tell(question, trials[-1].metrics["log_loss"])
+    return rank_trials(trials, metric)
 
 
 def choose_members(board: Sequence[Trial], material: Material, metric: Metric) -> tuple[Member, ...]:
@@ -156,7 +206,7 @@ def find_signs_of_more(board: Sequence[Trial], count: int) -> tuple[str, ...]:
     found = []
     if bound := describe_bound(best.hyperparameters):
         found.append(f"The best trial has {bound}")
-    if count > 1 and best.number >= (1 - LATE) * count:
+    if count > 1 and best.number >= (1 - LATE) * count and not is_constrained(best.hyperparameters.values):
         found.append(f"The best of {count} trials was number {best.number + 1}: more trials may find a better one")
     return tuple(found)
 
@@ -228,7 +278,8 @@ class _Bench:
         """Return the number of rounds with the lowest log loss over all held-out rows, and the margins at that round. The boosters of all parts
         advance together."""
         y = self._material.y[self._held]
-        parameters = booster_parameters(hyper, seed=self._seed, threads=self._threads)
+        constraints = self._material.constraints
+        parameters = booster_parameters(hyper, seed=self._seed, threads=self._threads, constraints=constraints)
         running = [(xgb.Booster(parameters, [fit, held]), fit, held) for fit, held in self._make_matrices(hyper.family)]
         best, best_loss, best_margins = 0, np.inf, np.zeros(len(y))
         for number in range(1, hyper.rounds + 1):

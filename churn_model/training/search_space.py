@@ -2,7 +2,8 @@
 
 Boosted trees start shallow. A deeper setting follows only if the one before lowered the log loss by 2%: on most tables of a few thousand
 customers, depth 2 to 4 is as good and cheaper to explain; on others, depth 10 lowers the log loss by a tenth. Optuna then searches the
-depths around the setting that paid.
+depths around the setting that paid. The last trials constrain the best one: numbers may move the risk to one side only, and few columns may
+act together. A constraint is followed by a stricter one only if it cost little.
 """
 
 import importlib
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+from churn_model.models.constraints import CONSTRAINED, MONOTONE, TOGETHER, Constraints
 from churn_model.models.families import Hyperparameters
 from churn_model.spec.sections.search import Family, Metric
 
@@ -20,6 +22,20 @@ HIGHER_IS_BETTER: frozenset[Metric] = frozenset({"auc", "f1"})
 SETTINGS_AT_ONCE = 2
 """How many settings of a family are tried before any has shown that going deeper pays."""
 
+CONSTRAINT_COSTS = 0.01
+"""The most that a constraint may cost, as a share of the log loss, before a stricter one is tried: averaged with others it may still pay."""
+FEWEST_TRIALS = 10
+"""Trials of a family from which constraints are tried: before, they are better spent on other values."""
+MOST_COLUMNS = 64
+"""Columns up to which their pairs are told to XGBoost; it looks through all of them at each node."""
+
+_CONSTRAINTS: tuple[Mapping[str, float], ...] = (
+    {MONOTONE: 1},
+    {TOGETHER: 2},
+    {MONOTONE: 1, TOGETHER: 2},
+    {TOGETHER: 1},
+    {MONOTONE: 1, TOGETHER: 1},
+)
 # Random trials before Optuna's own model of the space takes over.
 _STARTUP_TRIALS = 8
 
@@ -125,9 +141,71 @@ SPACES: Mapping[Family, Space] = {
 }
 
 
+Choices = tuple[Mapping[str, float], ...]
+"""Constraints that may be tried, each after those that are looser."""
+
+
+def list_constraints(constraints: Constraints | None) -> Choices:
+    """Return the constraints that mean something for a table: some sign is clear, and its columns are several and not too many."""
+    if constraints is None:
+        return ()
+    signed, paired = any(constraints.signs), 2 < len(constraints.columns) <= MOST_COLUMNS
+    return tuple(one for one in _CONSTRAINTS if (signed or MONOTONE not in one) and (paired or TOGETHER not in one))
+
+
+@dataclass
+class ConstrainedTrials:
+    """The trials that constrain one setting: its values, the log loss that it had without a constraint, and what may be tried.
+
+    A tree of depth 2 lets no more than two columns act together as it is.
+    """
+
+    values: Mapping[str, float]
+    log_loss: float
+    choices: Choices
+    _asked: int = 0
+    _losses: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.choices = tuple(one for one in self.choices if one.get(TOGETHER, 0) < self.values["max_depth"])
+
+    def ask(self) -> tuple[dict[str, float], int] | None:
+        """Return the values to try next and the number that `tell` needs; None if no constraint is left, or all wait for answers."""
+        while self._asked < len(self.choices):
+            number = self._asked
+            looser = [other for other in range(number) if _is_looser(self.choices[other], self.choices[number])]
+            known = [self._losses[other] for other in looser if other in self._losses]
+            if len(known) < len(looser) and all(map(self._is_cheap, known)):
+                return None
+            self._asked += 1
+            if all(map(self._is_cheap, known)):
+                return {**self.values, **self.choices[number]}, number
+            self._losses[number] = float("inf")
+        return None
+
+    def tell(self, number: int, log_loss: float) -> None:
+        """Record the log loss of the values returned by `ask`."""
+        self._losses[number] = log_loss
+
+    def _is_cheap(self, log_loss: float) -> bool:
+        return log_loss <= (1 + CONSTRAINT_COSTS) * self.log_loss
+
+
+def _is_looser(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Return whether all that a constraint forbids, another forbids as well."""
+    return (MONOTONE not in one or MONOTONE in other) and one.get(TOGETHER, 9) >= other.get(TOGETHER, 9)
+
+
+def is_constrained(values: Mapping[str, float]) -> bool:
+    """Return whether a trial with these values is constrained."""
+    return bool(CONSTRAINED & set(values))
+
+
 @dataclass
 class Study:
     """Suggests values for one family. The same answers in the same order lead to the same suggestions.
+
+    `trials`: how many will be asked for, if that is known. The last of them constrain the best of the others, as `choices` has it.
 
     The two shallowest settings may be asked for in one round; a deeper one only once all before it are answered, however long a round is.
     Until then Optuna fills the round, and begins again with all answers, around the setting that paid, after each setting's answer.
@@ -136,14 +214,21 @@ class Study:
     family: Family
     metric: Metric
     seed: int
+    trials: int = 0
+    choices: Choices = ()
+    _asked: int = 0
     _asked_settings: int = 0
     _losses: list[float] = field(default_factory=list)
-    _answers: list[tuple[Mapping[str, float], float]] = field(default_factory=list)
+    _answers: list[tuple[Mapping[str, float], float, float]] = field(default_factory=list)
+    _constrained: ConstrainedTrials | None = None
     _sampler: tuple[Setting, Any] | None = None
 
     def ask(self) -> tuple[dict[str, float], Any]:
         """Return the values to try next, fixed ones included, and what `tell` needs to know of the question."""
         space = SPACES[self.family]
+        self._asked += 1
+        if (constrained := self._constrain()) and (asked := constrained.ask()):
+            return asked
         if self._asked_settings < len(space.settings) and self._may_ask_deeper():
             setting = space.settings[self._asked_settings]
             self._asked_settings += 1
@@ -154,12 +239,24 @@ class Study:
 
     def tell(self, question: Any, values: Mapping[str, float], metrics: Mapping[Metric, float]) -> None:
         """Record the metrics of values returned by `ask`."""
-        self._answers.append((values, metrics[self.metric]))
+        if self._constrained and isinstance(question, int):
+            self._constrained.tell(question, metrics["log_loss"])
+            return
+        self._answers.append((values, metrics[self.metric], metrics["log_loss"]))
         if question is None:
             self._losses.append(metrics["log_loss"])
             self._sampler = None
         elif self._sampler and question[0] is self._sampler[1]:
             self._sampler[1].tell(question[1], metrics[self.metric])
+
+    def _constrain(self) -> ConstrainedTrials | None:
+        """Return the trials that constrain the best one so far; None as long as trials are left for others."""
+        is_late = self.trials >= FEWEST_TRIALS and self._asked > self.trials - len(self.choices)
+        if self._constrained is None and is_late and self._answers:
+            sign = -1 if self.metric in HIGHER_IS_BETTER else 1
+            values, _, log_loss = min(self._answers, key=lambda answer: sign * answer[1])
+            self._constrained = ConstrainedTrials(values, log_loss, self.choices)
+        return self._constrained
 
     def _may_ask_deeper(self) -> bool:
         """Return whether the next setting is one of the first two, or all before it are answered and each paid against the one before."""
@@ -184,7 +281,7 @@ class Study:
         direction = "maximize" if self.metric in HIGHER_IS_BETTER else "minimize"
         study = optuna.create_study(direction=direction, sampler=sampler)
         distributions = _make_distributions(setting)
-        for values, metric in self._answers:
+        for values, metric, _ in self._answers:
             within = {name: values[name] for name in setting.around}
             if all(setting.around[name].low <= value <= setting.around[name].high for name, value in within.items()):
                 study.add_trial(optuna.trial.create_trial(params=within, distributions=distributions, value=metric))

@@ -19,7 +19,7 @@ does not use that figure, and the two or three coefficients of the calibration h
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +32,12 @@ from churn_model.errors import InputError, TooLittleData, listed, problem
 from churn_model.features.encoding import Encoded, encode
 from churn_model.features.schema import FeatureSchema, Rows, column_named, fit_schema
 from churn_model.models.calibration import Calibration, fit_calibration
+from churn_model.models.constraints import Constraints
 from churn_model.models.families import Block, Hyperparameters, Model, average_models, fit_model, fit_model_on_disk
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.search import Family
 from churn_model.stats.logistic import sigmoid
+from churn_model.training.constraint_signs import choose_constraints
 from churn_model.training.out_of_fold import OutOfFold
 from churn_model.training.search import (
     Material,
@@ -44,11 +46,11 @@ from churn_model.training.search import (
     Trial,
     average_margins,
     choose_members,
+    find_trials,
     judge_proposals,
-    search,
 )
 from churn_model.training.search_space import Proposal
-from churn_model.training.tuning import Tuned, count_trials, propose
+from churn_model.training.tuning import Tuned
 
 FOLDS = 5
 FEWER_FOLDS = 3
@@ -147,11 +149,7 @@ def train(
     material, hashes, calibrated_on = prepared.material, prepared.hashes, prepared.calibrated_on
     fit = _Fit(material, prepared.schema, seed=dataset.split.seed, threads=threads)
     averages = len(hashes) <= OUT_OF_FOLD_UP_TO
-    if tuned is None:
-        trials = search(material, dataset.search, seed=fit.seed, threads=threads)
-    else:
-        proposals = propose(dataset.search.families, tuned.best if averages else tuned.best[:1])
-        trials = judge_proposals(material, proposals, dataset.search.metric, seed=fit.seed, threads=threads)
+    trials, count = find_trials(material, dataset.search, tuned, averages=averages, seed=fit.seed, threads=threads)
     members = (
         choose_members(trials, material, dataset.search.metric) if averages else (Member(trial=trials[0], weight=1.0),)
     )
@@ -169,7 +167,7 @@ def train(
         calibration=fitted.calibration,
         members=members,
         leaderboard=trials,
-        trials=len(trials) if tuned is None else count_trials(dataset.search.families, tuned),
+        trials=count,
         searched_on=prepared.searched_on,
         out_of_fold=_make_out_of_fold(train_rows.num_rows, hashes, held, material.y, fitted.calibration.apply(raw)),
         log_loss_uncalibrated=fitted.log_loss_before,
@@ -186,10 +184,14 @@ def _prepare(train_rows: pa.Table, validation_rows: pa.Table, dataset: Dataset, 
     rows = pa.concat_tables([train_rows, validation_rows], promote_options="none")
     hashes = column_named(rows, "_hash").to_numpy()
     parts, calibrated_on, searched_on = _plan(train_rows.num_rows, hashes)
+    encoded = _encode_families(rows, schema, dataset.search.families, threads=threads)
+    y, folds, trained = read_labels(rows), _assign_folds(hashes, FOLDS), slice(train_rows.num_rows)
+    trees = encoded.get("boosted_trees")
     material = Material(
-        encoded=_encode_families(rows, schema, dataset.search.families, threads=threads),
-        y=read_labels(rows),
-        folds=_assign_folds(hashes, FOLDS),
+        encoded=encoded,
+        y=y,
+        folds=folds,
+        constraints=None if trees is None else choose_constraints(trees[trained], y[trained], folds[trained], schema),
         outcome_costs=_read_outcome_costs(rows, dataset),
         parts=parts,
     )
@@ -210,6 +212,12 @@ def _make_out_of_fold(
     )
 
 
+class _FitSettings(TypedDict):
+    seed: int
+    threads: int
+    constraints: Constraints | None
+
+
 @dataclass(frozen=True)
 class _Fit:
     """Fits the chosen hyperparameters on parts of the rows."""
@@ -218,6 +226,10 @@ class _Fit:
     schema: FeatureSchema
     seed: int
     threads: int
+
+    @property
+    def _settings(self) -> "_FitSettings":
+        return {"seed": self.seed, "threads": self.threads, "constraints": self.material.constraints}
 
     def fit(self, members: Sequence[Member], all_rows: AllRows | None) -> tuple[Model, int, int]:
         """Return the model fitted on all rows, the number of rows, and the number of leavers."""
@@ -230,7 +242,7 @@ class _Fit:
             for rows in batches():
                 yield encode(rows, self.schema, hyper.family, threads=self.threads), read_labels(rows)
 
-        model = fit_model_on_disk(blocks, hyper, seed=self.seed, threads=self.threads, folder=all_rows.folder)
+        model = fit_model_on_disk(blocks, hyper, folder=all_rows.folder, **self._settings)
         counts = np.array([(len(found), int(found.sum())) for found in map(read_labels, batches())])
         return model, int(counts[:, 0].sum()), int(counts[:, 1].sum())
 
@@ -243,10 +255,7 @@ class _Fit:
 
     def _fit_average(self, members: Sequence[Member], rows: Indices | slice) -> Model:
         y, encoded = self.material.y[rows], self.material.encoded[members[0].trial.hyperparameters.family][rows]
-        models = [
-            fit_model(encoded, y, member.trial.hyperparameters, seed=self.seed, threads=self.threads)
-            for member in members
-        ]
+        models = [fit_model(encoded, y, member.trial.hyperparameters, **self._settings) for member in members]
         return average_models(models, [member.weight for member in members])
 
 

@@ -8,6 +8,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from churn_model.decisions.costs import outcome_costs
+from churn_model.models.constraints import CONSTRAINED, Constraints
 from churn_model.models.families import Hyperparameters, fit_model
 from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
 from churn_model.spec.sections.search import Family, Metric, Search
@@ -24,7 +25,7 @@ from churn_model.training.search import (
     rank_trials,
     search,
 )
-from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Study
+from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Study, list_constraints
 
 ALL: tuple[Family, ...] = ("boosted_trees", "random_forest", "linear")
 
@@ -218,6 +219,62 @@ def test_where_columns_work_together_the_trees_are_deep_and_the_average_is_no_wo
     assert log_loss(y, 1 / (1 + np.exp(-averaged))) <= log_loss(y, 1 / (1 + np.exp(-board[0].margins)))
 
 
+TABLE = Constraints(signs=(0, 0, 1, 0), columns=((0,), (1,), (2,), (3,)))
+MONOTONE: dict[str, float] = {"monotone": 1}
+PAIRS: dict[str, float] = {"together": 2}
+ALONE: dict[str, float] = {"together": 1}
+
+
+def constrained(costly: dict[str, float], *, at_once: int = 1, trials: int = 20) -> list[dict[str, float]]:
+    """The constraints that a study asks for, where one costs a tenth of the log loss and the others nothing."""
+    study = Study("boosted_trees", "log_loss", 1, trials, list_constraints(TABLE))
+    found: list[dict[str, float]] = []
+    for _ in range(trials // at_once):
+        asked = [study.ask() for _ in range(at_once)]
+        for values, question in asked:
+            named: dict[str, float] = {name: value for name, value in values.items() if name in CONSTRAINED}
+            found.append(named)
+            study.tell(question, values, {"log_loss": 0.44 if costly and costly.items() <= named.items() else 0.4})
+    return found
+
+
+def test_the_last_trials_constrain_the_best_one() -> None:
+    assert constrained({})[15:] == [MONOTONE, PAIRS, MONOTONE | PAIRS, ALONE, MONOTONE | ALONE]
+    assert constrained({})[:15] == [{}] * 15
+    assert constrained({}, at_once=2)[15:] == [MONOTONE, PAIRS, {}, MONOTONE | PAIRS, ALONE]
+    assert constrained({}, trials=8) == [{}] * 8
+
+
+def test_a_constraint_that_costs_much_is_not_followed_by_a_stricter_one() -> None:
+    assert constrained(MONOTONE)[15:] == [MONOTONE, PAIRS, ALONE, {}, {}]
+    assert constrained(PAIRS)[15:] == [MONOTONE, PAIRS, {}, {}, {}]
+    assert constrained(ALONE)[15:] == [MONOTONE, PAIRS, MONOTONE | PAIRS, ALONE, {}]
+
+
+def test_constraints_that_mean_nothing_for_a_table_are_not_tried() -> None:
+    many = tuple((place,) for place in range(65))
+    assert list_constraints(None) == ()
+    assert list_constraints(dataclasses.replace(TABLE, signs=(0, 0, 0, 0))) == (PAIRS, ALONE)
+    assert list_constraints(Constraints(signs=(1,) * 65, columns=many)) == (MONOTONE,)
+    assert list_constraints(Constraints(signs=(0, 0), columns=((0,), (1,)))) == ()
+
+
+def test_a_table_whose_columns_act_one_by_one_is_modelled_so() -> None:
+    random = np.random.default_rng(2)
+    x = random.normal(size=(1200, 4)).astype(np.float32)
+    y = (x @ np.array([1.5, -1.5, 1.0, 0.0]) + random.logistic(size=1200) > 1).astype(np.int8)
+    folds = np.arange(1200) % 3
+    parts = tuple(Part(fit=np.flatnonzero(folds != k), held=np.flatnonzero(folds == k)) for k in range(3))
+    table = dataclasses.replace(TABLE, signs=(1, -1, 1, 0))
+    data = Material(encoded={"boosted_trees": x}, y=y, folds=folds, outcome_costs=None, parts=parts, constraints=table)
+    board = search(data, Search(trials=12), seed=1, threads=1)
+    assert len(board) == 12
+    assert board[0].hyperparameters.values["monotone"] == 1
+    depth = board[0].hyperparameters.values["max_depth"]
+    assert all(trial.hyperparameters.values.get("together", 0) < depth for trial in board)
+    assert find_signs_of_more(board[:1], 1) == ()
+
+
 def test_no_trial_is_begun_after_the_time_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10_000, 40))
     monkeypatch.setattr("churn_model.training.search.time.monotonic", lambda: next(clock))
@@ -230,6 +287,8 @@ def test_a_best_trial_at_the_end_of_the_search_or_of_its_space_says_so() -> None
         return Trial(number=number, hyperparameters=hyper, metrics={})
 
     rest = [trial(number, depth=3, rounds=10) for number in range(9)]
+    last = Hyperparameters(family="boosted_trees", rounds=300, values={"max_depth": 4, "together": 2})
+    assert find_signs_of_more([Trial(number=9, hyperparameters=last, metrics={}), *rest], 10) == ()
     assert find_signs_of_more([trial(2, depth=4, rounds=300), *rest], 10) == ()
     assert find_signs_of_more([trial(9, depth=4, rounds=300), *rest], 10) == (
         "The best of 10 trials was number 10: more trials may find a better one",

@@ -72,6 +72,15 @@ def test_a_tuner_that_finds_nothing_good_costs_no_quality() -> None:
     assert found.trials == 4  # two settings of trees, one linear, and the tuner's
 
 
+def test_the_best_of_a_tuner_is_constrained_as_that_of_a_search() -> None:
+    alone = replace(DATASET, search=Search(trials=10))
+    good = TunedTrial(number=0, family="boosted_trees", values={"eta": "0.1", "max_depth": "3", "lambda": "2.0"})
+    found = train(rows(600), rows(200, seed=2), alone, threads=1, tuned=Tuned(trials=10, best=(good,)))
+    constrained = [trial.number for trial in found.leaderboard if "together" in trial.hyperparameters.values]
+    assert min(constrained) > 2
+    assert found.trials == 12 + len(found.leaderboard) - 3  # the tuner's ten, two settings, and the constrained ones
+
+
 @pytest.mark.parametrize("value", [0.123456789012345, 1e-05, 3.2e10, -1.5, 0.0])
 def test_a_trials_figure_is_read_from_its_log_as_it_is(value: float) -> None:
     log = f"[WARNING] something\n{format_objective(value)}\nmore"
