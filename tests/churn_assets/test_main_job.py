@@ -338,6 +338,7 @@ def test_a_table_too_small_to_judge_promotes_nothing(project: Workspace) -> None
     assert project.churn("retrain", "shop") == ExitCode.NOTHING_PROMOTED
     assert "too small to judge" in project.output
     assert "  split: {by: hash}  # the shares left open: " in project.output
+    assert "marked as provisional:\n  churn score shop BATCH --provisional\n" in project.output
 
     # The model scores all the same by one explicit word, and whatever comes of it says so.
     project.land(sample(300, seed=2).drop_columns(["churned"]), name="today.csv", batch="today")

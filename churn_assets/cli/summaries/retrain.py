@@ -39,15 +39,24 @@ def retrain_summary(ports: Ports, dataset: Dataset, result: Any) -> Summary:
     )
     lines = ["", "Nothing has changed since the last retrain: no step was started.", ""] if reused else [""]
     table = read_current(ports.lake, dataset.name, RAW_CUSTOMERS)
+    has_champion = read_champion(ports.lake, dataset.name) is not None
+    is_refused = metadata["outcome"].value == "refused"
     lines += [
         str(metadata["reason"].value),
-        *(_remedy_lines(ports, dataset) if metadata["outcome"].value == "refused" else []),
+        *(_remedy_lines(ports, dataset) if is_refused else []),
+        *(_provisional_lines(dataset) if is_refused and not has_champion else []),
         "",
         report_summary(ports, dataset),
         *_split_lines(ports, dataset),
         *(quarantine_lines(ports, table, "trained on") if table else []),
     ]
-    return Summary("\n".join(lines), read_champion(ports.lake, dataset.name) is not None)
+    return Summary("\n".join(lines), has_champion)
+
+
+def _provisional_lines(dataset: Dataset) -> list[str]:
+    """Return how to score without a champion."""
+    command = f"churn score {dataset.name} BATCH --provisional"
+    return ["", "To score with this model all the same, each row and list marked as provisional:", f"  {command}"]
 
 
 def _split_lines(ports: Ports, dataset: Dataset) -> list[str]:
