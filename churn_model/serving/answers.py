@@ -100,12 +100,19 @@ def describe_problems(row: int, problems: Iterable[FieldProblem]) -> list[dict[s
 
 
 def render(
-    plan: Plan, outcomes: Sequence[Outcome], media: MediaType, *, is_single: bool, ignored: Sequence[str]
+    plan: Plan,
+    outcomes: Sequence[Outcome],
+    media: MediaType,
+    *,
+    is_single: bool,
+    ignored: Sequence[str],
+    columns: Sequence[str] = (),
 ) -> bytes:
-    """Return the answers of a request, in its order, as `media`."""
+    """Return the answers of a request, in its order, as `media`. `columns`: those of CSV; none for all."""
     versions = {"model_version": plan.version, "costs_version": plan.costs_version}
     if media.name == CSV:
-        return _to_csv(outcomes, versions, has_header=media.parameters.get("header") != "absent")
+        has_header = media.parameters.get("header") != "absent"
+        return _to_csv(outcomes, versions, columns or tuple(_TYPES), has_header=has_header)
     if media.name == PARQUET:
         return _to_parquet(outcomes, versions)
     more: dict[str, Any] = {**versions, **({"ignored": list(ignored)} if ignored else {})}
@@ -137,14 +144,16 @@ def _to_row(outcome: Outcome, versions: Mapping[str, str]) -> dict[str, Any]:
     return {**row, "unknown": "; ".join(outcome.unknown) or None, **versions}
 
 
-def _to_csv(outcomes: Iterable[Outcome], versions: Mapping[str, str], *, has_header: bool) -> bytes:
+def _to_csv(
+    outcomes: Iterable[Outcome], versions: Mapping[str, str], columns: Sequence[str], *, has_header: bool
+) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if has_header:
-        writer.writerow(_TYPES)
+        writer.writerow(columns)
     for outcome in outcomes:
         row = _to_row(outcome, versions)
-        writer.writerow([to_cell(row.get(name)) for name in _TYPES])
+        writer.writerow([to_cell(row.get(name)) for name in columns])
     return text.getvalue().encode()
 
 

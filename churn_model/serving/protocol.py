@@ -35,7 +35,8 @@ _REASONS = ("contacted", "all", "none")
 class Request:
     """A request for answers. `query`: `reasons` (contacted, all, none) and `errors` (`row`: beside the other rows' answers; `fail`).
 
-    `is_late` is asked before each block of rows: once it says yes, nobody waits for the answer any more.
+    `is_late` is asked before each block of rows: once it says yes, nobody waits for the answer any more. `columns`: those of an answer in CSV;
+    none for all.
     """
 
     body: bytes
@@ -44,6 +45,7 @@ class Request:
     content_encoding: str = ""
     query: Mapping[str, str] = field(default_factory=dict)
     is_late: Callable[[], bool] = bool
+    columns: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,7 @@ def respond(plan: Plan, request: Request, limits: Limits) -> Response:
         return _refuse_rows(outcomes, refused)
     return Response(
         status=200,
-        body=render(plan, outcomes, accepted, is_single=is_single, ignored=rows.ignored),
+        body=render(plan, outcomes, accepted, is_single=is_single, ignored=rows.ignored, columns=request.columns),
         content_type=accepted.text,
         headers={"x-model-version": plan.version, "x-costs-version": plan.costs_version},
         rows=len(outcomes),

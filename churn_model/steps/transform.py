@@ -18,12 +18,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import xgboost as xgb
-
 from churn_model.errors import ChurnError, InputError, describe_causes, problem
 from churn_model.models.bundle_file import BUNDLE
 from churn_model.steps.batch_scorer import BatchScorer, score_part
 from churn_model.steps.transform_variables import MOST_BYTES, PARQUET, REQUEST, from_variables
+from churn_model.steps.xgboost_release import require_xgboost
 
 _STATUS = {200: "200 OK", 400: "400 Bad Request", 404: "404 Not Found", 500: "500 Error"}
 
@@ -90,14 +89,7 @@ def _not_found() -> _Answer:
 def make_scorer(environment: Mapping[str, str]) -> BatchScorer:
     """Return the scorer of the model and the spec that the environment names. Raise ChurnError."""
     dataset, request = from_variables(environment)
-    if request["xgboost"] and xgb.__version__ != request["xgboost"]:
-        raise ChurnError(
-            problem(
-                expected=f"an image with XGBoost {request['xgboost']}",
-                found=xgb.__version__,
-                todo="set CHURN_IMAGE to one that has it, or leave it out",
-            )
-        )
+    require_xgboost(request)
     folder = Path(environment.get("CHURN_MODEL", "/opt/ml/model"))
     return BatchScorer(folder / BUNDLE, dataset, {**request, "threads": request["threads"] or _cores()})
 

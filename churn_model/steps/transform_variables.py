@@ -1,4 +1,5 @@
-"""What Batch Transform tells the server of a model: the step's request and the spec, as environment variables. It has no files for them.
+"""What SageMaker tells the server of a model, of Batch Transform and of an endpoint: a request and the spec, as environment variables.
+It has no files for them.
 
 CHURN_REQUEST  the step's request, as JSON
 CHURN_SPEC_0   the spec as the step may see it, as JSON; what is longer than a variable goes on in CHURN_SPEC_1, and so on
@@ -16,14 +17,17 @@ PARQUET = "application/vnd.apache.parquet"
 MOST_BYTES = 100 << 20
 """SageMaker's own limit of a request's body."""
 _SPEC = "CHURN_SPEC_{}"
-_CHARACTERS = 10_000  # SageMaker's limit of a variable is 10,240
+JOB_CHARACTERS = 10_000
+"""Of a variable of a transform job, whose limit is 10,240."""
+MODEL_CHARACTERS = 1_000
+"""Of a variable of a model, whose limit is 1,024 bytes."""
 
 
-def to_variables(dataset: Dataset, request: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables of a request. Nothing is cut: too many of them are for SageMaker's limits to refuse."""
-    spec = dataset.to_json()
-    starts = range(0, len(spec), _CHARACTERS)
-    pieces = {_SPEC.format(number): spec[start : start + _CHARACTERS] for number, start in enumerate(starts)}
+def to_variables(dataset: Dataset, request: Mapping[str, Any], characters: int = JOB_CHARACTERS) -> dict[str, str]:
+    """Return the variables of a request, in ASCII, each of so many characters at most. Too many of them are for SageMaker's limits to refuse."""
+    spec = json.dumps(json.loads(dataset.to_json()), separators=(",", ":"))
+    starts = range(0, len(spec), characters)
+    pieces = {_SPEC.format(number): spec[start : start + characters] for number, start in enumerate(starts)}
     return {REQUEST: json.dumps(dict(request)), **pieces}
 
 
