@@ -7,6 +7,7 @@ import dagster as dg
 
 from churn_assets.assets.batch_predictions import batch_predictions
 from churn_assets.assets.champion_model import champion_model
+from churn_assets.assets.endpoint import endpoint
 from churn_assets.assets.evaluation_report import evaluation_report
 from churn_assets.assets.exploration_report import exploration_report
 from churn_assets.assets.landed_customers import landed_customers
@@ -23,7 +24,9 @@ from jobs.alerts import failed_checks_sensor, failed_runs_sensor
 from jobs.approvals import approvals_sensor
 from jobs.broken_specs_sensor import broken_specs_sensor
 from jobs.compare import compare_job
+from jobs.deploy import deploy_job, undeploy_job
 from jobs.explore import explore_job
+from jobs.idle_endpoint_sensor import idle_endpoint_sensor
 from jobs.landing_sensor import landing_sensor
 from jobs.old_batches_sensor import old_batches_sensor
 from jobs.promote import promote_job
@@ -85,8 +88,14 @@ def _dataset_definitions(dataset: Dataset, tags: Mapping[str, str]) -> dg.Defini
     observers = [] if dataset.source.table else [landing_sensor(dataset)]
     if dataset.gate.promotion == "manual":
         observers.append(approvals_sensor(dataset, promote))
+    on_request: list[dg.AssetsDefinition] = []
+    if dataset.endpoint:
+        undeploy = undeploy_job(dataset, tags)
+        on_request.append(endpoint(dataset))
+        on_demand += [deploy_job(dataset, tags), undeploy]
+        observers.append(idle_endpoint_sensor(dataset, undeploy))
     return dg.Definitions(
-        assets=[landed_customers(dataset), *(factory(dataset) for factory in FACTORIES)],
+        assets=[landed_customers(dataset), *(factory(dataset) for factory in FACTORIES), *on_request],
         jobs=[retrain, score, *on_demand],
         schedules=[retrain_schedule(dataset, retrain)],
         sensors=[new_batches_sensor(dataset, score), old_batches_sensor(dataset), *observers],

@@ -29,7 +29,8 @@ from churn_model.ingest.files import ENDINGS
 from churn_model.reports import step_report
 from churn_model.spec import expression_parser, expressions
 from churn_model.spec.dataset import Dataset
-from churn_model.spec.sections.costs import Contact, Costs
+from churn_model.spec.sections.costs import Costs
+from churn_model.spec.sections.endpoint import Endpoint
 from churn_model.steps import compare, evaluate, ingest, list_layout, preprocess, retention_list, score, train
 from churn_model.steps import contract as layout
 from resources import settings
@@ -76,17 +77,24 @@ def main(page: Path = PAGE) -> None:
 
 def _sections() -> Iterator[tuple[str, str, list[tuple[str, str, str]]]]:
     """Yield the spec and its sections: a name, what it is for, and a row per key."""
-    hints = typing.get_type_hints(Dataset)
-    kinds = [(name, kind) for name, kind in hints.items() if dataclasses.is_dataclass(kind)]
-    for name, kind in [("", Dataset), *kinds]:
-        yield name, inspect.getdoc(kind) or "", _keys(kind)
-        if kind is Costs:
-            yield f"{name}.contact", inspect.getdoc(Contact) or "", _keys(Contact)
+    yield "", inspect.getdoc(Dataset) or "", _keys(Dataset, "")
+    for name, kind in _parts(Dataset):
+        yield name, inspect.getdoc(kind) or "", _keys(kind, name)
+        for inner, part in _parts(kind) if kind in (Costs, Endpoint) else ():
+            yield f"{name}.{inner}", inspect.getdoc(part) or "", _keys(part, f"{name}.{inner}")
 
 
-def _keys(kind: Any) -> list[tuple[str, str, str]]:
+def _parts(kind: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the keys of a section that are sections, whether they may be left out or not, and what they hold."""
+    for name, hint in typing.get_type_hints(kind).items():
+        for part in (hint, *typing.get_args(hint)):
+            if dataclasses.is_dataclass(part):
+                yield name, part
+
+
+def _keys(kind: Any, section: str) -> list[tuple[str, str, str]]:
     fields = [field for field in dataclasses.fields(kind) if field.name != "name"]  # a spec's name is that of its file
-    return [(f"`{field.name}`", _default(field), _meaning_of_key(field)) for field in fields]
+    return [(f"`{field.name}`", _default(field, section), _meaning_of_key(field)) for field in fields]
 
 
 def _meaning_of_key(field: dataclasses.Field[Any]) -> str:
@@ -102,9 +110,10 @@ def _choices(hint: Any) -> tuple[str, ...]:
     return next((found for part in typing.get_args(hint) if (found := _choices(part))), ())
 
 
-def _default(field: dataclasses.Field[Any]) -> str:
+def _default(field: dataclasses.Field[Any], section: str) -> str:
     if field.default_factory is not dataclasses.MISSING:
-        return f"[see below](#{field.name})" if dataclasses.is_dataclass(field.default_factory) else "none"
+        anchor = f"{section}{field.name}".replace(".", "")
+        return f"[see below](#{anchor})" if dataclasses.is_dataclass(field.default_factory) else "none"
     value = field.default
     if value is dataclasses.MISSING:
         return _REQUIRED

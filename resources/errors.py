@@ -15,6 +15,7 @@ ChurnError                  (churn_model.errors)
 ├── PromotionError          the candidate cannot be promoted by a person
 ├── EventsError             a queue of events refused an operation
 ├── RegistryError           the model registry refused an operation
+├── EndpointError           an endpoint does not serve what it is to serve, or refused a request
 └── RollbackError           the champion cannot be rolled back to that model
 """
 
@@ -75,6 +76,10 @@ class EventsError(ChurnError):
 
 class RegistryError(ChurnError):
     """The model registry refused an operation."""
+
+
+class EndpointError(ChurnError):
+    """An endpoint does not serve what it is to serve, or refused a request."""
 
 
 class RollbackError(ChurnError):

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from churn_model.errors import problem
 from resources.aws.doctor import Finding, examine_aws
+from resources.aws.endpoint import SageMakerEndpoint
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.aws.landing_events import SqsLandingEvents
@@ -19,6 +20,7 @@ from resources.aws.stack import Stack, read_parameters
 from resources.aws.tables import AthenaTables
 from resources.errors import CommandError, SettingsError
 from resources.local.alerts import LocalAlerts
+from resources.local.endpoint import LocalEndpoint
 from resources.local.lake import LocalLake
 from resources.local.landing_events import LocalLandingEvents
 from resources.local.outputs import LocalOutputs
@@ -27,6 +29,7 @@ from resources.local.run_locks import LocalRunLocks
 from resources.local.runner import LocalRunner
 from resources.local.tables import LocalTables
 from resources.ports.alerts import Alerts
+from resources.ports.endpoint import Endpoint
 from resources.ports.lake import Lake
 from resources.ports.landing_events import LandingEvents
 from resources.ports.outputs import Outputs
@@ -46,6 +49,7 @@ class Ports:
     tables: Tables
     runner: Runner
     registry: Registry
+    endpoint: Endpoint
     landing_events: LandingEvents
     run_locks: RunLocks
     alerts: Alerts
@@ -61,6 +65,7 @@ def wire(settings: Settings) -> Ports:
         tables=tables,
         runner=runner,
         registry=registry,
+        endpoint=_wire_endpoint(settings, lake),
         landing_events=landing_events,
         # Those of one machine on AWS too: they save work, and no result depends on them.
         run_locks=LocalRunLocks(folder=str(settings.home / "locks")),
@@ -139,6 +144,16 @@ def _wire_aws(settings: AwsSettings) -> tuple[Lake, Tables, Runner, Registry, La
     tables = AthenaTables(session=session, lake=lake, athena=athena, database=settings.stack)
     registry = ModelRegistry(session=session, lake=lake, stack=settings.stack)
     return lake, tables, runner, registry, SqsLandingEvents(session=session, lake=lake)
+
+
+def _wire_endpoint(settings: Settings, lake: Lake) -> Endpoint:
+    aws = settings.aws
+    if aws is None or not isinstance(lake, S3Lake):
+        return LocalEndpoint(lake=lake, folder=str(settings.home / "endpoints"))
+    options = _read_job_options(aws)
+    return SageMakerEndpoint(
+        session=lake.session, lake=lake, stack=aws.stack, role=aws.role, image=aws.image, options=options
+    )
 
 
 def _read_job_options(settings: AwsSettings) -> JobOptions:

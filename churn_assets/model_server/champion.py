@@ -15,7 +15,7 @@ from churn_model.serving.plan import Plan
 from churn_model.spec.dataset import Dataset
 from resources.catalog.integrity import require_whole
 from resources.catalog.names import champion_key
-from resources.catalog.pointers import Champion, read_champion, read_pointer
+from resources.catalog.pointers import read_pointer, require_champion
 from resources.durable import replace_file
 from resources.errors import DamagedError, LakeError
 from resources.ports.lake import Lake
@@ -150,15 +150,6 @@ def read_model(lake: Lake, prefix: str, *, threads: int) -> Bundle:
         copy.write(lake.read(prefix + BUNDLE))
         copy.flush()
         return read_bundle(Path(copy.name), threads=threads)
-
-
-def require_champion(lake: Lake, name: str) -> Champion:
-    """Return the champion of a dataset. Raise ChurnError if there is none."""
-    champion = read_champion(lake, name)
-    if champion is None:
-        todo = f"run `churn retrain {name}` and see what its gate says"
-        raise ChurnError(problem(expected=f"a champion of {name} to answer with", found="none", todo=todo))
-    return champion
 
 
 def _require_spec(path: Path) -> Dataset:

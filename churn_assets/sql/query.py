@@ -5,13 +5,14 @@ from typing import TextIO
 
 import duckdb
 
-from churn_assets.model_server.champion import read_model, require_champion
+from churn_assets.model_server.champion import read_model
 from churn_assets.sql.functions import FUNCTIONS, call, register_functions
 from churn_model.errors import ChurnError, problem
 from churn_model.serving.answers import to_cell
 from churn_model.serving.plan import Plan
 from churn_model.spec.dataset import Dataset
 from resources.catalog.names import RAW_CUSTOMERS
+from resources.catalog.pointers import require_champion
 from resources.errors import CommandError
 from resources.settings import Settings
 from resources.wiring import wire

@@ -1,7 +1,8 @@
 """SQL for the databases on AWS that can ask a SageMaker endpoint: a function that takes a model's columns, and the policy it needs.
 
-They send CSV without a header, in the order of the arguments, NULL as an empty field, and need an endpoint that answers with one probability
-a row, without a header. Only the text for Aurora PostgreSQL has been run, on PostgreSQL; the others say in their first line that they have not.
+They send CSV without a header, in the order of the arguments, NULL as an empty field, and take one probability a row, without a header, as
+`churn_model.steps.endpoint` answers `text/csv`. Only the text for Aurora PostgreSQL has been run, on PostgreSQL; the others say in their first
+line that they have not.
 """
 
 import json
@@ -18,7 +19,7 @@ _POSTGRES_NAME_BYTES = 63
 _MYSQL_NAME_LENGTH = 64
 _ENDPOINT = re.compile(r"[a-z0-9](-*[a-z0-9]){0,62}")
 _UNPROVED = "-- UNPROVED: written from the documentation of {}, and never run there."
-_ANSWER = "-- The endpoint must answer text/csv without a header, the probability alone in each row."
+_ANSWER = "-- The endpoint answers text/csv without a header, the probability alone in each row, as `churn endpoint` makes it."
 
 
 def write_service(plan: Plan, service: str, endpoint: str) -> str:

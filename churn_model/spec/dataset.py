@@ -12,6 +12,7 @@ from churn_model.records import from_plain, to_plain
 from churn_model.spec.column_names import name_key
 from churn_model.spec.sections.base import DURATION_SCHEMA, FORBID_UNKNOWN, about
 from churn_model.spec.sections.costs import Costs
+from churn_model.spec.sections.endpoint import Endpoint
 from churn_model.spec.sections.file_format import FileFormat
 from churn_model.spec.sections.gate import Gate
 from churn_model.spec.sections.label import Label
@@ -72,6 +73,9 @@ class Dataset:
     list: RetentionList = field(default_factory=RetentionList, metadata=about("Whom to contact, at most."))
     search: Search = field(default_factory=Search, metadata=about("How the model is tuned."))
     scoring: Scoring = field(default_factory=Scoring, metadata=about("How a batch is scored on AWS."))
+    endpoint: Endpoint | None = field(
+        default=None, metadata=about("On AWS: how the champion answers on a SageMaker endpoint. None: there is none.")
+    )
     gate: Gate = field(default_factory=Gate, metadata=about("When a candidate replaces the champion."))
     schedule: Schedule = field(default_factory=Schedule, metadata=about("When it is retrained."))
     watch: Watch = field(default_factory=Watch, metadata=about("How landed batches are noticed."))

@@ -89,6 +89,22 @@ ASSUMPTIONS = (
         "the error shows the end of the server's own log instead",
     ),
     Assumption(
+        "The managed image answers pings for an endpoint through its own server, also as a serverless one, with the status that our application gives",
+        "the update fails, the one before goes on, and the error shows the end of the endpoint's log",
+    ),
+    Assumption(
+        "`InvokeEndpoint` passes on `Accept` as it was sent, with its parameters, and the custom attributes of the answer",
+        "the check `endpoint_answers_as_the_champion_does` fails, or databases get all columns",
+    ),
+    Assumption(
+        "An endpoint without machines may be configured by a role whose condition on `sagemaker:InstanceTypes` is `ForAllValues`",
+        "an access-denied error names the action; use engine: instance",
+    ),
+    Assumption(
+        "While an endpoint is updated, `UpdateEndpoint` and `DeleteEndpoint` are refused as in-progress",
+        "a call whose answer was lost is an error; run the command again",
+    ),
+    Assumption(
         "Athena reads tables whose column names have apostrophes and blanks",
         "those columns cannot be queried by name; scoring does not use Athena",
     ),

@@ -145,8 +145,9 @@ class Stack:
                 TagFilters=[{"Key": STACK_TAG, "Values": [self._name]}]
             )
             found = {each["ResourceARN"] for page in pages for each in page["ResourceTagMappingList"]}
-        # Jobs cannot be deleted, and cost nothing once they have ended.
-        return sorted(arn for arn in found if ":sagemaker:" not in arn and ":cloudformation:" not in arn)
+        # Jobs cannot be deleted, and cost nothing once they have ended. An endpoint goes on, and costs.
+        over = {arn for arn in found if ":sagemaker:" in arn and ":endpoint/" not in arn}
+        return sorted(arn for arn in found - over if ":cloudformation:" not in arn)
 
     def require_own_bucket(self, bucket: str) -> None:
         """Raise CommandError unless a bucket carries the stack's tag. One that was there before the stack has other things in it."""

@@ -21,6 +21,7 @@ BATCH_PREDICTIONS = "batch_predictions"
 RETENTION_LIST = "retention_list"
 EXPLORATION_REPORT = "exploration_report"
 MODEL_COMPARISON = "model_comparison"
+ENDPOINT = "endpoint"
 EVALUATION_PAGE = "evaluation_page"  # no asset of its own: `evaluation_report` publishes it beside the evaluation
 LIST_LAYOUT = "list_layout"  # neither: `retention_list` publishes it beside the list
 COMPARISON_PAGE = "comparison_page"  # likewise: of `model_comparison`
@@ -101,6 +102,16 @@ def promote_job_name(dataset: str) -> str:
     return f"{dataset}_promote"
 
 
+def deploy_job_name(dataset: str) -> str:
+    """Return the name of the job that makes the endpoint serve the champion."""
+    return f"{dataset}_deploy"
+
+
+def undeploy_job_name(dataset: str) -> str:
+    """Return the name of the job that deletes the endpoint."""
+    return f"{dataset}_undeploy"
+
+
 def retrain_schedule_name(dataset: str) -> str:
     """Return the name of the schedule of the retrain job."""
     return f"{dataset}_retrain_schedule"
@@ -119,6 +130,11 @@ def old_batches_sensor_name(dataset: str) -> str:
 def approvals_sensor_name(dataset: str) -> str:
     """Return the name of the sensor that sees a person's approval."""
     return f"{dataset}_approvals"
+
+
+def idle_endpoint_sensor_name(dataset: str) -> str:
+    """Return the name of the sensor that says whether anybody asks the endpoint."""
+    return f"{dataset}_idle_endpoint"
 
 
 def landing_sensor_name(dataset: str) -> str:

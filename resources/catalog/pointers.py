@@ -120,6 +120,15 @@ def read_champion(lake: Lake, dataset: str) -> Champion | None:
     return None
 
 
+def require_champion(lake: Lake, name: str) -> Champion:
+    """Return the champion of a dataset. Raise ChurnError if there is none."""
+    champion = read_champion(lake, name)
+    if champion is None:
+        todo = f"run `churn retrain {name}` and see what its gate says"
+        raise ChurnError(problem(expected=f"a champion of {name} to answer with", found="none", todo=todo))
+    return champion
+
+
 def read_batch(lake: Lake, dataset: str, batch: str) -> BatchRecord | None:
     """Return the record of a batch, or None if it was never ingested. Raise DamagedError if it cannot be read."""
     key = batch_key(dataset, batch)

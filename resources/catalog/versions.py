@@ -11,6 +11,7 @@ from typing import Any
 
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.endpoint import Endpoint, Idle
 from churn_model.spec.sections.gate import Gate
 from churn_model.spec.sections.label import Label
 from churn_model.spec.sections.retention_list import RetentionList
@@ -67,6 +68,11 @@ def _layout(targets: RetentionList) -> RetentionList:
     return RetentionList(opt_out=targets.opt_out, columns=targets.columns, excel=targets.excel)
 
 
+def _machines(endpoint: Endpoint | None) -> Endpoint | None:
+    """Return what another configuration is made for. How many machines there are, and what happens if nobody asks, is changed in place."""
+    return endpoint and replace(endpoint, idle=Idle(), count=None, scaling=None)
+
+
 def _whole(section: Any) -> Any:
     return section
 
@@ -103,6 +109,14 @@ READS: dict[str, _Reduced] = {
     },
     "compare": {**_ALWAYS, "label": _names_of_label, "split": _whole, "costs": _whole},
     "score": {**_ALWAYS, **_REASONS, "label": _names_of_label, "costs": _whole},
+    "endpoint": {
+        **_ALWAYS,
+        **_REASONS,
+        "label": _names_of_label,
+        "types": _whole,
+        "costs": _whole,
+        "endpoint": _machines,
+    },
     "retention_list": {**_ALWAYS, "costs": _whole, "list": _who_is_listed},
     "comparison_page": {**_ALWAYS, "label": _whole},
     "batch_page": {**_ALWAYS, "label": _whole, "costs": _whole, "list": _whole},

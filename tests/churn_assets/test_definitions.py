@@ -10,6 +10,7 @@ from churn_assets.console.progress import progress_logger
 from churn_assets.definitions import FACTORIES, build_definitions
 from churn_model.errors import SpecError
 from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.endpoint import Endpoint
 from churn_model.spec.sections.gate import Gate
 from jobs.compare import compare_job
 from jobs.explore import explore_job
@@ -138,4 +139,24 @@ def test_sensors_of_approvals_and_of_unwatched_jobs_are_there_where_they_have_so
         "CHURN_ROLE": "arn:aws:iam::123456789012:role/jobs",
     }
     assert sensors(manual) - sensors(dataset) == {"telco_approvals"}
+    assert sensors(replace(dataset, endpoint=Endpoint())) - sensors(dataset) == {"telco_idle_endpoint"}
     assert sensors(dataset, **aws) - sensors(dataset) == {"unwatched_jobs"}
+
+
+def test_an_endpoint_and_its_jobs_are_there_where_the_spec_has_one(dataset: Dataset, tmp_path: Path) -> None:
+    settings = read_settings({"CHURN_HOME": str(tmp_path)})
+
+    def found(each: Dataset) -> tuple[set[str], set[str]]:
+        definitions = build_definitions(Specs({each.name: each}, {}), settings)
+        jobs = {job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__")}
+        return jobs, {"/".join(key.path) for key in definitions.resolve_all_asset_keys()}
+
+    (jobs, assets), (all_jobs, all_assets) = found(dataset), found(replace(dataset, endpoint=Endpoint()))
+    assert all_jobs - jobs == {"telco_deploy", "telco_undeploy"}
+    assert all_assets - assets == {"telco/endpoint"}
+    definitions = build_definitions(Specs({"telco": replace(dataset, endpoint=Endpoint())}, {}), settings)
+    for name in ("telco_deploy", "telco_undeploy"):
+        assert definitions.resolve_job_def(name).tags[LOCK_TAG] == "telco/endpoint"
+    config = definitions.resolve_job_def("telco_undeploy").run_config
+    assert config is not None
+    assert config["ops"] == {"telco__endpoint": {"config": {"delete": True}}}

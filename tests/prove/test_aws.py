@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from resources.aws.lake import S3Lake
-from tests.aws.iam import Recording, allowing_statement, read_policies, recorded_calls
+from tests.aws.iam import Policies, Recording, allowing_statement, read_policies, recorded_calls
 from tests.aws.sagemaker.running import ROLE, runner_on
 from tests.conftest import Workspace
 from tests.prove.account import Account, open_account
@@ -32,6 +32,7 @@ def test_the_graph_gives_on_aws_what_it_gives_on_a_laptop(account: Account, tmp_
     assert transforms == ["Completed"]
     assert_same_predictions(account.lake, "shop")
     _assert_that_the_roles_allow_it(recording, account)
+    _assert_that_the_champion_is_served_and_may_be(account, theirs)
     ours = retrain_and_score(tmp_path / "ours", {})
     assert_same_results(ours.lake, account.lake)
     _assert_that_nothing_is_done_again(account, theirs)
@@ -47,11 +48,10 @@ _BEYOND_STAND_INS = {
 }
 
 
-def _assert_that_the_roles_allow_it(recording: Recording, account: Account) -> None:
-    stack = account.settings["CHURN_STACK"]
-    policies = read_policies(
+def _policies(account: Account) -> Policies:
+    return read_policies(
         {
-            "Stack": stack,
+            "Stack": account.settings["CHURN_STACK"],
             "ExistingBucket": account.lake.bucket,
             "Prefix": account.lake.prefix,
             "ExistingKey": "key",
@@ -59,10 +59,44 @@ def _assert_that_the_roles_allow_it(recording: Recording, account: Account) -> N
             "ImageAccount": "141502667606",
         }
     )
+
+
+def _assert_that_the_roles_allow_it(recording: Recording, account: Account) -> None:
+    policies = _policies(account)
     for statements, calls in ((policies.orchestrator, recording.orchestrator), (policies.jobs, recording.jobs)):
         used = {call: allowing_statement(statements, call) for call in {*calls}}
         assert [call for call, statement in used.items() if not statement] == []
         assert {each["Sid"] for each in statements} - set(used.values()) <= _BEYOND_STAND_INS
+
+
+def _assert_that_the_champion_is_served_and_may_be(account: Account, workspace: Workspace) -> None:
+    """The commands deploy, find and delete the endpoint, and ask for nothing that the two policies do not allow."""
+    stack = account.settings["CHURN_STACK"]
+    account.lake.session.client("sns").create_topic(Name=f"{stack}-churn-alarms")
+    spec = workspace.root / "datasets" / "shop.yaml"
+    before = spec.read_text("utf-8")
+    machines = "engine: instance, scaling: {most: 2, invocations: 60}"
+    spec.write_text(f"{before}\nendpoint: {{{machines}}}\n", "utf-8")
+    with recorded_calls(stack) as recording:
+        assert workspace.churn("endpoint", "shop", "deploy") == 0
+        assert f"The endpoint {stack}-shop is InService and serves model " in workspace.output
+        assert "churn endpoint shop deploy" not in workspace.output  # which would change it
+        spec.write_text(f"{before}\nendpoint: {{{machines}, capture: 0.5}}\n", "utf-8")
+        assert workspace.churn("endpoint", "shop", "deploy") == 0
+        assert workspace.churn("endpoint", "shop", "delete") == 0
+        assert "There is no endpoint of shop." in workspace.output
+        spec.write_text(f"{before}\nendpoint: {{engine: serverless}}\n", "utf-8")
+        assert workspace.churn("endpoint", "shop", "deploy") == 0
+        assert workspace.churn("endpoint", "shop", "delete") == 0
+    spec.write_text(before, "utf-8")
+    policies = _policies(account)
+    used = {
+        call: allowing_statement([*policies.endpoints, *policies.orchestrator], call)
+        for call in {*recording.orchestrator}
+    }
+    assert [call for call, statement in used.items() if not statement] == []
+    unused = {str(each["Sid"]) for each in policies.endpoints} - set(used.values())
+    assert unused == {"ReadLogsOfEndpoints"}  # of those that do not come to answer
 
 
 def _assert_that_nothing_is_done_again(account: Account, workspace: Workspace) -> None:

@@ -30,6 +30,7 @@ _LOCAL_DISKS = re.compile(r"ml\.(\w*\dd|\w*dn|g\d\w*|p[4-9]\w*|trn\w*)\..+")
 _TRANSFORM_MEGABYTES = 100
 _HYPERPARAMETER_CHARACTERS = 256  # the model says 2,500, the service's documentation 256
 _TUNING_LIMITS = {"MaxNumberOfTrainingJobs": 750, "MaxParallelTrainingJobs": 100}  # of the documentation
+_MODEL_VARIABLES_BYTES = 32_768  # of the documentation
 _RESERVED_TAG = "aws:"
 
 
@@ -199,6 +200,14 @@ def _tuning_problems(request: Mapping[str, Any]) -> Iterator[str]:
             yield problem(expected=f"{name} of at most {most}", found=f"{limits[name]:,}", todo=_TODO)
 
 
+def _model_problems(request: Mapping[str, Any]) -> Iterator[str]:
+    variables = request.get("PrimaryContainer", {}).get("Environment", {})
+    size = sum(len(f"{name}{value}".encode()) for name, value in variables.items())
+    if size > _MODEL_VARIABLES_BYTES:
+        expected = f"at most {_MODEL_VARIABLES_BYTES:,} bytes of names and values in Environment, which holds the spec"
+        yield problem(expected=expected, found=f"{size:,}", todo="shorten `words`, `groups` or `types` in the spec")
+
+
 _RULES = (
     _tag_problems,
     _instance_problems,
@@ -206,4 +215,5 @@ _RULES = (
     _spot_problems,
     _transform_problems,
     _tuning_problems,
+    _model_problems,
 )

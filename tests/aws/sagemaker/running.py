@@ -1,4 +1,4 @@
-"""SageMaker beside the other stand-ins, and a runner that uses it."""
+"""SageMaker beside the other stand-ins, and adapters that use it."""
 
 import os
 import sys
@@ -7,14 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
+from resources.aws.endpoint import SageMakerEndpoint
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.aws.runner import SageMakerRunner
 from resources.aws.session import forget_clients
 from resources.settings import PROJECT
 from tests.aws.sagemaker.containers import Containers
-from tests.aws.sagemaker.service import SageMaker, running_sagemaker
+from tests.aws.sagemaker.hosts import AwsHost, ImageHost
+from tests.aws.sagemaker.service import SageMaker, Scripted, running_sagemaker
 
+# A stand-in that answers for both.
+ENDPOINTS = ("AWS_ENDPOINT_URL_SAGEMAKER", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
 ROLE = "arn:aws:iam::123456789012:role/churn-jobs"
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.2-0"
 
@@ -28,11 +32,41 @@ def running_jobs(
     containers = Containers(
         session.client("s3"), session.client("logs"), folder, python=python, environment=environment or {}
     )
-    with running_sagemaker(containers) as (service, endpoint):
-        with patch.dict(os.environ, {"AWS_ENDPOINT_URL_SAGEMAKER": endpoint}):
+    cloudwatch = session.client("cloudwatch")
+    host = ImageHost(containers.s3, containers.logs, cloudwatch, folder, containers=containers)
+    with running_sagemaker(containers, host) as (service, endpoint):
+        with patch.dict(os.environ, dict.fromkeys(ENDPOINTS, endpoint)):
             forget_clients()
             yield service
         forget_clients()
+
+
+def host_on(lake: S3Lake, folder: Path) -> AwsHost:
+    """Return a host of servers in this process, with models below `folder`."""
+    client = lake.session.client
+    return AwsHost(client("s3"), client("logs"), client("cloudwatch"), folder)
+
+
+@contextmanager
+def running_endpoints(lake: S3Lake, folder: Path) -> Iterator[SageMaker]:
+    """Let AWS's libraries find a SageMaker whose endpoints answer in this process. It knows no jobs."""
+    with running_sagemaker(Scripted({}), host_on(lake, folder / "models")) as (service, endpoint):
+        with patch.dict(os.environ, dict.fromkeys(ENDPOINTS, endpoint)):
+            forget_clients()
+            yield service
+        forget_clients()
+
+
+def endpoint_on(lake: S3Lake, options: JobOptions | None = None) -> SageMakerEndpoint:
+    """Return endpoints that are asked often."""
+    return SageMakerEndpoint(
+        session=lake.session,
+        lake=lake,
+        stack=f"t{lake.bucket[-6:]}",
+        role=ROLE,
+        image=IMAGE,
+        options=options or JobOptions(shortest_pause=0.01, longest_pause=0.02),
+    )
 
 
 def runner_on(lake: S3Lake, *, code: Path = PROJECT, options: JobOptions | None = None) -> SageMakerRunner:

@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.session
 
 from resources.aws.jobs.kinds import KINDS, TUNING, JobKind
 from resources.aws.jobs.limits import find_problems
+
+if TYPE_CHECKING:
+    from tests.aws.sagemaker.hosts import Host
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 
@@ -111,13 +114,16 @@ class SageMaker:
     interfere   called with the operation and `before` or `after` it acts; may raise Refusal or Reset
     """
 
-    def __init__(self, executor: Executor) -> None:
-        from tests.aws.sagemaker.registry import ModelPackages  # which needs this module's refusals
+    def __init__(self, executor: Executor, host: "Host | None" = None) -> None:
+        from tests.aws.sagemaker.endpoints import Endpoints  # which need this module's refusals
+        from tests.aws.sagemaker.hosts import NoHost
+        from tests.aws.sagemaker.registry import ModelPackages
 
         self.executor, self.registry = executor, ModelPackages()
         self.jobs: dict[tuple[str, str], Job] = {}
         executor.jobs = self.jobs
         self.models: dict[str, dict[str, Any]] = {}
+        self.hosting = Endpoints(self.models, host or NoHost())
         self.calls: list[tuple[str, str]] = []
         self.interfere: Callable[[str, str], None] = lambda _operation, _phase: None
         self._lock = threading.RLock()
@@ -149,6 +155,7 @@ class SageMaker:
             "DescribeModel": self._describe_model,
             "DeleteModel": self._delete_model,
             **self.registry.operations,
+            **self.hosting.operations,
         }
         if operation not in other:
             raise Refusal("UnknownOperationException", f"the stand-in does not know {operation}")
@@ -238,6 +245,7 @@ class SageMaker:
 
     def _delete_model(self, request: dict[str, Any]) -> Mapping[str, Any]:
         self._describe_model(request)
+        self.hosting.require_unused(request["ModelName"])
         del self.models[request["ModelName"]]
         return {}
 
@@ -248,6 +256,9 @@ def _handler(service: SageMaker) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
+            if "X-Amz-Target" not in self.headers:
+                self._invoke(body)
+                return
             operation = self.headers["X-Amz-Target"].partition(".")[2]
             try:
                 self._send(200, json.dumps(service.answer(operation, json.loads(body)), default=_plain).encode())
@@ -257,9 +268,17 @@ def _handler(service: SageMaker) -> type[BaseHTTPRequestHandler]:
             except Reset:
                 self.close_connection = True
 
-        def _send(self, status: int, body: bytes) -> None:
+        def _invoke(self, body: bytes) -> None:
+            """Answer a request to the runtime, which has an address for each endpoint."""
+            _, part, name, action = self.path.split("/")
+            assert (part, action) == ("endpoints", "invocations"), self.path
+            status, headers, content = service.hosting.invoke(name, body, dict(self.headers))
+            self._send(status, content, headers)
+
+        def _send(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            for name, value in (headers or {"Content-Type": "application/x-amz-json-1.1"}).items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -280,9 +299,9 @@ def epoch(seconds: float) -> float:
 
 
 @contextmanager
-def running_sagemaker(executor: Executor) -> Iterator[tuple[SageMaker, str]]:
-    """Serve on a free port of the loopback interface. Yield the service and its address."""
-    service = SageMaker(executor)
+def running_sagemaker(executor: Executor, host: "Host | None" = None) -> Iterator[tuple[SageMaker, str]]:
+    """Serve on a free port of the loopback interface. Yield the service and its address. `host`: of endpoints' servers."""
+    service = SageMaker(executor, host)
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(service))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -291,6 +310,7 @@ def running_sagemaker(executor: Executor) -> Iterator[tuple[SageMaker, str]]:
         yield service, f"http://127.0.0.1:{server.server_address[1]}"
     finally:
         executor.close()
+        service.hosting.close()
         server.shutdown()
         server.server_close()
         thread.join()

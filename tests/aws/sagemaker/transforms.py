@@ -51,7 +51,7 @@ def run_transform(containers: "Containers", job: Job) -> dict[str, bytes]:
     if request["TransformOutput"].get("AssembleWith", "None") != "None" or "DataProcessing" in request:
         raise NotImplementedError("the stand-in neither assembles nor filters")
     root = containers.folder / job.name
-    _unpack(containers, container["ModelDataUrl"], root / "model")
+    unpack(containers, container["ModelDataUrl"], root / "model")
     source = request["TransformInput"]["DataSource"]["S3DataSource"]
     if source["S3DataType"] != "S3Prefix":
         raise NotImplementedError("the stand-in transforms prefixes alone")
@@ -60,7 +60,7 @@ def run_transform(containers: "Containers", job: Job) -> dict[str, bytes]:
     if not keys:
         raise BadStatus([f"ClientError: No S3 objects found under S3 URL {source['S3Uri']}"])
     outputs: dict[str, bytes] = {}
-    with _serving(containers, job, root, container["Environment"] | request.get("Environment", {})) as server:
+    with serving(containers, job, root, container["Environment"] | request.get("Environment", {})) as server:
         for key in keys:
             body = containers.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
             place = (
@@ -70,7 +70,7 @@ def run_transform(containers: "Containers", job: Job) -> dict[str, bytes]:
     return outputs
 
 
-def _unpack(containers: "Containers", uri: str, folder: Path) -> None:
+def unpack(containers: "Containers", uri: str, folder: Path) -> None:
     bucket, key = uri.removeprefix("s3://").split("/", 1)
     folder.mkdir(parents=True)
     archive = folder.parent / "model.tar.gz"
@@ -79,7 +79,7 @@ def _unpack(containers: "Containers", uri: str, folder: Path) -> None:
         members.extractall(folder, filter="data")
 
 
-def _transform(job: Job, server: "_Server", name: str, body: bytes) -> bytes:
+def _transform(job: Job, server: "Server", name: str, body: bytes) -> bytes:
     """Return the response to one object, as `BatchStrategy: SingleRecord` sends it."""
     if job.stopped.is_set():
         raise Stopped
@@ -97,7 +97,7 @@ def _transform(job: Job, server: "_Server", name: str, body: bytes) -> bytes:
     return answer
 
 
-class _Server:
+class Server:
     """The model's server, asked through a socket in the file system."""
 
     def __init__(self, path: str, job: Job, process: "subprocess.Popen[bytes]") -> None:
@@ -106,20 +106,27 @@ class _Server:
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes]:
+        status, _, content = self.ask_whole(method, path, body, headers or {})
+        return status, content
+
+    def ask_whole(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Return status, headers and body of the response."""
         connection = http.client.HTTPConnection("localhost", timeout=120)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(120)
         connection.sock.connect(self._path)
         try:
-            connection.request(method, path, body, dict(headers or {}))
+            connection.request(method, path, body, dict(headers))
             response = connection.getresponse()
-            return response.status, response.read()
+            return response.status, dict(response.getheaders()), response.read()
         finally:
             connection.close()
 
-    def wait(self) -> None:
+    def wait(self, refusals: int | None) -> None:
         """Ping until the server answers, as the service does before it sends anything."""
-        limit = time.monotonic() + _PING_SECONDS
+        refused, limit = 0, time.monotonic() + _PING_SECONDS
         while time.monotonic() < limit and self._process.poll() is None:
             if self._job.stopped.is_set():
                 raise Stopped
@@ -127,6 +134,9 @@ class _Server:
                 try:
                     if self.ask("GET", "/ping")[0] == 200:
                         return
+                    refused += 1
+                    if refused == refusals:
+                        break
                 except ConnectionError:
                     pass
             time.sleep(0.05)
@@ -134,8 +144,10 @@ class _Server:
 
 
 @contextmanager
-def _serving(containers: "Containers", job: Job, root: Path, environment: Mapping[str, str]) -> Iterator[_Server]:
-    """Start the model's server as the image does, and end it."""
+def serving(
+    containers: "Containers", job: Job, root: Path, environment: Mapping[str, str], *, refusals: int | None = None
+) -> Iterator[Server]:
+    """Start the model's server as the image does, and end it. `refusals`: pings that it may refuse before it is given up."""
     if "SAGEMAKER_SERVING_MODULE" not in environment:
         raise NotImplementedError("the stand-in serves models by their own module alone")
     with tempfile.TemporaryDirectory(prefix="serve-", dir="/tmp") as folder:  # the path of a socket has 108 bytes
@@ -163,8 +175,8 @@ def _serving(containers: "Containers", job: Job, root: Path, environment: Mappin
         environment = dict(environment) | {"PYTHONPATH": f"{environment.get('PYTHONPATH', '')}:{code}"}
         process = containers.open_process(job, root, command, environment)
         try:
-            server = _Server(path, job, process)
-            server.wait()
+            server = Server(path, job, process)
+            server.wait(refusals)
             yield server
         finally:
             if process.poll() is None:

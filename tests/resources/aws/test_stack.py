@@ -96,6 +96,16 @@ def test_the_bucket_of_a_deleted_stack_is_not_passed_over(session: AwsSession) -
     assert stack_of(session, "prod").left() == []
 
 
+def test_an_endpoint_that_goes_on_is_said_and_its_model_that_costs_nothing_is_not(session: AwsSession) -> None:
+    sagemaker, tags = session.client("sagemaker"), [{"Key": "churn/stack", "Value": "dev"}]
+    role, variant = "arn:aws:iam::123456789012:role/jobs", {"VariantName": "champion", "ModelName": "dev-shop-0"}
+    sagemaker.create_model(ModelName="dev-shop-0", ExecutionRoleArn=role, PrimaryContainer={"Image": "i"}, Tags=tags)
+    machines = {"InstanceType": "ml.m5.large", "InitialInstanceCount": 1, "InitialVariantWeight": 1.0}
+    sagemaker.create_endpoint_config(EndpointConfigName="dev-shop-0", ProductionVariants=[variant | machines])
+    sagemaker.create_endpoint(EndpointName="dev-shop", EndpointConfigName="dev-shop-0", Tags=tags)
+    assert stack_of(session, "dev").left() == ["arn:aws:sagemaker:eu-west-1:123456789012:endpoint/dev-shop"]
+
+
 def test_an_existing_bucket_keeps_its_key(session: AwsSession) -> None:
     s3 = session.client("s3")
     key = session.client("kms").create_key()["KeyMetadata"]["Arn"]

@@ -370,7 +370,9 @@ def test_a_model_of_that_name_that_is_another_is_refused(
     runner = runner_on(aws_lake)
     name = f"{runner.stack}-shop-score-v1-0"
     sagemaker.models[name] = {"ModelName": name, "ModelArn": "a", "CreationTime": 0, "ExecutionRoleArn": "another"}
-    with pytest.raises(StepFailed, match=f"model {name} to be the one of this job; found another .*ExecutionRoleArn"):
+    with pytest.raises(
+        StepFailed, match=f"model {name} to be the one that was asked for; found another .*ExecutionRoleArn"
+    ):
         runner.run(request_)
     assert sagemaker.jobs == {}
 

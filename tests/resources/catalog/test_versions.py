@@ -7,6 +7,7 @@ import pytest
 
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.endpoint import Endpoint, Idle, Scaling
 from churn_model.spec.sections.file_format import FileFormat
 from churn_model.spec.sections.gate import Gate
 from churn_model.spec.sections.retention_list import RetentionList
@@ -36,10 +37,15 @@ CHANGES: dict[str, Callable[[Dataset], Dataset]] = {
     "sheet": lambda d: replace(d, source=Source(sheet="Customers")),
     "encoding": lambda d: replace(d, format=FileFormat(encoding="cp1252")),
     "source table": lambda d: replace(d, source=Source(table="crm.customers")),
+    "endpoint's memory": lambda d: replace(d, endpoint=Endpoint(memory=4096)),
+    "endpoint's idleness": lambda d: replace(d, endpoint=Endpoint(idle=Idle(delete=True))),
 }
 TOUCHED: dict[str, set[str]] = {
-    "costs": {"evaluate", "evaluation_page", "score", "compare", "retention_list", "batch_page"},
-    "worth": {"ingest", "evaluate", "evaluation_page", "compare", "score", "retention_list", "batch_page"},
+    "costs": {"evaluate", "evaluation_page", "score", "endpoint", "compare", "retention_list", "batch_page"},
+    "worth": {
+        *("ingest", "evaluate", "evaluation_page", "compare", "score"),
+        *("endpoint", "retention_list", "batch_page"),
+    },
     "schedule": set(),
     "search": {"train", "evaluation_page"},
     "seed": {"ingest", "preprocess", "train", "evaluate", "compare"},
@@ -50,12 +56,14 @@ TOUCHED: dict[str, set[str]] = {
     "opt-out": set(READS),
     "label's words": {"explore", "evaluate", "evaluation_page", "batch_page", "comparison_page"},
     "label's values": set(READS),
-    "words": {"evaluate", "score"},
-    "groups": {"evaluate", "score"},
+    "words": {"evaluate", "score", "endpoint"},
+    "groups": {"evaluate", "score", "endpoint"},
     "ignore": {"explore", "preprocess", "train", "evaluate"},
     "sheet": {"ingest", "list_layout"},
     "encoding": {"ingest", "list_layout"},
     "source table": set(),
+    "endpoint's memory": {"endpoint"},
+    "endpoint's idleness": {"endpoint"},  # there is one now
 }
 
 
@@ -117,3 +125,12 @@ def test_a_versions_code_is_that_of_the_step_and_of_all_it_imports(tmp_path: Pat
 def _digest(project: Path) -> str:
     trace_source.cache_clear()
     return trace_source(("churn_model.steps.score",), project).digest
+
+
+def test_how_many_machines_an_endpoint_has_and_what_happens_if_nobody_asks_makes_no_other(dataset: Dataset) -> None:
+    one = Endpoint(engine="instance")
+    scaled = Endpoint(engine="instance", scaling=Scaling(most=3, invocations=10))
+    for other in (replace(one, count=3), replace(one, idle=Idle(after="1d")), scaled):
+        assert restrict_dataset(replace(dataset, endpoint=other), "endpoint") == restrict_dataset(
+            replace(dataset, endpoint=one), "endpoint"
+        )

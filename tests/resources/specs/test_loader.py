@@ -323,3 +323,47 @@ def test_the_schema_describes_every_key_and_no_name() -> None:
     assert '"name"' not in text
     assert "The column that names a customer, kept as landed; " in text
     assert '"pattern": "^[0-9]+[smhd]$"' in text
+
+
+def test_an_endpoint_is_there_only_where_the_spec_says_so(tmp_path: Path) -> None:
+    assert load_spec(spec(tmp_path, LABEL)).endpoint is None
+    found = load_spec(spec(tmp_path, LABEL + "endpoint: {}\n")).endpoint
+    assert found is not None
+    assert (found.is_serverless, found.memory_megabytes, found.most_at_once, found.idle.after) == (True, 2048, 5, "7d")
+    text = "endpoint: {engine: instance, scaling: {most: 4, invocations: 600}, capture: 0.25, idle: {after: 2d, delete: true}}\n"
+    found = load_spec(spec(tmp_path, LABEL + text)).endpoint
+    assert found is not None
+    assert (found.instance_type, found.instances, found.capture_percent) == ("ml.m5.large", 1, 25)
+    assert (found.idle.after, found.idle.delete) == ("2d", True)
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ("{instance: ml.m5.large}", "endpoint.instance: Expected none with engine: serverless; found ml.m5.large"),
+        ("{count: 2, capture: 0.1}", "endpoint.capture: Expected none with engine: serverless; found 0.1"),
+        ("{scaling: {most: 2, invocations: 9}}", "endpoint.scaling: Expected none with engine: serverless"),
+        ("{engine: instance, memory: 2048}", "endpoint.memory: Expected none with engine: instance; found 2048"),
+        ("{engine: instance, max_concurrency: 0}", "endpoint.max_concurrency: Expected none with engine: instance"),
+        ("{memory: 3000}", "endpoint.memory: Expected one of 1024, 2048, 3072, 4096, 5120, 6144; found 3000"),
+        ("{max_concurrency: 201}", "endpoint.max_concurrency: Expected 1 to 200; found 201"),
+        ("{engine: instance, count: 0}", "endpoint.count: Expected 1 or more; found 0"),
+        (
+            "{engine: instance, count: 2, scaling: {most: 2, invocations: 9}}",
+            "endpoint.count: Expected count or scaling; found both",
+        ),
+        ("{engine: instance, instance: m5.large}", "endpoint.instance: Expected an instance type; found 'm5.large'"),
+        ("{engine: instance, capture: 0.001}", "endpoint.capture: Expected 0, or a share from 0.01 to 1; found 0.001"),
+        ("{engine: instance, capture: 1.5}", "endpoint.capture: Expected 0, or a share from 0.01 to 1; found 1.5"),
+        ("{idle: {after: 90d}}", "endpoint.idle.after: Expected 1h to 60d, which CloudWatch can show by the hour"),
+        ("{idle: {after: soon}}", "endpoint.idle.after: Expected"),
+        ("{engine: instance, scaling: {least: 0, most: 2, invocations: 9}}", "scaling.least: Expected 1 or more"),
+        ("{engine: instance, scaling: {least: 3, most: 2, invocations: 9}}", "scaling.most: Expected 3 or more"),
+        ("{engine: instance, scaling: {most: 2, invocations: 0}}", "scaling.invocations: Expected 1 or more; found 0"),
+        ("{engine: instance, scaling: {most: 2}}", "endpoint.scaling.invocations: Expected a value; found none"),
+        ("{engine: machine}", "endpoint.engine: Expected one of serverless, instance; found 'machine'"),
+        ("{enginee: instance}", "endpoint.enginee: Expected one of engine, "),
+    ],
+)
+def test_an_endpoint_that_cannot_be_made_is_refused_with_words(tmp_path: Path, section: str, words: str) -> None:
+    assert any(words in line for line in problems(tmp_path, f"{LABEL}endpoint: {section}\n"))

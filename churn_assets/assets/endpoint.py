@@ -1,0 +1,127 @@
+"""The endpoint: where the champion answers on SageMaker, at today's costs and by today's code."""
+
+import json
+from typing import Any
+
+import dagster as dg
+
+from churn_assets.assets._checks import check_results, check_specs
+from churn_assets.assets._errors import user_errors_as_failures
+from churn_assets.assets._metadata import MODEL_TEAM, code_version_of
+from churn_model.checks import Check, Claim
+from churn_model.errors import ChurnError
+from churn_model.models.bundle_file import BUNDLE
+from churn_model.spec.dataset import Dataset
+from resources.catalog.integrity import require_whole
+from resources.catalog.names import CHAMPION_MODEL, ENDPOINT, asset_key
+from resources.catalog.pointers import Champion, require_champion
+from resources.catalog.versions import Maker, version_of
+from resources.ports.endpoint import Deployment, Endpoint, Served
+from resources.ports.lake import Lake
+from resources.ports.run_locks import RunLocks
+from resources.ports.runner import Runner
+
+MAKER = Maker(ENDPOINT, modules=("churn_model.steps.endpoint",))
+ANSWERS = Claim(
+    "endpoint_answers_as_the_champion_does",
+    description="Asked about one customer when it was deployed, the endpoint gave the probability that the champion's bundle gives here, to the bit.",
+)
+
+
+class EndpointConfig(dg.Config):
+    """Empty for a deployment. `delete`: remove the endpoint instead."""
+
+    delete: bool = False
+
+
+def endpoint(dataset: Dataset) -> dg.AssetsDefinition:
+    """Return the asset of the endpoint of a dataset."""
+    key = asset_key(dataset.name, ENDPOINT)
+
+    @dg.asset(
+        key=key,
+        deps=[asset_key(dataset.name, CHAMPION_MODEL)],
+        group_name=dataset.name,
+        owners=MODEL_TEAM,
+        code_version=code_version_of(dataset, MAKER),
+        kinds={"sagemaker"},
+        description="The champion on a SageMaker endpoint, at today's costs and by today's code. Made on demand: where it serves this already, "
+        "nothing is done. If a new one does not come to answer, the old one goes on.",
+        check_specs=check_specs(key, (ANSWERS,)),
+    )
+    def asset(
+        config: EndpointConfig, lake: Lake, runner: Runner, endpoint: Endpoint, run_locks: RunLocks
+    ) -> dg.MaterializeResult:
+        with user_errors_as_failures():
+            if config.delete:
+                return _delete(endpoint, dataset)
+            champion = require_champion(lake, dataset.name)
+            deployment = plan_deployment(lake, runner, dataset, champion)
+            served = endpoint.deploy(deployment)
+            check = _ask(lake, endpoint, dataset, champion) if served.is_new else _not_asked()
+            return _materialize_result(served, check)
+
+    return asset
+
+
+def plan_deployment(lake: Lake, runner: Runner, dataset: Dataset, champion: Champion) -> Deployment:
+    """Return what the endpoint is to serve for this champion today. Raise DamagedError if the champion is not whole."""
+    require_whole(lake, champion.prefix)
+    libraries = runner.libraries(MAKER.source().libraries)
+    version = version_of(MAKER, dataset, {"champion": champion.version}, libraries=libraries)
+    return Deployment(dataset=dataset, model=champion.version, bundle=champion.prefix + BUNDLE, version=version)
+
+
+def _ask(lake: Lake, endpoint: Endpoint, dataset: Dataset, champion: Champion) -> Check:
+    """Ask the endpoint about the example customer of the model's page, and compare the answer with the bundle's own."""
+    from churn_assets.model_server.champion import read_model
+    from churn_assets.model_server.customers import example_customer
+    from churn_model.serving.plan import Plan
+
+    plan = Plan(read_model(lake, champion.prefix, threads=1), dataset)
+    customer = example_customer(plan)
+    expected = plan.answer(customer, reasons="none").churn_probability
+    try:
+        answer = endpoint.ask(
+            dataset.name, json.dumps(customer).encode(), content_type="application/json", accept="application/json"
+        )
+        found: Any = json.loads(answer.body)["churn_probability"]
+        shown, model = f"{found!r} of model {answer.model}", answer.model
+    except ChurnError as error:
+        found, shown, model = None, str(error), ""
+    return ANSWERS.check(
+        found == expected and model == champion.version,
+        expected=f"{expected!r} of model {champion.version}",
+        found=shown,
+        todo=f"run `churn endpoint {dataset.name} delete`, or look at its log; do not use its answers until they agree",
+    )
+
+
+def _not_asked() -> Check:
+    found = "that it serves this already; it was asked when it was deployed"
+    return ANSWERS.check(True, expected="an endpoint that serves the champion", found=found)
+
+
+def _materialize_result(served: Served, check: Check) -> dg.MaterializeResult:
+    link = {"open": dg.MetadataValue.url(served.link)} if served.link else {}
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(served.version),
+        metadata={
+            **link,
+            "endpoint": served.name,
+            "version": served.version,
+            "model_version": served.model,
+            "reused": not served.is_new,
+        },
+        check_results=check_results((ANSWERS,), [check]),
+    )
+
+
+def _delete(endpoint: Endpoint, dataset: Dataset) -> dg.MaterializeResult:
+    was_there = endpoint.delete(dataset.name)
+    found = "that it was deleted" if was_there else "that there was none"
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion("none"),
+        metadata={"outcome": "The endpoint is deleted." if was_there else "There was no endpoint."},
+        check_results=check_results((ANSWERS,), [ANSWERS.check(True, expected="no endpoint", found=found)]),
+    )

@@ -1,0 +1,74 @@
+"""`churn endpoint`: the champion's endpoint, deployed, looked at, deleted."""
+
+import argparse
+
+from rich.console import Console
+
+from churn_assets.cli.command import Command, ExitCode, add_dataset_argument, find_dataset
+from churn_assets.cli.run_job import run_job
+from churn_assets.console.safe_text import say
+from churn_model.errors import SpecError, problem
+from churn_model.spec.dataset import Dataset
+from resources.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_dataset_argument(parser)
+    action_help = "deploy: make it serve the champion at today's costs; delete it; status: what it serves, and whether that is the champion"
+    parser.add_argument("action", choices=("deploy", "delete", "status"), help=action_help)
+
+
+def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
+    """Run the job of the action, and print what there is then."""
+    from jobs.deploy import deletion_of
+    from resources.catalog.names import deploy_job_name, undeploy_job_name
+
+    dataset = find_dataset(settings, arguments.dataset)
+    _require_section(dataset)
+    if arguments.action == "deploy":
+        done = run_job(settings, console, deploy_job_name(dataset.name))
+    elif arguments.action == "delete":
+        done = run_job(settings, console, undeploy_job_name(dataset.name), ops=deletion_of(dataset))
+    if arguments.action != "status" and done is None:
+        return ExitCode.FAILED
+    say(console, _describe(settings, dataset))
+    return ExitCode.DONE
+
+
+def _require_section(dataset: Dataset) -> None:
+    if dataset.endpoint is None:
+        raise SpecError(
+            problem(
+                expected=f"a section `endpoint` in the spec of {dataset.name}",
+                found="none",
+                todo="write `endpoint: {engine: serverless}` in it; see docs/tasks/endpoint.md",
+            )
+        )
+
+
+def _describe(settings: Settings, dataset: Dataset) -> str:
+    """Return what the endpoint serves, and whether a deployment would change it."""
+    from churn_assets.assets.endpoint import plan_deployment
+    from resources.catalog.pointers import read_champion
+    from resources.wiring import wire
+
+    ports = wire(settings)
+    served, champion = ports.endpoint.find(dataset.name), read_champion(ports.lake, dataset.name)
+    if served is None:
+        return f"There is no endpoint of {dataset.name}."
+    wanted = plan_deployment(ports.lake, ports.runner, dataset, champion) if champion else None
+    lines = [f"The endpoint {served.name} is {served.status} and serves model {served.model or 'unknown'}."]
+    if wanted and wanted.version != served.version:
+        what = "the champion" if wanted.model != served.model else "today's spec or code"
+        lines.append(f"That is not {what} ({wanted.model}): `churn endpoint {dataset.name} deploy` changes it.")
+    return "\n".join([*lines, *([served.link] if served.link else [])])
+
+
+COMMAND = Command(
+    name="endpoint",
+    summary="Deploy the champion to its SageMaker endpoint, delete it, or say what it serves.",
+    example="churn endpoint telco deploy",
+    add_arguments=add_arguments,
+    run=run,
+)

@@ -1,0 +1,93 @@
+"""Where the champion answers while nobody runs a server: an endpoint on SageMaker, or this machine."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import timedelta
+
+import dagster as dg
+
+from churn_model.errors import problem
+from churn_model.spec.dataset import Dataset
+
+IN_SERVICE = "InService"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """What the endpoint of a dataset is to serve.
+
+    dataset   the spec, whose section `endpoint` says how
+    model     the version of the model, and `bundle` the key of its file
+    version   of all that an answer is made from: model, policy, code, libraries, machines
+    """
+
+    dataset: Dataset
+    model: str
+    bundle: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """An endpoint as it is found.
+
+    status    `InService` if it answers
+    version   of the deployment that answers, and `model` its model's; "" if nothing does
+    is_new    whether the call that returns this has changed anything
+    since     seconds since 1970 at which it was changed last
+    link      its page for a person, "" if there is none
+    """
+
+    name: str
+    status: str
+    version: str
+    model: str
+    since: float
+    is_new: bool = False
+    link: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndpointAnswer:
+    """What an endpoint has answered. `model`: the version of the model that did."""
+
+    body: bytes
+    content_type: str
+    model: str
+
+
+class Endpoint(dg.ConfigurableResource, ABC):
+    """Serves one model of each dataset. Every method raises EndpointError."""
+
+    @abstractmethod
+    def deploy(self, deployment: Deployment) -> Served:
+        """Make the endpoint serve this, and return it once it does.
+
+        Where it serves this already, nothing is done. A call that broke off anywhere is made up for by the next. If the new one does not come to
+        answer, the old one goes on, and the error says why.
+        """
+
+    @abstractmethod
+    def delete(self, dataset: str) -> bool:
+        """Remove the endpoint of a dataset with all that was made for it. Return whether there was anything."""
+
+    @abstractmethod
+    def find(self, dataset: str) -> Served | None:
+        """Return the endpoint of a dataset, or None if there is none."""
+
+    @abstractmethod
+    def ask(self, dataset: str, body: bytes, *, content_type: str, accept: str) -> EndpointAnswer:
+        """Ask the endpoint, as `/invocations` of the model server is asked. What it refuses is an error with its words."""
+
+    @abstractmethod
+    def count_requests(self, dataset: str, within: timedelta) -> float:
+        """Return how many requests have come within so much time up to now."""
+
+
+def no_endpoint(dataset: str) -> str:
+    """Return the words for a dataset that has no endpoint."""
+    return problem(
+        expected=f"an endpoint of {dataset}",
+        found="none",
+        todo=f"deploy the champion: `churn endpoint {dataset} deploy`",
+    )

@@ -1,0 +1,138 @@
+"""The endpoint's asset and jobs: the champion is served as it is today, once, and the answer is compared with the champion's own."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from churn_assets.assets.champion_model import champion_model
+from churn_assets.assets.endpoint import endpoint
+from churn_assets.console.progress import progress_logger
+from churn_model.models.bundle import write_bundle
+from churn_model.models.bundle_file import BUNDLE
+from churn_model.reports.step_report import PublishedFile
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Costs
+from churn_model.spec.sections.endpoint import Endpoint as Section
+from churn_model.spec.sections.endpoint import Idle
+from churn_model.spec.sections.search import Family
+from churn_model.steps.contract import digest_file
+from jobs.deploy import deploy_job, undeploy_job
+from resources.catalog.names import champion_key
+from resources.catalog.pointers import Champion, to_bytes
+from resources.local.endpoint import LocalEndpoint
+from resources.local.lake import LocalLake
+from resources.local.registry import LocalRegistry
+from resources.local.run_locks import LocalRunLocks
+from resources.local.runner import LocalRunner
+from resources.ports.endpoint import EndpointAnswer
+from resources.ports.lake import Manifest
+from tests.churn_model.serving.shop import SHOP, made_bundle
+
+DATASET = Dataset.from_json(replace(SHOP, endpoint=Section()).to_json())
+
+
+def crown(lake: LocalLake, family: Family, folder: Path) -> None:
+    """Publish a model, and make it the champion."""
+    bundle = made_bundle(family)
+    write_bundle(bundle, folder / "bundle")
+    prefix = f"shop/tuned_model/{bundle.version}/"
+    lake.put(prefix + BUNDLE, folder / "bundle")
+    file = PublishedFile((folder / "bundle").stat().st_size, digest_file(folder / "bundle"))
+    lake.publish(prefix, Manifest(bundle.version, {BUNDLE: file}))
+    champion = Champion(bundle.version, prefix, "shop/e/", "2026-01-01T00:00:00+00:00", "first", "")
+    key = champion_key("shop")
+    lake.swap(key, lake.read(key) if lake.find(key) else None, to_bytes(champion))
+
+
+@pytest.fixture
+def ports(lake: LocalLake, run_locks: LocalRunLocks, tmp_path: Path) -> dict[str, Any]:
+    return {
+        "lake": lake,
+        "run_locks": run_locks,
+        "runner": LocalRunner(lake=lake, runs=str(tmp_path / "runs"), python="python", threads=1),
+        "registry": LocalRegistry(),
+        "endpoint": LocalEndpoint(lake=lake, folder=str(tmp_path / "endpoints")),
+    }
+
+
+def run(
+    ports: Mapping[str, Any], instance: dg.DagsterInstance, job: str = "shop_deploy", dataset: Dataset = DATASET
+) -> dg.ExecuteInProcessResult:
+    definitions = dg.Definitions(
+        assets=[champion_model(dataset), endpoint(dataset)],
+        jobs=[deploy_job(dataset), undeploy_job(dataset)],
+        resources=ports,
+        loggers={"progress": progress_logger},
+    )
+    return definitions.resolve_job_def(job).execute_in_process(instance=instance, raise_on_error=False)
+
+
+def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    (event,) = result.asset_materializations_for_node("shop__endpoint")
+    return {name: value.value for name, value in event.metadata.items()}
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    (event,) = result.get_step_failure_events()
+    error = event.step_failure_data.user_failure_data
+    return str(error.description) if error else ""
+
+
+def test_the_champion_is_served_once_and_again_when_it_or_its_costs_change(
+    lake: LocalLake, ports: dict[str, Any], instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    crown(lake, "boosted_trees", tmp_path)
+    first = run(ports, instance)
+    assert (shown(first)["model_version"], shown(first)["reused"]) == ("v-boosted_trees", False)
+    (check,) = first.get_asset_check_evaluations()
+    assert (check.check_name, check.passed) == ("endpoint_answers_as_the_champion_does", True)
+    assert "of model v-boosted_trees" in str(check.description)
+    assert shown(run(ports, instance))["reused"]
+    idle = replace(DATASET, endpoint=Section(idle=Idle(after="2d")))
+    assert shown(run(ports, instance, dataset=idle))["reused"]  # what happens if nobody asks makes no other endpoint
+    cheaper = run(ports, instance, dataset=replace(DATASET, costs=Costs(false_negative=900)))
+    assert (shown(cheaper)["model_version"], shown(cheaper)["reused"]) == ("v-boosted_trees", False)
+    crown(lake, "random_forest", tmp_path)
+    assert shown(run(ports, instance))["model_version"] == "v-random_forest"
+
+
+def test_without_a_champion_or_with_a_damaged_one_nothing_is_deployed(
+    lake: LocalLake, ports: dict[str, Any], instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    assert "a champion of shop to answer with; found none" in failure(run(ports, instance))
+    crown(lake, "boosted_trees", tmp_path)
+    lake.put(f"shop/tuned_model/v-boosted_trees/{BUNDLE}", b"damaged")
+    assert BUNDLE in failure(run(ports, instance))
+    assert ports["endpoint"].find("shop") is None
+
+
+def test_an_endpoint_that_answers_otherwise_than_the_champion_is_a_failed_check(
+    lake: LocalLake, ports: dict[str, Any], instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    class Wrong(LocalEndpoint):
+        def ask(self, dataset: str, body: bytes, *, content_type: str, accept: str) -> EndpointAnswer:
+            answer = super().ask(dataset, body, content_type=content_type, accept=accept)
+            content = json.loads(answer.body)
+            content["churn_probability"] += 1e-12
+            return replace(answer, body=json.dumps(content).encode())
+
+    crown(lake, "boosted_trees", tmp_path)
+    result = run(ports | {"endpoint": Wrong(lake=lake, folder=str(tmp_path / "wrong"))}, instance)
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.passed, check.severity.value) == (False, "ERROR")
+    assert "do not use its answers until they agree" in str(check.description)
+
+
+def test_a_deletion_says_whether_there_was_one(
+    lake: LocalLake, ports: dict[str, Any], instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    assert shown(run(ports, instance, "shop_undeploy"))["outcome"] == "There was no endpoint."
+    crown(lake, "boosted_trees", tmp_path)
+    run(ports, instance)
+    assert shown(run(ports, instance, "shop_undeploy"))["outcome"] == "The endpoint is deleted."
+    assert ports["endpoint"].find("shop") is None

@@ -1,0 +1,345 @@
+"""What SageMaker is asked for an endpoint, in which order, what is left behind, and what happens when any of it fails."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from churn_model.models.bundle import write_bundle
+from churn_model.models.bundle_file import BUNDLE
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.endpoint import Endpoint as Section
+from churn_model.spec.sections.endpoint import Scaling
+from resources.aws.endpoint import SageMakerEndpoint
+from resources.aws.job_requests import JobOptions
+from resources.aws.jobs.clock import SystemClock
+from resources.aws.lake import S3Lake
+from resources.errors import EndpointError
+from resources.ports.endpoint import IN_SERVICE, Deployment
+from tests.aws.sagemaker.hosts import Answer, Answering, AwsHost, Fields, Host
+from tests.aws.sagemaker.running import ROLE, endpoint_on, host_on, running_endpoints, running_jobs
+from tests.aws.sagemaker.service import Refusal, Reset, SageMaker
+from tests.churn_model.serving.shop import SHOP, landed, made_bundle, records
+
+MODEL = f"shop/tuned_model/m1/{BUNDLE}"
+MACHINES = Section(engine="instance", instance="ml.m5.large", count=2)
+CUSTOMER = json.dumps(records(landed(1, seed=3))[0]).encode()
+
+
+class Quick(Host):
+    """Servers that answer everything, at once."""
+
+    def start(self, endpoint: str, model: Fields) -> Answering:
+        class Server(Answering):
+            def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+                return 200, {"Content-Type": "application/json"}, b"{}"
+
+        return Server()
+
+
+@pytest.fixture
+def service(aws_lake: S3Lake, tmp_path: Path) -> Iterator[SageMaker]:
+    write_bundle(made_bundle("boosted_trees"), tmp_path / "bundle")
+    aws_lake.put(MODEL, tmp_path / "bundle")
+    with running_endpoints(aws_lake, tmp_path) as service:
+        service.hosting.host = Quick()
+        service.hosting.looks = 0
+        yield service
+
+
+@pytest.fixture
+def endpoint(aws_lake: S3Lake, service: SageMaker) -> SageMakerEndpoint:
+    return endpoint_on(aws_lake)
+
+
+def deployment(section: Section | None = None, version: str = "d1") -> Deployment:
+    dataset = replace(Dataset.from_json(SHOP.to_json()), endpoint=section or Section())
+    return Deployment(dataset=dataset, model="v-boosted_trees", bundle=MODEL, version=version)
+
+
+def changes(service: SageMaker) -> list[str]:
+    """Return what has changed anything since it was asked last, in order."""
+    found = [name for name, _ in service.calls if not name.startswith(("Describe", "List"))]
+    service.calls.clear()
+    return found
+
+
+def variant(service: SageMaker) -> dict[str, Any]:
+    (hosted,) = service.hosting.endpoints.values()
+    (found,) = hosted.variants
+    return found
+
+
+def assert_serves_one(service: SageMaker, endpoint: SageMakerEndpoint, version: str) -> str:
+    """The endpoint serves a deployment, and nothing of another is left. Return the name of its configuration."""
+    served = endpoint.find("shop")
+    assert served is not None
+    assert (served.status, served.version) == (IN_SERVICE, version)
+    (hosted,) = service.hosting.endpoints.values()
+    assert [*service.models] == [*service.hosting.configs] == [hosted.config]
+    archives = [entry.key for entry in endpoint.lake.entries("shop/endpoint/")]
+    assert archives == [f"shop/endpoint/{hosted.config}/{BUNDLE}"]
+    return hosted.config
+
+
+def test_the_new_one_is_made_before_and_the_old_one_removed_after_it_answers(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    first = endpoint.deploy(deployment())
+    assert first.is_new
+    assert changes(service) == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+    one = assert_serves_one(service, endpoint, "d1")
+    service.calls.clear()
+    assert not endpoint.deploy(deployment()).is_new
+    assert changes(service) == []
+    endpoint.deploy(deployment(version="d2"))
+    made = ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]
+    assert changes(service) == [*made, "DeleteEndpointConfig", "DeleteModel"]
+    assert assert_serves_one(service, endpoint, "d2") != one
+    assert endpoint.delete("shop")
+    assert (service.hosting.endpoints, service.hosting.configs, service.models) == ({}, {}, {})
+    assert list(endpoint.lake.entries("shop/endpoint/")) == []
+
+
+def test_a_serverless_model_is_known_by_its_name_since_it_cannot_be_isolated(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    options = endpoint.options.model_copy(update={"subnets": ["subnet-1"], "security_groups": ["sg-1"]})
+    endpoint = endpoint.model_copy(update={"options": options})
+    endpoint.deploy(deployment(Section(memory=4096, max_concurrency=7)))
+    (model,) = service.models.values()
+    assert "-serverless-" in model["ModelName"]
+    assert not {"EnableNetworkIsolation", "VpcConfig"} & model.keys()
+    (config,) = service.hosting.configs.values()
+    assert config["ProductionVariants"][0]["ServerlessConfig"] == {"MemorySizeInMB": 4096, "MaxConcurrency": 7}
+    endpoint.deploy(deployment(MACHINES, "d2"))
+    (model,) = service.models.values()
+    assert model["EnableNetworkIsolation"] is True
+    assert model["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
+    service.calls.clear()
+    with pytest.raises(EndpointError, match=r"never changes to serverless.*churn endpoint shop delete"):
+        endpoint.deploy(deployment(version="d3"))
+    assert changes(service) == []
+    assert_serves_one(service, endpoint, "d2")
+
+
+def test_weights_and_machines_are_set_as_asked_and_read_back(service: SageMaker, endpoint: SageMakerEndpoint) -> None:
+    endpoint.deploy(deployment(MACHINES))
+    (hosted,) = service.hosting.endpoints.values()
+    hosted.variants[0] |= {"DesiredWeight": 0.3, "CurrentWeight": 0.3}
+    changes(service)
+    assert endpoint.deploy(deployment(MACHINES)).is_new
+    assert changes(service) == ["UpdateEndpointWeightsAndCapacities"]
+    assert (variant(service)["CurrentWeight"], variant(service)["CurrentInstanceCount"]) == (1.0, 2)
+    endpoint.deploy(deployment(replace(MACHINES, count=3)))
+    assert changes(service) == ["UpdateEndpointWeightsAndCapacities"]  # how many there are is no other configuration
+    assert variant(service)["CurrentInstanceCount"] == 3
+
+
+def test_what_a_policy_has_scaled_is_kept_and_its_weight_is_not(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    scaled = replace(MACHINES, count=None, scaling=Scaling(least=1, most=4, invocations=600))
+    autoscaling = endpoint.session.client("application-autoscaling")
+
+    def targets() -> list[tuple[int, int]]:
+        found = autoscaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+        return [(each["MinCapacity"], each["MaxCapacity"]) for each in found if endpoint.stack in each["ResourceId"]]
+
+    assert endpoint.deploy(deployment(scaled)).is_new
+    assert targets() == [(1, 4)]
+    assert not endpoint.deploy(deployment(scaled)).is_new
+    scaled_up = {"DesiredInstanceCount": 3, "CurrentInstanceCount": 3, "DesiredWeight": 0.5, "CurrentWeight": 0.5}
+    service.hosting.endpoints[f"{endpoint.stack}-shop"].variants[0] |= scaled_up
+    endpoint.deploy(deployment(scaled, "d2"))
+    assert (variant(service)["CurrentInstanceCount"], variant(service)["CurrentWeight"]) == (3, 1.0)
+    assert endpoint.deploy(deployment(replace(scaled, scaling=Scaling(least=2, most=9, invocations=60)), "d2")).is_new
+    assert targets() == [(2, 9)]
+    (policy,) = autoscaling.describe_scaling_policies(
+        ServiceNamespace="sagemaker", ResourceId=f"endpoint/{endpoint.stack}-shop/variant/champion"
+    )["ScalingPolicies"]
+    assert policy["TargetTrackingScalingPolicyConfiguration"]["TargetValue"] == 60
+    endpoint.deploy(deployment(MACHINES, "d2"))
+    assert targets() == []
+    assert variant(service)["CurrentInstanceCount"] == 2
+    endpoint.deploy(deployment(scaled, "d2"))
+    assert endpoint.delete("shop")
+    assert targets() == []
+
+
+def test_errors_ring_where_the_stack_has_a_topic(service: SageMaker, endpoint: SageMakerEndpoint) -> None:
+    cloudwatch, name = endpoint.session.client("cloudwatch"), f"{endpoint.stack}-shop-endpoint-errors"
+
+    def alarms() -> list[str]:
+        found = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+        return [action for alarm in found for action in alarm["AlarmActions"]]
+
+    endpoint.deploy(deployment())
+    assert alarms() == []
+    topic = endpoint.session.client("sns").create_topic(Name=f"{endpoint.stack}-churn-alarms")["TopicArn"]
+    assert endpoint.deploy(deployment()).is_new
+    assert alarms() == [topic]
+    assert not endpoint.deploy(deployment()).is_new
+    endpoint.delete("shop")
+    assert alarms() == []
+
+
+def test_what_sagemaker_would_refuse_is_said_before_anything_is_made(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    long = {f"column {n}": "{value} calls, as ever" for n in range(2_000)}
+    asked = deployment(replace(MACHINES, instance="ml.m5.huge"))
+    with pytest.raises(EndpointError) as refusal:
+        endpoint.deploy(replace(asked, dataset=replace(asked.dataset, words=long)))
+    for words in ("InstanceType; found 'ml.m5.huge'", "at most 32,768 bytes of names and values in Environment"):
+        assert words in str(refusal.value)
+    assert service.calls == []
+    assert list(endpoint.lake.entries("shop/endpoint/")) == []
+
+
+def test_requests_and_answers_are_kept_where_the_spec_says_so(
+    aws_lake: S3Lake, service: SageMaker, endpoint: SageMakerEndpoint, tmp_path: Path
+) -> None:
+    class Keeping(AwsHost):
+        def start(self, endpoint: str, model: Fields) -> Answering:
+            return Quick().start(endpoint, model)
+
+    service.hosting.host = Keeping(**vars(host_on(aws_lake, tmp_path)))
+    endpoint.deploy(deployment(replace(MACHINES, capture=0.5)))
+    for _ in range(4):
+        endpoint.ask("shop", CUSTOMER, content_type="application/json", accept="*/*")
+    kept = [entry.key for entry in aws_lake.entries("jobs/captured/shop/")]
+    assert len(kept) == 2
+    assert json.loads(aws_lake.read(kept[0]))["captureData"].keys() == {"endpointInput", "endpointOutput"}
+
+
+# What fails
+
+
+def test_an_endpoint_that_never_answered_is_made_anew(service: SageMaker, endpoint: SageMakerEndpoint) -> None:
+    service.hosting.allowed = lambda _model: False
+    with pytest.raises(EndpointError, match=r"(?s)found Failed: .*ping health check.*; nothing answers.*#/endpoints/"):
+        endpoint.deploy(deployment())
+    service.hosting.allowed = lambda _model: True
+    changes(service)
+    endpoint.deploy(deployment())
+    assert changes(service)[:1] == ["DeleteEndpoint"]
+    assert_serves_one(service, endpoint, "d1")
+
+
+def test_of_a_failed_update_nothing_is_left(service: SageMaker, endpoint: SageMakerEndpoint) -> None:
+    endpoint.deploy(deployment())
+    service.hosting.allowed = lambda _model: False
+    with pytest.raises(EndpointError, match=r"(?s)found InService: .*the one before goes on answering"):
+        endpoint.deploy(deployment(version="d2"))
+    assert_serves_one(service, endpoint, "d1")
+    service.hosting.allowed = lambda _model: True
+    endpoint.deploy(deployment(version="d2"))
+    assert_serves_one(service, endpoint, "d2")
+
+
+def test_an_endpoint_that_can_be_neither_updated_nor_replaced_is_left_to_a_person(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    endpoint.deploy(deployment())
+    (hosted,) = service.hosting.endpoints.values()
+    hosted.status, hosted.failure = "UpdateRollbackFailed", "made up"
+    changes(service)
+    with pytest.raises(EndpointError, match=r"that can be updated; found UpdateRollbackFailed: made up"):
+        endpoint.deploy(deployment(version="d2"))
+    assert changes(service) == []
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("phase", ["before", "after"])
+def test_broken_off_at_any_call_and_run_again_it_ends_as_if_nothing_had_been(
+    service: SageMaker, endpoint: SageMakerEndpoint, phase: str
+) -> None:
+    endpoint.deploy(deployment(MACHINES))
+    at, version, broken = 0, 1, True
+    while broken:
+        at, version, left = at + 1, version + 1, [at + 1]
+
+        def interfere(_operation: str, when: str, left: list[int] = left) -> None:
+            if when == phase:
+                left[0] -= 1
+                if left[0] == 0:
+                    raise Refusal("AccessDeniedException", "broken off")
+
+        service.interfere = interfere
+        try:
+            endpoint.deploy(deployment(MACHINES, f"d{version}"))
+        except EndpointError as error:
+            assert "broken off" in str(error)  # noqa: PT017  # of each call but the last ones, which nothing depends on
+        broken = left[0] <= 0
+        service.interfere = lambda _operation, _phase: None
+        endpoint.deploy(deployment(MACHINES, f"d{version}"))
+        assert_serves_one(service, endpoint, f"d{version}")
+    assert at > 10
+
+
+def test_an_update_that_nobody_waits_for_any_more_is_found_and_not_begun_again(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    class Evicted(SystemClock):
+        def sleep(self, seconds: float) -> None:
+            raise KeyboardInterrupt
+
+    endpoint.deploy(deployment())
+    service.hosting.looks = 3
+    changes(service)
+    evicted = endpoint_on(endpoint.lake)
+    evicted._clock = Evicted()
+    with pytest.raises(KeyboardInterrupt):
+        evicted.deploy(deployment(version="d2"))
+    assert changes(service)[-1] == "UpdateEndpoint"
+    endpoint.deploy(deployment(version="d2"))
+    assert changes(service) == ["DeleteEndpointConfig", "DeleteModel"]
+    assert_serves_one(service, endpoint, "d2")
+
+
+def test_a_call_whose_answer_is_lost_is_done_once(service: SageMaker, endpoint: SageMakerEndpoint) -> None:
+    lost: set[str] = set()
+
+    def interfere(operation: str, phase: str) -> None:
+        if phase == "after" and not operation.startswith(("Describe", "List")) and operation not in lost:
+            lost.add(operation)
+            raise Reset
+
+    service.interfere = interfere
+    endpoint.deploy(deployment())
+    endpoint.deploy(deployment(version="d2"))
+    assert_serves_one(service, endpoint, "d2")
+    assert endpoint.delete("shop")
+    assert lost == {
+        *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"),
+        *("DeleteEndpointConfig", "DeleteModel", "DeleteEndpoint"),
+    }
+
+
+# Executed, by the managed image's own releases and server
+
+
+@pytest.mark.prove
+def test_the_image_s_server_answers_and_one_that_does_not_begin_says_why_in_its_log(
+    aws_lake: S3Lake, tmp_path: Path
+) -> None:
+    from tests.aws.sagemaker.containers import IMAGE
+
+    write_bundle(made_bundle("boosted_trees"), tmp_path / "bundle")
+    aws_lake.put(MODEL, tmp_path / "bundle")
+    with running_jobs(aws_lake, tmp_path / "machines", python=IMAGE / "bin" / "python"):
+        endpoint = endpoint_on(aws_lake, JobOptions(shortest_pause=0.1, longest_pause=0.2))
+        assert endpoint.role == ROLE
+        endpoint.deploy(deployment(MACHINES))
+        answer = endpoint.ask("shop", CUSTOMER, content_type="application/json", accept="application/json")
+        assert (answer.model, json.loads(answer.body)["model_version"]) == ("v-boosted_trees", "v-boosted_trees")
+        aws_lake.put("shop/tuned_model/m2/model.tar.gz", b"nothing")
+        broken = replace(deployment(MACHINES, "d2"), bundle="shop/tuned_model/m2/model.tar.gz")
+        with pytest.raises(EndpointError, match=r"(?s)goes on answering.*Expected a tar.gz file"):
+            endpoint.deploy(broken)
+        assert endpoint.ask("shop", CUSTOMER, content_type="application/json", accept="*/*").body == answer.body
+        assert endpoint.delete("shop")

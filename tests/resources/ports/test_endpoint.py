@@ -1,0 +1,150 @@
+"""What every endpoint promises. A new adapter joins by adding itself to the table."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from churn_model.models.bundle import Bundle, write_bundle
+from churn_model.models.bundle_file import BUNDLE
+from churn_model.serving.plan import Plan
+from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.costs import Contact, Costs, ValueColumn
+from churn_model.spec.sections.endpoint import Endpoint as Section
+from resources.errors import EndpointError
+from resources.local.endpoint import LocalEndpoint
+from resources.local.lake import LocalLake
+from resources.ports.endpoint import IN_SERVICE, Deployment, Endpoint
+from resources.ports.lake import Lake
+from tests.churn_model.serving.shop import SHOP, landed, made_bundle, records
+
+if TYPE_CHECKING:
+    from resources.aws.lake import S3Lake
+
+DATASET = Dataset.from_json(replace(SHOP, endpoint=Section()).to_json())
+CUSTOMERS = records(landed(5, seed=3))
+
+
+@dataclass(frozen=True)
+class Setup:
+    endpoint: Endpoint
+    lake: Lake
+
+
+@contextmanager
+def local(folder: Path, _request: pytest.FixtureRequest) -> Iterator[Setup]:
+    lake = LocalLake(root=str(folder / "lake"))
+    yield Setup(LocalEndpoint(lake=lake, folder=str(folder / "endpoints")), lake)
+
+
+@contextmanager
+def aws(folder: Path, request: pytest.FixtureRequest) -> Iterator[Setup]:
+    from tests.aws.sagemaker.running import endpoint_on, running_endpoints
+
+    lake: S3Lake = request.getfixturevalue("aws_lake")
+    with running_endpoints(lake, folder):
+        yield Setup(endpoint_on(lake), lake)
+
+
+ENDPOINTS: dict[str, Callable[[Path, pytest.FixtureRequest], AbstractContextManager[Setup]]] = {
+    "local": local,
+    "aws": aws,
+}
+
+
+@pytest.fixture(params=ENDPOINTS)
+def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
+    with ENDPOINTS[request.param](tmp_path, request) as made:
+        yield made
+
+
+def put_model(setup: Setup, bundle: Bundle, folder: Path) -> str:
+    """Put a model into the lake, and return the key of its file."""
+    write_bundle(bundle, folder / "bundle")
+    key = f"shop/tuned_model/{bundle.version.replace('_', '-')}/{BUNDLE}"
+    setup.lake.put(key, (folder / "bundle").read_bytes())
+    return key
+
+
+@pytest.fixture
+def trees(setup: Setup, tmp_path: Path) -> Deployment:
+    key = put_model(setup, made_bundle("boosted_trees"), tmp_path)
+    return Deployment(dataset=DATASET, model="v-boosted_trees", bundle=key, version="d1")
+
+
+def ask(endpoint: Endpoint, model: str, plan: Plan) -> None:
+    """The endpoint answers as the model does, and says that it is this model."""
+    body = json.dumps(CUSTOMERS).encode()
+    answer = endpoint.ask("shop", body, content_type="application/json", accept="application/json")
+    assert (answer.content_type, answer.model) == ("application/json", model)
+    found = [each["churn_probability"] for each in json.loads(answer.body)["answers"]]
+    assert found == [plan.answer(each).churn_probability for each in CUSTOMERS]
+
+
+def test_where_there_is_none_it_is_said_and_nothing_is_removed(setup: Setup) -> None:
+    assert setup.endpoint.find("shop") is None
+    assert not setup.endpoint.delete("shop")
+    assert setup.endpoint.count_requests("shop", timedelta(days=1)) == 0
+    with pytest.raises(EndpointError, match=r"an endpoint of shop; found none. .*churn endpoint shop deploy"):
+        setup.endpoint.ask("shop", b"{}", content_type="application/json", accept="*/*")
+
+
+def test_what_was_deployed_answers_until_another_is(setup: Setup, trees: Deployment, tmp_path: Path) -> None:
+    first = setup.endpoint.deploy(trees)
+    assert (first.status, first.version, first.model, first.is_new) == (IN_SERVICE, "d1", "v-boosted_trees", True)
+    ask(setup.endpoint, "v-boosted_trees", Plan(made_bundle("boosted_trees"), DATASET))
+    again = setup.endpoint.deploy(trees)
+    assert again == replace(first, is_new=False)
+    forest = put_model(setup, made_bundle("random_forest"), tmp_path)
+    second = setup.endpoint.deploy(replace(trees, model="v-random_forest", bundle=forest, version="d2"))
+    assert (second.version, second.model, second.is_new) == ("d2", "v-random_forest", True)
+    assert setup.endpoint.find("shop") == replace(second, is_new=False)
+    ask(setup.endpoint, "v-random_forest", Plan(made_bundle("random_forest"), DATASET))
+    assert setup.endpoint.count_requests("shop", timedelta(days=1)) == 2
+
+
+def test_another_policy_is_another_deployment_of_the_same_model(setup: Setup, trees: Deployment) -> None:
+    setup.endpoint.deploy(trees)
+    body = json.dumps(CUSTOMERS[0]).encode()
+
+    def cutoff() -> float:
+        answer = setup.endpoint.ask("shop", body, content_type="application/json", accept="application/json")
+        return float(json.loads(answer.body)["cutoff"])
+
+    before = cutoff()
+    costs = Costs(contact=Contact(cost=5.0, success=0.5, value=ValueColumn(column="worth")))
+    setup.endpoint.deploy(replace(trees, dataset=replace(DATASET, costs=costs), version="d2"))
+    assert cutoff() < before
+
+
+def test_a_model_that_does_not_load_never_replaces_one_that_answers(setup: Setup, trees: Deployment) -> None:
+    setup.endpoint.deploy(trees)
+    setup.lake.put("shop/tuned_model/broken/model.tar.gz", b"nothing")
+    broken = replace(trees, model="broken", bundle="shop/tuned_model/broken/model.tar.gz", version="d2")
+    with pytest.raises(EndpointError, match=r"(?s)model broken to answer.*goes on answering.*") as refusal:
+        setup.endpoint.deploy(broken)
+    assert "Expected a tar.gz file" in str(refusal.value)
+    found = setup.endpoint.find("shop")
+    assert found is not None
+    assert (found.status, found.version) == (IN_SERVICE, "d1")
+    ask(setup.endpoint, "v-boosted_trees", Plan(made_bundle("boosted_trees"), DATASET))
+
+
+def test_what_it_refuses_is_an_error_with_its_words(setup: Setup, trees: Deployment) -> None:
+    setup.endpoint.deploy(trees)
+    body = json.dumps(CUSTOMERS[0] | {"minutes": "many"}).encode()
+    with pytest.raises(EndpointError, match=r"found Row 1: minutes: expected a number"):
+        setup.endpoint.ask("shop", body, content_type="application/json", accept="*/*")
+
+
+def test_a_deleted_endpoint_is_gone_and_may_come_again(setup: Setup, trees: Deployment) -> None:
+    setup.endpoint.deploy(trees)
+    assert setup.endpoint.delete("shop")
+    assert setup.endpoint.find("shop") is None
+    assert not setup.endpoint.delete("shop")
+    assert setup.endpoint.deploy(trees).is_new
