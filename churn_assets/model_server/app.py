@@ -31,6 +31,7 @@ from churn_assets.model_server.champion import ServedModel
 from churn_assets.model_server.options import ServerOptions
 from churn_assets.model_server.pages import page_routes
 from churn_assets.model_server.reading import not_ready, read_body, to_http, too_late
+from churn_assets.model_server.variants import VARIANT_HEADER, Router
 from churn_assets.server.guard import RequestGuard
 from churn_model.serving.openapi import describe_service
 from churn_model.serving.plan import Plan
@@ -44,9 +45,9 @@ SMALL = 16_384
 _OPEN_PATHS = frozenset({"/ping"})  # a load balancer has no token
 
 
-def build_app(model: ServedModel, options: ServerOptions, lake: Lake) -> ASGIApp:
-    """Return the application that answers with `model`; the page finds customers in `lake`."""
-    server = ModelServer(model, options)
+def build_app(model: ServedModel, options: ServerOptions, lake: Lake, router: Router | None = None) -> ASGIApp:
+    """Return the application that answers with `model`, or whom `router` chooses; the page shows `model`, and finds customers in `lake`."""
+    server = ModelServer(model, options, router or Router(model))
     routes: list[BaseRoute] = [
         Route("/ping", server.ping),
         Route("/invocations", server.invoke, methods=["POST"]),
@@ -62,16 +63,18 @@ def build_app(model: ServedModel, options: ServerOptions, lake: Lake) -> ASGIApp
 class ModelServer:
     """The endpoints."""
 
-    def __init__(self, model: ServedModel, options: ServerOptions) -> None:
+    def __init__(self, model: ServedModel, options: ServerOptions, router: Router) -> None:
         self.model = model
+        self.router = router
         self.options = options
         self._one_at_a_time = anyio.CapacityLimiter(1)
         self._waiting = 0
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Load the model, and follow the champion until the server ends."""
-        await asyncio.to_thread(self.model.start)
+        """Load the models, and follow the champion until the server ends."""
+        for model in self.router.models:
+            await asyncio.to_thread(model.start)
         following = asyncio.create_task(self._follow())
         try:
             yield
@@ -84,11 +87,12 @@ class ModelServer:
             if self.options.supervisor not in (0, os.getppid()):
                 signal.raise_signal(signal.SIGTERM)  # nobody is left who would end this worker
                 return
-            try:
-                if await asyncio.to_thread(self.model.refresh):
-                    metrics.SWAPS.inc()
-            except Exception as error:  # whatever is wrong with a new model, the old one goes on answering
-                log_fault(error)
+            for model in self.router.models:
+                try:
+                    if await asyncio.to_thread(model.refresh):
+                        metrics.SWAPS.inc()
+                except Exception as error:  # whatever is wrong with a new model, the old one goes on answering
+                    log_fault(error)
 
     async def ping(self, _: HttpRequest) -> HttpResponse:
         """Say whether the model is loaded."""
@@ -130,11 +134,12 @@ class ModelServer:
         return to_http(response)
 
     async def _answer(self, http: HttpRequest) -> Response:
-        plan = self.model.plan
-        if plan is None:
-            return not_ready()
         headers = http.headers
         try:
+            variant, model = self.router.choose(headers.get(VARIANT_HEADER, ""))
+            plan = model.plan
+            if plan is None:
+                return not_ready()
             body = await read_body(http, self.options)
         except BadRequest as bad:
             return refuse(bad)
@@ -147,9 +152,9 @@ class ModelServer:
         )
         started = perf_counter()
         # The plan of the moment in which the whole body is there: a swap meanwhile is no reason to answer with the old one.
-        response = await self._respond(self.model.plan or plan, request)
+        response = await self._respond(model.plan or plan, request)
         metrics.SECONDS.observe(perf_counter() - started)
-        return response
+        return replace(response, headers={**response.headers, VARIANT_HEADER: variant})
 
     async def _respond(self, plan: Plan, request: Request) -> Response:
         if len(request.body) <= SMALL and not request.content_encoding:

@@ -14,7 +14,7 @@ from churn_model.models.bundle_file import BUNDLE
 from churn_model.serving.plan import Plan
 from churn_model.spec.dataset import Dataset
 from resources.catalog.integrity import require_whole
-from resources.catalog.names import champion_key
+from resources.catalog.names import TUNED_MODEL, champion_key, version_prefix
 from resources.catalog.pointers import read_pointer, require_champion
 from resources.durable import replace_file
 from resources.errors import DamagedError, LakeError
@@ -38,17 +38,26 @@ class ServedModel:
     """The model that answers now.
 
     folder   where workers leave which model loaded last, for one that starts while the pointer names a model that does not load
+    version  of the model that answers in the champion's place, if one is named: then the pointer is not looked at
     failure  why the newest model or spec is not used; None if it is
     """
 
     def __init__(
-        self, lake: Lake, spec: Path, folder: Path, *, threads: int, on_failure: Callable[[str], None]
+        self,
+        lake: Lake,
+        spec: Path,
+        folder: Path,
+        *,
+        threads: int,
+        on_failure: Callable[[str], None],
+        version: str = "",
     ) -> None:
         self._lake = lake
         self._spec = spec
         self._folder = folder
         self._threads = threads
         self._on_failure = on_failure
+        self._version = version
         self._seen: _Stamp | None = None
         self._loaded: Loaded | None = None
         self.failure: str | None = None
@@ -67,9 +76,9 @@ class ServedModel:
         """Load the champion and the spec as they are. Raise ChurnError if either cannot be used."""
         self._seen = self._stamp()
         dataset = _require_spec(self._spec)
-        champion = require_champion(self._lake, self.name)
-        self._use(champion.prefix, dataset)
-        self._remember(champion.prefix, dataset)
+        prefix = self._prefix()
+        self._use(prefix, dataset)
+        self._remember(prefix, dataset)
         return self._require_plan()
 
     def start(self) -> None:
@@ -99,8 +108,13 @@ class ServedModel:
         self.failure = None
         return True
 
+    def _prefix(self) -> str:
+        if self._version:
+            return version_prefix(self.name, TUNED_MODEL, self._version)
+        return require_champion(self._lake, self.name).prefix
+
     def _stamp(self) -> _Stamp:
-        pointer = read_pointer(self._lake, champion_key(self.name))
+        pointer = None if self._version else read_pointer(self._lake, champion_key(self.name))
         try:
             state = self._spec.stat()
         except FileNotFoundError:
@@ -133,11 +147,15 @@ class ServedModel:
 
     def _remember(self, prefix: str, dataset: Dataset) -> None:
         text = json.dumps({"prefix": prefix, "dataset": dataset.to_json()}).encode()
-        replace_file(self._folder / "last_loaded.json", lambda stream: stream.write(text))
+        replace_file(self._last_loaded, lambda stream: stream.write(text))
+
+    @property
+    def _last_loaded(self) -> Path:
+        return self._folder / f"last_loaded{f'_{self._version}' if self._version else ''}.json"
 
     def _recall(self) -> tuple[str, Dataset] | None:
         try:
-            last = json.loads((self._folder / "last_loaded.json").read_bytes())
+            last = json.loads(self._last_loaded.read_bytes())
             return last["prefix"], Dataset.from_json(last["dataset"])
         except (OSError, ValueError, KeyError, SpecError):
             return None

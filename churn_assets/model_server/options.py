@@ -6,6 +6,15 @@ from pathlib import Path
 from churn_model.serving.requests import Limits
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A version of the model that answers a share of the requests, from 0 to 1, under a name."""
+
+    name: str
+    version: str
+    share: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServerOptions:
     """Settings of one server.
@@ -17,6 +26,7 @@ class ServerOptions:
     answer_seconds  a large request may wait and be computed, from when its body is there
     poll_seconds    between two looks at the champion's pointer and the spec
     supervisor      the process without which a worker ends; 0 if there is none
+    candidate       a version that answers a share of the requests beside the champion; None for none
     waiting         large requests that may wait for the one that is being answered
     """
 
@@ -28,6 +38,7 @@ class ServerOptions:
     body_seconds: float = 30.0
     answer_seconds: float = 30.0  # with the body's, the minute that SageMaker waits
     poll_seconds: float = 0.5
+    candidate: Candidate | None = None
     waiting: int = 16
     workers: int = 1
     supervisor: int = 0

@@ -17,6 +17,7 @@ from uvicorn.supervisors import Multiprocess
 from churn_assets.model_server.champion import ServedModel
 from churn_assets.model_server.connections import LimitedHttp
 from churn_assets.model_server.options import ServerOptions
+from churn_assets.model_server.variants import Router
 from churn_model.serving.plan import Plan
 from resources.settings import Settings, read_settings
 from resources.wiring import wire
@@ -45,8 +46,10 @@ def make_app(options: ServerOptions) -> ASGIApp:
 
     spec = settings.datasets / f"{options.dataset}.yaml"
     threads = max(1, settings.threads // options.workers)
-    model = ServedModel(ports.lake, spec, options.folder, threads=threads, on_failure=alert)
-    return build_app(model, options, ports.lake)
+    load = partial(ServedModel, ports.lake, spec, options.folder, threads=threads, on_failure=alert)
+    model, candidate = load(), options.candidate
+    router = Router(model, load(version=candidate.version) if candidate else None, candidate)
+    return build_app(model, options, ports.lake, router)
 
 
 def _is_first(folder: Path, line: str) -> bool:
@@ -103,6 +106,9 @@ def serve(options: ServerOptions, listener: socket.socket) -> None:
 
 
 def load_champion(options: ServerOptions, settings: Settings) -> Plan:
-    """Return the plan that the server will answer with, and leave it for the workers. Raise ChurnError if it cannot be loaded."""
+    """Return the plan that the server will answer with, and leave it for the workers. Raise ChurnError if it, or the candidate, cannot be loaded."""
     spec = settings.datasets / f"{options.dataset}.yaml"
-    return ServedModel(wire(settings).lake, spec, options.folder, threads=1, on_failure=lambda _: None).load()
+    load = partial(ServedModel, wire(settings).lake, spec, options.folder, threads=1, on_failure=lambda _: None)
+    if options.candidate:
+        load(version=options.candidate.version).load()
+    return load().load()

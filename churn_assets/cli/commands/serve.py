@@ -4,6 +4,7 @@ import argparse
 import errno
 import ipaddress
 import os
+import re
 
 from rich.console import Console
 
@@ -13,6 +14,7 @@ from resources.settings import Settings
 
 _LOOPBACK = "127.0.0.1"
 _MOST_WORKERS = 64
+_VARIANT = re.compile(r"(?P<name>[a-z][a-z0-9-]{0,30})=(?P<version>[0-9a-f]{16}):(?P<share>[01]|0?\.[0-9]{1,6})")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +30,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     workers = min(2, os.cpu_count() or 1)
     parser.add_argument("--workers", type=_workers, default=workers, help=f"processes that answer (default {workers})")
+    parser.add_argument(
+        "--variant",
+        type=_variant,
+        metavar="NAME=VERSION:SHARE",
+        help="a model version that answers a share of the requests, such as candidate=cd91b5c61b49e316:0.1; the header x-variant names who answered",
+    )
 
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Answer until the command is stopped."""
     from churn_assets.cli.workspace import environment
-    from churn_assets.model_server.options import ServerOptions
+    from churn_assets.model_server.options import Candidate, ServerOptions
     from churn_assets.model_server.run import listen, load_champion, serve, server_folder
 
     dataset = find_dataset(settings, arguments.dataset)
@@ -49,6 +57,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
             token=settings.serve_token,
             hosts=tuple(settings.allowed_hosts),
             workers=arguments.workers,
+            candidate=Candidate(*arguments.variant) if arguments.variant else None,
             supervisor=os.getpid(),
         )
         # What cannot be loaded is said here, once, and not by each worker.
@@ -92,6 +101,15 @@ def _workers(text: str) -> int:
     if not (text.isdigit() and 1 <= int(text) <= _MOST_WORKERS):
         raise argparse.ArgumentTypeError(f"expected 1 to {_MOST_WORKERS} workers, found {text!r}")
     return int(text)
+
+
+def _variant(text: str) -> tuple[str, str, float]:
+    parts = _VARIANT.fullmatch(text)
+    if parts is None or parts["name"] == "champion" or not float(parts["share"]) <= 1:
+        raise argparse.ArgumentTypeError(
+            f"expected a name other than champion, a version and a share from 0 to 1, as in candidate=cd91b5c61b49e316:0.1, found {text[:60]!r}"
+        )
+    return parts["name"], parts["version"], float(parts["share"])
 
 
 COMMAND = Command(

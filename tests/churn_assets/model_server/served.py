@@ -15,6 +15,7 @@ from churn_assets.model_server.app import build_app
 from churn_assets.model_server.champion import ServedModel
 from churn_assets.model_server.connections import LimitedHttp
 from churn_assets.model_server.options import ServerOptions
+from churn_assets.model_server.variants import Router
 from churn_model.models.bundle import write_bundle
 from churn_model.models.bundle_file import BUNDLE
 from churn_model.reports.step_report import PublishedFile
@@ -79,18 +80,23 @@ class Shop:
             self.lake, "shop", BatchRecord(batch, "content", "listing", "2026-01-01T00:00:00+00:00", shown, model)
         )
 
-    def model(self) -> ServedModel:
-        return ServedModel(self.lake, self.spec, self.root, threads=1, on_failure=self.alerts.append)
+    def model(self, version: str = "") -> ServedModel:
+        return ServedModel(self.lake, self.spec, self.root, threads=1, on_failure=self.alerts.append, version=version)
 
     def options(self, **more: Any) -> ServerOptions:
         return ServerOptions(dataset="shop", folder=self.root, **{"poll_seconds": 0.05, **more})
 
     @contextmanager
     def client(
-        self, model: ServedModel | None = None, *, connections: int = 512, **more: Any
+        self,
+        model: ServedModel | None = None,
+        *,
+        connections: int = 512,
+        router: Router | None = None,
+        **more: Any,
     ) -> Iterator[httpx.Client]:
         """Serve on a free port in a thread of this process, and yield a client."""
-        app = build_app(model or self.model(), self.options(**more), self.lake)
+        app = build_app(model or self.model(), self.options(**more), self.lake, router)
         http = type("Http", (LimitedHttp,), {"most_connections": connections})
         config = uvicorn.Config(app, http=http, port=0, log_config=None, access_log=False, ws="none")
         server = uvicorn.Server(config)
