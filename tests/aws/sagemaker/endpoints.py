@@ -16,7 +16,7 @@ from tests.aws.sagemaker.hosts import Answer, Answering, Fields, Host, NotAnswer
 from tests.aws.sagemaker.service import ACCOUNT, REGION, Refusal, service_model
 
 _ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:"
-_MOST_BYTES = 6_291_456
+_MOST_BYTES, _MOST_SERVERLESS_BYTES = 6_291_456, 4_000_000
 _ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 
 
@@ -244,9 +244,13 @@ class Endpoints:
             hosted = self.endpoints.get(name)
             if hosted is None or hosted.server is None:
                 return _error("ValidationError", 400, f"Endpoint {name} of account {ACCOUNT} not found.")
-            if len(body) > _MOST_BYTES:
-                return _error("ValidationError", 413, f"Request larger than {_MOST_BYTES} bytes")
+            is_serverless = "CurrentServerlessConfig" in hosted.variants[0]
+            most = _MOST_SERVERLESS_BYTES if is_serverless else _MOST_BYTES
+            if len(body) > most:
+                return _error("ValidationError", 413, f"Request larger than {most} bytes")
             passed = ("Content-Type", "Accept", _ATTRIBUTES)
+            if unknown := [each for each in headers if each.startswith("X-Amzn-SageMaker-") and each not in passed]:
+                raise NotImplementedError(f"the stand-in does not know {unknown}")
             given = {key: headers[key] for key in passed if headers.get(key)}
             status, found, content = hosted.server.ask("POST", "/invocations", body, given)
             hosted.invoked += 1

@@ -219,6 +219,14 @@ def test_requests_and_answers_are_kept_where_the_spec_says_so(
 # What fails
 
 
+def test_a_request_that_sagemaker_does_not_take_is_an_error_with_its_words(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    endpoint.deploy(deployment())
+    with pytest.raises(EndpointError, match="Request larger than 4000000 bytes"):
+        endpoint.ask("shop", b" " * 4_000_001, content_type="application/json", accept="*/*")
+
+
 def test_an_endpoint_that_never_answered_is_made_anew(service: SageMaker, endpoint: SageMakerEndpoint) -> None:
     service.hosting.allowed = lambda _model: False
     with pytest.raises(EndpointError, match=r"(?s)found Failed: .*ping health check.*; nothing answers.*#/endpoints/"):
