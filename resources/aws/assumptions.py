@@ -101,6 +101,10 @@ ASSUMPTIONS = (
         "an access-denied error names the action; use engine: instance",
     ),
     Assumption(
+        "The right of the jobs' role to grants on the key is enough for the disks of an endpoint's machines",
+        "the endpoint is not made, with AWS's words about the key",
+    ),
+    Assumption(
         "While an endpoint is updated, `UpdateEndpoint` and `DeleteEndpoint` are refused as in-progress",
         "a call whose answer was lost is an error; run the command again",
     ),

@@ -37,7 +37,9 @@ from resources.ports.endpoint import IN_SERVICE, Deployment, Endpoint, EndpointA
 from resources.settings import PROJECT
 
 _MEGABYTE = 1 << 20
-_PERIOD = 3600
+_HOUR, _DAY = 3_600, 86_400
+_MOST_HOURS = 720  # that CloudWatch is asked for one by one; it answers 1,440 at most
+_CLOCKS_DIFFER = 60.0  # seconds
 _GONE = frozenset({"Failed", "OutOfService"})  # nothing answers, and nothing can be updated
 
 
@@ -126,7 +128,7 @@ class SageMakerEndpoint(Endpoint):
                 Dimensions=metric_dimensions(endpoint),
                 StartTime=now - within,
                 EndTime=now + timedelta(minutes=1),  # of which the present one is part
-                Period=_PERIOD,
+                Period=_HOUR if within <= timedelta(hours=_MOST_HOURS) else _DAY,
                 Statistics=["Sum"],
             )
         return float(sum(point["Sum"] for point in found["Datapoints"]))
@@ -163,6 +165,7 @@ class SageMakerEndpoint(Endpoint):
                     todo="look at it in the console; deleting it and deploying again leaves a while without answers",
                 )
             )
+        EndpointScaling(self.session, calls.endpoint).remove()
         calls.delete()
         return None
 
@@ -194,7 +197,7 @@ class SageMakerEndpoint(Endpoint):
         ended = calls.settle()
         if ended and ended["EndpointStatus"] == IN_SERVICE and ended["EndpointConfigName"] == plan.name:
             return ended
-        failure = calls.explain(ended, plan.deployment.model, began)
+        failure = calls.explain(ended, plan.deployment.model, began - _CLOCKS_DIFFER)
         if ended and ended["EndpointConfigName"] != plan.name:
             self._remove_made(plan.endpoint, kept=ended["EndpointConfigName"])
         raise failure

@@ -24,9 +24,7 @@ class Idle:
     def __post_init__(self) -> None:
         require_durations(after=self.after)
         within = _HOUR <= seconds(self.after) <= _MOST_DAYS * 24 * _HOUR
-        require(
-            (within, "after", f"1h to {_MOST_DAYS}d, which CloudWatch can show by the hour", self.after, "write 7d")
-        )
+        require((within, "after", f"1h to {_MOST_DAYS}d, for which CloudWatch is asked", self.after, "write 7d"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,17 @@ def test_requests_and_answers_are_kept_where_the_spec_says_so(
     kept = [entry.key for entry in aws_lake.entries("jobs/captured/shop/")]
     assert len(kept) == 2
     assert json.loads(aws_lake.read(kept[0]))["captureData"].keys() == {"endpointInput", "endpointOutput"}
+
+
+def test_requests_are_counted_however_long_ago(service: SageMaker, endpoint: SageMakerEndpoint) -> None:
+    name, now = f"{endpoint.stack}-shop", datetime.now(UTC)
+    dimensions = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": "champion"}]
+    for days in (0, 6, 50):
+        datum = {"MetricName": "Invocations", "Dimensions": dimensions, "Value": 2.0}
+        asked_at = {"Timestamp": now - timedelta(days=days)}
+        endpoint.session.client("cloudwatch").put_metric_data(Namespace="AWS/SageMaker", MetricData=[datum | asked_at])
+    counts = [endpoint.count_requests("shop", timedelta(days=days)) for days in (1, 7, 60)]
+    assert counts == [2.0, 4.0, 6.0]
 
 
 # What fails

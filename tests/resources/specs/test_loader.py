@@ -355,7 +355,7 @@ def test_an_endpoint_is_there_only_where_the_spec_says_so(tmp_path: Path) -> Non
         ("{engine: instance, instance: m5.large}", "endpoint.instance: Expected an instance type; found 'm5.large'"),
         ("{engine: instance, capture: 0.001}", "endpoint.capture: Expected 0, or a share from 0.01 to 1; found 0.001"),
         ("{engine: instance, capture: 1.5}", "endpoint.capture: Expected 0, or a share from 0.01 to 1; found 1.5"),
-        ("{idle: {after: 90d}}", "endpoint.idle.after: Expected 1h to 60d, which CloudWatch can show by the hour"),
+        ("{idle: {after: 90d}}", "endpoint.idle.after: Expected 1h to 60d, for which CloudWatch is asked"),
         ("{idle: {after: soon}}", "endpoint.idle.after: Expected"),
         ("{engine: instance, scaling: {least: 0, most: 2, invocations: 9}}", "scaling.least: Expected 1 or more"),
         ("{engine: instance, scaling: {least: 3, most: 2, invocations: 9}}", "scaling.most: Expected 3 or more"),
