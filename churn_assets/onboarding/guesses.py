@@ -126,7 +126,7 @@ def useless(columns: tuple[ColumnProfile, ...]) -> Iterator[Guess]:
         elif (
             column.own_share >= OWN_SHARE
             and column.distinct > 20
-            and (column.holds == "text" or (column.whole_numbers and says_id(column)))
+            and (column.holds == "text" or (column.whole_numbers and (says_id(column) or _begins_with_zero(column))))
         ):
             yield Guess(column.name, "differs in nearly every row, as an id does")
 
@@ -186,13 +186,18 @@ def _as_canonical(
     return pa.table(made | {column.name: to_canonical(column, rows) for column in columns})
 
 
+def _begins_with_zero(column: ColumnProfile) -> bool:
+    """Return whether some values begin with a 0 that no quantity would have."""
+    return any(re.match(r"[+-]?0\d", value) for value in column.values)
+
+
 def _types(columns: tuple[ColumnProfile, ...]) -> Iterator[Guess]:
     for column in columns:
         if column.holds != "number":
             continue
         if column.distinct == 2 and set(column.values) <= {"0", "1", "0.0", "1.0"}:
             yield Guess(column.name, "0 and 1 mean no and yes", "category")
-        elif any(re.match(r"[+-]?0\d", value) for value in column.values):
+        elif _begins_with_zero(column):
             yield Guess(column.name, "values begin with 0: codes, not quantities", "category")
         elif column.whole_numbers and _CODE.search(column.words) and column.distinct <= MOST_CODES:
             yield Guess(column.name, f"{column.distinct} codes, not a quantity", "category")

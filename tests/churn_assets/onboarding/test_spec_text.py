@@ -108,6 +108,7 @@ def test_useless_columns_are_ignored_each_with_its_reason(tmp_path: Path) -> Non
         "empty": pa.nulls(ROWS, pa.string()),
         "currency": ["USD"] * ROWS,
         "ticket": [f"t-{n * 7919 % 1000}" for n in range(ROWS)],
+        "PLZ": [f"{n * 7919 % 99_000 + 1_000:05d}" for n in range(ROWS)],
         "joined": [f"2024-01-{n % 28 + 1:02d}" for n in range(ROWS)],
         "minutes": minutes,
         "charge": minutes * 0.17,
@@ -115,13 +116,14 @@ def test_useless_columns_are_ignored_each_with_its_reason(tmp_path: Path) -> Non
         "plan name": [["basic", "pro"][n % 2] for n in range(ROWS)],
     }
     found, text = proposed(tmp_path, customers(**more))
-    assert found.ignore == ("row", "serial", "empty", "currency", "ticket", "charge", "plan name")
+    assert found.ignore == ("row", "serial", "empty", "currency", "ticket", "PLZ", "charge", "plan name")
     for line in (
         "- row # numbers the rows",
         "- serial # numbers the rows",
         "- empty # has no values",
         "- currency # has only one value",
         "- ticket # differs in nearly every row, as an id does",
+        "- PLZ # differs in nearly every row, as an id does",
         "- charge # repeats minutes (correlation 1.0000)",
         "- plan name # repeats plan (the same up to renaming)",
     ):
