@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 SAY = @printf '\n== %s\n'
 
-.PHONY: help setup setup-dev demo demo-aws test-aws ui serve check fix test prove audit soak bench lock image clean
+.PHONY: help setup setup-dev demo demo-aws test-aws ui serve ask check fix test prove audit soak bench lock image clean
 
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -40,7 +40,7 @@ setup-dev: $(VENV)/.dev ## and what is needed to work on it
 
 demo: setup ## make a sample lake, retrain, score a batch (under a minute after the installation)
 	$(SAY) 'The main job on made-up customers, in ./churn_home'
-	@SECONDS=0; $(BIN)/churn sample && $(BIN)/churn retrain sample && $(BIN)/churn score sample 2025-09 && echo "All of it took $$SECONDS s. See it: make ui"
+	@SECONDS=0; $(BIN)/churn sample && $(BIN)/churn retrain sample && $(BIN)/churn score sample 2025-09 && echo "All of it took $$SECONDS s. See it: make ui. Ask it: make ask"
 
 demo-aws: setup-dev image ## the same on AWS, with stand-ins that execute: no account
 	$(SAY) 'S3, Glue, Athena and SageMaker on this machine; nothing leaves it'
@@ -54,6 +54,16 @@ ui: setup ## the Dagster UI on http://127.0.0.1:3000
 
 serve: setup ## ask the sample's model, on http://127.0.0.1:8080
 	@$(BIN)/churn serve sample
+
+# Any free port, found in the line that the server prints; it ends with the shell, whatever happens.
+DATASET ?= sample
+ask: setup ## after make demo: start that server, ask it about one customer, end it (seconds)
+	@SECONDS=0; said=$$(mktemp); $(BIN)/churn serve $(DATASET) --port 0 --workers 1 > $$said & server=$$!; \
+	  trap 'kill $$server; wait $$server; rm -f $$said' EXIT; \
+	  until url=$$(grep -o 'http://[^;]*' $$said) && curl --silent --fail --output /dev/null $$url/ping; do \
+	    kill -0 $$server || exit 1; sleep 0.1; done; \
+	  curl --silent --show-error --fail $$url/page-data/example | curl --silent --show-error --fail $$url/invocations \
+	    -H 'Content-Type: application/json' --data @- && echo && echo "Answered in $$SECONDS s, the server's start included." >&2
 
 check: setup-dev ## lint, types, architecture
 	$(SAY) 'Lint, format, types, architecture'
@@ -98,7 +108,7 @@ bench: setup-dev ## measure the ratios in benchmarks/results/speed.md
 
 lock: setup-dev ## resolve the libraries anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --generate-hashes pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --generate-hashes --extra dev --extra aws -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --generate-hashes --extra dev --extra aws --extra mcp -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 --no-emit-index-url --no-emit-find-links --no-header --generate-hashes infra/image.in -o requirements-image.lock
 
 clean: ## remove what was made, not the working folder

@@ -21,6 +21,7 @@ from churn_assets.cli.commands import (
     endpoint,
     explore,
     land,
+    mcp,
     new,
     plan,
     promote,
@@ -63,6 +64,7 @@ COMMANDS = (
     sample.COMMAND,
     serve.COMMAND,
     sql.COMMAND,
+    mcp.COMMAND,
     ui.COMMAND,
 )
 EXIT_CODES = (

@@ -6,10 +6,8 @@ Small requests are answered on the event loop, in a fraction of a millisecond; l
 import asyncio
 import base64
 import hmac
-import logging
 import os
 import signal
-import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -28,6 +26,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from churn_assets.model_server import metrics
 from churn_assets.model_server.champion import ServedModel
+from churn_assets.model_server.faults import LOG, log_fault
 from churn_assets.model_server.options import ServerOptions
 from churn_assets.model_server.pages import page_routes
 from churn_assets.model_server.reading import not_ready, read_body, to_http, too_late
@@ -39,7 +38,6 @@ from churn_model.serving.protocol import Request, Response, TooLate, refuse, res
 from churn_model.serving.requests import BadRequest
 from resources.ports.lake import Lake
 
-LOG = logging.getLogger("churn.model_server")
 SMALL = 16_384
 """Bytes of a body that is answered on the event loop."""
 _OPEN_PATHS = frozenset({"/ping"})  # a load balancer has no token
@@ -183,12 +181,6 @@ async def report_fault(_: HttpRequest, error: Exception) -> HttpResponse:
     """Answer a request that ran into a bug, and log where: never what was asked."""
     log_fault(error)
     return JSONResponse({"error": "A fault of the server; its log says where.", "errors": []}, 500)
-
-
-def log_fault(error: BaseException) -> None:
-    """Log where an error came from. Its message may hold values, so it is left out."""
-    frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
-    LOG.error("%s\n%s", type(error).__name__, frames)
 
 
 class FaultGuard:

@@ -19,6 +19,7 @@ from resources.errors import DamagedError, NotInLake
 from resources.ports.lake import Lake
 
 MOST_BATCHES = 50
+_COLUMNS: Mapping[Role, str] = {Role.ID: "_id", Role.AS_OF: "_as_of"}
 
 
 def example_customer(plan: Plan) -> dict[str, str | None]:
@@ -56,6 +57,12 @@ def list_batches(lake: Lake, dataset: str) -> list[str]:
 
 def find_customer(lake: Lake, plan: Plan, batch: str, key: str) -> dict[str, str | None] | None:
     """Return the latest row of a customer in a batch, as a record; None if there is none."""
+    row = find_row(lake, plan, batch, key)
+    return None if row is None else _to_record(plan, row, key)
+
+
+def find_row(lake: Lake, plan: Plan, batch: str, key: str) -> pa.Table | None:
+    """Return the latest row of a customer in a batch, canonical; None if there is none."""
     try:
         record = read_batch(lake, plan.dataset.name, batch)
         if record is None:
@@ -69,14 +76,17 @@ def find_customer(lake: Lake, plan: Plan, batch: str, key: str) -> dict[str, str
     table_ = pa.Table.from_batches(rows)
     if "_as_of" in table_.column_names:
         table_ = table_.sort_by([("_as_of", "descending")])
-    return _to_record(plan, table_.slice(0, 1), key)
+    return table_.slice(0, 1)
+
+
+def canonical_values(plan: Plan, row: pa.Table) -> list[Any]:
+    """Return the values of a canonical row, one of each field; a field that the row has no column for is missing."""
+    columns = [column_named(row, _COLUMNS.get(field.role, field.name)) for field in plan.fields]
+    return [None if column is None else column[0].as_py() for column in columns]
 
 
 def _to_record(plan: Plan, row: pa.Table, key: str) -> dict[str, str | None]:
-    values: Mapping[Role, Any] = {Role.ID: "_id", Role.AS_OF: "_as_of"}
     record: dict[str, str | None] = {}
-    for field in plan.fields:
-        column = column_named(row, values.get(field.role, field.name))
-        value = None if column is None else column[0].as_py()
+    for field, value in zip(plan.fields, canonical_values(plan, row), strict=True):
         record[field.name] = key if field.role is Role.ID else landed_text(_readable(plan, field.kind, value))
     return record

@@ -15,6 +15,7 @@ from churn_assets.model_server.champion import ServedModel
 from churn_assets.model_server.customers import example_customer, find_customer, list_batches
 from churn_assets.model_server.options import ServerOptions
 from churn_assets.model_server.reading import not_ready, read_body, to_http
+from churn_assets.model_server.sentences import LOOKED_AT, NO_BATCH, NO_CUSTOMER
 from churn_model.column_types.category import CATEGORY
 from churn_model.column_types.date import DATE
 from churn_model.column_types.number import NUMBER
@@ -76,6 +77,7 @@ class Pages:
             fields=[describe_input(plan, field) for field in plan.fields],
             batches=batches if plan.dataset.id_column else [],
             values=example_customer(plan),
+            looked_at=LOOKED_AT,
         )
         return HTMLResponse(text, headers=_HEADERS)
 
@@ -99,10 +101,10 @@ class Pages:
         batch, key = http.query_params.get("batch", ""), http.query_params.get("id", "").strip()
         batches = await asyncio.to_thread(list_batches, self.lake, plan.dataset.name)
         if batch not in batches:
-            return JSONResponse({"error": "There is no such batch.", "errors": []}, 404, _HEADERS)
+            return JSONResponse({"error": NO_BATCH, "errors": []}, 404, _HEADERS)
         found = await asyncio.to_thread(find_customer, self.lake, plan, batch, key)
         if found is None:
-            return JSONResponse({"error": "There is no such customer in this batch.", "errors": []}, 404, _HEADERS)
+            return JSONResponse({"error": NO_CUSTOMER, "errors": []}, 404, _HEADERS)
         earlier = next((name for name in batches if name < batch), None)
         before = await asyncio.to_thread(find_customer, self.lake, plan, earlier, key) if earlier else None
         return JSONResponse(

@@ -15,7 +15,8 @@ from churn_model.reports.ingest import IngestReport
 from churn_model.reports.list_layout import ListLayoutReport
 from churn_model.reports.retention_list import ListCounts, ListReport, describe_holdout
 from churn_model.spec.dataset import Dataset
-from churn_model.wording import NOT_EVALUATED, assumption, counted, is_known, usd
+from churn_model.spec.sections.costs import Costs
+from churn_model.wording import NOT_EVALUATED, assumption, counted, is_known, usd, usd_range
 
 _MOST_QUARANTINED = 5
 _NO_CONTACTS = "Nobody to contact"
@@ -112,6 +113,32 @@ def describe_scored(counts: ListCounts) -> str:
     customers = counts.rows if counts.customers is None else counts.customers
     text = counted(customers, "customer")
     return text if customers == counts.rows else f"{text} ({counts.rows:,} rows)"
+
+
+def describe_contacts(report: ListReport, money: Money | None, costs: Costs) -> str:
+    """Return what a list costs and is expected to save; for an empty one, why it is empty. `money`: of the evaluation of its model."""
+    counts, own = report.counts, report.metrics
+    if counts.to_contact:
+        saving = _describe_expected_saving(own.expected_saving, money, costs)
+        return f"The contacts cost {usd(own.contact_cost)}; after that they are expected to save {saving}."
+    if counts.excluded:
+        return "Nobody to contact: everyone worth contacting was excluded (see below)."
+    return "Nobody is worth contacting: for each customer a contact is expected to cost more than it saves."
+
+
+def describe_left_out(counts: ListCounts) -> list[str]:
+    """Return who is worth a contact and not on the list."""
+    excluded = ", ".join(f"{count:,} {reason}" for reason, count in counts.excluded.items())
+    return [f"Not on the list: {excluded}."] if excluded else []
+
+
+def _describe_expected_saving(expected: float, money: Money | None, costs: Costs) -> str:
+    """Return a list's expected saving, with the relative spread that the test rows showed for the model's savings."""
+    condition = assumption(Policy(costs).assumed_success)
+    spread = spread_saving(expected, money)
+    if spread is None:
+        return f"{usd(expected)}, {condition}"
+    return f"{usd_range(spread)} against contacting nobody, {condition} (as wide as on the rows it was judged on)"
 
 
 def _verdict(facts: BatchFacts) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from churn_assets.reporting import plots as drawing
+from churn_assets.reporting.evaluation_sentences import describe_slope
 from churn_assets.reporting.page_templates import template
 from churn_assets.reporting.plots import MOST_REASONS
 from churn_model import wording
@@ -226,7 +227,7 @@ def _model(facts: PageFacts) -> dict[str, Any]:
     return {
         "bars": _bars(reasons) if reasons else None,
         "reasons": reasons,
-        "slope_verdict": _slope_verdict(facts.evaluation.evaluation.calibration_slope),
+        "slope_verdict": describe_slope(facts.evaluation.evaluation.calibration_slope),
         "segments": segments,
         "weak": [each for each in segments or () if each.weak][:_MOST_SEGMENTS],
         "other_segments": [each for each in segments or () if not each.weak][:_MOST_BY_CHANCE],
@@ -318,17 +319,6 @@ def _bars(summary: ReasonSummary) -> list[_Bar]:
         for name, size, length in zip(summary.names, summary.mean_size.tolist(), known, strict=True)
     ]
     return bars[:MOST_REASONS]
-
-
-def _slope_verdict(slope: Estimate) -> str:
-    """Say what the calibration slope says, as far as these rows can tell."""
-    if not (is_known(slope.low) and is_known(slope.high)):
-        return "These rows cannot show whether probabilities are too bold or too timid."
-    if slope.high < 1:
-        return "Probabilities are too bold here: high ones promise too much risk, low ones too little."
-    if slope.low > 1:
-        return "Probabilities are too timid here: high risks are higher than they say, low ones lower."
-    return "Nothing here suggests that probabilities are too bold or too timid."
 
 
 def _settings(trial: TrialSummary) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from churn_model.models.reasons import contributions_by_reason
-from churn_model.serving.plan import Answer, Plan
+from churn_model.serving.plan import Answer, Plan, Row
 
 
 class Part(NamedTuple):
@@ -24,8 +24,12 @@ class Explanation(NamedTuple):
 
 def explain(plan: Plan, record: Mapping[str, Any]) -> Explanation:
     """Return the answer to a record with all its parts. Raise RefusedRow with everything that is wrong with it."""
-    answer = plan.answer(record, reasons="all")
-    row = plan.read(record)
+    return explain_row(plan, plan.read(record))
+
+
+def explain_row(plan: Plan, row: Row) -> Explanation:
+    """Return what the model says of a row, with all its parts."""
+    answer = plan.answer_row(row, reasons="all")
     contributions = plan.contributions(row, plan.margin(row.encoded))
     sizes = contributions_by_reason(contributions, plan.explainer)[0].tolist()
     parts = [Part(name, size) for name, size in zip(plan.explainer.names, sizes, strict=True)]

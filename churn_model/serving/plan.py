@@ -183,7 +183,10 @@ class Plan:
 
     def read(self, record: Mapping[str, Any]) -> Row:
         """Return a record, landed text or plain values by name, as a row. Raise RefusedRow with everything that is wrong with it."""
-        values = self._parse(self.names.resolve(record))
+        return self.row(self._parse(self.names.resolve(record)))
+
+    def row(self, values: Sequence[Any]) -> Row:
+        """Return canonical values, one of each field in their order, as a row."""
         as_of = None if self._as_of is None else values[self._as_of]
         features: list[Any] = []
         encoded: list[float] = []
@@ -247,7 +250,10 @@ class Plan:
 
     def answer(self, record: Mapping[str, Any], *, reasons: ReasonsFor = "contacted") -> Answer:
         """Return what the model says of one record. Raise RefusedRow with everything that is wrong with it."""
-        row = self.read(record)
+        return self.answer_row(self.read(record), reasons=reasons)
+
+    def answer_row(self, row: Row, *, reasons: ReasonsFor = "contacted") -> Answer:
+        """Return what the model says of a row."""
         margin = self.margin(row.encoded)
         p = float(self.probability(margin)[0])
         decision = self.decide(p, row)

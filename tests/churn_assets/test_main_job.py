@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 import pytest
 from pyarrow import csv
 
+from churn_assets.assistant.desk import Desk
+from churn_assets.assistant.tools import call_tool
 from churn_assets.cli.command import ExitCode
 from churn_assets.sample.generator import Generator
 from churn_assets.sample.population import Switches
@@ -144,6 +146,16 @@ def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project
     record = read_batch(project.lake, "shop", "monday")
     assert record is not None
     assert record.champion.version == first.version
+
+    # An assistant is told the same, sentence by sentence.
+    desk = Desk(project.lake, project.root / "datasets" / "shop.yaml", threads=1)
+    told = call_tool(desk, "show_list", {"batch": "monday", "count": 50}).body or {}
+    assert len(told["says"]) > 1
+    assert all(sentence[1:] in project.output for sentence in told["says"])
+    assert {each["id"] for each in told["customers"]} == contacted
+    of_first = call_tool(desk, "explain_customer", {"batch": "monday", "id": told["customers"][0]["id"]}).body or {}
+    assert of_first["now"]["churn_probability"] == told["customers"][0]["churn_probability"]
+    assert (call_tool(desk, "describe_trust", {}).body or {})["says"][0] == first.reason
 
     # The same batch again, landed again under the same name: the same bytes, no step.
     keys = [

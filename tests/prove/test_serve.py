@@ -6,6 +6,8 @@ import logging
 import os
 import re
 import signal
+import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +28,7 @@ from churn_assets.model_server.customers import example_customer
 from churn_model.serving.plan import Plan
 from resources.catalog.names import champion_key
 from resources.catalog.pointers import read_pointer
+from resources.settings import PROJECT
 from resources.specs.loader import load_spec
 
 pytestmark = pytest.mark.prove
@@ -180,6 +183,26 @@ def test_memory_and_open_files_are_flat_at_half_of_the_peak(
     assert found.failed == 0
     assert found.growth < 1.05
     assert max(found.files[-10:]) <= max(found.files[:10])
+
+
+def test_one_command_after_the_demo_is_an_answered_request(
+    retrained_home: Home, copied: Callable[[Home], Home]
+) -> None:
+    home, champion = copied(retrained_home), retrained_home.champion
+    assert champion is not None
+    began = time.monotonic()
+    # The libraries stay as they are: these tests run in the same environment.
+    command = ["make", "--silent", "--assume-old=.venv/.base", "ask", "DATASET=shop"]
+    ended = subprocess.run(
+        command, cwd=PROJECT, env=home.environment, check=False, capture_output=True, text=True, timeout=300
+    )
+    LOG.info("make ask took %.1f s", time.monotonic() - began)
+    assert ended.returncode == 0, ended.stderr
+    plan = Plan(read_model(home.lake, champion.prefix, threads=1), load_spec(home.root / "datasets" / "shop.yaml"))
+    answer = json.loads(ended.stdout)
+    assert answer["churn_probability"] == plan.answer(example_customer(plan)).churn_probability
+    assert answer["model_version"] == champion.version
+    assert home.processes() == []
 
 
 def test_workers_end_with_a_supervisor_that_is_killed(retrained_home: Home, copied: Callable[[Home], Home]) -> None:

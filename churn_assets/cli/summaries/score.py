@@ -11,14 +11,13 @@ from churn_assets.cli.summaries._lake import (
     read_report,
 )
 from churn_assets.console.safe_text import on_one_line
-from churn_assets.reporting.batch_page import describe_scored, spread_saving
-from churn_model.decisions.policy import Policy
+from churn_assets.reporting.batch_page import describe_contacts, describe_left_out, describe_scored
 from churn_model.errors import ChurnError
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.retention_list import ListReport, describe_holdout
 from churn_model.spec.dataset import Dataset
 from churn_model.steps.claims.score import KNOWN_VALUES
-from churn_model.wording import assumption, percent, usd, usd_range
+from churn_model.wording import percent, usd
 from resources.catalog.ledger import describe_standing, find_standing
 from resources.catalog.names import (
     BATCH_PAGE,
@@ -52,13 +51,13 @@ def score_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
     report = read_report(ports, current, ListReport)
     counts = report.counts
     standing = find_standing(ports.lake, dataset, batch, current, datetime.now(UTC))
-    excluded = ", ".join(f"{count:,} {reason}" for reason, count in counts.excluded.items())
+    evaluation = find_report(ports, dataset, EVALUATION_REPORT, EvaluateReport)
     lines = [
         "",
         f"Batch {batch} of {dataset.name}: contact {counts.to_contact:,} of {describe_scored(counts)}.",
         *(f"  {note}" for note in describe_standing(standing, dataset.list.cooldown)),
-        f"  {_contacts_line(ports, dataset, report)}",
-        *([f"  Not on the list: {excluded}."] if excluded else []),
+        f"  {describe_contacts(report, evaluation.evaluation.money if evaluation else None, dataset.costs)}",
+        *(f"  {line}" for line in describe_left_out(counts)),
         *([f"  Hold-out:    {describe_holdout(report.holdout)}"] if report.holdout and counts.held_out else []),
         *([f"  PROVISIONAL: the gate refused this model. {record.provisional}"] if record.provisional else []),
         *([_NO_NAMES] if dataset.id_column is None and counts.to_contact else []),
@@ -96,27 +95,6 @@ def _lacking_column_lines(ports: Ports, dataset: Dataset, batch: str) -> list[st
     report = read_published(ports.lake, layout.prefix) if layout else None
     failed = [check for check in (report.checks if report else ()) if not check.passed]
     return [f"  Blank:       {on_one_line(check.found)}; {check.todo}." for check in failed]
-
-
-def _contacts_line(ports: Ports, dataset: Dataset, report: ListReport) -> str:
-    """Return what the list costs and is expected to save; for an empty one, why it is empty."""
-    counts, money = report.counts, report.metrics
-    if counts.to_contact:
-        saving = _expected_saving(ports, dataset, money.expected_saving)
-        return f"The contacts cost {usd(money.contact_cost)}; after that they are expected to save {saving}."
-    if counts.excluded:
-        return "Nobody to contact: everyone worth contacting was excluded (see below)."
-    return "Nobody is worth contacting: for each customer a contact is expected to cost more than it saves."
-
-
-def _expected_saving(ports: Ports, dataset: Dataset, expected: float) -> str:
-    """Return a list's expected saving, with the relative spread that the test rows showed for the model's savings."""
-    evaluation = find_report(ports, dataset, EVALUATION_REPORT, EvaluateReport)
-    condition = assumption(Policy(dataset.costs).assumed_success)
-    spread = spread_saving(expected, evaluation.evaluation.money if evaluation else None)
-    if spread is None:
-        return f"{usd(expected)}, {condition}"
-    return f"{usd_range(spread)} against contacting nobody, {condition} (as wide as on the rows it was judged on)"
 
 
 def _unknown_value_lines(ports: Ports, dataset: Dataset, batch: str) -> list[str]:
