@@ -8,6 +8,7 @@ import subprocess
 import urllib.request
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from resources.ports.alerts import Alerts
 
@@ -35,6 +36,8 @@ class LocalAlerts(Alerts):
         return failed
 
     def _append(self, line: str) -> None:
+        # A container begins without a working folder.
+        Path(self.log).parent.mkdir(parents=True, exist_ok=True)
         with open(self.log, "a", encoding="utf-8", opener=_open_without_waiting) as log:
             log.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")
 

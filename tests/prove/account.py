@@ -9,6 +9,7 @@ from uuid import uuid4
 from resources.aws.lake import S3Lake
 from resources.aws.tables import AthenaTables
 from resources.settings import PROJECT
+from tests.aws.sagemaker.containers import Containers
 from tests.aws.sagemaker.running import IMAGE, ROLE, running_jobs
 from tests.aws.sagemaker.service import SageMaker
 from tests.aws.tables import make_aws_tables
@@ -27,7 +28,7 @@ class Account:
 
 
 @contextmanager
-def open_account(lake: S3Lake, machines: Path) -> Iterator[Account]:
+def open_account(lake: S3Lake, machines: Path, containers: type[Containers] = Containers) -> Iterator[Account]:
     """Make a stack around a lake. Jobs have their folders below `machines`."""
     stack = f"s{uuid4().hex[:7]}"
     tables = make_aws_tables(lake, stack)
@@ -39,5 +40,5 @@ def open_account(lake: S3Lake, machines: Path) -> Iterator[Account]:
         "CHURN_IMAGE": IMAGE,
         "CHURN_JOBS": '{"shortest_pause": 0.2, "longest_pause": 1}',  # jobs that take seconds are asked often
     }
-    with running_jobs(lake, machines, python=IMAGE_PYTHON) as sagemaker:
+    with running_jobs(lake, machines, python=IMAGE_PYTHON, containers=containers) as sagemaker:
         yield Account(lake, tables, sagemaker, settings)

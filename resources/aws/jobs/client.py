@@ -1,6 +1,7 @@
 """Start a job or find it, wait for it, stop it, explain it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from churn_model.errors import problem
@@ -174,10 +175,11 @@ class JobClient:
         request = {**build(name), work.kind.name_field: name}
         request["Tags"] = [*tags, *request.get("Tags", ())]
         require_within_limits(self._sagemaker.meta.service_model, f"Create{work.kind.resource}", request)
-        with aws_errors(StepFailed, f"{work.kind.words} {name} to start"):
-            self._send(work.kind, name, request)
-        found = self._require(work.kind, name)
-        self._tags(work, found)
+        with self._ended_with_run(work.kind, name):
+            with aws_errors(StepFailed, f"{work.kind.words} {name} to start"):
+                self._send(work.kind, name, request)
+            found = self._require(work.kind, name)
+            self._tags(work, found)
         self._say(f"{work.kind.words} {name}: {self.link(work.kind, name)}")
         return found
 
@@ -222,16 +224,12 @@ class JobClient:
     def _wait(self, kind: JobKind, description: Description, *, attached: bool) -> tuple[Description, Sequence[str]]:
         """Wait until a job has ended, and return its description and, unless it has completed, the last lines of its log.
 
-        Raise JobFailed at a status that this code does not know. If this process is told to end meanwhile, stop the job if a person wants that.
+        Raise JobFailed at a status that this code does not know.
         """
         name = kind.name_of(description)
         log = JobLog(self._logs, kind, name, self._clock, self._show)
-        try:
+        with self._ended_with_run(kind, name):
             description = self._follow(kind, name, description, log, attached=attached)
-        except BaseException as interruption:
-            if not isinstance(interruption, Exception):
-                self._interrupted(kind, name)
-            raise
         status = kind.status_of(description)
         tail = log.finish()
         if status not in ENDED:
@@ -255,12 +253,20 @@ class JobClient:
             log.poll()
         return description
 
-    def _interrupted(self, kind: JobKind, name: str) -> None:
-        if self._is_cancelled():
-            self._say(f"{kind.words} {name} is stopped, since its run was cancelled")
-            self.stop(kind, name)
-        else:
-            self._say(f"{kind.words} {name} goes on; the next run finds it: {self.link(kind, name)}")
+    @contextmanager
+    def _ended_with_run(self, kind: JobKind, name: str) -> Iterator[None]:
+        """If this process is told to end, stop the job if a person has cancelled the run, and leave it to the next run otherwise."""
+        try:
+            yield
+        except Exception:
+            raise
+        except BaseException:
+            if self._is_cancelled():
+                self._say(f"{kind.words} {name} is stopped, since its run was cancelled")
+                self.stop(kind, name)
+            else:
+                self._say(f"{kind.words} {name} goes on; the next run finds it: {self.link(kind, name)}")
+            raise
 
     def _describe_patiently(self, kind: JobKind, name: str, pace: Pace) -> Description:
         """Describe a job. While SageMaker throttles, fails or cannot be reached, ask again, more and more rarely, for half an hour."""

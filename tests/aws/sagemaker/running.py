@@ -25,16 +25,21 @@ IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.2-0"
 
 @contextmanager
 def running_jobs(
-    lake: S3Lake, folder: Path, *, python: Path = Path(sys.executable), environment: Mapping[str, str] | None = None
+    lake: S3Lake,
+    folder: Path,
+    *,
+    python: Path = Path(sys.executable),
+    environment: Mapping[str, str] | None = None,
+    containers: type[Containers] = Containers,
 ) -> Iterator[SageMaker]:
     """Let AWS's libraries find a SageMaker that runs jobs as processes of `python`, with folders below `folder`."""
     session = lake.session
-    containers = Containers(
+    executor = containers(
         session.client("s3"), session.client("logs"), folder, python=python, environment=environment or {}
     )
     cloudwatch = session.client("cloudwatch")
-    host = ImageHost(containers.s3, containers.logs, cloudwatch, folder, containers=containers)
-    with running_sagemaker(containers, host) as (service, endpoint):
+    host = ImageHost(executor.s3, executor.logs, cloudwatch, folder, containers=executor)
+    with running_sagemaker(executor, host) as (service, endpoint):
         with patch.dict(os.environ, dict.fromkeys(ENDPOINTS, endpoint)):
             forget_clients()
             yield service

@@ -57,6 +57,10 @@ class Job:
     def status(self) -> str:
         return str(self.fields[f"{self.kind.resource}Status"])
 
+    @property
+    def tags(self) -> dict[str, str]:
+        return {tag["Key"]: tag["Value"] for tag in self.request.get("Tags", [])}
+
     def to(self, status: str, **fields: Any) -> None:
         """Move to a status."""
         self.fields |= {**fields, f"{self.kind.resource}Status": status, "LastModifiedTime": time.time()}

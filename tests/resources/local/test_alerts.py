@@ -24,13 +24,13 @@ def test_a_line_reaches_the_log_the_command_and_the_webhook(tmp_path: Path) -> N
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         alerts = LocalAlerts(
-            log=str(tmp_path / "alerts.log"),
+            log=str(tmp_path / "no folder yet" / "alerts.log"),
             command=f"tee {tmp_path / 'heard'}",
             webhook=f"http://127.0.0.1:{server.server_port}/hook",
         )
         assert alerts.send("shop: failed; $(touch x)") == []
         thread.join()
-    assert (tmp_path / "alerts.log").read_text().endswith(" shop: failed; $(touch x)\n")
+    assert (tmp_path / "no folder yet" / "alerts.log").read_text().endswith(" shop: failed; $(touch x)\n")
     assert (tmp_path / "heard").read_text() == "shop: failed; $(touch x)"
     assert posted == [{"text": "shop: failed; $(touch x)"}]
 
