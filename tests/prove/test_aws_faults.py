@@ -1,0 +1,23 @@
+"""One of the sampled points at which a call to AWS fails, with the real steps; `python -m benchmarks.aws_faults` tries ten."""
+
+import os
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from benchmarks.aws_faults import Point, take_path, try_point
+from tests.aws.faults import KILLED
+from tests.aws.services import Services
+
+pytestmark = pytest.mark.prove
+
+
+def test_a_worker_that_is_killed_after_it_started_a_job_ends_right_with_that_job(
+    aws_services: Services, tmp_path: Path
+) -> None:
+    with patch.dict(os.environ, aws_services.environment):
+        reference = take_path(tmp_path / "reference", None)
+        point = Point(0, "sagemaker.CreateTrainingJob", 1, KILLED)
+        assert try_point(tmp_path / "faulty", point, reference) == "right"
+    assert "train 0 Completed" in str(reference.result["jobs"])
