@@ -5,11 +5,13 @@ import gzip
 import io
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from resources.aws.lake import S3Lake
@@ -28,6 +30,7 @@ pytestmark = pytest.mark.prove
 
 TRIALS = "\nsearch: {trials: 2, families: [boosted_trees]}\n"
 COSTS = "costs: {false_negative: 500, false_positive: 100, true_positive: 100, true_negative: 0}"
+SHEET = "E Comm"
 BATCH_ROWS = 500
 
 
@@ -55,18 +58,31 @@ TABLES = {
         f"id: CustomerId\nlabel: {{column: Exited, positive: ['1'], means: left}}\nignore: [RowNumber, Surname]\n{COSTS}{TRIALS}",
         "Exited",
     ),
+    "ecommerce": Table(
+        "field/ecommerce.xlsx",
+        f"id: CustomerID\nlabel: {{column: Churn, positive: ['1'], means: left}}\nsource: {{sheet: {SHEET}}}\n{COSTS}{TRIALS}",
+        "Churn",
+    ),
 }
+
+
+def read_rows(source: Path) -> Generator[Sequence[object]]:
+    """Yield the names of a table's columns, then its rows, as they are written."""
+    if source.suffix == ".xlsx":
+        with closing(openpyxl.load_workbook(source, read_only=True)) as book:
+            yield from book[SHEET].iter_rows(values_only=True)
+        return
+    opened = gzip.open if source.suffix == ".gz" else open
+    with opened(source, "rt", newline="", encoding="utf-8") as rows:
+        yield from csv.reader(rows)
 
 
 def write_batch(source: Path, label: str, target: Path) -> None:
     """Write the first rows of a table without their labels."""
-    opened = gzip.open if source.suffix == ".gz" else open
-    with opened(source, "rt", newline="", encoding="utf-8") as rows, target.open("w", newline="") as batch:
-        reader = csv.DictReader(rows)
-        kept = [column for column in reader.fieldnames or () if column != label]
-        writer = csv.DictWriter(batch, kept, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(islice(reader, BATCH_ROWS))
+    with closing(read_rows(source)) as rows, target.open("w", newline="") as batch:
+        names = next(rows)
+        place = names.index(label)
+        csv.writer(batch).writerows([*row[:place], *row[place + 1 :]] for row in (names, *islice(rows, BATCH_ROWS)))
 
 
 def retrain_and_score(folder: Path, name: str, data: Path, settings: dict[str, str]) -> Workspace:
