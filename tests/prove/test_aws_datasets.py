@@ -30,6 +30,7 @@ pytestmark = pytest.mark.prove
 
 TRIALS = "\nsearch: {trials: 2, families: [boosted_trees]}\n"
 COSTS = "costs: {false_negative: 500, false_positive: 100, true_positive: 100, true_negative: 0}"
+ONE_TRIAL = TRIALS.replace("2", "1")  # of a large table
 SHEET = "E Comm"
 BATCH_ROWS = 500
 
@@ -57,6 +58,11 @@ TABLES = {
         "field/bank.csv.gz",
         f"id: CustomerId\nlabel: {{column: Exited, positive: ['1'], means: left}}\nignore: [RowNumber, Surname]\n{COSTS}{TRIALS}",
         "Exited",
+    ),
+    "hotel": Table(
+        "field/hotel.csv.gz",
+        f"id: Booking_ID\nlabel: {{column: booking_status, positive: [Canceled], negative: [Not_Canceled], means: cancelled}}\n{COSTS}{ONE_TRIAL}",
+        "booking_status",
     ),
     "ecommerce": Table(
         "field/ecommerce.xlsx",

@@ -21,3 +21,11 @@ def test_a_worker_that_is_killed_after_it_started_a_job_ends_right_with_that_job
         point = Point(0, "sagemaker.CreateTrainingJob", 1, KILLED)
         assert try_point(tmp_path / "faulty", point, reference) == "right"
     assert "train 0 Completed" in str(reference.result["jobs"])
+    left = {name: reference.result[name] for name in ("champion", "decisions", "packages", "ledger", "verified")}
+    assert left == {
+        "champion": "first",
+        "decisions": 1,
+        "packages": ["Approved"],
+        "ledger": ["monday"],
+        "verified": 0,
+    }
