@@ -27,7 +27,7 @@ from resources.catalog.names import (
 )
 from resources.catalog.pointers import BatchRecord, Current, read_current
 from resources.catalog.publish import Content, Publication, publish_content, read_published, require_published
-from resources.catalog.published_tables import open_published_table
+from resources.catalog.published_tables import read_first
 from resources.catalog.versions import Maker
 from resources.errors import DamagedError
 from resources.ports.lake import Lake
@@ -102,5 +102,5 @@ def read_model_money(lake: Lake, evaluation: Current | None) -> Money | None:
 
 
 def _read_first(lake: Lake, layout: Publication) -> list[Mapping[str, Any]]:
-    rows: list[Mapping[str, Any]] = open_published_table(lake, layout.prefix + LIST_TABLE).first(_FIRST).to_pylist()
+    rows: list[Mapping[str, Any]] = read_first(lake, layout.prefix + LIST_TABLE, _FIRST).to_pylist()
     return rows

@@ -52,7 +52,7 @@ from resources.catalog.old_batches import UP_TO_DATE, check_batches, predictions
 from resources.catalog.outputs import Output, copy_to_outputs, output_key
 from resources.catalog.pointers import BatchRecord, Current, point_to, require_current
 from resources.catalog.publish import Publication, publish_step
-from resources.catalog.published_tables import open_published_table
+from resources.catalog.published_tables import open_published_table, read_first
 from resources.catalog.versions import step_maker, version_of
 from resources.ports.lake import Lake
 from resources.ports.outputs import Outputs
@@ -201,7 +201,7 @@ def _places(outputs: Outputs, lasting: Mapping[Output, str]) -> dict[str, Any]:
 def _metadata(lake: Lake, entered: Publication, source: dg.AssetKey) -> dict[str, Any]:
     """Return the first contacts as a table, and what the list's hold-out can show."""
     report = entered.report.read(ListReport)
-    contacts = open_published_table(lake, entered.prefix + CONTACTS).first(_FIRST)
+    contacts = read_first(lake, entered.prefix + CONTACTS, _FIRST)
     assignments = open_published_table(lake, entered.prefix + ASSIGNMENTS).schema
     first = [
         {name: None if value is None else str(value) for name, value in row.items()}

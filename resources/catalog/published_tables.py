@@ -1,6 +1,9 @@
 """Read the tables of published versions."""
 
 from functools import partial
+from itertools import islice
+
+import pyarrow as pa
 
 from churn_model.errors import listed, problem
 from churn_model.tables import TableReader
@@ -25,3 +28,12 @@ def open_published_table(lake: Lake, prefix: str) -> TableReader:
     if damage := find_damage(lake, version, parts):
         raise DamagedError(listed(damage))
     return TableReader([partial(lake.open, version + name) for name in sorted(parts)])
+
+
+def read_first(lake: Lake, prefix: str, rows: int) -> pa.Table:
+    """Return the first `rows` rows of a published table, for a page or a terminal. Raise as `open_published_table` does.
+
+    No others are unfolded: a whole row group of a large table takes a hundred megabytes.
+    """
+    table = open_published_table(lake, prefix)
+    return pa.Table.from_batches(islice(table.blocks(rows=rows), 1), table.schema)

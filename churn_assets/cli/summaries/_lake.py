@@ -13,7 +13,7 @@ from resources.catalog.names import EVALUATION_PAGE, QUARANTINE, REPORT_HTML
 from resources.catalog.outputs import Output, output_key
 from resources.catalog.pointers import Current, read_current
 from resources.catalog.publish import read_published, require_published
-from resources.catalog.published_tables import open_published_table
+from resources.catalog.published_tables import read_first
 from resources.wiring import Ports
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ def quarantine_lines(ports: Ports, table: Current, use: str) -> list[str]:
     if not counts.quarantined:
         return remarks
     key = table.prefix + QUARANTINE
-    first = open_published_table(ports.lake, key).first(_FIRST_SHOWN).to_pylist()
+    first = read_first(ports.lake, key, _FIRST_SHOWN).to_pylist()
     verb = "is" if counts.quarantined == 1 else "are"
     lines = [
         f"  Quarantine:  {counts.quarantined:,} of {counted(counts.records, 'record')} {verb} not {use}, "

@@ -32,7 +32,7 @@ from resources.catalog.names import (
 from resources.catalog.outputs import Output
 from resources.catalog.pointers import read_batch, read_current
 from resources.catalog.publish import read_published
-from resources.catalog.published_tables import open_published_table
+from resources.catalog.published_tables import read_first
 from resources.wiring import Ports
 
 _MOST_CONTACTS = 5
@@ -110,7 +110,7 @@ def _unknown_value_lines(ports: Ports, dataset: Dataset, batch: str) -> list[str
 def _first_contacts(ports: Ports, prefix: str) -> list[str]:
     """Return the top of the list."""
     lines = []
-    for row in open_published_table(ports.lake, prefix + CONTACTS).first(_MOST_CONTACTS).to_pylist():
+    for row in read_first(ports.lake, prefix + CONTACTS, _MOST_CONTACTS).to_pylist():
         reasons = "; ".join(str(row[name]) for name in ("reason_1", "reason_2") if row.get(name))
         lines.append(
             f"  {row['rank']:>3}. {on_one_line(row['id'])}  {percent(row['churn_probability'])}  "
