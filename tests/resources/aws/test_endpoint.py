@@ -155,7 +155,9 @@ def test_what_a_policy_has_scaled_is_kept_and_its_weight_is_not(
     assert not endpoint.deploy(deployment(scaled)).is_new
     scaled_up = {"DesiredInstanceCount": 3, "CurrentInstanceCount": 3, "DesiredWeight": 0.5, "CurrentWeight": 0.5}
     service.hosting.endpoints[f"{endpoint.stack}-shop"].variants[0] |= scaled_up
+    changes(service)
     endpoint.deploy(deployment(scaled, "d2"))
+    assert "UpdateEndpointWeightsAndCapacities" not in changes(service)  # the update itself sets the weight
     assert (variant(service)["CurrentInstanceCount"], variant(service)["CurrentWeight"]) == (3, 1.0)
     assert endpoint.deploy(deployment(replace(scaled, scaling=Scaling(least=2, most=9, invocations=60)), "d2")).is_new
     assert targets() == [(2, 9)]
