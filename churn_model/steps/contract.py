@@ -4,6 +4,7 @@ processing/input/config/    dataset.json (the spec as this step may see it)   re
 processing/input/<name>/    an input; on a training job `input/data/<name>/`
 processing/output/result/   what is published, report.json last
 output/failure              why it failed; SageMaker shows the first 1,024 characters
+checkpoints/                what a step on spot instances finds again after an interruption; missing where there are none
 """
 
 import hashlib
@@ -39,6 +40,11 @@ class Layout:
     def result(self) -> Path:
         """The folder of what is published."""
         return self.root / "processing" / "output" / "result"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of what outlives an interruption, if the job has one."""
+        return self.root / "checkpoints"
 
     def input(self, name: str) -> Path | None:
         """Return the folder of an input, or None if the step was given none of that name. Raise InputError if it was given and is gone."""

@@ -4,7 +4,8 @@ Input: `splits` (published `preprocessed_splits`). Result: `model.tar.gz`, and `
 from which the evaluation computes what follows from costs. If the table is too small for a test split, also `outer_folds/`: every row with
 its probability by a repetition of the recipe that had not seen its customer. Only then is the test split opened.
 
-If the request brings what a tuner has found, the search is over, and the step begins with its best trials.
+If the request brings what a tuner has found, the search is over, and the step begins with its best trials. If there is a folder `checkpoints`, the
+trials that have ended are kept in it: a step that was interrupted, and finds it again, gives the same bytes as one that was not.
 """
 
 from dataclasses import asdict
@@ -27,9 +28,10 @@ from churn_model.steps.training_rows import read_training_rows
 from churn_model.tables import TableReader, open_table
 from churn_model.training.out_of_fold import OUT_OF_FOLD, OUTER_FOLDS_TABLE, write_out_of_fold
 from churn_model.training.outer_folds import judge_by_outer_folds
-from churn_model.training.search import Trial, find_signs_of_more
+from churn_model.training.search import find_signs_of_more
 from churn_model.training.splits import TEST, TRAIN, VALIDATION
 from churn_model.training.train import AllRows, Candidate, train
+from churn_model.training.trials import KeptTrials, Trial
 from churn_model.training.tuning import Tuned
 
 
@@ -44,8 +46,10 @@ def step(layout: Layout) -> Report:
     )
     threads = int(request["threads"])
     tuned = from_plain(Tuned, request["tuned"]) if "tuned" in request else None
-    candidate = train(rows.train, rows.validation, dataset, threads=threads, all_rows=all_rows, tuned=tuned)
-    about = _about(candidate, dataset, str(request["version"]))
+    version = str(request["version"])
+    kept = KeptTrials(layout.checkpoints, version) if layout.checkpoints.is_dir() else None
+    candidate = train(rows.train, rows.validation, dataset, threads=threads, all_rows=all_rows, tuned=tuned, kept=kept)
+    about = _about(candidate, dataset, version)
     bundle = make_bundle(candidate.model, candidate.schema, candidate.calibration, about=about, rows=rows.train)
     write_bundle(bundle, layout.result / BUNDLE, package=Path(churn_model.__file__).parent)
     write_out_of_fold(candidate.out_of_fold, layout.result / OUT_OF_FOLD)

@@ -10,7 +10,7 @@ fitted and which are held out.
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ from churn_model.training.search_space import (
     is_constrained,
     list_constraints,
 )
+from churn_model.training.trials import KeptTrials, Trial
 from churn_model.training.tuning import Tuned, count_trials, propose
 
 MOST_MEMBERS = 5
@@ -80,18 +81,6 @@ class Material:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One family with one set of values, and how well it did. `number` counts from 0 in the order requested; `margins` are the log odds of
-    the judged rows before calibration (n,).
-    """
-
-    number: int
-    hyperparameters: Hyperparameters
-    metrics: Mapping[Metric, float]
-    margins: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False, compare=False)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Member:
     """A trial in an average, and its weight; the weights of all members sum to 1."""
 
@@ -99,10 +88,13 @@ class Member:
     weight: float
 
 
-def search(material: Material, settings: Search, *, seed: int, threads: int) -> tuple[Trial, ...]:
+def search(
+    material: Material, settings: Search, *, seed: int, threads: int, kept: KeptTrials | None = None
+) -> tuple[Trial, ...]:
     """Return every trial, best first by `settings.metric`; ties are broken by number.
 
-    Families take turns. Each gets at least its first setting, even if `settings.trials` is smaller than the number of families.
+    Families take turns. Each gets at least its first setting, even if `settings.trials` is smaller than the number of families. Trials that were
+    `kept` before an interruption are not run again, and count against `settings.time` as they did then.
     """
     each, choices = settings.trials // len(settings.families), list_constraints(material.constraints)
     studies = {
@@ -110,13 +102,13 @@ def search(material: Material, settings: Search, *, seed: int, threads: int) -> 
         for family in settings.families
     }
     workers = max(1, min(threads, settings.parallel))
+    watch = _Watch(kept, seconds(settings.time) if settings.time else np.inf)
     # A bench per worker: XGBoost does not promise that two boosters may train on one matrix at once.
-    benches = [_Bench(material, seed=seed, threads=max(1, threads // workers)) for _ in range(workers)]
+    benches = [_Bench(material, watch, seed=seed, threads=max(1, threads // workers)) for _ in range(workers)]
     total = max(settings.trials, len(settings.families))
-    until = time.monotonic() + (seconds(settings.time) if settings.time else np.inf)
     done: list[Trial] = []
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        while len(done) < total and (len(done) < len(settings.families) or time.monotonic() < until):
+        while len(done) < total and (len(done) < len(settings.families) or watch.goes_on(len(done))):
             numbers = range(len(done), min(len(done) + settings.parallel, total))
             families = [settings.families[number % len(settings.families)] for number in numbers]
             asked = [studies[family].ask() for family in families]
@@ -132,30 +124,43 @@ def search(material: Material, settings: Search, *, seed: int, threads: int) -> 
 
 
 def find_trials(
-    material: Material, settings: Search, tuned: Tuned | None, *, averages: bool, seed: int, threads: int
+    material: Material,
+    settings: Search,
+    tuned: Tuned | None,
+    *,
+    averages: bool,
+    seed: int,
+    threads: int,
+    kept: KeptTrials | None = None,
 ) -> tuple[tuple[Trial, ...], int]:
     """Return the trials, best first, and how many there were. What a tuner has found is judged again, all of it if trials may be averaged, and
-    then constrained as in a search.
+    then constrained as in a search. Those that were `kept` before an interruption are not run again.
     """
     if tuned is None:
-        trials = search(material, settings, seed=seed, threads=threads)
+        trials = search(material, settings, seed=seed, threads=threads, kept=kept)
         return trials, len(trials)
     proposals = propose(settings.families, tuned.best if averages else tuned.best[:1])
-    judged = trials = judge_proposals(material, proposals, settings.metric, seed=seed, threads=threads)
+    judged = trials = judge_proposals(material, proposals, settings.metric, seed=seed, threads=threads, kept=kept)
     if tuned.trials // len(settings.families) >= FEWEST_TRIALS:
-        trials = _add_constrained_trials(judged, material, settings.metric, seed=seed, threads=threads)
+        trials = _add_constrained_trials(judged, material, settings.metric, seed=seed, threads=threads, kept=kept)
     return trials, count_trials(settings.families, tuned) + len(trials) - len(judged)
 
 
 def judge_proposals(
-    material: Material, proposals: Sequence[Proposal], metric: Metric, *, seed: int, threads: int
+    material: Material,
+    proposals: Sequence[Proposal],
+    metric: Metric,
+    *,
+    seed: int,
+    threads: int,
+    kept: KeptTrials | None = None,
 ) -> tuple[Trial, ...]:
     """Return trials of values that are known from elsewhere, best first: what a search gives that asks for these."""
-    return rank_trials(_Bench(material, seed=seed, threads=threads).judge(proposals), metric)
+    return rank_trials(_Bench(material, _Watch(kept), seed=seed, threads=threads).judge(proposals), metric)
 
 
 def _add_constrained_trials(
-    board: Sequence[Trial], material: Material, metric: Metric, *, seed: int, threads: int
+    board: Sequence[Trial], material: Material, metric: Metric, *, seed: int, threads: int, kept: KeptTrials | None
 ) -> tuple[Trial, ...]:
     """Return the trials with those that constrain the best of them, best first: what a search tries last, for trials known from elsewhere."""
     best = next((trial for trial in board if not is_constrained(trial.hyperparameters.values)), board[0])
@@ -163,7 +168,7 @@ def _add_constrained_trials(
         return tuple(board)
     choices = list_constraints(material.constraints)
     constrained = ConstrainedTrials(best.hyperparameters.values, best.metrics["log_loss"], choices)
-    bench, trials = _Bench(material, seed=seed, threads=threads), list(board)
+    bench, trials = _Bench(material, _Watch(kept), seed=seed, threads=threads), list(board)
     while asked := constrained.ask():
         values, question = asked
         trials += bench.judge([Proposal(max(trial.number for trial in trials) + 1, "boosted_trees", values)])
@@ -250,17 +255,49 @@ def measure_best_f1(y: npt.NDArray[np.int8], p: FloatArray) -> float:
     return float((2 * hits / (contacted + hits[-1])).max()) if len(p) else 0.0
 
 
+class _Watch:
+    """How long a search has taken, interruptions left out, and what is kept of it."""
+
+    def __init__(self, kept: KeptTrials | None, limit: float = np.inf) -> None:
+        self._kept, self._limit = kept, limit
+        self._begin = time.monotonic()
+
+    def goes_on(self, number: int) -> bool:
+        """Return whether there is time for the trial of this number, or was before the search was interrupted."""
+        return time.monotonic() - self._begin < self._limit or self._is_kept(number)
+
+    def _is_kept(self, number: int) -> bool:
+        return self._kept is not None and self._kept.seconds(number) is not None
+
+    def find(self, proposal: Proposal) -> Trial | None:
+        """Return the trial if it is kept, and count the time that the search had taken then."""
+        found = self._kept.find(proposal) if self._kept else None
+        if self._kept and found:
+            self._begin = min(self._begin, time.monotonic() - (self._kept.seconds(proposal.number) or 0))
+        return found
+
+    def keep(self, trial: Trial) -> None:
+        """Keep a trial that has just ended, if there is a place for it."""
+        if self._kept:
+            self._kept.keep(trial, time.monotonic() - self._begin)
+
+
 class _Bench:
     """One worker's matrices, built once for all its trials because binning the rows takes as long as boosting them."""
 
-    def __init__(self, material: Material, *, seed: int, threads: int) -> None:
-        self._material, self._seed, self._threads = material, seed, threads
+    def __init__(self, material: Material, watch: _Watch, *, seed: int, threads: int) -> None:
+        self._material, self._watch, self._seed, self._threads = material, watch, seed, threads
         self._matrices: dict[bool, list[tuple[xgb.DMatrix, xgb.DMatrix]]] = {}
         self._held = material.held
 
     def judge(self, todo: Sequence[Proposal]) -> list[Trial]:
-        """Run trials one after another."""
-        return [self._run_trial(proposal) for proposal in todo]
+        """Run trials one after another, but for those that are kept."""
+        return [self._watch.find(proposal) or self._run_and_keep(proposal) for proposal in todo]
+
+    def _run_and_keep(self, proposal: Proposal) -> Trial:
+        trial = self._run_trial(proposal)
+        self._watch.keep(trial)
+        return trial
 
     def _run_trial(self, proposal: Proposal) -> Trial:
         family, values, space = proposal.family, proposal.values, SPACES[proposal.family]

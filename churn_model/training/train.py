@@ -43,13 +43,13 @@ from churn_model.training.search import (
     Material,
     Member,
     Part,
-    Trial,
     average_margins,
     choose_members,
     find_trials,
     judge_proposals,
 )
 from churn_model.training.search_space import Proposal
+from churn_model.training.trials import KeptTrials, Trial
 from churn_model.training.tuning import Tuned
 
 FOLDS = 5
@@ -138,18 +138,22 @@ def train(
     threads: int = 1,
     all_rows: AllRows | None = None,
     tuned: Tuned | None = None,
+    kept: KeptTrials | None = None,
 ) -> Candidate:
     """Return the candidate for these canonical rows: the same bytes for the same rows, spec and thread count.
 
     If `all_rows` is given, the two tables are a sample of them, and the trees chosen on the sample are fitted on all rows. If `tuned` is given,
-    the search is over: its best trials are judged again, beside the settings that every search begins with. Raise TooLittleData for
-    fewer than 30 rows, a split with a single class, or no column to learn from; InputError for unusable rows.
+    the search is over: its best trials are judged again, beside the settings that every search begins with. Trials that were `kept` before an
+    interruption are not run again. Raise TooLittleData for fewer than 30 rows, a split with a single class, or no column to learn from;
+    InputError for unusable rows.
     """
     prepared = _prepare(train_rows, validation_rows, dataset, threads)
     material, hashes, calibrated_on = prepared.material, prepared.hashes, prepared.calibrated_on
     fit = _Fit(material, prepared.schema, seed=dataset.split.seed, threads=threads)
     averages = len(hashes) <= OUT_OF_FOLD_UP_TO
-    trials, count = find_trials(material, dataset.search, tuned, averages=averages, seed=fit.seed, threads=threads)
+    trials, count = find_trials(
+        material, dataset.search, tuned, averages=averages, seed=fit.seed, threads=threads, kept=kept
+    )
     members = (
         choose_members(trials, material, dataset.search.metric) if averages else (Member(trial=trials[0], weight=1.0),)
     )

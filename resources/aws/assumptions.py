@@ -73,6 +73,10 @@ ASSUMPTIONS = (
         "the job ends 120 s later instead",
     ),
     Assumption(
+        "SageMaker lays out the checkpoints of an interrupted spot job again, also without a network, with the rights to read, list and write below `jobs/`",
+        "the search begins anew after an interruption, or an access-denied error names the action",
+    ),
+    Assumption(
         "The managed image's server imports the application that `SAGEMAKER_SERVING_MODULE` names, from the model's folder by `PYTHONPATH`",
         "a transform job fails at its start; write `scoring: {engine: job}`",
     ),

@@ -11,6 +11,7 @@ from pydantic import Field
 ROOT = "/opt/ml"
 ENTRYPOINT = "start.py"
 CODE, CONFIG, RESULT = "code", "config", "result"
+CHECKPOINTS = "checkpoints"
 _GIGABYTE = 1 << 30
 _HOUR = 3600
 
@@ -21,6 +22,8 @@ class JobOptions(dg.Config):
     instances             types in order of preference, at most five
     training_instances    of training jobs; `instances` if there are none
     hours                 after which a job is stopped
+    spot                  train on spot instances: cheaper, and interrupted when others need them
+    spot_hours            after which a job on spot instances is stopped, waiting included; 0: twice `hours`
     volume_gigabytes      0: three times the inputs and ten more
     kms_key               of the jobs' disks and of what they write
     subnets, security_groups    of a VPC; none for SageMaker's own network
@@ -33,6 +36,8 @@ class JobOptions(dg.Config):
     instances: list[str] = Field(default=["ml.m5.xlarge"], min_length=1, max_length=5)
     training_instances: list[str] = Field(default_factory=list, max_length=5)
     hours: float = 24
+    spot: bool = False
+    spot_hours: float = 0
     volume_gigabytes: int = 0
     kms_key: str = ""
     subnets: list[str] = Field(default_factory=list)
@@ -68,6 +73,7 @@ class JobPlan:
     inputs        by name; the code and the configuration are among them
     output        URI of the prefix that it writes below; it ends with `/`
     input_bytes   size of all inputs
+    checkpoints   URI of what a job on spot instances finds again after an interruption; "" for a job on other instances
     """
 
     step: str
@@ -77,6 +83,7 @@ class JobPlan:
     inputs: Mapping[str, JobInput]
     output: str
     input_bytes: int
+    checkpoints: str = ""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -92,6 +99,22 @@ class JobPlan:
     def seconds(self) -> int:
         """After which the job is stopped."""
         return round(self.options.hours * _HOUR)
+
+    @property
+    def stopping(self) -> dict[str, int]:
+        """The time limits. On spot instances there are two: of running, and of waiting and running together."""
+        times = {"MaxRuntimeInSeconds": self.seconds}
+        if self.checkpoints:
+            times["MaxWaitTimeInSeconds"] = round((self.options.spot_hours or 2 * self.options.hours) * _HOUR)
+        return times
+
+    @property
+    def spot(self) -> dict[str, Any]:
+        """The use of spot instances, with what outlives an interruption."""
+        if not self.checkpoints:
+            return {}
+        kept = {"S3Uri": self.checkpoints, "LocalPath": f"{ROOT}/{CHECKPOINTS}"}
+        return {"EnableManagedSpotTraining": True, "CheckpointConfig": kept}
 
     @property
     def network(self) -> dict[str, Any]:
@@ -155,7 +178,8 @@ def training_request(plan: JobPlan) -> dict[str, Any]:
         for name, source in plan.inputs.items()
     ]
     key = {"KmsKeyId": options.kms_key} if options.kms_key else {}
-    warm = {"KeepAlivePeriodInSeconds": options.keep_alive_minutes * 60} if options.keep_alive_minutes else {}
+    is_warm = options.keep_alive_minutes and not plan.checkpoints  # an instance that others need is not kept
+    warm = {"KeepAlivePeriodInSeconds": options.keep_alive_minutes * 60} if is_warm else {}
     return {
         "RoleArn": plan.role,
         "AlgorithmSpecification": {
@@ -167,7 +191,8 @@ def training_request(plan: JobPlan) -> dict[str, Any]:
         "InputDataConfig": channels,
         "OutputDataConfig": {"S3OutputPath": plan.output.rstrip("/"), "CompressionType": "NONE", **key},
         "ResourceConfig": {**plan.cluster(options.training_instances or options.instances), **warm},
-        "StoppingCondition": {"MaxRuntimeInSeconds": plan.seconds},
+        "StoppingCondition": plan.stopping,
+        **plan.spot,
         "EnableNetworkIsolation": True,
         **plan.network,
         "Tags": plan.tags,

@@ -22,6 +22,7 @@ from resources.aws.code_archive import upload_code
 from resources.aws.container.start import RECEIPT
 from resources.aws.image import check_image, expected_xgboost, find_managed_image
 from resources.aws.job_requests import (
+    CHECKPOINTS,
     CODE,
     CONFIG,
     RESULT,
@@ -34,7 +35,16 @@ from resources.aws.job_requests import (
 from resources.aws.jobs.client import JobClient
 from resources.aws.jobs.clock import Clock, SystemClock
 from resources.aws.jobs.failures import JobFailed
-from resources.aws.jobs.kinds import ENDED, PROCESSING, TRAINING, TRANSFORM, TUNING, Description, JobKind
+from resources.aws.jobs.kinds import (
+    ENDED,
+    PROCESSING,
+    TRAINING,
+    TRANSFORM,
+    TUNING,
+    Description,
+    JobKind,
+    share_saved,
+)
 from resources.aws.jobs.listing import list_running, without_trials
 from resources.aws.jobs.logs import JobLog
 from resources.aws.jobs.names import Work, check_stack_name
@@ -218,6 +228,10 @@ class SageMakerRunner(Runner):
             },
             output=self.lake.uri(prefix if kind is PROCESSING else JOBS),
             input_bytes=sum(sizes),
+            # By the version, so that another attempt goes on from the trials of the one before.
+            checkpoints=self.lake.uri(f"{JOBS}{request.dataset.name}-{request.step}-{request.version}/{CHECKPOINTS}/")
+            if kind is TRAINING and self.options.spot
+            else "",
         )
         if kind is TUNING:
             return tuning_request(plan, request.dataset)
@@ -364,12 +378,13 @@ class SageMakerRunner(Runner):
         except dg.DagsterInvariantViolationError:
             return
         name = kind.name_of(description)
-        link = kind.link(self.session.client("sagemaker").meta.region_name, name)
+        link, saved = kind.link(self.session.client("sagemaker").meta.region_name, name), share_saved(description)
         context.add_asset_metadata(
             {
                 "tuning_job" if kind is TUNING else "job": dg.MetadataValue.url(link),
                 # By step, since some assets are made by two. `churn plan` reads it.
                 **({} if billed is None else {f"{step}_billed_seconds": round(billed, 1)}),
+                **({} if saved is None else {f"{step}_spot_saving": round(saved, 3)}),
             }
         )
 

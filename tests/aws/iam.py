@@ -44,7 +44,7 @@ def recorded_calls(stack: str) -> Iterator[Recording]:
     def record(self: BaseClient, operation: str, parameters: Mapping[str, Any]) -> Any:
         # Transfers run in threads of their own, which do not show who began them; only jobs write results below their prefix.
         key = str(parameters.get("Key", ""))
-        by_job = re.search(r"(^|/)jobs/[^/]+/(result|output)/", key) or any(
+        by_job = re.search(r"(^|/)jobs/[^/]+/(result|output|checkpoints)/", key) or any(
             re.search("sagemaker/(containers|hosts)", frame.filename) for frame in traceback.extract_stack()
         )
         role = recording.jobs if by_job else recording.orchestrator

@@ -97,8 +97,8 @@ def test_an_image_is_the_address_of_one() -> None:
 
 
 def test_options_of_jobs_are_refused_all_at_once() -> None:
-    settings = read_settings(ON_AWS | {"CHURN_JOBS": '{"spot": true, "hours": "long"}'})
-    with pytest.raises(SettingsError, match=r"(?s)CHURN_JOBS \(instances, .*found spot: no option; hours: "):
+    settings = read_settings(ON_AWS | {"CHURN_JOBS": '{"cluster": true, "hours": "long"}'})
+    with pytest.raises(SettingsError, match=r"(?s)CHURN_JOBS \(instances, .*found cluster: no option; hours: "):
         wire(settings)
-    with pytest.raises(SettingsError, match="found spot: no option"):
+    with pytest.raises(SettingsError, match="found cluster: no option"):
         examine(settings)

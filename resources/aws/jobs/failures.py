@@ -17,7 +17,8 @@ _ALGORITHM_ERROR = re.compile(r"AlgorithmError: ?(?P<words>.*?),? ?exit code: (?
 _NEXT = "see the end of its log below and the console, then run the job again: that starts a new attempt"
 _REMEDIES = {
     "MaxRuntimeExceeded": "raise `hours` in CHURN_JOBS, or choose a larger instance type",
-    "MaxWaitTimeExceeded": "run the job again when there is more capacity, or name more instance types",
+    "MaxWaitTimeExceeded": "run the job again when there is more capacity, which goes on from the trials that have ended; raise `spot_hours` in "
+    "CHURN_JOBS, or name another type in `training_instances`",
     "CapacityError": "run the job again later, or name more instance types in order of preference",
     "InternalServerError": "run the job again; SageMaker itself has failed",
     STOPPED: "run the job again if nobody meant to stop it: that starts a new attempt",

@@ -91,6 +91,14 @@ def _billed_training(description: Description) -> float | None:
     return None if seconds is None else float(seconds) * _cluster_size(["ResourceConfig"])(description)
 
 
+def share_saved(description: Description) -> float | None:
+    """Return the share of a training job's time that was not billed since it ran on spot instances; None for every other job."""
+    billed, trained = description.get("BillableTimeInSeconds"), description.get("TrainingTimeInSeconds")
+    if not (description.get("EnableManagedSpotTraining") and billed and trained):
+        return None
+    return float(1 - billed / trained)
+
+
 def _billed_elsewhere(_description: Description) -> None:
     """Return nothing: what a tuning job says that it consumed is time on the clock, and its trials are billed."""
 

@@ -175,12 +175,18 @@ def _spot_problems(request: Mapping[str, Any]) -> Iterator[str]:
             found="none",
             todo="without them each interruption starts it anew",
         )
+    if request.get("ResourceConfig", {}).get("InstancePreferences"):
+        yield problem(
+            expected="one instance type for a job on spot instances",
+            found="several in order of preference",
+            todo="name one in `training_instances`",
+        )
     times = request.get("StoppingCondition", {})
     if times.get("MaxWaitTimeInSeconds", 0) < times.get("MaxRuntimeInSeconds", 0):
         yield problem(
             expected=f"a MaxWaitTimeInSeconds of at least {times.get('MaxRuntimeInSeconds'):,}, the longest run",
             found=f"{times.get('MaxWaitTimeInSeconds', 'none')}",
-            todo="wait as long as the job may run, or longer",
+            todo="raise `spot_hours`: it holds `hours` and the time of waiting",
         )
 
 

@@ -13,19 +13,21 @@ import subprocess
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.aws.sagemaker.logs import put_lines
 from tests.aws.sagemaker.service import Executor, Job
+from tests.aws.sagemaker.spot import Checkpoints, add_times, is_spot
 from tests.aws.sagemaker.transforms import BadStatus, Stopped, run_transform
 from tests.aws.sagemaker.tuning import MODULE_COMMAND, Tuner
 
 IMAGE = Path(__file__).resolve().parents[3] / ".venv-image"
 ROOT = "/opt/ml"
 _STOP_SECONDS = 120
-_LOG_GROUPS = {"ProcessingJob": "ProcessingJobs", "TrainingJob": "TrainingJobs", "TransformJob": "TransformJobs"}
+_INTERRUPTED = "Interrupted"
 
 
 @functools.cache
@@ -53,6 +55,7 @@ class Containers(Executor):
     folder        where jobs have their folders
     python        the image's interpreter, found as `python3` by the entrypoint
     environment   variables that the image itself sets
+    interrupts    whether the instances of a running job, a spot job with this folder, are needed elsewhere now
     """
 
     s3: Any
@@ -60,6 +63,7 @@ class Containers(Executor):
     folder: Path
     python: Path = IMAGE / "bin" / "python"
     environment: Mapping[str, str] = field(default_factory=dict)
+    interrupts: Callable[[Job, Path], bool] = lambda _job, _root: False
     _threads: list[threading.Thread] = field(default_factory=list)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -122,12 +126,37 @@ class Containers(Executor):
             traceback.print_exc()
             status, reason = "Failed", {"FailureReason": "InternalServerError: the stand-in broke"}
         self._write_log(job)
-        self._put_lines(job, f"{job.name}/i-0/data-log", lines)
+        put_lines(self.logs, job, f"{job.name}/i-0/data-log", lines)
         job.to(status, TransformEndTime=time.time(), **reason)
 
     def _execute(self, job: Job) -> None:
         root = self.folder / job.name
         is_training = job.kind.resource == "TrainingJob"
+        times: dict[str, float] = {}
+        ending = _INTERRUPTED
+        while ending == _INTERRUPTED:  # on other instances, which know nothing of the ones before
+            shutil.rmtree(root, ignore_errors=True)
+            self._lay_folders(job, root, is_training=is_training)
+            if job.stopped.is_set():
+                self._end(job, "Stopped")
+                return
+            self._enter(job, "Training")
+            started = time.time()
+            code, ending = self._run_entrypoint(job, root)
+            if ending == _INTERRUPTED:
+                self._enter(job, _INTERRUPTED)
+            if is_training:
+                times = add_times(times, time.time() - started, on_spot=is_spot(job))
+        if ending:
+            self._end(job, "Stopped", SecondaryStatus=ending, **times)
+        elif code == 0:
+            self._enter(job, "Uploading")
+            self._upload_outputs(job, root)
+            self._end(job, "Completed", **times)
+        else:
+            self._end(job, "Failed", **_failure(root, code, is_training=is_training), **times)
+
+    def _lay_folders(self, job: Job, root: Path, *, is_training: bool) -> None:
         self._enter(job, "Downloading")
         for place, source in _inputs(job):
             self._download(root / place, source)
@@ -137,21 +166,6 @@ class Containers(Executor):
         if is_training:
             hyperparameters = json.dumps(job.request.get("HyperParameters", {}))
             (root / "input" / "config" / "hyperparameters.json").write_text(hyperparameters)
-        if job.stopped.is_set():
-            self._end(job, "Stopped")
-            return
-        self._enter(job, "Training")
-        started = time.time()
-        code, late = self._run_entrypoint(job, root)
-        times = {"BillableTimeInSeconds": max(1, round(time.time() - started))} if is_training else {}
-        if job.stopped.is_set() or late:
-            self._end(job, "Stopped", SecondaryStatus="MaxRuntimeExceeded" if late else "Stopped", **times)
-        elif code == 0:
-            self._enter(job, "Uploading")
-            self._upload_outputs(job, root)
-            self._end(job, "Completed", **times)
-        else:
-            self._end(job, "Failed", **_failure(root, code, is_training=is_training), **times)
 
     def _enter(self, job: Job, secondary: str) -> None:
         now = time.time()
@@ -223,17 +237,20 @@ class Containers(Executor):
 
     # The process
 
-    def _run_entrypoint(self, job: Job, root: Path) -> tuple[int, bool]:
-        """Run the entrypoint until it ends, is stopped, or has run too long. Return its exit code and whether it was too late."""
+    def _run_entrypoint(self, job: Job, root: Path) -> tuple[int, str]:
+        """Run the entrypoint until it ends by itself or is ended. Return its exit code, and what ended it as a secondary status, "" for nothing."""
         specification = job.request.get("AppSpecification") or job.request["AlgorithmSpecification"]
         command = [
             *specification.get("ContainerEntrypoint", ("python3", "-c", MODULE_COMMAND)),
             *specification.get("ContainerArguments", ()),
         ]
+        checkpoints = Checkpoints(self.s3, self.keys, job, root)
+        checkpoints.restore()
         process = self.open_process(job, root, command, job.request.get("Environment", {}))
-        late = self._wait(job, process)
+        ending = self._wait(job, process, checkpoints, root)
+        checkpoints.store()
         self._write_log(job)
-        return process.returncode, late
+        return process.returncode, ending
 
     def open_process(
         self, job: Job, root: Path, command: list[str], variables: Mapping[str, str]
@@ -264,41 +281,33 @@ class Containers(Executor):
         self._processes.append(process)
         return process
 
-    def _wait(self, job: Job, process: "subprocess.Popen[bytes]") -> bool:
+    def _wait(self, job: Job, process: "subprocess.Popen[bytes]", checkpoints: Checkpoints, root: Path) -> str:
         limit = time.monotonic() + job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86_400)
         while process.poll() is None:
-            late = bool(time.monotonic() > limit)
-            if late or job.stopped.is_set():
+            checkpoints.store()
+            ending = ""
+            if time.monotonic() > limit:
+                ending = "MaxRuntimeExceeded"
+            elif job.stopped.is_set():
+                ending = "Stopped"
+            elif is_spot(job) and self.interrupts(job, root):
+                ending = _INTERRUPTED
+            if ending:
                 process.send_signal(signal.SIGTERM)
                 try:
                     process.wait(_STOP_SECONDS)
                 except subprocess.TimeoutExpired:
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
-                return late
+                return ending
             time.sleep(0.02)
-        return False
+        return "Stopped" if job.stopped.is_set() else ""
 
     def _write_log(self, job: Job) -> None:
         """Put the process's lines into the job's stream, as the service's agent does."""
         log = self.folder / f"{job.name}.log"
         lines = log.read_text("utf-8", errors="replace").splitlines() if log.exists() else []
-        self._put_lines(job, f"{job.name}/algo-1-{time.time_ns()}", lines)
-
-    def _put_lines(self, job: Job, stream: str, lines: list[str]) -> None:
-        if not lines:
-            return
-        group = f"/aws/sagemaker/{_LOG_GROUPS[job.kind.resource]}"
-        for create, arguments in (
-            (self.logs.create_log_group, {"logGroupName": group}),
-            (self.logs.create_log_stream, {"logGroupName": group, "logStreamName": stream}),
-        ):
-            try:
-                create(**arguments)
-            except self.logs.exceptions.ResourceAlreadyExistsException:
-                continue
-        events = [{"timestamp": int(time.time() * 1000), "message": line or " "} for line in lines[-5000:]]
-        self.logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
+        put_lines(self.logs, job, f"{job.name}/algo-1-{time.time_ns()}", lines)
 
 
 def _inputs(job: Job) -> Iterator[tuple[str, Mapping[str, Any]]]:

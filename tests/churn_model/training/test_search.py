@@ -16,7 +16,6 @@ from churn_model.stats.logistic import log_loss
 from churn_model.training.search import (
     Material,
     Part,
-    Trial,
     average_margins,
     choose_members,
     find_signs_of_more,
@@ -26,6 +25,7 @@ from churn_model.training.search import (
     search,
 )
 from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Study, list_constraints
+from churn_model.training.trials import KeptTrials, Trial
 
 ALL: tuple[Family, ...] = ("boosted_trees", "random_forest", "linear")
 

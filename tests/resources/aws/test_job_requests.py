@@ -1,5 +1,6 @@
 """The requests of our jobs are within the service's limits, and keep to what we promise of every job."""
 
+import re
 from typing import Any
 
 import pytest
@@ -20,6 +21,9 @@ FULL = JobOptions(
 )
 
 
+SPOT = JobOptions(spot=True, keep_alive_minutes=10, kms_key=KEY)
+
+
 def plan(options: JobOptions, input_bytes: int = 0) -> JobPlan:
     return JobPlan(
         step="train",
@@ -29,10 +33,11 @@ def plan(options: JobOptions, input_bytes: int = 0) -> JobPlan:
         inputs={"code": JobInput(uri="s3://b/code/d/"), "splits": JobInput(uri="s3://b/m", is_manifest=True)},
         output="s3://b/jobs/n/",
         input_bytes=input_bytes,
+        checkpoints="s3://b/jobs/telco-train-v1/checkpoints/" if options.spot else "",
     )
 
 
-@pytest.mark.parametrize("options", [JobOptions(), FULL], ids=["defaults", "everything"])
+@pytest.mark.parametrize("options", [JobOptions(), FULL, SPOT], ids=["defaults", "everything", "spot"])
 def test_requests_are_within_the_limits(options: JobOptions) -> None:
     processing = processing_request(plan(options)) | {"ProcessingJobName": "n"}
     training = training_request(plan(options)) | {"TrainingJobName": "n"}
@@ -82,3 +87,31 @@ def test_instances_are_named_in_order_of_preference() -> None:
     cluster = processing_request(plan(FULL))["ProcessingResources"]["ClusterConfig"]
     assert [each["InstanceType"] for each in cluster["InstancePreferences"]] == FULL.instances
     assert "InstanceType" not in cluster
+
+
+def test_a_job_on_spot_instances_has_checkpoints_and_time_to_wait() -> None:
+    request = training_request(plan(SPOT))
+    assert request["EnableManagedSpotTraining"] is True
+    assert request["CheckpointConfig"] == {
+        "S3Uri": "s3://b/jobs/telco-train-v1/checkpoints/",
+        "LocalPath": "/opt/ml/checkpoints",
+    }
+    assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 24 * 3600, "MaxWaitTimeInSeconds": 48 * 3600}
+    assert "KeepAlivePeriodInSeconds" not in request["ResourceConfig"]
+    assert "EnableManagedSpotTraining" not in training_request(plan(JobOptions()))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            {"training_instances": ["ml.m5.xlarge", "ml.m6i.xlarge"]},
+            r"one instance type for a job on spot instances; found several in order of preference. Name one in `training_instances`",
+        ),
+        ({"spot_hours": 2}, r"at least 86,400, the longest run; found 7200. Raise `spot_hours`"),
+    ],
+)
+def test_what_spot_instances_cannot_have_is_told_before_the_job_starts(options: dict[str, Any], expected: str) -> None:
+    request = training_request(plan(SPOT.model_copy(update=options))) | {"TrainingJobName": "n"}
+    (problem,) = find_problems(service_model(), "CreateTrainingJob", request)
+    assert re.search(expected, problem), problem
