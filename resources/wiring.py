@@ -98,20 +98,27 @@ def read_stack_parameters(texts: Sequence[str]) -> Mapping[str, str]:
 
 @dataclass(frozen=True)
 class Machine:
-    """What a step runs on: the use that the price list knows, and the instance type that is tried first."""
+    """What a step runs on: the use that the price list knows, and the instance type that is tried first.
+
+    small_megabytes   the run's own process instead, if the inputs are less; 0 for no such size, and where it is known that they are not
+    """
 
     use: str
     instance: str
+    small_megabytes: int = 0
 
 
-def machine_of(settings: Settings, step: str) -> Machine | None:
-    """Return what a step runs on, or None for this machine."""
+def machine_of(settings: Settings, step: str, input_bytes: int | None = None) -> Machine | None:
+    """Return what a step runs on, or None for this machine or the run's own process. `input_bytes`: None if the inputs are not there yet."""
     if settings.aws is None:
         return None
     options = _read_job_options(settings.aws)
+    if input_bytes is not None and options.is_small(input_bytes):
+        return None
+    unknown = options.small_megabytes if input_bytes is None else 0
     if KINDS[step].resource == "TrainingJob":
-        return Machine("Training", (options.training_instances or options.instances)[0])
-    return Machine("Processing", options.instances[0])
+        return Machine("Training", (options.training_instances or options.instances)[0], unknown)
+    return Machine("Processing", options.instances[0], unknown)
 
 
 def open_prices(settings: Settings) -> Prices:

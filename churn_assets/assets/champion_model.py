@@ -32,6 +32,7 @@ from resources.catalog.names import (
 from resources.catalog.pointers import (
     Champion,
     Current,
+    parse_champion,
     read_champion,
     read_pointer,
     require_current,
@@ -117,7 +118,7 @@ def _apply_decision(lake: Lake, dataset: Dataset, approved: str) -> dg.Materiali
             )
         )
     before = read_pointer(lake, champion_key(dataset.name))
-    champion = read_champion(lake, dataset.name)
+    champion = parse_champion(lake, dataset.name, before)
     _complete_record(lake, dataset, champion)
     if champion and champion.version == model.version:
         return _materialize_result(

@@ -144,8 +144,7 @@ def train(
 
     If `all_rows` is given, the two tables are a sample of them, and the trees chosen on the sample are fitted on all rows. If `tuned` is given,
     the search is over: its best trials are judged again, beside the settings that every search begins with. Trials that were `kept` before an
-    interruption are not run again. Raise TooLittleData for fewer than 30 rows, a split with a single class, or no column to learn from;
-    InputError for unusable rows.
+    interruption are not run again. Raise TooLittleData for fewer than 30 rows, one class, or no column to learn from; InputError for unusable rows.
     """
     prepared = _prepare(train_rows, validation_rows, dataset, threads)
     material, hashes, calibrated_on = prepared.material, prepared.hashes, prepared.calibrated_on

@@ -69,6 +69,10 @@ ASSUMPTIONS = (
         "the run fails after the search with the missing field; write `search: {engine: job}`",
     ),
     Assumption(
+        "With `ec2:Vpc` of the stack's VPC as a condition, the jobs' role may make and remove the network interfaces that SageMaker needs there",
+        "a job in a VPC fails at its start with an access-denied error; remove the condition from the template",
+    ),
+    Assumption(
         "SIGTERM reaches `start.py` when a job is stopped",
         "the job ends 120 s later instead",
     ),

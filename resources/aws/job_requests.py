@@ -13,6 +13,7 @@ ENTRYPOINT = "start.py"
 CODE, CONFIG, RESULT = "code", "config", "result"
 CHECKPOINTS = "checkpoints"
 _GIGABYTE = 1 << 30
+_MEGABYTE = 1_000_000
 _HOUR = 3600
 
 
@@ -47,6 +48,10 @@ class JobOptions(dg.Config):
     small_megabytes: int = 0
     shortest_pause: float = Field(default=5.0, gt=0)
     longest_pause: float = Field(default=60.0, gt=0)
+
+    def is_small(self, input_bytes: int) -> bool:
+        """Return whether a step on so much runs in the run's own process."""
+        return input_bytes < self.small_megabytes * _MEGABYTE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,12 @@ from typing import Any, BinaryIO
 from uuid import uuid4
 
 from churn_model.errors import listed, problem
+from resources.aws.seen_objects import LARGEST, Seen, SeenObjects
 from resources.aws.session import AwsSession, aws_errors, code_of
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
 from resources.ports.lake import MANIFEST, Entry, Lake, Manifest
 
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES = LARGEST
 _PAGE_KEYS = 1000  # S3's own limit
 _LARGEST_COPY_BYTES = 5 * 10**9  # in one request; S3's limit is 5 GiB
 _ABSENT = frozenset({"NoSuchKey", "404"})
@@ -22,6 +23,7 @@ _LOST = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict", "4
 # Enough for as many writers as can move a pointer between a write and its repetition.
 _NONCES = "nonces"
 _REMEMBERED_NONCES = 32
+_seen = SeenObjects()  # of all lakes: Dagster makes resources anew for each run
 
 
 class S3Lake(Lake):
@@ -31,6 +33,10 @@ class S3Lake(Lake):
     bucket: str
     prefix: str = ""  # "" or a prefix that ends with `/`
     kms_key: str = ""  # "" for the bucket's own default encryption
+
+    @property
+    def is_shared(self) -> bool:
+        return True
 
     def list(self, prefix: str, after: str = "", limit: int = _PAGE_KEYS) -> Sequence[Entry]:
         return [*islice(self._pages(prefix, after, min(limit, _PAGE_KEYS)), limit)]
@@ -53,13 +59,17 @@ class S3Lake(Lake):
     def open(self, key: str) -> BinaryIO:
         first = self._get(key, Range=f"bytes=0-{_BLOCK_BYTES - 1}")
         size = int(first["ContentRange"].rpartition("/")[2])
-        block = self._body(key, first)
+        block = self._body(key, first, whole=size <= _BLOCK_BYTES)
         if size <= len(block):
             return io.BytesIO(block)
         return io.BufferedReader(_ObjectReader(self, key, size, first["ETag"], block), _BLOCK_BYTES)
 
     def read(self, key: str) -> bytes:
-        return self._body(key, self._get(key))
+        return self._body(key, self._get(key), whole=True)
+
+    def read_listed(self, entry: Entry) -> bytes:
+        seen = _seen.recall(self.uri(entry.key))
+        return seen.content if seen and seen.tag == entry.token else self.read(entry.key)
 
     def digests(self, entries: Iterable[Entry]) -> Mapping[str, str]:
         """Return the ETags of the listing: no object is read."""
@@ -69,7 +79,8 @@ class S3Lake(Lake):
         target = self._full(key)
         with aws_errors(LakeError, f"to write {self.uri(key)}"):
             if isinstance(content, bytes):
-                self._s3.put_object(Bucket=self.bucket, Key=target, Body=content, **self._encryption)
+                answer = self._s3.put_object(Bucket=self.bucket, Key=target, Body=content, **self._encryption)
+                _seen.remember(self.uri(key), Seen(answer["ETag"], content))
             else:
                 # `upload_file` would hide S3's error in one of boto3's own.
                 with content.open("rb") as stream:
@@ -108,24 +119,32 @@ class S3Lake(Lake):
         self.remove([entry.key for entry in entries])
 
     def swap(self, key: str, expected: bytes | None, new: bytes) -> None:
-        tag: str | None = None
-        nonces: Sequence[str] = ()
-        if expected is not None:  # of an object that must not be there, its write alone shows whether it is
-            current, tag, nonces = self._current(key)
-            if current != expected:
-                raise _conflict(key)
+        if expected is None:  # its write alone shows whether an object is there
+            moved = self._replace(key, None, new)
+        else:
+            seen = _seen.recall(self.uri(key))
+            # What was read a moment ago need not be read again: the write is refused if it is another object by now.
+            moved = seen is not None and seen.content == expected and self._replace(key, seen, new)
+            if not moved:
+                current = self._look(key)
+                moved = current is not None and current.content == expected and self._replace(key, current, new)
+        if not moved:
+            raise _conflict(key)
+
+    def _replace(self, key: str, seen: Seen | None, new: bytes) -> bool:
+        """Write an object if it is still the one that was seen, or none. Return whether it was."""
         nonce = uuid4().hex[:16]
-        condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
-        metadata = {_NONCES: ",".join([*nonces, nonce][-_REMEMBERED_NONCES:])}
+        condition = {"IfNoneMatch": "*"} if seen is None else {"IfMatch": seen.tag}
+        nonces = [*(seen.nonces if seen else ()), nonce][-_REMEMBERED_NONCES:]
         from botocore.exceptions import ClientError
 
         with aws_errors(LakeError, f"to move {self.uri(key)}"):
             try:
-                self._s3.put_object(
+                answer = self._s3.put_object(
                     Bucket=self.bucket,
                     Key=self._full(key),
                     Body=new,
-                    Metadata=metadata,
+                    Metadata={_NONCES: ",".join(nonces)},
                     **condition,
                     **self._encryption,
                 )
@@ -133,20 +152,26 @@ class S3Lake(Lake):
                 if code_of(error) not in _LOST:
                     raise
                 # A write whose response was lost is sent again, and then meets itself. Equal bytes would not show that it is ours.
-                if nonce not in self._current(key)[2]:
-                    raise _conflict(key) from error
+                current = self._look(key)
+                return current is not None and nonce in current.nonces
+        _seen.remember(self.uri(key), Seen(answer["ETag"], new, nonces))
+        return True
 
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{self.prefix}{key}"
 
-    def copy_object(self, source: str, target: str, size: int) -> None:
-        """Copy an object of `size` bytes within the bucket, without reading it."""
-        origin, key = {"Bucket": self.bucket, "Key": self._full(source)}, self._full(target)
-        with aws_errors(LakeError, f"to copy {self.uri(source)}"):
-            if size <= _LARGEST_COPY_BYTES:
-                self._s3.copy_object(CopySource=origin, Bucket=self.bucket, Key=key, **self._encryption)
-            else:
-                self._s3.copy(origin, self.bucket, key, ExtraArgs=self._encryption)
+    def copy_object(self, source: Entry, target: str) -> None:
+        """Copy an object, as a listing shows it, within the bucket, without reading it. Raise LakeError if it is another one by now."""
+        origin, key = {"Bucket": self.bucket, "Key": self._full(source.key)}, self._full(target)
+        same = {"CopySourceIfMatch": source.token, **self._encryption}
+        with aws_errors(LakeError, f"to copy {self.uri(source.key)}"):
+            if source.size > _LARGEST_COPY_BYTES:
+                self._s3.copy(origin, self.bucket, key, ExtraArgs=same)
+                return
+            answer = self._s3.copy_object(CopySource=origin, Bucket=self.bucket, Key=key, **same)
+        seen = _seen.recall(self.uri(source.key))
+        if seen and seen.tag == source.token:
+            _seen.remember(self.uri(target), Seen(answer["CopyObjectResult"]["ETag"], seen.content))
 
     def remove(self, keys: Sequence[str]) -> None:
         """Remove objects that no manifest names."""
@@ -218,18 +243,21 @@ class S3Lake(Lake):
                     ) from error
                 raise
 
-    def _body(self, key: str, answer: Mapping[str, Any]) -> bytes:
+    def _body(self, key: str, answer: Mapping[str, Any], *, whole: bool = False) -> bytes:
+        """Return the bytes of an answer. `whole`: they are all of the object's, and are remembered."""
         with aws_errors(LakeError, f"to read {self.uri(key)}"), answer["Body"] as body:
-            return bytes(body.read())
+            content = bytes(body.read())
+        if whole:
+            _seen.remember(self.uri(key), Seen(answer["ETag"], content, _nonces_of(answer)))
+        return content
 
-    def _current(self, key: str) -> tuple[bytes | None, str | None, Sequence[str]]:
-        """Return a pointer's bytes, its ETag and the nonces of its last writers."""
+    def _look(self, key: str) -> Seen | None:
+        """Return an object with its ETag and the nonces of its last writers; None if there is none."""
         try:
             answer = self._get(key)
         except NotInLake:
-            return None, None, ()
-        nonces = answer.get("Metadata", {}).get(_NONCES, "")
-        return self._body(key, answer), answer["ETag"], nonces.split(",") if nonces else ()
+            return None
+        return Seen(answer["ETag"], self._body(key, answer, whole=True), _nonces_of(answer))
 
 
 class _ObjectReader(io.RawIOBase):
@@ -263,6 +291,10 @@ class _ObjectReader(io.RawIOBase):
         buffer[: len(found)] = found
         self._position = start + len(found)
         return len(found)
+
+
+def _nonces_of(answer: Mapping[str, Any]) -> Sequence[str]:
+    return [nonce for nonce in answer.get("Metadata", {}).get(_NONCES, "").split(",") if nonce]
 
 
 def _conflict(key: str) -> SwapConflict:

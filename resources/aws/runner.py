@@ -6,20 +6,17 @@ copied to the version's prefix, the report last. So nothing is ever half there, 
 
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from pydantic import PrivateAttr
 
-from churn_model.errors import listed, problem
-from churn_model.reports.step_report import REPORT, ReportError, StepReport
+from churn_model.reports.step_report import StepReport
 from resources.aws.code_archive import upload_code
-from resources.aws.container.start import RECEIPT
 from resources.aws.image import check_image, expected_xgboost, find_managed_image
 from resources.aws.job_requests import (
     CHECKPOINTS,
@@ -32,6 +29,7 @@ from resources.aws.job_requests import (
     processing_request,
     training_request,
 )
+from resources.aws.job_results import JobResult, clear, find_result, find_whole_result, take_over
 from resources.aws.jobs.client import JobClient
 from resources.aws.jobs.clock import Clock, SystemClock
 from resources.aws.jobs.failures import JobFailed
@@ -51,12 +49,11 @@ from resources.aws.jobs.names import Work, check_stack_name
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession
 from resources.aws.small_steps import run_here
+from resources.aws.step_inputs import StepInputs, is_folder
 from resources.aws.transform import BatchTransform, JobModel
-from resources.aws.tuning import TRIAL, explain_failure, is_tuned, read_tuned, sum_billed, tuning_request
-from resources.catalog.integrity import find_damage
+from resources.aws.tuning import TRIAL, explain_failure, is_tuned, list_trials, read_tuned, sum_billed, tuning_request
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import restrict_dataset
-from resources.errors import NotInLake, StepFailed
 from resources.ports.lake import MANIFEST, Entry
 from resources.ports.runner import Runner, RunningStep, StepRequest
 from resources.settings import PROJECT
@@ -75,9 +72,22 @@ KINDS: Mapping[str, JobKind] = {
 """Which kind of job a step is, unless its dataset names another engine."""
 
 JOBS = "jobs/"
-_COPIES_AT_ONCE = 16
 _RETRY_TAG = "dagster/retry_number"
-_AGAIN = "run the job again once all files are complete"
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A request that runs as a job of a kind.
+
+    transform   its transform job, if it is one
+    results     what completed jobs of it have left, by the prefix of each
+    """
+
+    request: StepRequest
+    inputs: StepInputs
+    kind: JobKind
+    transform: BatchTransform | None = None
+    results: dict[str, JobResult] = field(default_factory=dict)
 
 
 class SageMakerRunner(Runner):
@@ -102,29 +112,29 @@ class SageMakerRunner(Runner):
         self._instance, self._run_id = context.instance, context.run.run_id if context.run else ""
 
     def run(self, request: StepRequest) -> StepReport:
-        if report := self._find_whole(request.output):
+        if report := find_whole_result(self.lake, request.output):
             return report
-        self._require_unchanged(request, None)
-        if self._is_small(request):
-            return self._run_here(request)
+        inputs = StepInputs(self.lake, request)
+        inputs.require_unchanged()
+        if self.options.small_megabytes and self.options.is_small(inputs.size):
+            return self._run_here(request, inputs)
         if is_tuned(request):
-            request = self._tune(request)
-        work = self._work(request, kind_of(request))
+            request = self._tune(request, inputs)
+        kind = kind_of(request)
+        step = _Step(request, inputs, kind, self._transform(request) if kind is TRANSFORM else None)
         try:
             description = self._jobs().run(
-                work,
-                partial(self._build, request, work.kind),
-                partial(self._is_whole, request, work.kind),
+                self._work(request, kind), partial(self._build, step), partial(self._is_whole, step)
             )
         except JobFailed as failure:
-            if work.kind is TRANSFORM and failure.status in ENDED:
-                self._transform(request).remove_model(failure.job)
-            self._require_unchanged(request, None)  # a file that was half there when it was read comes first
+            if step.transform and failure.status in ENDED:
+                step.transform.remove_model(failure.job)
+            inputs.require_unchanged()  # a file that was half there when it was read comes first
             raise
-        self._record(request.step, work.kind, description, work.kind.billed(description))
-        report = self._take_over(request, work.kind, description)
-        if work.kind is TRANSFORM:
-            self._transform(request).remove_model(work.kind.name_of(description))
+        self._record(request.step, kind, description, kind.billed(description))
+        report = self._take_over(step, description)
+        if step.transform:
+            step.transform.remove_model(kind.name_of(description))
         return report
 
     def _work(self, request: StepRequest, kind: JobKind) -> Work:
@@ -138,21 +148,26 @@ class SageMakerRunner(Runner):
             asked_by=self._asked_by(),
         )
 
-    def _tune(self, request: StepRequest) -> StepRequest:
+    def _tune(self, request: StepRequest, inputs: StepInputs) -> StepRequest:
         """Have a tuning job search, or find the one that has, and return the request of the step that takes its best trials."""
         sagemaker, work = self.session.client("sagemaker"), self._work(request, TUNING)
 
         def read_tail(trial: str) -> Sequence[str]:
             return JobLog(self.session.client("logs"), TRAINING, trial, self._clock, lambda _line: None).finish()
 
-        def read(found: Description) -> dict[str, Any] | None:
-            return read_tuned(sagemaker, TUNING.name_of(found), request.dataset)
+        @cache
+        def list_once(tuning: str) -> Sequence[Description]:
+            return list(list_trials(sagemaker, tuning))
 
+        def read(found: Description) -> dict[str, Any] | None:
+            return read_tuned(list_once(TUNING.name_of(found)), request.dataset)
+
+        step = _Step(request, inputs, TUNING)
         try:
-            description = self._jobs().run(work, partial(self._build, request, TUNING), lambda found: bool(read(found)))
+            description = self._jobs().run(work, partial(self._build, step), lambda found: bool(read(found)))
         except JobFailed as failure:
             raise explain_failure(sagemaker, failure, read_tail) from failure
-        self._record(TRIAL, TUNING, description, sum_billed(sagemaker, TUNING.name_of(description)))
+        self._record(TRIAL, TUNING, description, sum_billed(list_once(TUNING.name_of(description))))
         return replace(request, parameters={**request.parameters, "tuned": read(description)})
 
     def libraries(self, imports: frozenset[str]) -> str:
@@ -168,19 +183,13 @@ class SageMakerRunner(Runner):
 
     # A step on little data
 
-    def _is_small(self, request: StepRequest) -> bool:
-        if not self.options.small_megabytes:
-            return False
-        sizes = (entry.size for keys in request.inputs.values() for entry in self._entries(keys))
-        return sum(sizes) < self.options.small_megabytes * 1_000_000
-
-    def _run_here(self, request: StepRequest) -> StepReport:
+    def _run_here(self, request: StepRequest, inputs: StepInputs) -> StepReport:
         """Run a step in this process, with S3 before and behind it."""
         places = [
             # A prefix is a folder; single objects have their whole keys.
             (entry.key, f"{name}/{entry.key.removeprefix(keys[0]) if is_folder(keys) else entry.key}")
             for name, keys in request.inputs.items()
-            for entry in self._entries(keys)
+            for entry in inputs.entries[name]
         ]
         return run_here(
             self.lake,
@@ -189,7 +198,7 @@ class SageMakerRunner(Runner):
             config=self._config(request),
             inputs=places,
             code=Path(self.code),
-            check=partial(self._require_unchanged, request, datetime.now(UTC)),
+            check=partial(inputs.require_unchanged, datetime.now(UTC)),
         )
 
     # A job and its inputs
@@ -207,15 +216,14 @@ class SageMakerRunner(Runner):
             longest=self.options.longest_pause,
         )
 
-    def _build(self, request: StepRequest, kind: JobKind, name: str) -> Mapping[str, Any]:
+    def _build(self, step: _Step, name: str) -> Mapping[str, Any]:
         """Upload what a job needs beside its inputs, and return its request."""
-        prefix = f"{JOBS}{name}/"
-        if kind is TRANSFORM:
+        prefix, request, inputs, kind = f"{JOBS}{name}/", step.request, step.inputs, step.kind
+        if step.transform:
             model = JobModel(image=self._image(), role=self.role, stack=self.stack, code=Path(self.code))
-            return self._transform(request).prepare(name, prefix, model)
+            return step.transform.prepare(name, prefix, model)
         for file, content in self._config(request).items():
             self.lake.put(f"{prefix}{CONFIG}/{file}", content)
-        sizes = [entry.size for keys in request.inputs.values() for entry in self._entries(keys)]
         plan = JobPlan(
             step=TRIAL if kind is TUNING else request.step,
             image=self._image(),
@@ -224,10 +232,13 @@ class SageMakerRunner(Runner):
             inputs={
                 CODE: JobInput(uri=self.lake.uri(upload_code(self.lake, Path(self.code)))),
                 CONFIG: JobInput(uri=self.lake.uri(f"{prefix}{CONFIG}/")),
-                **{input_: self._input(prefix, input_, keys) for input_, keys in request.inputs.items()},
+                **{
+                    input_: self._input(prefix, input_, keys, inputs.entries[input_])
+                    for input_, keys in request.inputs.items()
+                },
             },
             output=self.lake.uri(prefix if kind is PROCESSING else JOBS),
-            input_bytes=sum(sizes),
+            input_bytes=inputs.size,
             # By the version, so that another attempt goes on from the trials of the one before.
             checkpoints=self.lake.uri(f"{JOBS}{request.dataset.name}-{request.step}-{request.version}/{CHECKPOINTS}/")
             if kind is TRAINING and self.options.spot
@@ -257,45 +268,13 @@ class SageMakerRunner(Runner):
         dataset = restrict_dataset(request.dataset, request.step)
         return {"dataset.json": dataset.to_json().encode(), "request.json": json.dumps(values).encode()}
 
-    def _input(self, prefix: str, name: str, keys: Sequence[str]) -> JobInput:
+    def _input(self, prefix: str, name: str, keys: Sequence[str], entries: Sequence[Entry]) -> JobInput:
         """Return a prefix as it is, and single objects as a manifest, which keeps their whole keys and takes no others."""
         if is_folder(keys):
             return JobInput(uri=self.lake.uri(keys[0]))
-        listed_keys = [entry.key for entry in self._entries(keys)]
         manifest = f"{prefix}inputs/{name}.manifest"
-        self.lake.put(manifest, json.dumps([{"prefix": self.lake.uri("")}, *listed_keys]).encode())
+        self.lake.put(manifest, json.dumps([{"prefix": self.lake.uri("")}, *(each.key for each in entries)]).encode())
         return JobInput(uri=self.lake.uri(manifest), is_manifest=True)
-
-    def _entries(self, keys: Sequence[str]) -> Sequence[Entry]:
-        """Return the objects that keys and prefixes name. Raise StepFailed for a key without an object."""
-        found: list[Entry] = []
-        for key in keys:
-            entries = list(self.lake.entries(key)) if key.endswith("/") else self._entry(key)
-            if not entries:
-                raise StepFailed(_moved(key))
-            found += entries
-        return found
-
-    def _entry(self, key: str) -> list[Entry]:
-        return [entry for entry in self.lake.list(key, limit=1) if entry.key == key]
-
-    def _require_unchanged(self, request: StepRequest, since: datetime | None) -> None:
-        """Raise StepFailed with every landed file that is not, or since a moment was not always, what the version was computed from."""
-        problems = [text for key, content in request.contents.items() if (text := self._change(key, content, since))]
-        if problems:
-            raise StepFailed(listed(problems))
-
-    def _change(self, key: str, content: str, since: datetime | None) -> str:
-        entries = self._entry(key)
-        if not entries:
-            return _moved(key)
-        (entry,) = entries
-        same = f"{entry.size}:{self.lake.digests(entries)[key]}" == content
-        if same and (since is None or entry.modified <= since):
-            return ""
-        return problem(
-            expected=f"{key} to stay as it is while it is read", found="that it was changed or replaced", todo=_AGAIN
-        )
 
     # Its result
 
@@ -303,56 +282,25 @@ class SageMakerRunner(Runner):
         name = kind.name_of(description)
         return f"{JOBS}{name}/output/model/" if kind is TRAINING else f"{JOBS}{name}/{RESULT}/"
 
-    def _is_whole(self, request: StepRequest, kind: JobKind, description: Description) -> bool:
+    def _is_whole(self, step: _Step, description: Description) -> bool:
         """Return whether a completed job has left the whole result of our version."""
-        prefix = self._result_prefix(kind, description)
-        if kind is TRANSFORM:
-            return self._transform(request).read_parts(prefix) is not None
-        self._require_unchanged(request, None)
-        try:
-            receipt = json.loads(self.lake.read(prefix + RECEIPT))
-            report = StepReport.from_json(self.lake.read(prefix + REPORT))
-        except (NotInLake, ReportError, ValueError):
+        prefix = self._result_prefix(step.kind, description)
+        if step.transform:
+            return step.transform.read_parts(prefix) is not None
+        changed = step.inputs.require_unchanged()
+        if changed and changed > description["CreationTime"]:
             return False
-        ours = receipt == {"step": request.step, "version": request.version} and report.step == request.step
-        was_changed = any(
-            self._change(key, content, description["CreationTime"]) for key, content in request.contents.items()
-        )
-        return ours and not was_changed and not find_damage(self.lake, prefix, report.files)
+        result = find_result(self.lake, prefix, step.request)
+        if result:
+            step.results[prefix] = result
+        return result is not None
 
-    def _find_whole(self, prefix: str) -> StepReport | None:
-        """Return the report of a step whose run died after it was taken over and before it was published."""
-        try:
-            report = StepReport.from_json(self.lake.read(prefix + REPORT))
-        except (NotInLake, ReportError):
-            return None
-        return None if find_damage(self.lake, prefix, report.files) else report
-
-    def _take_over(self, request: StepRequest, kind: JobKind, description: Description) -> StepReport:
-        """Copy a job's result to the version's prefix within S3, the report last, and remove what else is there."""
-        source, target = self._result_prefix(kind, description), request.output
-        if kind is TRANSFORM:
-            self._clear(target, (MANIFEST,))
-            return self._transform(request).take_over(source)
-        content = self.lake.read(source + REPORT)
-        report = StepReport.from_json(content)
-        self._clear(target, (*report.files, REPORT, MANIFEST))
-        with ThreadPoolExecutor(_COPIES_AT_ONCE) as pool:
-            copies = [
-                pool.submit(self.lake.copy_object, source + name, target + name, file.size)
-                for name, file in report.files.items()
-            ]
-            for copy in copies:
-                copy.result()
-        self.lake.put(target + REPORT, content)
-        return report
-
-    def _clear(self, target: str, kept: Sequence[str]) -> None:
-        """Remove what is below the version's prefix, but for what this result has as well."""
-        keys = {target + name for name in kept}
-        stray = [entry.key for entry in self.lake.entries(target) if entry.key not in keys]
-        if stray:
-            self.lake.remove(stray)
+    def _take_over(self, step: _Step, description: Description) -> StepReport:
+        source, target = self._result_prefix(step.kind, description), step.request.output
+        if step.transform:
+            clear(self.lake, target, (MANIFEST,))
+            return step.transform.take_over(source)
+        return take_over(self.lake, step.results[source], target)
 
     # The run
 
@@ -393,14 +341,3 @@ def kind_of(request: StepRequest) -> JobKind:
     """Return which kind of job a step is."""
     is_transform = request.step == "score" and request.dataset.scoring.engine == "transform"
     return TRANSFORM if is_transform else KINDS[request.step]
-
-
-def is_folder(keys: Sequence[str]) -> bool:
-    """Return whether an input is one prefix, whose objects are its files."""
-    return len(keys) == 1 and keys[0].endswith("/")
-
-
-def _moved(key: str) -> str:
-    return problem(
-        expected=f"{key} to stay as it is while it is read", found="that it was moved or removed", todo=_AGAIN
-    )

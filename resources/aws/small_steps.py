@@ -31,7 +31,7 @@ def run_here(
     config: Mapping[str, bytes],
     inputs: Iterable[tuple[str, str]],
     code: Path,
-    check: Callable[[], None],
+    check: Callable[[], object],
 ) -> StepReport:
     """Download the inputs, run a step, put its result below `output`, the report last, and return the report.
 

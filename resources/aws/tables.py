@@ -1,7 +1,6 @@
 """Published versions as tables of the Glue catalog, which Athena reads where the lake keeps them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +14,9 @@ from resources.aws.crawlers import run_crawler
 from resources.aws.lake import S3Lake
 from resources.aws.queries import Athena
 from resources.aws.session import AwsSession, aws_errors, code_of
+from resources.aws.user_tables import UserTable, find_refusal, report_missing
 from resources.catalog.digests import digest_of
+from resources.catalog.names import RETENTION_LIST, TABLE_ASSETS
 from resources.errors import TablesError
 from resources.ports.tables import Tables
 
@@ -26,7 +27,6 @@ _STORAGE = {
     "OutputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
     "SerdeInfo": {"SerializationLibrary": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"},
 }
-_NESTED = ("array", "map", "struct")
 # Athena's names of Arrow's types. A type that is not here, such as the unsigned 64 bits of a hash, has no column in the table.
 _TYPES: Sequence[tuple[pa.DataType, str]] = (
     (pa.bool_(), "boolean"),
@@ -40,16 +40,6 @@ _TYPES: Sequence[tuple[pa.DataType, str]] = (
     (pa.large_string(), "string"),
     (pa.date32(), "date"),
 )
-
-
-@dataclass(frozen=True)
-class _UserTable:
-    """A table that a user already has, as the catalog describes it."""
-
-    columns: Mapping[str, str]  # Athena's types by name, partition columns last
-    # s3:// prefixes of the partitions by their values, or of the table by none
-    locations: Mapping[tuple[str, ...], str]
-    iceberg_metadata: str | None
 
 
 class AthenaTables(Tables):
@@ -85,6 +75,11 @@ class AthenaTables(Tables):
         rows = self.athena.result(f'select count(*) as n from "{dataset}_{kind}"', self.database)  # noqa: S608
         return int(rows["n"].iloc[0])
 
+    def shown(self, dataset: str) -> Sequence[str]:
+        lake = self.lake.uri("")
+        locations = [each for kind in (*TABLE_ASSETS, RETENTION_LIST) for each in self._locations(dataset, kind)]
+        return [each.removeprefix(lake) for each in locations if each.startswith(lake)]
+
     def version(self, table: str) -> str:
         found = self._describe(table)
         if found.iceberg_metadata:  # a new file for each commit
@@ -115,7 +110,7 @@ class AthenaTables(Tables):
             )
         keys = [prefix + part_name(number) for number in range(len(written))]
         for source, target in zip(written, keys, strict=True):
-            self.lake.copy_object(source.key, target, source.size)
+            self.lake.copy_object(source, target)
         self.lake.remove([each.key for each in written])
         return keys
 
@@ -203,6 +198,25 @@ class AthenaTables(Tables):
                     return None
                 raise
 
+    def _locations(self, dataset: str, kind: str) -> Sequence[str]:
+        """Return where the rows of a table are: its own place, or those of its batches."""
+        table = self._get_table(dataset, kind)
+        if table is None:
+            return ()
+        if not table.get("PartitionKeys"):
+            return (table["StorageDescriptor"]["Location"],)
+        return tuple(self._list_partitions(self.database, f"{dataset}_{kind}").values())
+
+    def _list_partitions(self, database: str, table: str) -> dict[tuple[str, ...], str]:
+        """Return the place of each partition, by its values."""
+        with aws_errors(TablesError, f"to read the partitions of {database}.{table}"):
+            pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=table)
+            return {
+                tuple(each["Values"]): each["StorageDescriptor"]["Location"]
+                for page in pages
+                for each in page["Partitions"]
+            }
+
     def _write_table(self, wanted: Mapping[str, Any], current: Mapping[str, Any] | None) -> bool:
         """Create or move a table in one call. Return False if another run has done so meanwhile."""
         from botocore.exceptions import ClientError
@@ -225,7 +239,7 @@ class AthenaTables(Tables):
 
     # --- tables of users
 
-    def _describe(self, table: str) -> _UserTable:
+    def _describe(self, table: str) -> UserTable:
         """Return what the catalog knows of a user's table. Raise TablesError if it is missing or cannot be copied."""
         from botocore.exceptions import ClientError
 
@@ -236,20 +250,15 @@ class AthenaTables(Tables):
             except ClientError as error:
                 if code_of(error) != "EntityNotFoundException":
                     raise
-                raise _missing(table, str(error.response["Error"].get("Message", "none")).rstrip(".")) from error
+                raise report_missing(table, str(error.response["Error"].get("Message", "none")).rstrip(".")) from error
             storage, keys = found.get("StorageDescriptor", {}), found.get("PartitionKeys", [])
             locations: dict[tuple[str, ...], str] = {(): storage.get("Location", "")}
             if keys:
-                pages = self._glue.get_paginator("get_partitions").paginate(DatabaseName=database, TableName=name)
-                locations = {
-                    tuple(each["Values"]): each["StorageDescriptor"]["Location"]
-                    for page in pages
-                    for each in page["Partitions"]
-                }
+                locations = self._list_partitions(database, name)
         columns = {each["Name"]: each["Type"] for each in (*storage.get("Columns", []), *keys)}
-        if refusal := _refusal(table, found, columns, locations):
+        if refusal := find_refusal(table, found, columns, locations):
             raise refusal
-        return _UserTable(columns, locations, found.get("Parameters", {}).get("metadata_location"))
+        return UserTable(columns, locations, found.get("Parameters", {}).get("metadata_location"))
 
     def _objects(self, location: str) -> list[tuple[str, int, str]]:
         """Return name, size and ETag of each object below a location."""
@@ -289,62 +298,6 @@ def _is_conflict(error: Any) -> bool:
     if code_of(error) in ("AlreadyExistsException", "ConcurrentModificationException", "EntityNotFoundException"):
         return False
     raise error
-
-
-def _missing(table: str, found: str) -> TablesError:
-    return TablesError(
-        problem(
-            expected=f"the table in the Glue catalog as {table}",
-            found=found,
-            todo="create it there, correct `source` in the spec, or remove `source` and land files: `churn land`",
-        )
-    )
-
-
-def _refusal(
-    table: str, found: Mapping[str, Any], columns: Mapping[str, str], locations: Mapping[tuple[str, ...], str]
-) -> TablesError | None:
-    """Return why a table cannot be copied, if it cannot."""
-    if found.get("TableType") == "VIRTUAL_VIEW":
-        return TablesError(
-            problem(
-                expected=f"a table at {table}, which has a version of its own",
-                found="a view",
-                todo="name a table: `create table ... as select * from` the view, or land files",
-            )
-        )
-    if found.get("Parameters", {}).get("projection.enabled", "").lower() == "true":
-        return TablesError(
-            problem(
-                expected=f"a table at {table} whose partitions the Glue catalog lists",
-                found="partitions that are projected, so that nothing there tells when the table changes",
-                todo="add its partitions to the catalog (`msck repair table`, or a crawler) and remove `projection.enabled`, or name a copy",
-            )
-        )
-    if not columns:
-        return TablesError(
-            problem(
-                expected=f"columns in the table {table}", found="none", todo="run its crawler, or name another table"
-            )
-        )
-    nested = [name for name, kind in columns.items() if kind.lower().startswith(_NESTED)]
-    if nested:
-        return TablesError(
-            problem(
-                expected=f"columns of numbers, text and dates in the table {table}",
-                found=f"nested columns: {', '.join(sorted(nested))}",
-                todo="make a table without them (`create table ... as select ...`) and name that one",
-            )
-        )
-    if not all(location.startswith("s3://") for location in locations.values()):
-        return TablesError(
-            problem(
-                expected=f"the table {table} in S3",
-                found="another place: it belongs to a connector or a shared catalog",
-                todo="copy it (`create table ... as select ...`) and name the copy",
-            )
-        )
-    return None
 
 
 def _quoted(name: str) -> str:

@@ -59,6 +59,7 @@ class BatchTransform:
 
     def __init__(self, lake: S3Lake, request: StepRequest, sagemaker: Any, clock: Clock, options: JobOptions) -> None:
         self._lake, self._request, self._sagemaker, self._options = lake, request, sagemaker, options
+        self._scored: dict[str, Sequence[ScoredPart]] = {}  # by the prefix of a job's result
         self._models = Models(sagemaker, clock, options.shortest_pause, options.longest_pause)
 
     def prepare(self, name: str, prefix: str, model: JobModel) -> dict[str, Any]:
@@ -180,7 +181,12 @@ class BatchTransform:
     # What has come out
 
     def read_parts(self, prefix: str) -> Sequence[ScoredPart] | None:
-        """Return what is known of each part's predictions, or None unless each part that ingest published was scored, whole and for this version."""
+        """Return what is known of each part's predictions, or None unless each part that ingest published was scored, whole and for this version.
+
+        A job that has completed writes no more: its footers are read once.
+        """
+        if prefix in self._scored:
+            return self._scored[prefix]
         with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
             found = list(pool.map(lambda name: self._read_part(f"{prefix}{name}{ENDING}"), self.parts))
         scored = [part for part in found if part is not None]
@@ -188,6 +194,8 @@ class BatchTransform:
             part.version == self._request.version and part.source == file.digest and part.rows == file.rows
             for part, file in zip(scored, self.parts.values(), strict=True)
         )
+        if ours:
+            self._scored[prefix] = scored
         return scored if ours else None
 
     def _read_part(self, key: str) -> ScoredPart | None:
@@ -223,7 +231,7 @@ class BatchTransform:
         source, target = f"{prefix}{name}{ENDING}", PREDICTIONS + name
         (entry,) = self._lake.list(source, limit=1)
         digest = digest_object(self._lake, source)
-        self._lake.copy_object(source, self._request.output + target, entry.size)
+        self._lake.copy_object(entry, self._request.output + target)
         return target, PublishedFile(entry.size, digest)
 
 

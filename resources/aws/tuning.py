@@ -3,7 +3,7 @@
 A tuning job takes no entrypoint. The image imports `start.py` from the channel with the code, and calls `run_trial` in it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from churn_model.errors import problem
@@ -11,7 +11,7 @@ from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.search import Family
 from resources.aws.job_requests import CODE, ROOT, JobPlan, training_request
 from resources.aws.jobs.failures import Ending, JobFailed
-from resources.aws.jobs.kinds import COMPLETED, FAILED, TRAINING, TUNING
+from resources.aws.jobs.kinds import COMPLETED, FAILED, TRAINING, TUNING, Description
 from resources.aws.session import aws_errors
 from resources.errors import StepFailed
 from resources.ports.runner import StepRequest
@@ -104,18 +104,18 @@ def _definition_name(family: Family) -> str:
     return family.replace("_", "-")
 
 
-def read_tuned(sagemaker: Any, name: str, dataset: Dataset) -> dict[str, Any] | None:
-    """Return what a tuning job has found, as the step `train` reads it of its request; None if no trial has given the metric."""
+def read_tuned(trials: Sequence[Description], dataset: Dataset) -> dict[str, Any] | None:
+    """Return what the trials of a tuning job have found, as the step `train` reads it of its request; None if none has given the metric."""
     from churn_model.records import to_plain
     from churn_model.training.search import BEST_TRIALS
     from churn_model.training.tuning import INTERNAL, Tuned, TunedTrial, is_maximized
 
     families = {_definition_name(family): family for family in dataset.search.families}
     sign = -1 if is_maximized(dataset.search.metric) else 1
-    trials = sorted(_list_trials(sagemaker, name, COMPLETED), key=lambda trial: trial["TrainingJobName"])
+    completed = [trial for trial in trials if TRAINING.status_of(trial) == COMPLETED]
     ranked = sorted(
         (sign * trial["FinalHyperParameterTuningJobObjectiveMetric"]["Value"], number, trial)
-        for number, trial in enumerate(trials)
+        for number, trial in enumerate(sorted(completed, key=TRAINING.name_of))
         if "FinalHyperParameterTuningJobObjectiveMetric" in trial
     )
     if not ranked:
@@ -132,11 +132,11 @@ def read_tuned(sagemaker: Any, name: str, dataset: Dataset) -> dict[str, Any] | 
     return found
 
 
-def sum_billed(sagemaker: Any, name: str) -> float:
-    """Return the seconds that are billed for all trials of a tuning job together, each of one instance, however they ended."""
+def sum_billed(trials: Sequence[Description]) -> float:
+    """Return the seconds that are billed for the trials of a tuning job together, each of one instance, however they ended."""
     return sum(
         float((trial["TrainingEndTime"] - trial["TrainingStartTime"]).total_seconds())
-        for trial in _list_trials(sagemaker, name)
+        for trial in trials
         if "TrainingStartTime" in trial and "TrainingEndTime" in trial
     )
 
@@ -153,7 +153,7 @@ def explain_failure(sagemaker: Any, failure: JobFailed, read_tail: Any) -> JobFa
             todo="look at the logs of its trials, then run the job again",
         )
         return JobFailed(f"{text}\n{failure.link}", job=failure.job, status=COMPLETED, reason=text, link=failure.link)
-    trial = next(_list_trials(sagemaker, failure.job, FAILED), None)
+    trial = next(list_trials(sagemaker, failure.job, FAILED), None)
     if trial is None:
         return failure
     ending, name = Ending.of(TRAINING, trial), TRAINING.name_of(trial)
@@ -162,7 +162,7 @@ def explain_failure(sagemaker: Any, failure: JobFailed, read_tail: Any) -> JobFa
     return JobFailed(text, job=failure.job, status=failure.status, reason=ending.reason, link=failure.link, log=log)
 
 
-def _list_trials(sagemaker: Any, name: str, status: str = "") -> Iterator[dict[str, Any]]:
+def list_trials(sagemaker: Any, name: str, status: str = "") -> Iterator[Description]:
     """Yield the trials of a tuning job, all or those that have ended in a status. Raise StepFailed."""
     arguments = {"HyperParameterTuningJobName": name, "MaxResults": 100, **({"StatusEquals": status} if status else {})}
     with aws_errors(StepFailed, f"to list the trials of {TUNING.words} {name}"):

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from time import sleep
 
 from resources.catalog.decisions import list_decisions
 from resources.catalog.integrity import find_manifest
@@ -27,12 +28,16 @@ from resources.catalog.names import (
     unload_prefix,
     version_prefix,
 )
+from resources.catalog.pointers import read_pointer
 from resources.catalog.verification import list_shown
-from resources.errors import DamagedError
-from resources.ports.lake import Lake
+from resources.errors import DamagedError, SwapConflict
+from resources.ports.lake import MANIFEST, Lake
 from resources.ports.leftovers import Leftover
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
+
+HANDOVER_SECONDS = 60.0
+"""How long a run on another machine may need from finding a version to naming it by a pointer."""
 
 # How many parts the key of a version has, of assets whose versions may be removed.
 _LEVELS = dict.fromkeys((RAW_BATCH, BATCH_PREDICTIONS, RETENTION_LIST, LIST_LAYOUT, BATCH_PAGE), 4) | dict.fromkeys(
@@ -62,14 +67,55 @@ def find_unused_versions(lake: Lake, dataset: str, shown: Collection[str], befor
 
     `shown` are the prefixes that the tables name. Raise LakeError if a pointer is damaged: nobody knows then what it named.
     """
-    named = {*list_shown(lake, dataset), *shown}
-    named |= {version_prefix(dataset, TUNED_MODEL, decision.version) for decision in list_decisions(lake, dataset)}
-    named |= set(_copies_of(lake, dataset, named))
     return [
         Leftover(lake.uri(prefix), found.size, partial(remove_version, lake, prefix))
-        for prefix, found in _list_versions(lake, dataset).items()
-        if found.newest < before and not any(name.startswith(prefix) for name in named)
+        for prefix, found in _find_unused(lake, dataset, _list_named(lake, dataset, shown), before).items()
     ]
+
+
+def remove_shared(lake: Lake, tables: Tables, dataset: str, before: datetime) -> list[Leftover]:
+    """Remove the versions that `find_unused_versions` finds in a lake in which other machines may be at work, and return them.
+
+    Their manifests go first: a run that asks for one of them from then on makes it again. Then those runs have time to move their pointers that have
+    found one just before. What is named by then, or is being made again, stays. Raise LakeError if a pointer is damaged.
+    """
+    unused = _find_unused(lake, dataset, _list_named(lake, dataset, tables.shown(dataset)), before)
+    manifests = {prefix: read_pointer(lake, prefix + MANIFEST) for prefix in unused}
+    for prefix in unused:
+        lake.withdraw(prefix)
+    if unused:
+        sleep(HANDOVER_SECONDS)
+    named: set[str] = set()
+    for _ in range(2):  # by the manifest of a table that was put back, the copy is named that it was made from
+        named = _list_named(lake, dataset, tables.shown(dataset))
+        for prefix, manifest in manifests.items():
+            if manifest and _is_named(prefix, named):
+                with suppress(SwapConflict):  # it is there, or was made again
+                    lake.swap(prefix + MANIFEST, None, manifest)
+    still = _find_unused(lake, dataset, named, before)
+    removed = []
+    for prefix in unused.keys() & still.keys():
+        lake.discard(prefix)
+        removed.append(Leftover(lake.uri(prefix), unused[prefix].size, partial(lake.discard, prefix)))
+    return sorted(removed, key=lambda each: each.name)
+
+
+def _list_named(lake: Lake, dataset: str, shown: Collection[str]) -> set[str]:
+    named = {*list_shown(lake, dataset), *shown}
+    named |= {version_prefix(dataset, TUNED_MODEL, decision.version) for decision in list_decisions(lake, dataset)}
+    return named | set(_copies_of(lake, dataset, named))
+
+
+def _is_named(prefix: str, named: Collection[str]) -> bool:
+    return any(name.startswith(prefix) for name in named)
+
+
+def _find_unused(lake: Lake, dataset: str, named: Collection[str], before: datetime) -> dict[str, "_Found"]:
+    return {
+        prefix: found
+        for prefix, found in _list_versions(lake, dataset).items()
+        if found.newest < before and not _is_named(prefix, named)
+    }
 
 
 def remove_version(lake: Lake, prefix: str) -> None:

@@ -9,7 +9,7 @@ from churn_model.records import from_plain
 from resources.catalog.integrity import describe_content
 from resources.catalog.names import decision_key, decisions_prefix
 from resources.errors import DamagedError, SwapConflict
-from resources.ports.lake import Lake
+from resources.ports.lake import Entry, Lake
 
 WAITING = "waiting"
 """The outcome for a candidate that the gate would promote, and that a person has yet to approve."""
@@ -36,11 +36,11 @@ def record_decision(lake: Lake, dataset: str, decision: Decision) -> None:
     """Append a decision to the history. A repetition of the last one is not recorded again."""
     content = json.dumps(asdict(decision), sort_keys=True, ensure_ascii=False, indent=1).encode()
     while True:
-        keys = _keys(lake, dataset)
-        if keys and _is_same(_read(lake, keys[-1]), decision):
+        entries = _list(lake, dataset)
+        if entries and _is_same(_read(lake, entries[-1]), decision):
             return
         try:
-            lake.swap(decision_key(dataset, _number_after(keys)), None, content)
+            lake.swap(decision_key(dataset, _number_after(entries)), None, content)
         except SwapConflict:  # another run recorded a decision meanwhile: ours comes after it
             continue
         return
@@ -48,19 +48,19 @@ def record_decision(lake: Lake, dataset: str, decision: Decision) -> None:
 
 def list_decisions(lake: Lake, dataset: str) -> list[Decision]:
     """Return all decisions about a dataset's models, oldest first. Raise DamagedError if one is damaged."""
-    return [_read(lake, key) for key in _keys(lake, dataset)]
+    return [_read(lake, entry) for entry in _list(lake, dataset)]
 
 
 def list_decisions_after(lake: Lake, dataset: str, number: int) -> list[tuple[int, Decision]]:
     """Return the decisions after the one with this number, with their numbers. Raise DamagedError if one is damaged."""
-    keys = [key for key in _keys(lake, dataset) if key > decision_key(dataset, number)]
-    return [(_number_of(key), _read(lake, key)) for key in keys]
+    entries = [entry for entry in _list(lake, dataset) if entry.key > decision_key(dataset, number)]
+    return [(_number_of(entry), _read(lake, entry)) for entry in entries]
 
 
 def find_waiting(lake: Lake, dataset: str) -> Decision | None:
     """Return the decision about the candidate that waits until a person approves it, or None. Raise DamagedError if it is damaged."""
-    keys = _keys(lake, dataset)
-    last = _read(lake, keys[-1]) if keys else None
+    entries = _list(lake, dataset)
+    last = _read(lake, entries[-1]) if entries else None
     return last if last and last.outcome == WAITING else None
 
 
@@ -69,26 +69,26 @@ def list_champions(lake: Lake, dataset: str) -> list[Decision]:
     return [decision for decision in list_decisions(lake, dataset) if decision.made_a_champion]
 
 
-def _keys(lake: Lake, dataset: str) -> list[str]:
-    return [entry.key for entry in lake.entries(decisions_prefix(dataset)) if entry.key.endswith(".json")]
+def _list(lake: Lake, dataset: str) -> list[Entry]:
+    return [entry for entry in lake.entries(decisions_prefix(dataset)) if entry.key.endswith(".json")]
 
 
-def _number_after(keys: Sequence[str]) -> int:
-    return _number_of(keys[-1]) + 1 if keys else 1
+def _number_after(entries: Sequence[Entry]) -> int:
+    return _number_of(entries[-1]) + 1 if entries else 1
 
 
-def _number_of(key: str) -> int:
-    return int(key.rpartition("/")[2].removesuffix(".json"))
+def _number_of(entry: Entry) -> int:
+    return int(entry.key.rpartition("/")[2].removesuffix(".json"))
 
 
-def _read(lake: Lake, key: str) -> Decision:
-    data = lake.read(key)
+def _read(lake: Lake, entry: Entry) -> Decision:
+    data = lake.read_listed(entry)
     try:
         return from_plain(Decision, json.loads(data))
     except (ValueError, RecursionError) as error:  # RecordError and JSONDecodeError are ValueErrors
         raise DamagedError(
             problem(
-                expected=f"a decision in {lake.uri(key)}",
+                expected=f"a decision in {lake.uri(entry.key)}",
                 found=describe_content(data, error),
                 todo="restore the file from a copy, or remove it",
             )

@@ -25,12 +25,17 @@ from resources.ports.tables import Tables
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step of a run, the asset that it makes, and whether its result is there already."""
+    """A step of a run, the asset that it makes, and whether its result is there already.
+
+    prefix        of the version that it makes, "" if that is not known before
+    input_bytes   size of what it reads, None if that is not there yet
+    """
 
     step: str
     asset: str
     is_published: bool
-    prefix: str = ""  # of the version that it makes, if that is known before
+    prefix: str = ""
+    input_bytes: int | None = None
 
 
 SCORING = (
@@ -44,20 +49,26 @@ SCORING = (
 
 def plan_retrain(lake: Lake, tables: Tables, runner: Runner, dataset: Dataset) -> Iterator[PlannedStep]:
     """Yield the steps of a retrain now. Nothing is started, and nothing written. Raise InputError if nothing has landed."""
-    upstream = _source(lake, tables, dataset)
+    upstream, size = _source(lake, tables, dataset)
     for step, asset in (("ingest", RAW_CUSTOMERS), ("preprocess", PREPROCESSED_SPLITS), ("train", TUNED_MODEL)):
         version = _version(runner, step, dataset, upstream)
         prefix = f"{versions_prefix(dataset.name, asset)}{version}/"
-        yield PlannedStep(step, asset, find_manifest(lake, prefix) is not None, prefix)
+        manifest = find_manifest(lake, prefix)
+        yield PlannedStep(step, asset, manifest is not None, prefix, size)
+        made = sum(file.size for file in manifest.files.values()) if manifest else None
+        # The evaluation reads what the training reads, and the model.
+        size = size + made if asset == TUNED_MODEL and size is not None and made is not None else made
         upstream = {asset: version}
-    yield PlannedStep("evaluate", EVALUATION_REPORT, _is_evaluated(lake, runner, dataset, upstream[TUNED_MODEL]))
+    is_evaluated = _is_evaluated(lake, runner, dataset, upstream[TUNED_MODEL])
+    yield PlannedStep("evaluate", EVALUATION_REPORT, is_evaluated, input_bytes=size)
 
 
-def _source(lake: Lake, tables: Tables, dataset: Dataset) -> Mapping[str, str]:
-    """Return what the training table would be made from, as its version names it."""
+def _source(lake: Lake, tables: Tables, dataset: Dataset) -> tuple[Mapping[str, str], int | None]:
+    """Return what the training table would be made from, as its version names it, and its size in bytes, if that is known."""
     if dataset.source.table:
-        return {dataset.source.table: tables.version(dataset.source.table)}
-    return fingerprints(lake, list_training(lake, dataset.name).entries)
+        return {dataset.source.table: tables.version(dataset.source.table)}, None
+    entries = list_training(lake, dataset.name).entries
+    return fingerprints(lake, entries), sum(entry.size for entry in entries)
 
 
 def _version(runner: Runner, step: str, dataset: Dataset, upstream: Mapping[str, str]) -> str:

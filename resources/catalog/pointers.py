@@ -111,8 +111,12 @@ def read_champion(lake: Lake, dataset: str) -> Champion | None:
 
     Raise DamagedError if the pointer cannot be read, or if there is none although a decision made a model the champion.
     """
+    return parse_champion(lake, dataset, read_pointer(lake, champion_key(dataset)))
+
+
+def parse_champion(lake: Lake, dataset: str, data: bytes | None) -> Champion | None:
+    """Return the champion that a pointer's bytes name. Raises what `read_champion` raises."""
     key, todo = champion_key(dataset), f"run `churn verify {dataset} --repair`, or restore it from a copy"
-    data = read_pointer(lake, key)
     if data is not None:
         return parse_pointer(lake, key, data, Champion, todo)
     if list_champions(lake, dataset):

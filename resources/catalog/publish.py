@@ -12,7 +12,7 @@ import dagster as dg
 from churn_model.reports.step_report import REPORT, PublishedFile, Report, StepReport
 from churn_model.spec.dataset import Dataset
 from resources.catalog.digests import digest_of
-from resources.catalog.integrity import find_whole, require_whole, require_whole_input
+from resources.catalog.integrity import read_file, require_file, require_whole_input
 from resources.catalog.pointers import Current, utc_now
 from resources.catalog.source_code import locked_releases
 from resources.catalog.versions import Maker, restrict_dataset, version_of
@@ -143,10 +143,10 @@ def _find_whole(lake: Lake, prefix: str) -> StepReport | None:
 
 def read_published(lake: Lake, prefix: str) -> StepReport | None:
     """Return the report of a published version, or None if nothing is published there. Raise DamagedError if it is not as it was published."""
-    return StepReport.from_json(lake.read(prefix + REPORT)) if find_whole(lake, prefix) else None
+    content = read_file(lake, prefix, REPORT)
+    return None if content is None else StepReport.from_json(content)
 
 
 def require_published(lake: Lake, prefix: str) -> StepReport:
     """Return the report of a published version. Raise DamagedError if nothing is published there, or if it is not as it was published."""
-    require_whole(lake, prefix)
-    return StepReport.from_json(lake.read(prefix + REPORT))
+    return StepReport.from_json(require_file(lake, prefix, REPORT))

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from churn_model.errors import listed, problem
 from churn_model.tables import TableReader
-from resources.catalog.integrity import find_damage, read_manifest, version_of_folder
+from resources.catalog.integrity import compare_files, folder_above, list_version, require_version
 from resources.errors import DamagedError, NotInLake
 from resources.ports.lake import Lake
 
@@ -17,15 +17,20 @@ def open_published_table(lake: Lake, prefix: str) -> TableReader:
 
     Raise NotInLake if the version has no such table, and DamagedError if a part is missing or has another size.
     """
-    version = version_of_folder(lake, prefix)
+    version = folder_above(prefix)
+    manifest, entries = list_version(lake, version)
+    if manifest is None:
+        version = prefix
+        manifest, entries = require_version(lake, version)
     folder = prefix.removeprefix(version)
-    files = read_manifest(lake, version).files
-    parts = {name: file for name, file in files.items() if name.startswith(folder) and name.endswith(".parquet")}
+    parts = {
+        name: file for name, file in manifest.files.items() if name.startswith(folder) and name.endswith(".parquet")
+    }
     if not parts:
         raise NotInLake(
             problem(expected=f"a table's parts below {lake.uri(prefix)}", found="none", todo="run the job again")
         )
-    if damage := find_damage(lake, version, parts):
+    if damage := compare_files(lake, version, parts, entries):
         raise DamagedError(listed(damage))
     return TableReader([partial(lake.open, version + name) for name in sorted(parts)])
 

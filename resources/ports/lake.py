@@ -58,6 +58,11 @@ class Unreadable:
 class Lake(dg.ConfigurableResource, ABC):
     """A folder or a bucket. Objects are written once, except for pointers, which move by `swap` alone."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines may be at work in it, whose locks are not seen here."""
+        return False
+
     @abstractmethod
     def list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[Entry]:
         """Return at most `limit` objects below `prefix` whose key is greater than `after`, in key order.
@@ -133,3 +138,10 @@ class Lake(dg.ConfigurableResource, ABC):
         """Return an object's bytes. Raise NotInLake."""
         with self.open(key) as stream:
             return stream.read()
+
+    def read_listed(self, entry: Entry) -> bytes:
+        """Return the bytes of an object that a listing has just shown. Raise NotInLake.
+
+        A bucket may answer from memory: its token is another one after any write. A folder always reads, since a disk changes bytes by itself.
+        """
+        return self.read(entry.key)

@@ -1,7 +1,6 @@
 """The template's policies, held against the calls that were really made."""
 
 import re
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from botocore.client import BaseClient
 from cfnlint.decode import cfn_yaml
 
 from resources.settings import PROJECT
+from tests.aws.sagemaker.running import JOBS
 from tests.aws.services import REGION
 
 TEMPLATE = PROJECT / "infra" / "stack.yaml"
@@ -30,10 +30,14 @@ class Call:
 
 @dataclass
 class Recording:
-    """What the orchestrator asked AWS for, and what SageMaker did in the name of the jobs' role."""
+    """What the orchestrator asked AWS for, and what SageMaker did in the name of the jobs' role.
+
+    requests   of the orchestrator to S3, each as its operation and its key or prefix
+    """
 
     orchestrator: list[Call] = field(default_factory=list)
     jobs: list[Call] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
 
 
 @contextmanager
@@ -42,13 +46,11 @@ def recorded_calls(stack: str) -> Iterator[Recording]:
     recording, send = Recording(), BaseClient._make_api_call
 
     def record(self: BaseClient, operation: str, parameters: Mapping[str, Any]) -> Any:
-        # Transfers run in threads of their own, which do not show who began them; only jobs write results below their prefix.
-        key = str(parameters.get("Key", ""))
-        by_job = re.search(r"(^|/)jobs/[^/]+/(result|output|checkpoints)/", key) or any(
-            re.search("sagemaker/(containers|hosts)", frame.filename) for frame in traceback.extract_stack()
-        )
-        role = recording.jobs if by_job else recording.orchestrator
-        role += actions_of(self.meta.service_model.service_name, operation, parameters, stack)
+        is_job, service = self.meta.config.user_agent_extra == JOBS, self.meta.service_model.service_name
+        role = recording.jobs if is_job else recording.orchestrator
+        role += actions_of(service, operation, parameters, stack)
+        if service == "s3" and not is_job:
+            recording.requests.append((operation, str(parameters.get("Key") or parameters.get("Prefix"))))
         return send(self, operation, parameters)
 
     with patch.object(BaseClient, "_make_api_call", record):
@@ -236,10 +238,10 @@ class Policies:
 
 
 def read_policies(parameters: Mapping[str, Any]) -> Policies:
-    """Return the template's policies. `parameters` are values of the template's parameters and attributes, as `Key.Arn`."""
+    """Return the template's policies. `parameters` are values of its parameters and attributes, as `Key.Arn`, and names of conditions that hold."""
     template = cfn_yaml.load(str(TEMPLATE))
     defaults = {name: each.get("Default", "") for name, each in template["Parameters"].items()}
-    pseudo = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT}
+    pseudo = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::NoValue": None}
     values = defaults | pseudo | dict(parameters)
     resources = template["Resources"]
     orchestrator = resources["OrchestratorPolicy"]["Properties"]["PolicyDocument"]["Statement"]
@@ -249,15 +251,16 @@ def read_policies(parameters: Mapping[str, Any]) -> Policies:
 
 
 def _fill(node: Any, values: Mapping[str, Any]) -> Any:
-    """Evaluate Ref, Fn::GetAtt, Fn::Sub and the one Fn::If of the template: the bucket is an existing one."""
+    """Evaluate Ref, Fn::GetAtt, Fn::Sub and Fn::If."""
     if isinstance(node, list):
-        return [_fill(each, values) for each in node]
+        return [filled for each in node if (filled := _fill(each, values)) is not None]
     if not isinstance(node, dict):
         return node
     if "Ref" in node or "Fn::GetAtt" in node:
         return values[node.get("Ref") or ".".join(node["Fn::GetAtt"])]
     if "Fn::If" in node:
-        return _fill(node["Fn::If"][2], values)
+        condition, then, otherwise = node["Fn::If"]
+        return _fill(then if values.get(condition) else otherwise, values)
     if "Fn::Sub" in node:
         text, more = node["Fn::Sub"] if isinstance(node["Fn::Sub"], list) else (node["Fn::Sub"], {})
         known = {**values, **_fill(more, values)}

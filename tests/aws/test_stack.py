@@ -19,6 +19,7 @@ POLICIES = read_policies(
         "ImageAccount": "141502667606",
     }
 )
+INTERFACE = f"arn:aws:ec2:{REGION}:{ACCOUNT}:network-interface/eni-1"
 JOB = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:processing-job/churn-telco-ingest-0"
 CONTEXT = {
     "sagemaker:NetworkIsolation": "true",
@@ -104,6 +105,18 @@ def test_a_policy_has_no_more_characters_than_iam_takes(name: str) -> None:
 )
 def test_who_keeps_endpoints_may_do_what_that_takes_and_no_more(call: Call, allowed: bool) -> None:
     assert bool(allowing_statement(POLICIES.endpoints, call)) == allowed
+
+
+@pytest.mark.parametrize(
+    ("vpc", "context", "allowed"),
+    [("vpc-1", "vpc-1", True), ("vpc-1", "vpc-2", False), ("", "vpc-1", False)],
+)
+def test_jobs_connect_to_the_vpc_of_the_stack_if_it_has_one(vpc: str, context: str, allowed: bool) -> None:
+    named = {"Stack": "churn", "ExistingBucket": "lake", "ExistingKey": "key", "JobRole.Arn": "jobs", "Vpc": vpc}
+    jobs = read_policies({**named, "ImageAccount": "141502667606", "UsesVpc": bool(vpc)}).jobs
+    there = {"ec2:Vpc": f"arn:aws:ec2:{REGION}:{ACCOUNT}:vpc/{context}"}
+    assert bool(allowing_statement(jobs, Call("ec2:CreateNetworkInterface", INTERFACE, there))) == allowed
+    assert bool(allowing_statement(jobs, Call("ec2:DescribeSubnets", "*"))) == bool(vpc)
 
 
 def test_cdk_26012_whoever_may_create_a_job_may_tag_it() -> None:

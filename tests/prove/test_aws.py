@@ -13,6 +13,8 @@ from tests.prove.account import Account, open_account
 from tests.prove.parity import assert_same_predictions, assert_same_results, retrain_and_score, score_by_transform
 
 pytestmark = pytest.mark.prove
+MOST_REQUESTS = 150
+"""To S3, of a retrain of four jobs with its page and its summary."""
 
 
 @pytest.fixture
@@ -31,11 +33,22 @@ def test_the_graph_gives_on_aws_what_it_gives_on_a_laptop(account: Account, tmp_
     transforms = [job.status for (kind, _), job in account.sagemaker.jobs.items() if kind == "TransformJob"]
     assert transforms == ["Completed"]
     assert_same_predictions(account.lake, "shop")
+    assert len(_requests_of_the_retrain(recording)) <= MOST_REQUESTS
     _assert_that_the_roles_allow_it(recording, account)
     _assert_that_the_champion_is_served_and_may_be(account, theirs)
     ours = retrain_and_score(tmp_path / "ours", {})
     assert_same_results(ours.lake, account.lake)
     _assert_that_nothing_is_done_again(account, theirs)
+
+
+def _requests_of_the_retrain(recording: Recording) -> list[tuple[str, str]]:
+    """Return what was asked of S3 between the landing of the training data and that of the batch."""
+    landed = [
+        number
+        for number, (operation, key) in enumerate(recording.requests)
+        if operation == "PutObject" and "/landing/" in key
+    ]
+    return recording.requests[landed[0] + 1 : landed[1]]
 
 
 # What SageMaker does with the jobs' role beside moving files, which a stand-in need not do.

@@ -2,6 +2,7 @@
 
 import argparse
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -11,7 +12,18 @@ from churn_model.errors import problem
 from resources.errors import CommandError
 from resources.settings import Settings
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from resources.ports.leftovers import Leftover
+    from resources.wiring import Ports
+
 _DAYS = 7
+_TOO_YOUNG = problem(
+    expected="--older-than of at least 1 day for a lake on S3",
+    found="less",
+    todo="leave what is younger: a run on another machine may be about to use it",
+)
 _MEGABYTE = 1e6
 
 
@@ -37,19 +49,12 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from resources.specs.loader import load_specs
     from resources.wiring import wire
 
-    # The locks are those of one machine: a run elsewhere may be about to point at a version that nothing names yet.
-    if settings.aws:
-        raise CommandError(
-            problem(
-                expected="a lake on this machine",
-                found="one on S3, where this machine cannot see whether another one runs",
-                todo="leave its versions: they cost storage and nothing else, and no rule of the bucket knows which of them are needed",
-            )
-        )
     wanted = arguments.dataset
     names = [find_dataset(settings, wanted).name] if wanted else sorted(load_specs(settings.datasets).datasets)
     prepare(settings)
     ports = wire(settings)
+    if ports.lake.is_shared and arguments.older_than < 1:
+        raise CommandError(_TOO_YOUNG)
     before = datetime.now(UTC) - timedelta(days=arguments.older_than)
     for name in names:
         if not arguments.yes:
@@ -58,9 +63,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
                 say(console, f"  {each.name} ({each.size / _MEGABYTE:,.1f} MB)")
         else:
             with ports.run_locks.hold_all(name, lambda text: say(console, text)):
-                found = find_leftovers(ports.lake, ports.tables, ports.runner, name, before)
-                for each in found:
-                    each.remove()
+                found = _remove(ports, name, before)
         size = sum(each.size for each in found) / _MEGABYTE
         done = "removed" if arguments.yes else "would be removed" if found else "to remove"
         say(
@@ -70,6 +73,23 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     if not arguments.yes:
         say(console, "Nothing was removed. To remove what is listed, add --yes.")
     return ExitCode.DONE
+
+
+def _remove(ports: "Ports", dataset: str, before: datetime) -> "Sequence[Leftover]":
+    """Remove what a dataset no longer needs, and return it. The locks are held, which are those of this machine."""
+    from resources.catalog.cleaning import find_leftovers, remove_shared
+
+    if ports.lake.is_shared:
+        running = [step.name for step in ports.runner.running() if step.dataset == dataset]
+        if running:
+            raise CommandError(
+                problem(expected=f"no job of {dataset} to be running", found=running[0], todo="wait until it has ended")
+            )
+        return remove_shared(ports.lake, ports.tables, dataset, before)
+    found = find_leftovers(ports.lake, ports.tables, ports.runner, dataset, before)
+    for each in found:
+        each.remove()
+    return found
 
 
 COMMAND = Command(

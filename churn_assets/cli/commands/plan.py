@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _HISTORY = 20  # jobs of a step that are looked at
 _HOUR = 3600
+_THIS_MACHINE, _OWN_PROCESS = "this machine", "the run's own process"
 _NOTHING_KNOWN = "not known: none of its jobs has ended yet"
 
 
@@ -83,13 +84,16 @@ class Estimator:
         """Return what is known of a step that would be started."""
         from resources.wiring import machine_of
 
-        machine = machine_of(self._settings, planned.step)
+        machine = machine_of(self._settings, planned.step, planned.input_bytes)
         if machine is None:
-            return Estimate(planned.step, "this machine", None, 0, None)
+            return Estimate(planned.step, _OWN_PROCESS if self._settings.aws else _THIS_MACHINE, None, 0, None)
         seconds = self._history(planned)
         price = self._price(machine.use, machine.instance) if seconds else None
         typical = median(seconds) if seconds else None
-        return Estimate(planned.step, f"{machine.use.lower()} on {machine.instance}", typical, len(seconds), price)
+        name = f"{machine.use.lower()} on {machine.instance}"
+        if machine.small_megabytes:
+            name += f", or {_OWN_PROCESS} if its inputs are less than {machine.small_megabytes:,} MB"
+        return Estimate(planned.step, name, typical, len(seconds), price)
 
     def notes(self) -> Iterable[str]:
         """Yield what the figures rest on."""
@@ -138,7 +142,8 @@ def _show(console: Console, begin: str, estimates: list[Estimate]) -> None:
             f"{_duration(each.seconds)}, of {counted(each.jobs, 'job')}" if each.seconds is not None else _NOTHING_KNOWN
         )
         cost = "" if each.dollars is None else f", ${each.dollars:,.4f}"
-        say(console, f"  {each.step}: {each.machine}" + ("" if each.machine == "this machine" else f"; {time}{cost}"))
+        is_free = each.machine in (_THIS_MACHINE, _OWN_PROCESS)
+        say(console, f"  {each.step}: {each.machine}" + ("" if is_free else f"; {time}{cost}"))
     known = [each.seconds for each in estimates if each.seconds is not None]
     costs = [each.dollars for each in estimates if each.dollars is not None]
     if len(known) == len(estimates) > 1:

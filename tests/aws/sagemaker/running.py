@@ -5,13 +5,16 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
+
+from botocore.config import Config
 
 from resources.aws.endpoint import SageMakerEndpoint
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.aws.runner import SageMakerRunner
-from resources.aws.session import forget_clients
+from resources.aws.session import forget_clients, open_session
 from resources.settings import PROJECT
 from tests.aws.sagemaker.containers import Containers
 from tests.aws.sagemaker.hosts import AwsHost, ImageHost
@@ -20,6 +23,8 @@ from tests.aws.sagemaker.service import SageMaker, Scripted, running_sagemaker
 # A stand-in that answers for both.
 ENDPOINTS = ("AWS_ENDPOINT_URL_SAGEMAKER", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
 ROLE = "arn:aws:iam::123456789012:role/churn-jobs"
+JOBS = "jobs"
+"""What the agents of the stand-in's own clients say of themselves."""
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.2-0"
 
 
@@ -33,12 +38,9 @@ def running_jobs(
     containers: type[Containers] = Containers,
 ) -> Iterator[SageMaker]:
     """Let AWS's libraries find a SageMaker that runs jobs as processes of `python`, with folders below `folder`."""
-    session = lake.session
-    executor = containers(
-        session.client("s3"), session.client("logs"), folder, python=python, environment=environment or {}
-    )
-    cloudwatch = session.client("cloudwatch")
-    host = ImageHost(executor.s3, executor.logs, cloudwatch, folder, containers=executor)
+    s3, logs, cloudwatch = (open_service_client(lake, service) for service in ("s3", "logs", "cloudwatch"))
+    executor = containers(s3, logs, folder, python=python, environment=environment or {})
+    host = ImageHost(s3, logs, cloudwatch, folder, containers=executor)
     with running_sagemaker(executor, host) as (service, endpoint):
         with patch.dict(os.environ, dict.fromkeys(ENDPOINTS, endpoint)):
             forget_clients()
@@ -48,8 +50,13 @@ def running_jobs(
 
 def host_on(lake: S3Lake, folder: Path) -> AwsHost:
     """Return a host of servers in this process, with models below `folder`."""
-    client = lake.session.client
-    return AwsHost(client("s3"), client("logs"), client("cloudwatch"), folder)
+    s3, logs, cloudwatch = (open_service_client(lake, service) for service in ("s3", "logs", "cloudwatch"))
+    return AwsHost(s3, logs, cloudwatch, folder)
+
+
+def open_service_client(lake: S3Lake, service: str) -> Any:
+    """Return a client with which the stand-in does what SageMaker does itself: a recording tells its calls from the orchestrator's."""
+    return open_session(lake.session.region).client(service, config=Config(user_agent_extra=JOBS))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What `churn plan` says: what would be started, and of time and money no more than is known."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,6 +80,24 @@ def test_without_a_job_that_ended_nothing_is_said_of_time_or_money(
     estimate = Estimator(settings, "telco", instance).estimate(TRAIN)
     assert estimate == Estimate("train", MACHINE, None, 0, None)
     assert estimate.dollars is None
+
+
+@pytest.mark.parametrize(
+    ("size", "machine"),
+    [
+        (1_999_999, "the run's own process"),
+        (2_000_000, MACHINE),
+        (None, f"{MACHINE}, or the run's own process if its inputs are less than 2 MB"),
+    ],
+)
+def test_a_step_on_little_data_has_no_instance(
+    settings: Settings, instance: dg.DagsterInstance, size: int | None, machine: str
+) -> None:
+    assert settings.aws is not None
+    options = {**settings.aws.job_options, "small_megabytes": 2}
+    small = replace(settings, aws=replace(settings.aws, job_options=options))
+    estimate = Estimator(small, "telco", instance).estimate(replace(TRAIN, input_bytes=size))
+    assert estimate.machine == machine
 
 
 def test_a_laptop_is_told_its_steps_and_no_dollars(workspace: Workspace) -> None:

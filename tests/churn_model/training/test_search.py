@@ -25,7 +25,7 @@ from churn_model.training.search import (
     search,
 )
 from churn_model.training.search_space import HIGHER_IS_BETTER, SPACES, Study, list_constraints
-from churn_model.training.trials import KeptTrials, Trial
+from churn_model.training.trials import Trial
 
 ALL: tuple[Family, ...] = ("boosted_trees", "random_forest", "linear")
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -169,7 +170,12 @@ def test_the_predictions_and_the_report_are_those_of_the_step(
     aws_lake: S3Lake, executed: SageMaker, batch: Batch, request_: StepRequest
 ) -> None:
     aws_lake.put(OUTPUT + "predictions/part-00009.parquet", b"of a run that died")
+    read: Counter[str] = Counter()
+    events = aws_lake.session.client("s3").meta.events
+    events.register("before-parameter-build.s3.GetObject", lambda params, **_: read.update([params["Key"]]))
     assert_scored(aws_lake, batch, runner_on(aws_lake).run(request_))
+    # Once for their footers, once for their digests.
+    assert [count for key, count in read.items() if key.endswith(".out")] == [2] * len(PARTS)
     (job,) = executed.jobs.values()
     assert (job.kind.resource, job.request["ModelName"]) == ("TransformJob", job.name)
     assert job.fields["_model"]["EnableNetworkIsolation"] is True

@@ -18,7 +18,7 @@ from resources.aws.jobs.clock import SystemClock
 from resources.aws.jobs.limits import find_problems
 from resources.aws.lake import S3Lake
 from resources.aws.runner import SageMakerRunner
-from resources.aws.tuning import sum_billed, tuning_request
+from resources.aws.tuning import list_trials, sum_billed, tuning_request
 from resources.errors import StepFailed
 from resources.ports.runner import StepRequest
 from tests.aws.sagemaker.running import ROLE, runner_on, running_jobs
@@ -112,7 +112,9 @@ def test_a_tuning_job_searches_and_one_training_job_takes_its_best_trials(
         assert all(ranges[name].low <= float(value) <= ranges[name].high for name, value in trial["values"].items())
     assert final.name == f"{runner.stack}-telco-train-v1-0"
     assert "_tuning_objective_metric" in trials[0].request["HyperParameters"]
-    assert sum_billed(runner.session.client("sagemaker"), tuning.name) > 0
+    listed = [operation for operation, _ in sagemaker.calls if operation.startswith("ListTrainingJobsFor")]
+    assert len(listed) == 2  # pages of two
+    assert sum_billed(list(list_trials(runner.session.client("sagemaker"), tuning.name))) > 0
 
 
 class Hooked(SystemClock):

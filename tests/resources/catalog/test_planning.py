@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from churn_model.errors import InputError
+from churn_model.reports.step_report import PublishedFile
 from churn_model.spec.dataset import Dataset
+from resources.catalog.digests import digest_object
 from resources.catalog.names import EVALUATION_REPORT, PREPROCESSED_SPLITS, TUNED_MODEL, current_key
 from resources.catalog.planning import plan_retrain
 from resources.catalog.pointers import Current, point_to
@@ -34,7 +36,8 @@ def publish_next(lake: LocalLake, dataset: Dataset) -> None:
 
 def publish(lake: LocalLake, prefix: str, **upstream: str) -> None:
     lake.put(f"{prefix}report.json", b"{}")
-    lake.publish(prefix, Manifest(Path(prefix).name, {}, upstream))
+    file = PublishedFile(2, digest_object(lake, f"{prefix}report.json"))
+    lake.publish(prefix, Manifest(Path(prefix).name, {"report.json": file}, upstream))
 
 
 def test_each_result_that_is_there_is_found_and_what_follows_from_a_change_is_started(
@@ -48,6 +51,19 @@ def test_each_result_that_is_there_is_found_and_what_follows_from_a_change_is_st
     assert plan(lake, dataset) == nothing | {"ingest": True, "preprocess": True}
     lake.put("landing/telco/train/b.csv", b"customer,left\n2,no\n")
     assert plan(lake, dataset) == nothing
+
+
+def test_the_size_of_what_a_step_reads_is_known_once_it_is_there(lake: LocalLake, dataset: Dataset) -> None:
+    def sizes() -> dict[str, int | None]:
+        return {step.step: step.input_bytes for step in plan_retrain(lake, *adapters(lake), dataset)}
+
+    lake.put("landing/telco/train/a.csv", b"customer,left\n1,yes\n")
+    assert sizes() == {"ingest": 20, "preprocess": None, "train": None, "evaluate": None}
+    publish_next(lake, dataset)
+    publish_next(lake, dataset)
+    assert sizes() == {"ingest": 20, "preprocess": 2, "train": 2, "evaluate": None}
+    publish_next(lake, dataset)
+    assert sizes()["evaluate"] == 4  # the splits, and the model
 
 
 def test_an_evaluation_is_found_if_it_would_be_made_the_same(lake: LocalLake, dataset: Dataset) -> None:
