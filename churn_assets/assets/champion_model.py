@@ -52,8 +52,6 @@ IS_CHAMPION = Claim(
 )
 CLAIMS = (*promotion_facts.CLAIMS, IS_CHAMPION)
 _PROMOTIONS = ("first", "promoted")
-
-
 PREVIOUS = "previous"
 CANDIDATE = "candidate"
 

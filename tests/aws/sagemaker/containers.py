@@ -248,7 +248,8 @@ class Containers(Executor):
         checkpoints.restore()
         process = self.open_process(job, root, command, job.request.get("Environment", {}))
         ending = self._wait(job, process, checkpoints, root)
-        checkpoints.store()
+        if ending != _INTERRUPTED:  # what the job wrote last was not copied in time
+            checkpoints.store()
         self._write_log(job)
         return process.returncode, ending
 
@@ -284,7 +285,6 @@ class Containers(Executor):
     def _wait(self, job: Job, process: "subprocess.Popen[bytes]", checkpoints: Checkpoints, root: Path) -> str:
         limit = time.monotonic() + job.request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86_400)
         while process.poll() is None:
-            checkpoints.store()
             ending = ""
             if time.monotonic() > limit:
                 ending = "MaxRuntimeExceeded"
@@ -300,6 +300,7 @@ class Containers(Executor):
                     os.killpg(process.pid, signal.SIGKILL)
                     process.wait()
                 return ending
+            checkpoints.store(most=1)
             time.sleep(0.02)
         return "Stopped" if job.stopped.is_set() else ""
 

@@ -41,14 +41,14 @@ class Checkpoints:
             self._s3.download_file(self._bucket, key, str(path))
             self._stored[path] = _state(path)
 
-    def store(self) -> None:
-        """Copy what has changed."""
+    def store(self, most: int | None = None) -> None:
+        """Copy files that have changed, all or so many."""
         paths = self._folder.rglob("*") if self._uri else ()
-        for path in sorted(each for each in paths if each.is_file() and each.suffix != ".partial"):
-            if self._stored.get(path) != _state(path):
-                key = f"{self._prefix}{path.relative_to(self._folder).as_posix()}"
-                self._s3.put_object(Bucket=self._bucket, Key=key, Body=path.read_bytes())
-                self._stored[path] = _state(path)
+        found = sorted(each for each in paths if each.is_file() and each.suffix != ".partial")
+        for path in [each for each in found if self._stored.get(each) != _state(each)][:most]:
+            key = f"{self._prefix}{path.relative_to(self._folder).as_posix()}"
+            self._s3.put_object(Bucket=self._bucket, Key=key, Body=path.read_bytes())
+            self._stored[path] = _state(path)
 
     @property
     def _bucket(self) -> str:
