@@ -81,10 +81,10 @@ test: setup-dev ## the tests, some six minutes
 	$(SAY) 'Tests (a few minutes)'
 	@SECONDS=0; $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not prove' --durations=15 && echo "took $$SECONDS s"
 
-# Three at a time on two cores: many proofs wait for a daemon's clock.
+# Three at a time on two cores: many proofs wait for a daemon's clock. Those of a group share what is slow to start.
 prove: setup-dev image ## kills, daemons, other Pythons: under 45 minutes
 	$(SAY) 'Proofs on real processes'
-	@SECONDS=0; $(BIN)/python -m pytest -n 3 --dist load -m prove --durations=10 && echo "took $$SECONDS s"
+	@SECONDS=0; $(BIN)/python -m pytest -n 3 --dist loadgroup -m prove --durations=10 && echo "took $$SECONDS s"
 
 audit: setup-dev ## known vulnerabilities of the locked packages, or that no database could be reached
 	$(SAY) 'Advisories'

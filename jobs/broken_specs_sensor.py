@@ -20,7 +20,8 @@ def broken_specs_sensor(problems: Mapping[dg.AssetKey, str]) -> dg.SensorDefinit
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         if context.cursor == state:
-            return dg.SkipReason(f"Specs that cannot be used: {len(problems)}. Their checks have failed already.")
+            said = f"Specs that cannot be used: {len(problems)}. Their checks have failed already."
+            return dg.SkipReason(said if problems else "Every spec can be used.")
         failed = [
             dg.AssetCheckEvaluation(key, SPEC_IS_VALID, passed=False, metadata={}, description=text)
             for key, text in problems.items()

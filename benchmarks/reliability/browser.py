@@ -16,12 +16,14 @@ from websockets.sync.client import ClientConnection, connect
 T = TypeVar("T")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _PATIENCE_SECONDS = 120
+_SECONDS_TO_FOLLOW = 10
 # The innermost visible elements whose text is, or begins with, what is looked for.
 _FIND = """(() => {
   const shows = e => { const r = e.getBoundingClientRect(); return r.width > 0 && r.height > 0 };
   const text = e => (e.innerText || e.getAttribute('aria-label') || '').trim();
   const all = [...document.querySelectorAll('button, a, label, [role=menuitem], [role=checkbox], [role=tab], span, div')];
-  return all.filter(e => shows(e) && !e.disabled && text(e).startsWith(WANTED) && text(e).length < WANTED.length + 12)
+  const able = e => !e.closest('button:disabled, [aria-disabled=true]');
+  return all.filter(e => shows(e) && able(e) && text(e).startsWith(WANTED) && text(e).length < WANTED.length + 12)
     .sort((a, b) => text(a).length - text(b).length || (a.contains(b) ? 1 : -1))[0];
 })()"""
 
@@ -29,9 +31,13 @@ _PLACE = """(() => {
   const e = FOUND;
   if (!e) return null;
   e.scrollIntoView({block: 'center'});
-  const r = e.getBoundingClientRect();
-  return [r.x + r.width / 2, r.y + r.height / 2];
+  const r = e.getBoundingClientRect(), x = r.x + r.width / 2, y = r.y + r.height / 2, top = document.elementFromPoint(x, y);
+  return top && (e.contains(top) || top.contains(e)) ? [x, y] : null;
 })()"""
+
+
+def _place_of(words: str) -> str:
+    return _PLACE.replace("FOUND", _FIND.replace("WANTED", json.dumps(words)))
 
 
 def find_chromium() -> str | None:
@@ -50,8 +56,8 @@ class Browser:
         self._ends.callback(_end, process)
         with ExitStack() as unless_open:
             unless_open.callback(self.close)
-            port = self.wait_for("the browser to listen", lambda: _read_port(profile))
-            target = json.loads(_get(f"http://127.0.0.1:{port}/json/list"))[0]
+            self._port = self.wait_for("the browser to listen", lambda: _read_port(profile))
+            target = self._targets()[0]
             self._socket: ClientConnection = self._ends.enter_context(
                 connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None)
             )
@@ -85,36 +91,70 @@ class Browser:
         return str(self.evaluate("document.body ? document.body.innerText : ''") or "")
 
     def click(self, words: str) -> None:
-        """Click what begins with these words, as soon as it is there and enabled."""
-        self._press(self.wait_for(f"{words!r} to click", lambda: self._locate(words)))
+        """Click what begins with these words, as soon as it is there, enabled and stays where it is."""
+        self._press(self._wait_until_still(f"{words!r} to click", _place_of(words)))
 
-    def click_beside(self, words: str) -> None:
-        """Click the button after the one that begins with these words, such as the arrow that opens its menu."""
+    def click_until(self, words: str, then: str) -> None:
+        """Click what begins with these words until others are in view: a page that is still being built misses a click."""
+        self._press_until(_place_of(words), f"a click on {words!r}", then)
+
+    def click_beside(self, words: str, then: str) -> None:
+        """Do the same with the button after the one that begins with these words, such as the arrow that opens its menu."""
         found = f"""(() => {{
           const all = [...document.querySelectorAll('button')];
           const one = all.findIndex(e => e.innerText.trim().startsWith({json.dumps(words)}));
           return one < 0 ? null : all[one + 1];
         }})()"""
-        self._press(
-            self.wait_for(f"the button beside {words!r}", lambda: self.evaluate(_PLACE.replace("FOUND", found)))
-        )
+        self._press_until(_PLACE.replace("FOUND", found), f"a click beside {words!r}", then)
 
     def resize(self, width: int, height: int = 1000) -> None:
         """Show the page in a window of this size, in pixels."""
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
+    def _targets(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(_get(f"http://127.0.0.1:{self._port}/json/list"))
+        return found
+
     def _press(self, where: Sequence[float]) -> None:
         for kind in ("mousePressed", "mouseReleased"):
             self.ask("Input.dispatchMouseEvent", type=kind, x=where[0], y=where[1], button="left", clickCount=1)
 
-    def _locate(self, words: str) -> tuple[float, float] | None:
-        script = _PLACE.replace("FOUND", _FIND.replace("WANTED", json.dumps(words)))
-        where = self.evaluate(script)
-        return (where[0], where[1]) if where else None
+    def _press_until(self, place: str, what: str, then: str) -> None:
+        due, last = time.monotonic(), None
+
+        def follows() -> bool | None:
+            nonlocal due, last
+            if then in self.text():
+                return True
+            where, before = self.evaluate(place), last
+            last = where
+            if where and where == before and time.monotonic() >= due:
+                self._press(where)
+                due = time.monotonic() + _SECONDS_TO_FOLLOW
+            return None
+
+        self.wait_for(f"{then!r} to follow {what}", follows)
+
+    def _wait_until_still(self, what: str, script: str) -> Sequence[float]:
+        """Return where something is, once it has been there for a moment: a page that is still being built moves what is clicked."""
+        places: list[Sequence[float] | None] = [None]
+
+        def still() -> Sequence[float] | None:
+            places.append(self.evaluate(script))
+            return places[-1] if places[-1] == places[-2] else None
+
+        return self.wait_for(what, still)
 
     def see(self, words: str) -> None:
         """Wait until these words are in view."""
         self.wait_for(f"{words!r} to be seen", lambda: words in self.text() or None)
+
+    def see_tab(self, title: str) -> None:
+        """Wait until a link has opened a page of this title in a tab of its own, and close that tab."""
+        tab = self.wait_for(
+            f"a tab {title!r}", lambda: next((each for each in self._targets() if each["title"] == title), None)
+        )
+        _get(f"http://127.0.0.1:{self._port}/json/close/{tab['id']}")
 
     def type(self, text: str) -> None:
         """Type into what has the focus."""

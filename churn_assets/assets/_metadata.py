@@ -77,10 +77,10 @@ def lineage(source: dg.AssetKey, columns: Mapping[str, Iterable[str]]) -> dg.Tab
     return dg.TableColumnLineage(deps_by_column=deps)
 
 
-def link_to(outputs: Outputs, key: str) -> dict[str, dg.MetadataValue]:
+def link_to(outputs: Outputs, key: str, name: str = "open") -> dict[str, dg.MetadataValue]:
     """Return the metadata that opens an output from the UI; nothing where no browser reaches it."""
     link = outputs.link(key)
-    return {"open": dg.MetadataValue.url(link)} if link and outputs.holds(key) else {}
+    return {name: dg.MetadataValue.url(link)} if link and outputs.holds(key) else {}
 
 
 def plot(png: bytes, link: str | None) -> dg.MarkdownMetadataValue:

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from churn_assets.assets._errors import user_errors_as_failures
-from churn_assets.assets._metadata import MODEL_TEAM, code_version_of, materialize_result, records_table
+from churn_assets.assets._metadata import MODEL_TEAM, code_version_of, link_to, materialize_result, records_table
 from churn_assets.reporting.comparison_page import ComparedModel, ComparisonFacts, page
 from churn_model.errors import ChurnError, InputError, problem
 from churn_model.evaluation.metrics import Estimate
@@ -93,8 +93,8 @@ def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
             point_to(lake, current_key(dataset.name, MODEL_COMPARISON), comparison.current)
             lasting = output_key(dataset.name, Output.COMPARISON)
             copy_to_outputs(lake, outputs, html.prefix + COMPARISON_HTML, lasting)
-            report = {"report": dg.MetadataValue.path(outputs.uri(lasting))}
-            return materialize_result(comparison, lake, (), {**report, **_metadata(comparison)})
+            links = {**link_to(outputs, lasting), "report": dg.MetadataValue.path(outputs.uri(lasting))}
+            return materialize_result(comparison, lake, (), {**links, **_metadata(comparison)})
 
     return asset
 

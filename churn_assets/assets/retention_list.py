@@ -114,10 +114,8 @@ def retention_list(dataset: Dataset) -> dg.AssetsDefinition:
                 *check_results((UP_TO_DATE,), [check_batches(lake, runner.libraries, dataset)]),
                 *check_results(LAYOUT_CLAIMS, layout.report.checks),
             ]
-            links = link_to(outputs, lasting[Output.LIST])
-            return materialize_result(
-                entered, lake, results, {**links, **_metadata(lake, entered, source), **_places(outputs, lasting)}
-            )
+            metadata = {**_links(outputs, lasting), **_metadata(lake, entered, source)}
+            return materialize_result(entered, lake, results, metadata)
 
     return asset
 
@@ -190,9 +188,11 @@ def lay_out(lake: Lake, runner: Runner, dataset: Dataset, record: BatchRecord, e
     )
 
 
-def _places(outputs: Outputs, lasting: Mapping[Output, str]) -> dict[str, Any]:
-    """Return where people open the list and the summary."""
+def _links(outputs: Outputs, lasting: Mapping[Output, str]) -> dict[str, Any]:
+    """Return what opens the list and the summary from the UI, and where they are."""
     return {
+        **link_to(outputs, lasting[Output.LIST]),
+        **link_to(outputs, lasting[Output.SUMMARY], "open summary"),
         "list": dg.MetadataValue.path(outputs.uri(lasting[Output.LIST])),
         "summary": dg.MetadataValue.path(outputs.uri(lasting[Output.SUMMARY])),
     }

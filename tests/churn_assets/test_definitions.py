@@ -108,6 +108,14 @@ def test_a_spec_that_cannot_be_used_is_red_and_its_assets_stay_in_view(
         assert isinstance(sensor(context), dg.SensorResult), "broken again in the same way, it fails again"
 
 
+def test_predictions_hang_on_the_champion_by_a_direct_line(dataset: Dataset, tmp_path: Path) -> None:
+    settings = read_settings({"CHURN_HOME": str(tmp_path)})
+    graph = build_definitions(Specs({dataset.name: dataset}, {}), settings).resolve_asset_graph()
+    champion = dg.AssetKey(["telco", "champion_model"])
+    for asset in ("raw_batch", "batch_predictions"):
+        assert champion in graph.get(dg.AssetKey(["telco", asset])).parent_keys
+
+
 def test_the_tables_name_their_view_in_sql(dataset: Dataset) -> None:
     named = {
         asset.key.path[-1]: asset.metadata_by_key[asset.key].get("dagster/table_name")

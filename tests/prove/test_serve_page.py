@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import axe_core_python  # type: ignore[import-untyped]
 import pytest
 
 from benchmarks.reliability.browser import Browser, find_chromium
@@ -15,10 +14,10 @@ from churn_model.serving.fields import RefusedRow
 from churn_model.serving.plan import Plan
 from tests.churn_assets.model_server.served import Shop, customer, make_shop
 from tests.churn_model.serving.shop import landed
+from tests.prove.accessible import require_accessible
 
 pytestmark = pytest.mark.prove
 
-AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
 PICTURES = os.environ.get("CHURN_PROOF_PICTURES")
 """A folder for screenshots, to be looked at."""
 _COLLECT = """
@@ -75,17 +74,6 @@ class Page:
         except RefusedRow:
             return None
         return p if self.run("get('probability').textContent") == f"{100 * p:.1f}%" else None
-
-    def require_accessible(self) -> None:
-        """Raise AssertionError if axe finds anything serious."""
-        self.run(AXE.read_text() + "; true")
-        found = json.loads(self.run("axe.run().then(found => JSON.stringify(found.violations))"))
-        grave = [
-            (each["id"], each["help"], [node["target"] for node in each["nodes"]][:3])
-            for each in found
-            if each["impact"] in ("serious", "critical")
-        ]
-        assert grave == []
 
     def emulate(self, scheme: str, width: int, height: int) -> None:
         self.browser.ask("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
@@ -201,14 +189,14 @@ def test_a_file_is_given_back_with_its_rejects(page: Page, tmp_path: Path) -> No
 def test_it_can_be_used_by_everybody(page: Page, scheme: str, width: int, height: int) -> None:
     page.emulate(scheme, width, height)
     page.require_answer()
-    page.require_accessible()
+    require_accessible(page.browser)
     assert page.run("document.documentElement.scrollWidth") <= width
     page.picture(f"{scheme}-{width}")
     page.tab_to("e.name === 'id'")
     page.browser.type("C7")
     page.press("Enter", 13)
     page.browser.see("What changed since")
-    page.require_accessible()
+    require_accessible(page.browser)
     assert page.run("document.documentElement.scrollWidth") <= width
     page.run("get('changes').scrollIntoView()")
     page.picture(f"{scheme}-{width}-changes")

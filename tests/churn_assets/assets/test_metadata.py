@@ -55,8 +55,9 @@ def metadata(workspace: "Workspace", asset: str) -> dict[str, Any]:
 
 def test_the_report_the_list_and_the_plots_are_opened_from_the_ui(scored: "Workspace") -> None:
     out = scored.root / "home"
-    for asset in ("evaluation_report", "retention_list"):
-        link = metadata(scored, asset)["open"]
+    links = (("evaluation_report", "open"), ("retention_list", "open"), ("retention_list", "open summary"))
+    for asset, name in links:
+        link = metadata(scored, asset)[name]
         assert isinstance(link, dg.UrlMetadataValue)
         assert (out / str(link.url).removeprefix("/")).is_file()
     report = metadata(scored, "evaluation_report")
@@ -65,6 +66,11 @@ def test_the_report_the_list_and_the_plots_are_opened_from_the_ui(scored: "Works
         assert text == f"![plot](/out/shop/plots/{name}.png)"
         assert len(text) < _SHOWN_IN_VIEW
         assert (out / "out" / "shop" / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_the_hold_out_can_show_stands_beside_the_list(scored: "Workspace") -> None:
+    said = metadata(scored, "retention_list")["holdout_power"].value
+    assert said == "Nobody is held out: this list cannot show what contacting changes."
 
 
 def test_columns_say_what_they_hold(scored: "Workspace") -> None:

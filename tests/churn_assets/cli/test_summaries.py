@@ -14,6 +14,7 @@ from churn_assets.cli.summaries.explore import explore_summary
 from churn_assets.cli.summaries.report import report_summary
 from churn_assets.cli.summaries.score import score_summary
 from churn_assets.reporting.exploration import ExplorationCounts, ExplorationReport, Remark, Telling
+from churn_model.decisions.holdout import holdout_power
 from churn_model.decisions.policy import Policy
 from churn_model.errors import ChurnError
 from churn_model.evaluation.comparison import agreement, auc_difference
@@ -22,7 +23,7 @@ from churn_model.evaluation.promotion import Decision
 from churn_model.reports.compare import CompareCounts, CompareReport, ModelFigures
 from churn_model.reports.evaluate import EvaluateCounts, EvaluateReport
 from churn_model.reports.ingest import IngestCounts, IngestReport
-from churn_model.reports.retention_list import ListCounts, ListMoney, ListReport
+from churn_model.reports.retention_list import Holdout, ListCounts, ListMoney, ListReport, describe_holdout
 from churn_model.reports.step_report import OLDEST_SCHEMA, REPORT, PublishedFile, Report, StepReport
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.costs import Costs
@@ -142,7 +143,10 @@ EXPLORED = ExplorationReport(
 )
 
 
-def publish_batch(ports: Ports, contacted: int, *, without: str = "", opted_out: int = 0) -> None:
+def publish_batch(
+    ports: Ports, contacted: int, *, without: str = "", opted_out: int = 0, holdout: Holdout | None = None
+) -> None:
+    held_out = holdout.drawn_held_out if holdout else 0
     landed = IngestReport(
         counts=IngestCounts(records=9, rows=9, quarantined=0, files=1),
         columns={},
@@ -152,8 +156,8 @@ def publish_batch(ports: Ports, contacted: int, *, without: str = "", opted_out:
     counts = ListCounts(
         rows=9,
         listed=contacted,
-        held_out=0,
-        to_contact=contacted,
+        held_out=held_out,
+        to_contact=contacted - held_out,
         below_the_cutoff=9 - contacted - opted_out,
         another_row_of_this_customer=0,
         opted_out=opted_out,
@@ -168,7 +172,7 @@ def publish_batch(ports: Ports, contacted: int, *, without: str = "", opted_out:
     with tempfile.TemporaryDirectory() as folder:
         write_table(Path(folder), contacts)
         part = (CONTACTS + part_name(0), (Path(folder) / part_name(0)).read_bytes())
-    listed = ListReport(counts=counts, metrics=money)
+    listed = ListReport(counts=counts, metrics=money, holdout=holdout)
     shown = publish(ports, RETENTION_LIST, listed, batch="may", part=part)
     record = BatchRecord("may", "f", "l", "2026-05-01T00:00:00+00:00", rows, Current("v1", "m/"), shown)
     point_to(ports.lake, batch_key("telco", "may"), record)
@@ -229,6 +233,15 @@ def test_a_scored_batch_says_whom_to_contact_and_what_it_costs(ports: Ports, dat
         "    1. 007  75%  saves $250.00  a call",
     ):
         assert shown in text
+
+
+def test_what_a_hold_out_can_show_is_said_before_the_list_is_sent(ports: Ports, dataset: Dataset) -> None:
+    power = holdout_power([(4, 1)], 0.25)
+    holdout = Holdout(drawn=5, drawn_held_out=1, ratio_p=None, phases=1, power=power)
+    publish_batch(ports, 5, holdout=holdout)
+    text = score_summary(ports, dataset, "may")
+    assert f"  Hold-out:    {describe_holdout(holdout)}\n" in text
+    assert "1 of 5 customers are held out: too few to say what contacting changes" in text
 
 
 def test_columns_that_the_spec_ignores_are_no_surprise_in_a_batch(ports: Ports, dataset: Dataset) -> None:

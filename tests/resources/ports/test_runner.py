@@ -41,6 +41,8 @@ if what == "crash":
     print("the log's last line"); raise RuntimeError("boom")
 if what == "die":
     os.kill(os.getpid(), 9)
+if what == "warn":
+    print("what a step prints")
 if what == "slow":
     time.sleep(1.5)
 if what == "forever":
@@ -166,6 +168,15 @@ def test_a_step_that_crashes_is_reported_with_the_end_of_its_log(each: tuple[Run
     runner, lake = each
     with pytest.raises(StepFailed, match=r"(?s)found .*exit code 1.*the log's last line.*boom"):
         runner.run(request(lake, dataset, "crash"))
+
+
+def test_what_a_step_prints_is_in_the_log_of_its_run(
+    each: tuple[Runner, Lake], dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner, lake = each
+    with caplog.at_level("DEBUG", logger="dagster"):
+        runner.run(request(lake, dataset, "warn"))
+    assert "what a step prints" in caplog.text
 
 
 def test_a_step_that_is_killed_is_reported_with_the_signal(each: tuple[Runner, Lake], dataset: Dataset) -> None:
