@@ -1,0 +1,143 @@
+"""Watch a challenger that answers a share of the customers: errors, latency and answers against those of the champion.
+
+Belongs here: what is counted of a day, and when the counts are an alarm. Does not belong here: which model is better. That is the gate's word
+(`promotion`): leavers are known only after the horizon, and hardly ever differ visibly among 1,000 customers.
+
+A customer counts once a day, with the first request. "Slow" and "high" are above quantiles of that day's requests to both variants together: the
+division of customers has no part in them, so that the chance of a false alarm is as stated, whatever the hour, the weekday or a loyal customer does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from churn_model.arrays import BoolArray, FloatArray
+from churn_model.stats.always_valid import Events, log_average_of_days, log_bets, log_mean
+
+ALPHA = 0.05
+"""The chance of a false alarm, over all figures and any number of looks."""
+TOLERANCE = 1.1
+"""How many times as frequent an event may be: with enough traffic, any two models differ by a little."""
+ERRORS = "errors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A share of customers that is watched. `two_sided`: fewer are an alarm too."""
+
+    name: str
+    words: str
+    two_sided: bool = False
+
+
+_SLOW = {0.75: "slower than three quarters of all answers", 0.99: "slower than 99% of all answers"}
+_LOW = {0.10: "a probability in the lowest tenth", 0.25: "a probability in the lowest quarter"}
+_HIGH = {0.75: "a probability in the highest quarter", 0.90: "a probability in the highest tenth"}
+FIGURES: tuple[Figure, ...] = (
+    Figure(name=ERRORS, words="an error"),
+    *(Figure(name=f"slow_{q:.2f}", words=words) for q, words in _SLOW.items()),
+    *(Figure(name=f"low_{q:.2f}", words=words, two_sided=True) for q, words in _LOW.items()),
+    *(Figure(name=f"high_{q:.2f}", words=words, two_sided=True) for q, words in _HIGH.items()),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """The first request of each customer of one day (n,).
+
+    is_new   whether the customer had not asked before in this test
+    failed   whether there was an error in the place of an answer
+    seconds  until the answer
+    score    the probability; NaN where there is none
+    """
+
+    is_challenger: BoolArray
+    is_new: BoolArray
+    failed: BoolArray
+    seconds: FloatArray
+    score: FloatArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Day:
+    """What was counted on a day: customers, and events by figure: of all of them, and of those that were new to the test."""
+
+    customers: Events
+    events: Mapping[str, Events]
+    new_events: Mapping[str, Events]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarm:
+    """A figure in which the variants differ more than tolerated, and the shares of customers in the days so far."""
+
+    figure: Figure
+    challenger: float
+    champion: float
+
+
+def count_day(answers: Answers, *, errors_alone: bool = False) -> Day:
+    """Return a day's counts. `errors_alone`: the day is not over, so that its quantiles are not known yet."""
+    marks = {ERRORS: answers.failed} if errors_alone else {ERRORS: answers.failed, **_mark_all(answers)}
+    everybody = np.ones(len(answers.failed), dtype=bool)
+    return Day(
+        customers=_count(everybody, answers.is_challenger),
+        events={name: _count(mark, answers.is_challenger) for name, mark in marks.items()},
+        new_events={name: _count(mark & answers.is_new, answers.is_challenger) for name, mark in marks.items()},
+    )
+
+
+def _mark_all(answers: Answers) -> dict[str, BoolArray]:
+    """Return by figure whether each customer counts (n,). New customers are judged by quantiles of all of the day."""
+    answered = ~np.isnan(answers.score)
+    marks = {f"slow_{q:.2f}": answers.seconds > _quantile(answers.seconds, q) for q in _SLOW}
+    scores = answers.score[answered]
+    marks |= {f"low_{q:.2f}": answered & (answers.score < _quantile(scores, q)) for q in _LOW}
+    return marks | {f"high_{q:.2f}": answered & (answers.score > _quantile(scores, q)) for q in _HIGH}
+
+
+def _quantile(values: FloatArray, q: float) -> float:
+    return float(np.quantile(values, q)) if len(values) else float("nan")
+
+
+def _count(mark: BoolArray, is_challenger: BoolArray) -> Events:
+    challenger = int(np.count_nonzero(mark & is_challenger))
+    return Events(challenger, int(np.count_nonzero(mark)) - challenger)
+
+
+def log_evidence(figure: Figure, days: Sequence[Day], share: float) -> float:
+    """Return the logarithm of the evidence that the variants differ in a figure.
+
+    Half of the stake is on new customers, day after day, which sees small differences; half on each day by itself, which sees late ones.
+    """
+    sides = (True, False) if figure.two_sided else (True,)
+
+    def bets(events: Events) -> FloatArray:
+        return np.concatenate(
+            [log_bets(events, share, tolerance=TOLERANCE, upwards=upwards) for upwards in sides], dtype=np.float64
+        )
+
+    none = Events(0, 0)
+    steady = np.sum([bets(day.new_events.get(figure.name, none)) for day in days], axis=0)
+    each = [log_mean(bets(day.events.get(figure.name, none))) for day in days]
+    return log_mean([log_mean(steady), log_average_of_days(each)])
+
+
+def find_alarms(days: Sequence[Day], share: float) -> list[Alarm]:
+    """Return the figures that alarm after these days, the first day first. Looked at however often, one in 20 tests of equal variants has any."""
+    if not days:
+        return []
+    bound = float(np.log(len(FIGURES) / ALPHA))
+    return [_alarm(figure, days) for figure in FIGURES if log_evidence(figure, days, share) >= bound]
+
+
+def _alarm(figure: Figure, days: Sequence[Day]) -> Alarm:
+    counted = [day for day in days if figure.name in day.events]
+    challenger = sum(day.events[figure.name].challenger for day in counted)
+    champion = sum(day.events[figure.name].champion for day in counted)
+    return Alarm(
+        figure=figure,
+        challenger=challenger / max(1, sum(day.customers.challenger for day in counted)),
+        champion=champion / max(1, sum(day.customers.champion for day in counted)),
+    )
