@@ -8,9 +8,10 @@ import base64
 import hmac
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -32,10 +33,11 @@ from churn_assets.model_server.pages import page_routes
 from churn_assets.model_server.reading import not_ready, read_body, to_http, too_late
 from churn_assets.model_server.variants import VARIANT_HEADER, Router
 from churn_assets.server.guard import RequestGuard
+from churn_model.serving.dividing import Divided, respond_divided
 from churn_model.serving.openapi import describe_service
 from churn_model.serving.plan import Plan
-from churn_model.serving.protocol import Request, Response, TooLate, refuse, respond
-from churn_model.serving.requests import BadRequest
+from churn_model.serving.protocol import Request, Response, TooLate, answer_fault, refuse, respond
+from churn_model.serving.requests import BadRequest, Limits
 from resources.ports.lake import Lake
 
 SMALL = 16_384
@@ -91,6 +93,10 @@ class ModelServer:
                         metrics.SWAPS.inc()
                 except Exception as error:  # whatever is wrong with a new model, the old one goes on answering
                     log_fault(error)
+            try:
+                await asyncio.to_thread(self.router.look)
+            except Exception as error:  # a test that cannot be watched is no reason to stop answering
+                log_fault(error)
 
     async def ping(self, _: HttpRequest) -> HttpResponse:
         """Say whether the model is loaded."""
@@ -133,8 +139,9 @@ class ModelServer:
 
     async def _answer(self, http: HttpRequest) -> Response:
         headers = http.headers
+        asked = headers.get(VARIANT_HEADER, "")
         try:
-            variant, model = self.router.choose(headers.get(VARIANT_HEADER, ""))
+            variant, model = self.router.choose(asked)
             plan = model.plan
             if plan is None:
                 return not_ready()
@@ -150,37 +157,52 @@ class ModelServer:
         )
         started = perf_counter()
         # The plan of the moment in which the whole body is there: a swap meanwhile is no reason to answer with the old one.
-        response = await self._respond(model.plan or plan, request)
-        metrics.SECONDS.observe(perf_counter() - started)
-        return replace(response, headers={**response.headers, VARIANT_HEADER: variant})
+        plan = model.plan or plan
+        challenger = None if asked else self.router.challenger()
+        if challenger is None:
+            answered = await self._respond(partial(_answer_alone, plan), request)
+            names = variant
+        else:
+            divide = partial(respond_divided, plan, challenger, self.router.division)
+            answered = await self._respond(divide, request)
+            names = self.router.names(answered.is_challenger)
+            if answered.fault:
+                log_fault(answered.fault)
+        seconds = perf_counter() - started
+        metrics.SECONDS.observe(seconds)
+        self.router.observe(answered, seconds)
+        return replace(answered.response, headers={**answered.response.headers, VARIANT_HEADER: names})
 
-    async def _respond(self, plan: Plan, request: Request) -> Response:
+    async def _respond(self, answer: Callable[[Request, Limits], Divided], request: Request) -> Divided:
+        limits = self.options.limits
         if len(request.body) <= SMALL and not request.content_encoding:
-            return respond(plan, request, self.options.limits)
+            return answer(request, limits)
         if self._waiting > self.options.waiting:
             busy = BadRequest(
                 503, expected="a free place", found="too many large requests", todo="try again in a second"
             )
-            return refuse(busy)
+            return Divided(response=refuse(busy))
         due = monotonic() + self.options.answer_seconds
         timed = replace(request, is_late=lambda: monotonic() > due)
         self._waiting += 1
         try:
             with anyio.move_on_after(self.options.answer_seconds):  # while it waits; once begun, it looks itself
-                return await anyio.to_thread.run_sync(
-                    respond, plan, timed, self.options.limits, limiter=self._one_at_a_time
-                )
+                return await anyio.to_thread.run_sync(answer, timed, limits, limiter=self._one_at_a_time)
         except TooLate:
             pass
         finally:
             self._waiting -= 1
-        return too_late(self.options)
+        return Divided(response=too_late(self.options))
+
+
+def _answer_alone(plan: Plan, request: Request, limits: Limits) -> Divided:
+    return Divided(response=respond(plan, request, limits))
 
 
 async def report_fault(_: HttpRequest, error: Exception) -> HttpResponse:
     """Answer a request that ran into a bug, and log where: never what was asked."""
     log_fault(error)
-    return JSONResponse({"error": "A fault of the server; its log says where.", "errors": []}, 500)
+    return to_http(answer_fault())
 
 
 class FaultGuard:

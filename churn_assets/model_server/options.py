@@ -8,11 +8,12 @@ from churn_model.serving.requests import Limits
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version of the model that answers a share of the requests, from 0 to 1, under a name."""
+    """A version of the model that answers a share of the customers, from 0 to 1, under a name. `withdraw`: it ends when the guard rings."""
 
     name: str
     version: str
     share: float
+    withdraw: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class ServerOptions:
     answer_seconds  a large request may wait and be computed, from when its body is there
     poll_seconds    between two looks at the champion's pointer and the spec
     supervisor      the process without which a worker ends; 0 if there is none
-    candidate       a version that answers a share of the requests beside the champion; None for none
+    candidate       a version that answers a share of the customers beside the champion; None for none
     waiting         large requests that may wait for the one that is being answered
     """
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from hashlib import blake2b
@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
+from churn_assets.model_server.ab_test import AbTest
 from churn_assets.model_server.champion import ServedModel
 from churn_assets.model_server.connections import LimitedHttp
 from churn_assets.model_server.options import ServerOptions
@@ -22,6 +23,7 @@ from churn_model.serving.plan import Plan
 from resources.settings import Settings, read_settings
 from resources.wiring import wire
 
+LOG = logging.getLogger("churn.model_server")
 # Prometheus's own name for the folder of counters; its module must not be imported before it is set.
 _COUNTERS = "PROMETHEUS_MULTIPROC_DIR"
 _BACKLOG = 1024
@@ -38,8 +40,12 @@ def make_app(options: ServerOptions) -> ASGIApp:
     settings = read_settings()
     ports = wire(settings)
 
+    def tell(line: str) -> None:
+        LOG.error("%s", line)
+        ports.alerts.send(line)
+
     def alert(line: str) -> None:
-        logging.getLogger("churn.model_server").error("%s", line)
+        LOG.error("%s", line)
         metrics.LOAD_FAILURES.inc()
         if _is_first(options.folder, line):
             ports.alerts.send(line)
@@ -48,8 +54,18 @@ def make_app(options: ServerOptions) -> ASGIApp:
     threads = max(1, settings.threads // options.workers)
     load = partial(ServedModel, ports.lake, spec, options.folder, threads=threads, on_failure=alert)
     model, candidate = load(), options.candidate
-    router = Router(model, load(version=candidate.version) if candidate else None, candidate)
+    test = open_test(options, settings, tell)
+    router = Router(model, load(version=candidate.version) if candidate else None, candidate, test)
     return build_app(model, options, ports.lake, router)
+
+
+def open_test(options: ServerOptions, settings: Settings, on_alarm: Callable[[str], None]) -> AbTest | None:
+    """Return what watches the candidate; None if not both variants have customers. Another name, version or share is another test."""
+    candidate = options.candidate
+    if candidate is None or not 0 < candidate.share < 1:
+        return None
+    name = f"{options.dataset}-{candidate.name}-{candidate.version}-{candidate.share:g}"
+    return AbTest(settings.home / "ab" / name, options.dataset, candidate, on_alarm=on_alarm)
 
 
 def _is_first(folder: Path, line: str) -> bool:

@@ -1,10 +1,11 @@
-"""Two models behind one address: the champion and a candidate, each with a share of the requests, by chance."""
+"""Two models behind one address: the champion and a challenger that answers a share of the customers, watched by a guard."""
 
-import random
-from collections.abc import Callable
-
+from churn_assets.model_server.ab_test import AbTest
 from churn_assets.model_server.champion import ServedModel
 from churn_assets.model_server.options import Candidate
+from churn_model.arrays import BoolArray
+from churn_model.serving.dividing import Divided, Division
+from churn_model.serving.plan import Plan
 from churn_model.serving.requests import BadRequest
 
 CHAMPION = "champion"
@@ -13,19 +14,17 @@ VARIANT_HEADER = "x-variant"
 
 
 class Router:
-    """Chooses who answers a request.
-
-    chance   gives a number from 0 to below 1
-    """
+    """Chooses who answers. `test`: what watches the challenger; None if nothing does."""
 
     def __init__(
         self,
         champion: ServedModel,
         candidate: ServedModel | None = None,
         option: Candidate | None = None,
-        chance: Callable[[], float] = random.random,
+        test: AbTest | None = None,
     ) -> None:
-        self._champion, self._candidate, self._option, self._chance = champion, candidate, option, chance
+        self._champion, self._candidate, self._option, self._test = champion, candidate, option, test
+        self.division = division_of(champion.name, option) if option else Division(salt="", share=0.0)
 
     @property
     def models(self) -> list[ServedModel]:
@@ -33,18 +32,44 @@ class Router:
         return [self._champion, *([self._candidate] if self._candidate else [])]
 
     def choose(self, asked: str) -> tuple[str, ServedModel]:
-        """Return a variant's name and its model: the one that a request asks for, or by chance. Raise BadRequest for another name.
-
-        A candidate that is not loaded leaves its share to the champion.
-        """
-        if self._candidate is None or self._option is None:
+        """Return a variant's name and its model: the one that a request asks for, or the champion. Raise BadRequest for another name."""
+        if self._candidate is None or self._option is None or not asked:
             return CHAMPION, self._champion
         named = {CHAMPION: self._champion, self._option.name: self._candidate}
-        if asked:
-            if asked not in named:
-                expected = f"{VARIANT_HEADER} {' or '.join(named)}"
-                raise BadRequest(400, expected=expected, found=asked[:40], todo="correct it, or leave it out")
-            return asked, named[asked]
-        if self._candidate.plan is not None and self._chance() < self._option.share:
-            return self._option.name, self._candidate
-        return CHAMPION, self._champion
+        if asked not in named:
+            expected = f"{VARIANT_HEADER} {' or '.join(named)}"
+            raise BadRequest(400, expected=expected, found=asked[:40], todo="correct it, or leave it out")
+        return asked, named[asked]
+
+    def challenger(self) -> Plan | None:
+        """Return the plan that answers a share of the customers. None if there is none, it is not loaded, or the guard withdrew it."""
+        if self._candidate is None or (self._test and self._test.is_withdrawn):
+            return None
+        return self._candidate.plan
+
+    def names(self, is_challenger: BoolArray) -> str:
+        """Return who answered, as the header names them: both, if each answered some of the rows (n,)."""
+        challenger = self._option.name if self._option else ""
+        both = (CHAMPION, not is_challenger.all() or not len(is_challenger)), (challenger, is_challenger.any())
+        return ", ".join(name for name, is_one in both if is_one)
+
+    def observe(self, answered: Divided, seconds: float) -> None:
+        """Note the answer to one customer, for the guard."""
+        if self._test and answered.is_alone and answered.customers[0] is not None:
+            self._test.observe(
+                self.division.position(answered.customers[0]),
+                is_challenger=bool(answered.is_challenger[0]),
+                failed=answered.response.status >= 400,
+                seconds=seconds,
+                probability=answered.probability,
+            )
+
+    def look(self) -> None:
+        """Let the guard look, if it is time."""
+        if self._test:
+            self._test.look()
+
+
+def division_of(dataset: str, option: Candidate) -> Division:
+    """Return the division of a test: the same for all workers, and after a restart. Another name or version divides anew."""
+    return Division(salt=f"{dataset}:{option.name}:{option.version}", share=option.share)

@@ -18,25 +18,32 @@ from churn_model.stats.always_valid import Events, log_average_of_days, log_bets
 ALPHA = 0.05
 """The chance of a false alarm, over all figures and any number of looks."""
 TOLERANCE = 1.1
-"""How many times as frequent an event may be: with enough traffic, any two models differ by a little."""
+"""How many times as frequent an error or a high probability may be: with enough traffic, any two models differ by a little."""
+SLACK = 1.05
+"""How many times as long the challenger may take. Times of a quiet server are so much alike that a few trees more move most of them."""
 ERRORS = "errors"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A share of customers that is watched. `two_sided`: fewer are an alarm too."""
+    """A share of customers that is watched.
+
+    two_sided   fewer are an alarm too
+    tolerance   how many times as frequent, or as rare, they may be
+    """
 
     name: str
     words: str
     two_sided: bool = False
+    tolerance: float = TOLERANCE
 
 
-_SLOW = {0.75: "slower than three quarters of all answers", 0.99: "slower than 99% of all answers"}
-_LOW = {0.10: "a probability in the lowest tenth", 0.25: "a probability in the lowest quarter"}
-_HIGH = {0.75: "a probability in the highest quarter", 0.90: "a probability in the highest tenth"}
+_SLOW = {0.75: "are answered slower than three quarters of all", 0.99: "are answered slower than 99% of all"}
+_LOW = {0.10: "have a probability in the lowest tenth", 0.25: "have a probability in the lowest quarter"}
+_HIGH = {0.75: "have a probability in the highest quarter", 0.90: "have a probability in the highest tenth"}
 FIGURES: tuple[Figure, ...] = (
-    Figure(name=ERRORS, words="an error"),
-    *(Figure(name=f"slow_{q:.2f}", words=words) for q, words in _SLOW.items()),
+    Figure(name=ERRORS, words="have an error"),
+    *(Figure(name=f"slow_{q:.2f}", words=words, tolerance=1.0) for q, words in _SLOW.items()),
     *(Figure(name=f"low_{q:.2f}", words=words, two_sided=True) for q, words in _LOW.items()),
     *(Figure(name=f"high_{q:.2f}", words=words, two_sided=True) for q, words in _HIGH.items()),
 )
@@ -91,7 +98,9 @@ def count_day(answers: Answers, *, errors_alone: bool = False) -> Day:
 def _mark_all(answers: Answers) -> dict[str, BoolArray]:
     """Return by figure whether each customer counts (n,). New customers are judged by quantiles of all of the day."""
     answered = ~np.isnan(answers.score)
-    marks = {f"slow_{q:.2f}": answers.seconds > _quantile(answers.seconds, q) for q in _SLOW}
+    # Slack after the quantile: who is the challenger's must have no part in it.
+    seconds = np.where(answers.is_challenger, answers.seconds / SLACK, answers.seconds)
+    marks = {f"slow_{q:.2f}": seconds > _quantile(answers.seconds, q) for q in _SLOW}
     scores = answers.score[answered]
     marks |= {f"low_{q:.2f}": answered & (answers.score < _quantile(scores, q)) for q in _LOW}
     return marks | {f"high_{q:.2f}": answered & (answers.score > _quantile(scores, q)) for q in _HIGH}
@@ -115,7 +124,8 @@ def log_evidence(figure: Figure, days: Sequence[Day], share: float) -> float:
 
     def bets(events: Events) -> FloatArray:
         return np.concatenate(
-            [log_bets(events, share, tolerance=TOLERANCE, upwards=upwards) for upwards in sides], dtype=np.float64
+            [log_bets(events, share, tolerance=figure.tolerance, upwards=upwards) for upwards in sides],
+            dtype=np.float64,
         )
 
     none = Events(0, 0)

@@ -107,16 +107,19 @@ def render(
     is_single: bool,
     ignored: Sequence[str],
     columns: Sequence[str] = (),
+    plans: Sequence[Plan] = (),
 ) -> bytes:
-    """Return the answers of a request, in its order, as `media`. `columns`: those of CSV; none for all."""
-    versions = {"model_version": plan.version, "costs_version": plan.costs_version}
+    """Return the answers of a request, in its order, as `media`.
+
+    columns   those of CSV; none for all
+    plans     who answered each row, where it was not `plan` for all: then JSON names the versions in each answer
+    """
+    versions = [_versions(each) for each in plans] if plans else [_versions(plan)] * len(outcomes)
     if media.name == CSV:
         has_header = media.parameters.get("header") != "absent"
         return _to_csv(outcomes, versions, columns or tuple(_TYPES), has_header=has_header)
     if media.name == PARQUET:
         return _to_parquet(outcomes, versions)
-    more: dict[str, Any] = {**versions, **({"ignored": list(ignored)} if ignored else {})}
-    ended = _ENCODER.encode(more)[1:]  # what follows the members of an object
     rows = [
         outcome
         if isinstance(outcome, str)
@@ -125,9 +128,20 @@ def render(
         else _ENCODER.encode({"errors": describe_problems(row, outcome)})
         for row, outcome in enumerate(outcomes, 1)
     ]
+    rest = {"ignored": list(ignored)} if ignored else {}
+    ends = {each.version: _ENCODER.encode({**_versions(each), **rest})[1:] for each in (plan, *plans)}
+    if media.name == JSON_LINES or plans:
+        rows = [f"{row[:-1]},{ends[each['model_version']]}" for row, each in zip(rows, versions, strict=True)]
     if media.name == JSON_LINES:
-        return "".join(f"{row[:-1]},{ended}\n" for row in rows).encode()
+        return "".join(f"{row}\n" for row in rows).encode()
+    if plans:
+        return (rows[0] if is_single else f'{{"answers":[{",".join(rows)}]}}').encode()
+    ended = ends[plan.version]
     return f"{rows[0][:-1]},{ended}".encode() if is_single else f'{{"answers":[{",".join(rows)}],{ended}'.encode()
+
+
+def _versions(plan: Plan) -> dict[str, str]:
+    return {"model_version": plan.version, "costs_version": plan.costs_version}
 
 
 def dump_json(value: Any) -> bytes:
@@ -145,14 +159,14 @@ def _to_row(outcome: Outcome, versions: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _to_csv(
-    outcomes: Iterable[Outcome], versions: Mapping[str, str], columns: Sequence[str], *, has_header: bool
+    outcomes: Iterable[Outcome], versions: Iterable[Mapping[str, str]], columns: Sequence[str], *, has_header: bool
 ) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     if has_header:
         writer.writerow(columns)
-    for outcome in outcomes:
-        row = _to_row(outcome, versions)
+    for outcome, version in zip(outcomes, versions, strict=True):
+        row = _to_row(outcome, version)
         writer.writerow([to_cell(row.get(name)) for name in columns])
     return text.getvalue().encode()
 
@@ -168,8 +182,8 @@ def to_cell(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _to_parquet(outcomes: Sequence[Outcome], versions: Mapping[str, str]) -> bytes:
-    rows = [_to_row(outcome, versions) for outcome in outcomes]
+def _to_parquet(outcomes: Iterable[Outcome], versions: Iterable[Mapping[str, str]]) -> bytes:
+    rows = [_to_row(outcome, version) for outcome, version in zip(outcomes, versions, strict=True)]
     sink = io.BytesIO()
     table = pa.table({name: pa.array([row.get(name) for row in rows], kind) for name, kind in _TYPES.items()})
     parquet.write_table(table, sink, compression="zstd")

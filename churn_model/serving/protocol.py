@@ -49,7 +49,7 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Wanted:
+class Wanted:
     """What is asked about many rows. `as_json`: the answers go out as JSON, so that none has to be an object of ours in between."""
 
     reasons: ReasonsFor
@@ -73,29 +73,70 @@ class Response:
     refused: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A request that was read: its rows, and what is wanted of them. `fails`: one refused row refuses all."""
+
+    rows: Records | Columns
+    wanted: Wanted
+    accepted: MediaType
+    fails: bool
+    columns: Sequence[str]
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the request is one customer, and so is the answer."""
+        return isinstance(self.rows, Records) and self.rows.is_single
+
+
 def respond(plan: Plan, request: Request, limits: Limits) -> Response:
     """Answer a request; whatever is wrong with it is said in the answer. Raise TooLate."""
     try:
-        media, accepted, reasons, fails = _negotiate(request)
-        body = inflate(request.body, request.content_encoding, limits)
-        rows = read_request(plan, body, media, limits)
+        task = read_task(plan, request, limits)
     except BadRequest as bad:
         return refuse(bad)
-    wanted = _Wanted(reasons=reasons, as_json=accepted.name in (JSON, JSON_LINES), is_late=request.is_late)
-    outcomes = (
-        _place(rows.count, rows.problems, _score(plan, rows.columns, rows.places, wanted))
-        if isinstance(rows, Columns)
-        else _answer_records(plan, rows, wanted)
-    )
+    return to_response(plan, task, answer_rows(plan, task.rows, task.wanted))
+
+
+def read_task(plan: Plan, request: Request, limits: Limits) -> Task:
+    """Return what a request asks. Raise BadRequest."""
+    media, accepted, reasons, fails = _negotiate(request)
+    body = inflate(request.body, request.content_encoding, limits)
+    wanted = Wanted(reasons=reasons, as_json=accepted.name in (JSON, JSON_LINES), is_late=request.is_late)
+    rows = read_request(plan, body, media, limits)
+    return Task(rows=rows, wanted=wanted, accepted=accepted, fails=fails, columns=request.columns)
+
+
+def answer_rows(plan: Plan, rows: Records | Columns, wanted: Wanted) -> list[Outcome]:
+    """Return what becomes of each row, in their order. Raise TooLate."""
+    if isinstance(rows, Columns):
+        return _place(rows.count, rows.problems, _score(plan, rows.columns, rows.places, wanted))
+    return _answer_records(plan, rows, wanted)
+
+
+def to_response(plan: Plan, task: Task, outcomes: Sequence[Outcome], plans: Sequence[Plan] = ()) -> Response:
+    """Return the answer to a request. `plans`: the plan that answered each row, where it is not `plan` for all of them."""
     refused = sum(not isinstance(outcome, Answer | str) for outcome in outcomes)
-    is_single = isinstance(rows, Records) and rows.is_single
-    if refused and (is_single or fails or refused == len(outcomes)):
+    if refused and (task.is_single or task.fails or refused == len(outcomes)):
         return _refuse_rows(outcomes, refused)
+    answered_by = {each.version: each for each in (plans or [plan])}.values()
+    body = render(
+        plan,
+        outcomes,
+        task.accepted,
+        is_single=task.is_single,
+        ignored=task.rows.ignored,
+        columns=task.columns,
+        plans=plans,
+    )
     return Response(
         status=200,
-        body=render(plan, outcomes, accepted, is_single=is_single, ignored=rows.ignored, columns=request.columns),
-        content_type=accepted.text,
-        headers={"x-model-version": plan.version, "x-costs-version": plan.costs_version},
+        body=body,
+        content_type=task.accepted.text,
+        headers={
+            "x-model-version": ", ".join(each.version for each in answered_by),
+            "x-costs-version": plan.costs_version,
+        },
         rows=len(outcomes),
         refused=refused,
     )
@@ -105,6 +146,12 @@ def refuse(bad: BadRequest) -> Response:
     """Return why a whole request has no answer."""
     problem = {"row": None, "field": None, "expected": bad.expected, "found": bad.found, "todo": bad.todo}
     return Response(status=bad.status, body=dump_json({"error": str(bad), "errors": [problem]}))
+
+
+def answer_fault() -> Response:
+    """Return the answer to a request that ran into a bug: never what was asked."""
+    body = dump_json({"error": "A fault of the server; its log says where.", "errors": []})
+    return Response(status=500, body=body)
 
 
 def _refuse_rows(outcomes: Sequence[Outcome], refused: int) -> Response:
@@ -149,7 +196,7 @@ def _negotiate(request: Request) -> tuple[MediaType, MediaType, ReasonsFor, bool
     return media, accepted, cast(ReasonsFor, reasons), errors == "fail"
 
 
-def _answer_records(plan: Plan, rows: Records, wanted: _Wanted) -> list[Outcome]:
+def _answer_records(plan: Plan, rows: Records, wanted: Wanted) -> list[Outcome]:
     if len(rows.records) <= ONE_BY_ONE:
         return [
             _answer_one(plan, record, wanted.reasons) if isinstance(record, Mapping) else record
@@ -209,7 +256,7 @@ def _place(count: int, problems: Mapping[int, Outcome], answered: Iterable[tuple
 
 
 def _score(
-    plan: Plan, columns: Mapping[str, pa.Array], places: Sequence[int], wanted: _Wanted
+    plan: Plan, columns: Mapping[str, pa.Array], places: Sequence[int], wanted: Wanted
 ) -> Iterator[tuple[int, Outcome]]:
     for start in range(0, len(places), AT_A_TIME):
         if wanted.is_late():

@@ -9,6 +9,7 @@ import re
 from rich.console import Console
 
 from churn_assets.cli.command import Command, ExitCode, add_dataset_argument, find_dataset
+from churn_assets.console.safe_text import say
 from resources.errors import CommandError
 from resources.settings import Settings
 
@@ -34,7 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--variant",
         type=_variant,
         metavar="NAME=VERSION:SHARE",
-        help="a model version that answers a share of the requests, such as candidate=cd91b5c61b49e316:0.1; the header x-variant names who answered",
+        help="a model version that answers a share of the customers, such as candidate=cd91b5c61b49e316:0.1; the header x-variant names who answered",
+    )
+    parser.add_argument(
+        "--withdraw",
+        action="store_true",
+        help="leave all customers to the champion once the guard of --variant raises its alarm (default: the alarm alone)",
     )
 
 
@@ -42,7 +48,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     """Answer until the command is stopped."""
     from churn_assets.cli.workspace import environment
     from churn_assets.model_server.options import Candidate, ServerOptions
-    from churn_assets.model_server.run import listen, load_champion, serve, server_folder
+    from churn_assets.model_server.run import listen, load_champion, open_test, serve, server_folder
 
     dataset = find_dataset(settings, arguments.dataset)
     if not _is_loopback(arguments.host) and not settings.serve_token:
@@ -50,6 +56,10 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
             f"A server on {arguments.host} is reached from other machines. Set CHURN_SERVE_TOKEN to a long random text, which clients send "
             "as `Authorization: Bearer ...`, or leave out --host."
         )
+    candidate = None
+    if arguments.variant:
+        name, version, share = arguments.variant
+        candidate = Candidate(name, version, share, withdraw=arguments.withdraw)
     with server_folder(settings) as folder:
         options = ServerOptions(
             dataset=dataset.name,
@@ -57,7 +67,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
             token=settings.serve_token,
             hosts=tuple(settings.allowed_hosts),
             workers=arguments.workers,
-            candidate=Candidate(*arguments.variant) if arguments.variant else None,
+            candidate=candidate,
             supervisor=os.getpid(),
         )
         # What cannot be loaded is said here, once, and not by each worker.
@@ -80,6 +90,11 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         console.print(
             f"Model {plan.version} of {dataset.name} answers at http://{host}:{port}; Ctrl-C ends it.", highlight=False
         )
+        if (test := open_test(options, settings, lambda _: None)) and test.is_withdrawn:
+            say(
+                console,
+                "The candidate was withdrawn by an alarm: the champion answers alone. Another NAME begins another test.",
+            )
         serve(options, listener)
     return ExitCode.DONE
 

@@ -1,27 +1,37 @@
 """Two models behind one address: shares, who has answered, and what happens if one of them does not load."""
 
 import argparse
-import random
+import csv
+import io
+import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from churn_assets.cli.commands.serve import COMMAND
+from churn_assets.model_server.ab_test import AbTest
 from churn_assets.model_server.options import Candidate
 from churn_assets.model_server.variants import Router
-from tests.churn_assets.model_server.served import Shop, customer
+from tests.churn_assets.model_server.served import Shop
+from tests.churn_assets.model_server.served import customer as made_up
 
 
 @contextmanager
-def serving(shop: Shop, share: float, version: str = "v2", chance: Any = random.random) -> Iterator[httpx.Client]:
+def serving(shop: Shop, share: float, version: str = "v2", test: AbTest | None = None) -> Iterator[httpx.Client]:
     """Serve the champion v1 with a candidate beside it."""
-    option = Candidate("candidate", version, share)
     champion = shop.model()
-    with shop.client(champion, router=Router(champion, shop.model(version=version), option, chance)) as client:
+    router = Router(champion, shop.model(version=version), option_of(share, version), test)
+    with shop.client(champion, router=router) as client:
         yield client
+
+
+def option_of(share: float, version: str = "v2", *, withdraw: bool = True) -> Candidate:
+    return Candidate("candidate", version, share, withdraw)
 
 
 @pytest.fixture
@@ -32,26 +42,87 @@ def shop_of_two(shop: Shop) -> Shop:
     return shop
 
 
-def answered(client: httpx.Client, **headers: str) -> tuple[str, str]:
-    answer = client.post("/invocations", json=customer(), headers=headers)
+def answered(client: httpx.Client, customer: Any = "C0", **headers: str) -> tuple[str, str]:
+    answer = client.post("/invocations", json=made_up(customer=customer), headers=headers)
     assert answer.status_code == 200, answer.text
     assert answer.json()["model_version"] == answer.headers["x-model-version"]
     return answer.headers["x-variant"], answer.headers["x-model-version"]
 
 
-def test_each_answers_its_share_and_says_who_it_is(shop_of_two: Shop) -> None:
-    with serving(shop_of_two, 0.25, chance=random.Random(5).random) as client:
-        found = [answered(client) for _ in range(200)]
-    assert set(found) == {("champion", "v1"), ("candidate", "v2")}
-    expected = random.Random(5)
-    assert [name == "candidate" for name, _ in found] == [expected.random() < 0.25 for _ in range(200)]
+def test_each_customer_is_answered_by_the_same_variant_also_by_another_server(shop_of_two: Shop) -> None:
+    names = [f"C{n}" for n in range(200)]
+    found = []
+    for _ in range(2):
+        with serving(shop_of_two, 0.25) as client:
+            found.append([answered(client, customer=name) for name in names])
+            assert answered(client, customer=None) == ("champion", "v1")
+    assert found[0] == found[1]
+    assert set(found[0]) == {("champion", "v1"), ("candidate", "v2")}
+    assert 30 <= found[0].count(("candidate", "v2")) <= 70
+
+
+@pytest.mark.parametrize("media", ["application/json", "application/jsonlines", "text/csv"])
+def test_a_request_of_many_rows_is_divided_and_put_together_in_order(shop_of_two: Shop, media: str) -> None:
+    rows = [made_up(customer=f"C{n}") for n in range(60)]
+    alone, together = [], ""
+    with serving(shop_of_two, 0.5) as client:
+        for row in rows:
+            answer = client.post("/invocations", json=row, headers={"accept": "application/json"}).json()
+            alone.append((answer["id"], answer["model_version"], answer["churn_probability"]))
+        response = client.post("/invocations", json=rows, headers={"accept": media})
+        assert (response.headers["x-variant"], set(response.headers["x-model-version"].split(", "))) == (
+            "champion, candidate",
+            {"v1", "v2"},
+        )
+        together = response.text
+    if media == "text/csv":
+        table = list(csv.DictReader(io.StringIO(together)))
+    elif media == "application/json":
+        table = response.json()["answers"]
+    else:
+        table = [json.loads(line) for line in together.splitlines()]
+    assert [(row["id"], row["model_version"], float(row["churn_probability"])) for row in table] == alone
+
+
+def test_what_errs_keeps_its_place_in_a_divided_request(shop_of_two: Shop) -> None:
+    rows = [made_up(customer=f"C{n}", **({"minutes": "many"} if n % 7 == 0 else {})) for n in range(40)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    with serving(shop_of_two, 0.5) as client:
+        sent = client.post(
+            "/invocations", content=text.getvalue(), headers={"content-type": "text/csv", "accept": "application/json"}
+        )
+    answers = sent.json()["answers"]
+    assert [answer.get("id") for answer in answers] == [None if n % 7 == 0 else f"C{n}" for n in range(40)]
+    assert answers[7]["errors"][0]["row"] == 8
+
+
+def test_an_alarm_leaves_all_customers_to_the_champion(shop_of_two: Shop) -> None:
+    test = AbTest(
+        shop_of_two.root / "test", "shop", option_of(0.5), on_alarm=shop_of_two.alerts.append, look_every=timedelta(0)
+    )
+    for number in range(200):
+        test.observe(number, is_challenger=number % 2 == 0, failed=number % 4 == 0, seconds=0.01, probability=0.2)
+    with serving(shop_of_two, 0.5, test=test) as client:
+        for _ in range(500):
+            if {answered(client, customer=f"C{n}")[0] for n in range(12)} == {"champion"}:
+                break
+            time.sleep(0.02)
+        assert {answered(client, customer=f"C{n}")[0] for n in range(12)} == {"champion"}
+    (alert,) = shop_of_two.alerts
+    assert (
+        alert.startswith("shop: candidate (model v2) does not answer as the champion does. an error: 50%")
+        or "an error" in alert
+    )
 
 
 def test_a_request_may_name_who_is_to_answer(shop_of_two: Shop) -> None:
     with serving(shop_of_two, 0.0) as client:
         assert answered(client) == ("champion", "v1")
         assert answered(client, **{"x-variant": "candidate"}) == ("candidate", "v2")
-        refused = client.post("/invocations", json=customer(), headers={"x-variant": "other"})
+        refused = client.post("/invocations", json=made_up(), headers={"x-variant": "other"})
         assert refused.status_code == 400
         assert "x-variant champion or candidate" in refused.json()["error"]
 
@@ -69,7 +140,7 @@ def test_a_new_champion_takes_its_place_beside_the_candidate(shop_of_two: Shop) 
 def test_the_share_of_a_candidate_that_does_not_load_is_the_champion_s(shop_of_two: Shop) -> None:
     with serving(shop_of_two, 1.0, version="v9") as client:
         assert answered(client) == ("champion", "v1")
-        asked = client.post("/invocations", json=customer(), headers={"x-variant": "candidate"})
+        asked = client.post("/invocations", json=made_up(), headers={"x-variant": "candidate"})
         assert asked.status_code == 503
     assert len(shop_of_two.alerts) == 1
 

@@ -1,5 +1,7 @@
 """The guard of an A/B test: silent while the variants are equal, and loud for a challenger that is worse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -65,8 +67,16 @@ def test_a_day_counts_customers_above_its_own_quantiles() -> None:
     day = count_day(answers_of(1_000))
     assert day.events.keys() == {figure.name for figure in FIGURES}
     assert sum(day.customers) == 1_000
-    assert (sum(day.events["slow_0.75"]), sum(day.events["high_0.90"]), sum(day.events["low_0.10"])) == (250, 100, 100)
-    assert sum(day.new_events["slow_0.75"]) < 250
+    assert (sum(day.events["high_0.75"]), sum(day.events["high_0.90"]), sum(day.events["low_0.10"])) == (250, 100, 100)
+    assert sum(day.new_events["high_0.75"]) < 250
+
+
+def test_a_twentieth_more_time_is_tolerated_however_alike_times_are() -> None:
+    same = answers_of(20_000)
+    alike = 0.01 + 0.0001 * same.seconds
+    for slower, rings in ((1.04, False), (1.08, True)):
+        slow = replace(same, seconds=np.where(same.is_challenger, slower * alike, alike))
+        assert bool(find_alarms([count_day(slow)], 0.5)) is rings
 
 
 def test_a_day_that_is_not_over_counts_errors_alone() -> None:

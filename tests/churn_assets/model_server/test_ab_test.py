@@ -1,0 +1,127 @@
+"""What a test of a candidate notes and keeps, over days, workers and restarts, and when the guard is heard."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from churn_assets.model_server.ab_test import AbTest
+from churn_assets.model_server.options import Candidate
+
+NAME = "candidate"
+
+
+@dataclass
+class Watch:
+    """A test of a candidate with half of the customers, at a time that is set."""
+
+    folder: Path
+    now: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    alerts: list[str] = field(default_factory=list)
+
+    def worker(self, *, withdraw: bool = True) -> AbTest:
+        return AbTest(
+            self.folder,
+            "shop",
+            Candidate(NAME, "v2", 0.5, withdraw),
+            on_alarm=self.alerts.append,
+            now=lambda: self.now,
+            look_every=timedelta(0),
+        )
+
+    def ask(self, worker: AbTest, customers: int, *, slower: float = 1.0, failing: float = 0.0, seed: int = 1) -> None:
+        """Let customers 0 to n ask once, every second of whom is the candidate's."""
+        random = np.random.default_rng(seed)
+        for number in range(customers):
+            is_challenger = number % 2 == 0
+            worker.observe(
+                number,
+                is_challenger=is_challenger,
+                failed=is_challenger and random.random() < failing,
+                seconds=float(random.lognormal(-4, 0.3)) * (slower if is_challenger else 1.0),
+                probability=float(random.random()),
+            )
+
+    def next_day(self) -> None:
+        self.now += timedelta(days=1)
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Watch:
+    return Watch(tmp_path / "test")
+
+
+def test_equal_variants_are_silent_for_days(watch: Watch) -> None:
+    worker = watch.worker()
+    for day in range(4):
+        watch.ask(worker, 400, seed=day)
+        assert not worker.look()
+        watch.next_day()
+    assert not worker.look()
+    assert not watch.alerts
+
+
+def test_errors_ring_on_the_same_day_and_once(watch: Watch) -> None:
+    worker, other = watch.worker(), watch.worker()
+    watch.ask(worker, 400, failing=0.5)
+    assert [alarm.figure.name for alarm in worker.look()] == ["errors"]
+    assert not other.look()
+    assert worker.is_withdrawn
+    assert other.is_withdrawn
+    assert watch.worker().is_withdrawn, "a restart knows it"
+    assert len(watch.alerts) == 1
+
+
+def test_a_slow_candidate_rings_when_the_day_is_over(watch: Watch) -> None:
+    worker = watch.worker()
+    watch.ask(worker, 2_000, slower=1.5)
+    assert not worker.look()
+    watch.next_day()
+    assert "slow_0.75" in [alarm.figure.name for alarm in watch.worker().look()]
+    assert "are answered slower than three quarters of all (champion " in watch.alerts[0]
+    assert "Which model is better is not said by this" in watch.alerts[0]
+
+
+def test_without_the_setting_an_alarm_withdraws_nothing(watch: Watch) -> None:
+    worker = watch.worker(withdraw=False)
+    watch.ask(worker, 400, failing=0.5)
+    assert worker.look()
+    assert not worker.is_withdrawn
+    assert "champion's again" not in watch.alerts[0]
+
+
+def test_a_customer_counts_once_a_day_with_the_first_request_whichever_workers_answer(watch: Watch) -> None:
+    for worker in (watch.worker(), watch.worker()):
+        for _ in range(300):
+            worker.observe(1, is_challenger=True, failed=True, seconds=0.1, probability=float("nan"))
+            worker.observe(2, is_challenger=False, failed=False, seconds=0.1, probability=0.5)
+    assert not watch.worker().look()
+
+
+def test_days_that_are_over_keep_counts_and_no_requests(watch: Watch) -> None:
+    watch.ask(watch.worker(), 50)
+    watch.next_day()
+    watch.worker().look()
+    assert {path.name for path in watch.folder.iterdir()} == {"2026-03-01.json", "looking", "seen"}
+    assert len((watch.folder / "seen").read_bytes()) == 50 * 8
+
+
+def test_a_line_that_a_dying_worker_left_unfinished_is_passed_over(watch: Watch) -> None:
+    watch.ask(watch.worker(), 400, failing=0.5)
+    with (watch.folder / "2026-03-01.csv").open("a") as notes:
+        notes.write("12,1")
+    assert watch.worker().look()
+
+
+def test_an_alarm_that_cannot_be_told_withdraws_all_the_same(watch: Watch) -> None:
+    def fail(_: str) -> None:
+        raise OSError("no way to tell")
+
+    worker = watch.worker()
+    worker._on_alarm = fail
+    watch.ask(worker, 400, failing=0.5)
+    with pytest.raises(OSError, match="no way to tell"):
+        worker.look()
+    assert watch.worker().is_withdrawn
