@@ -19,9 +19,9 @@ from churn_model.evaluation.variant_guard import Answers, Day, count_day, find_a
 RESULTS = Path(__file__).parent / "results" / "ab_guard.md"
 DAYS = 30
 SHARES = (0.5, 0.1)
-POPULATION = 20_000
-DAILY = 2_000
-TRAFFIC = (2_000, 5_000, 10_000, 20_000, 40_000)
+POPULATION = 10_000
+DAILY = 1_000
+TRAFFIC = (2_000, 5_000, 10_000, 20_000)
 WANTED = 0.95
 
 
@@ -111,7 +111,9 @@ def caught(fault: Fault, share: float, requests: int, runs: int, *, seed: int) -
     return found / runs
 
 
-def markdown(alarms: Mapping[float, int], runs: int, power: Mapping[tuple[str, float, int], float]) -> str:
+def markdown(
+    alarms: Mapping[float, int], runs: int, power: Mapping[tuple[str, float, int], float], power_runs: int
+) -> str:
     """Return the results as tables."""
     lines = ["# The guard of an A/B test", "", f"`python -m benchmarks.ab_guard`: {_today()}, {machine()}.", ""]
     lines += [
@@ -121,7 +123,7 @@ def markdown(alarms: Mapping[float, int], runs: int, power: Mapping[tuple[str, f
         "|---|---|---|",
         *(f"| {share:.0%} | {runs:,} | {rung} ({rung / runs:.1%}) |" for share, rung in alarms.items()),
         "",
-        f"A worse challenger, caught after its first day (**bold**: in at least {WANTED:.0%}), by the number of customers on that day:",
+        f"A worse challenger, caught on its first day (**bold**: in at least {WANTED:.0%}), by the customers of that day; {power_runs} tests each:",
         "",
         "| | share | " + " | ".join(f"{n:,}" for n in TRAFFIC) + " |",
         "|---|---|" + "---|" * len(TRAFFIC),
@@ -145,17 +147,18 @@ def _today() -> str:
 def main() -> None:
     """Simulate, print and keep the results."""
     parser = argparse.ArgumentParser("python -m benchmarks.ab_guard", description="How often the guard rings.")
-    parser.add_argument("--runs", type=int, default=1_000)
+    parser.add_argument("--runs", type=int, default=1_000, help="of equal variants, at each share")
+    parser.add_argument("--power-runs", type=int, default=400, help="of each fault, at each share and traffic")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parsed = parser.parse_args()
     alarms = {share: false_alarms(share, parsed.runs, seed=8) for share in SHARES}
     power = {
-        (name, share, n): caught(fault, share, n, parsed.runs, seed=9)
+        (name, share, n): caught(fault, share, n, parsed.power_runs, seed=9)
         for name, fault in FAULTS.items()
         for share in SHARES
         for n in TRAFFIC
     }
-    text = markdown(alarms, parsed.runs, power)
+    text = markdown(alarms, parsed.runs, power, parsed.power_runs)
     print(text)
     parsed.out.write_text(text, "utf-8")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from churn_model.arrays import BoolArray, FloatArray
-from churn_model.stats.always_valid import Events, log_average_of_days, log_bets, log_mean
+from churn_model.stats.always_valid import Events, log_average_of_days, log_bets, log_mean, log_means
 
 ALPHA = 0.05
 """The chance of a false alarm, over all figures and any number of looks."""
@@ -98,9 +98,8 @@ def count_day(answers: Answers, *, errors_alone: bool = False) -> Day:
 def _mark_all(answers: Answers) -> dict[str, BoolArray]:
     """Return by figure whether each customer counts (n,). New customers are judged by quantiles of all of the day."""
     answered = ~np.isnan(answers.score)
-    # Slack after the quantile: who is the challenger's must have no part in it.
     seconds = np.where(answers.is_challenger, answers.seconds / SLACK, answers.seconds)
-    marks = {f"slow_{q:.2f}": seconds > _quantile(answers.seconds, q) for q in _SLOW}
+    marks = {f"slow_{q:.2f}": seconds > _quantile(seconds, q) for q in _SLOW}
     scores = answers.score[answered]
     marks |= {f"low_{q:.2f}": answered & (answers.score < _quantile(scores, q)) for q in _LOW}
     return marks | {f"high_{q:.2f}": answered & (answers.score > _quantile(scores, q)) for q in _HIGH}
@@ -122,15 +121,13 @@ def log_evidence(figure: Figure, days: Sequence[Day], share: float) -> float:
     """
     sides = (True, False) if figure.two_sided else (True,)
 
-    def bets(events: Events) -> FloatArray:
-        return np.concatenate(
-            [log_bets(events, share, tolerance=figure.tolerance, upwards=upwards) for upwards in sides],
-            dtype=np.float64,
-        )
+    def bets(events: list[Events]) -> FloatArray:
+        on_sides = [log_bets(events, share, tolerance=figure.tolerance, upwards=upwards) for upwards in sides]
+        return np.concatenate(on_sides, axis=1)
 
     none = Events(0, 0)
-    steady = np.sum([bets(day.new_events.get(figure.name, none)) for day in days], axis=0)
-    each = [log_mean(bets(day.events.get(figure.name, none))) for day in days]
+    steady = bets([day.new_events.get(figure.name, none) for day in days]).sum(axis=0)
+    each = log_means(bets([day.events.get(figure.name, none) for day in days]))
     return log_mean([log_mean(steady), log_average_of_days(each)])
 
 

@@ -27,8 +27,8 @@ class Events(NamedTuple):
     champion: int
 
 
-def log_bets(events: Events, share: float, *, tolerance: float, upwards: bool = True) -> FloatArray:
-    """Return the logarithm of what a stake of 1 on each ratio has become (7,).
+def log_bets(days: Sequence[Events], share: float, *, tolerance: float, upwards: bool = True) -> FloatArray:
+    """Return the logarithm of what a stake of 1 on each ratio has become on each of n days (n, 7).
 
     upwards    whether the bets are on more events with the challenger, or on fewer
     tolerance  how many times as frequent, or as rare, events may be without any bet gaining: at least 1
@@ -42,17 +42,24 @@ def log_bets(events: Events, share: float, *, tolerance: float, upwards: bool = 
     sign = 1.0 if upwards else -1.0
     tolerated = tolerance**sign
     ratios = tolerated * np.asarray(RATIOS) ** sign
-    means = [1.0 - share + share * ratio for ratio in (ratios, tolerated)]
-    all_events = events.challenger + events.champion
-    return np.asarray(events.challenger * np.log(ratios / tolerated) - all_events * np.log(means[0] / means[1]))
+    # Each variant's share of events at a ratio, against its share at the tolerated one.
+    champion = (1.0 - share + share * tolerated) / (1.0 - share + share * ratios)
+    challenger = ratios / tolerated * champion
+    counts = np.asarray(days, dtype=np.float64).reshape(-1, 2)
+    return np.asarray(counts @ np.log([challenger, champion]))
 
 
 def log_mean(logs: FloatArray | Sequence[float]) -> float:
     """Return the logarithm of the mean of values that are given by their logarithms."""
-    return float(np.logaddexp.reduce(np.asarray(logs, dtype=np.float64)) - np.log(len(logs)))
+    return float(log_means(np.asarray(logs, dtype=np.float64)))
 
 
-def log_average_of_days(days: Sequence[float]) -> float:
+def log_means(logs: FloatArray) -> FloatArray:
+    """Return `log_mean` of each row (n,) of logarithms (n, k)."""
+    return np.asarray(np.logaddexp.reduce(logs, axis=-1) - np.log(logs.shape[-1]))
+
+
+def log_average_of_days(days: FloatArray | Sequence[float]) -> float:
     """Return the logarithm of an average of the days' evidence, given and returned as logarithms; -inf without a day.
 
     Day d weighs 1 / (d (d + 1)), so that all days there may ever be weigh 1. The same customers come again, so that days are not independent:

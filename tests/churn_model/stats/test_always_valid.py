@@ -15,7 +15,7 @@ def expected_stakes(probability: float, share: float, *, tolerance: float, upwar
         math.comb(12, k)
         * probability**k
         * (1 - probability) ** (12 - k)
-        * np.exp(log_bets(Events(k, 12 - k), share, tolerance=tolerance, upwards=upwards))
+        * np.exp(log_bets([Events(k, 12 - k)], share, tolerance=tolerance, upwards=upwards)[0])
         for k in range(13)
     ]
     return np.sum(outcomes, axis=0)
@@ -36,14 +36,14 @@ def test_no_bet_gains_within_the_tolerance(ratio: float) -> None:
 
 
 def test_a_bet_on_fewer_events_gains_from_fewer() -> None:
-    assert (log_bets(Events(10, 190), 0.5, tolerance=1.1, upwards=False) > 0).any()
-    assert (log_bets(Events(10, 190), 0.5, tolerance=1.1, upwards=True) < 0).all()
+    assert (log_bets([Events(10, 190)], 0.5, tolerance=1.1, upwards=False) > 0).any()
+    assert (log_bets([Events(10, 190)], 0.5, tolerance=1.1, upwards=True) < 0).all()
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_test_needs_two_variants(share: float) -> None:
     with pytest.raises(InputError, match="Expected a share between 0 and 1"):
-        log_bets(Events(1, 1), share, tolerance=1.0)
+        log_bets([Events(1, 1)], share, tolerance=1.0)
 
 
 def test_days_weigh_at_most_one_together() -> None:
