@@ -5,20 +5,21 @@ import math
 import numpy as np
 import pytest
 
+from churn_model.arrays import FloatArray
 from churn_model.errors import InputError
 from churn_model.stats.always_valid import Events, log_average_of_days, log_bets, log_mean
 
 
-def expected_stakes(probability: float, share: float, *, tolerance: float, upwards: bool) -> np.ndarray:
+def expected_stakes(probability: float, share: float, *, tolerance: float, upwards: bool) -> FloatArray:
     """Return what each bet's stake is expected to be after 12 events that fall to the challenger with `probability`: over all outcomes."""
-    outcomes = [
+    outcomes: list[FloatArray] = [
         math.comb(12, k)
         * probability**k
         * (1 - probability) ** (12 - k)
         * np.exp(log_bets([Events(k, 12 - k)], share, tolerance=tolerance, upwards=upwards)[0])
         for k in range(13)
     ]
-    return np.sum(outcomes, axis=0)
+    return np.asarray(np.sum(outcomes, axis=0))
 
 
 @pytest.mark.parametrize("share", [0.5, 0.1, 0.01])
