@@ -279,12 +279,12 @@ def plan_rollback(lake: Lake, dataset: Dataset, target: str) -> Rollback:
     version = champion.previous if target == PREVIOUS else target
     known = {record.version: record for record in list_champions(lake, dataset.name)}
     if version not in known or version == champion.version:
-        others = ", ".join(each for each in known if each != champion.version) or "none"
+        others = ", ".join(each for each in known if each != champion.version)
         raise RollbackError(
             problem(
                 expected="a model that was champion before",
                 found=version or "no earlier one",
-                todo=f"the earlier champions of {dataset.name}: {others}",
+                todo=f"the earlier champions of {dataset.name}: {others}" if others else "keep it: there was no other",
             )
         )
     report = read_published(lake, _evaluation_prefix(dataset, known[version]))

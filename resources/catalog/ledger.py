@@ -143,8 +143,8 @@ def describe_standing(standing: Standing, cooldown: str) -> tuple[str, ...]:
     if standing.earlier:
         days = sorted({each[:10] for each in standing.earlier}, reverse=True)
         notes.append(
-            f"Already contacted on {' and '.join(days[:_MOST_DAYS])}: this batch was listed then. Its customers count as contacted "
-            f"and are not listed again for {cooldown}."
+            f"This batch had a list on {' and '.join(days[:_MOST_DAYS])}. Whoever was on it counts as contacted and is on no list again, "
+            f"this one included, for {cooldown}."
         )
     if standing.is_ahead:
         notes.append(

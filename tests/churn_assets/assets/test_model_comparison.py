@@ -204,6 +204,7 @@ def test_a_rollback_that_cannot_be_is_refused_before_a_run_starts(home: Workspac
     code, told = churn("rollback", "shop", version.format(champion=champion_of(home), candidate=candidate_of(home)))
     assert code == ExitCode.FAILED
     assert "Expected a model that was champion before; found" in told
+    assert "Keep it: there was no other." in told
     assert len(home.runs()) == before
 
 

@@ -128,7 +128,7 @@ def test_a_batch_that_is_scored_again_says_when_its_customers_were_contacted(sho
     again = shop.score("monday", now, capacity=8)
     standing = find_standing(shop.lake, SHOP, "monday", again.current, now)
     assert describe_standing(standing, "30d") == (
-        "Already contacted on 2026-01-01: this batch was listed then. Its customers count as contacted and are not listed again for 30d.",
+        "This batch had a list on 2026-01-01. Whoever was on it counts as contacted and is on no list again, this one included, for 30d.",
     )
     shop.score("tuesday", now)
     assert find_standing(shop.lake, SHOP, "tuesday", shop.entries()[-1].current, now).earlier == ()

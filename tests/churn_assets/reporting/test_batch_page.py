@@ -146,7 +146,7 @@ def test_an_empty_list_says_why(counts: dict[str, int], words: str) -> None:
         counts=replace(COUNTS, to_contact=0, **counts), metrics=ListMoney(contact_cost=0, expected_saving=0)
     )
     layout = ListLayoutReport(counts=LayoutCounts(contacts=0), reasons={})
-    note = "Already contacted on 2026-04-30: this batch was listed then."
+    note = "This batch had a list on 2026-04-30."
     text = shown(page(facts(listed=empty, layout=layout, first=[], notes=(note,))))
     assert f"Nobody to contact: {words}" in re.sub("for each customer ", "", text)
     assert note in text
