@@ -38,6 +38,7 @@ from churn_model.serving.openapi import describe_service
 from churn_model.serving.plan import Plan
 from churn_model.serving.protocol import Request, Response, TooLate, answer_fault, refuse, respond
 from churn_model.serving.requests import BadRequest, Limits
+from churn_model.serving.shadow import respond_in_shadow
 from resources.ports.lake import Lake
 
 SMALL = 16_384
@@ -162,6 +163,9 @@ class ModelServer:
         if challenger is None:
             answered = await self._respond(partial(_answer_alone, plan), request)
             names = variant
+        elif self.router.is_shadow:
+            answered = await self._respond(partial(_answer_in_shadow, plan, challenger), request)
+            names = variant
         else:
             divide = partial(respond_divided, plan, challenger, self.router.division)
             answered = await self._respond(divide, request)
@@ -197,6 +201,14 @@ class ModelServer:
 
 def _answer_alone(plan: Plan, request: Request, limits: Limits) -> Divided:
     return Divided(response=respond(plan, request, limits))
+
+
+def _answer_in_shadow(champion: Plan, challenger: Plan, request: Request, limits: Limits) -> Divided:
+    response, shadow = respond_in_shadow(champion, challenger, request, limits)
+    metrics.count_shadow(shadow)
+    if shadow.fault:
+        log_fault(shadow.fault)
+    return Divided(response=response)
 
 
 async def report_fault(_: HttpRequest, error: Exception) -> HttpResponse:

@@ -8,6 +8,8 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, multiprocess
 from prometheus_client.registry import REGISTRY
 
+from churn_model.serving.shadow import Shadow
+
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -22,6 +24,19 @@ SWAPS = Counter("churn_swaps", "Models and specs that took the place of earlier 
 LOAD_FAILURES = Counter(
     "churn_load_failures", "Models and specs that could not be loaded; the earlier ones went on answering."
 )
+SHADOW_ROWS = Counter(
+    "churn_shadow_rows", "Rows that both models scored, by whom they contact: both, only_champion, ...", ["decision"]
+)
+SHADOW_AT_STAKE = Counter(
+    "churn_shadow_at_stake", "Expected saving or loss, by the champion, of the rows that the models decide otherwise."
+)
+
+
+def count_shadow(shadow: Shadow) -> None:
+    """Count what a challenger in the shadow decided."""
+    for decision in ("both", "only_champion", "only_challenger", "neither", "unanswered"):
+        SHADOW_ROWS.labels(decision).inc(getattr(shadow, decision))
+    SHADOW_AT_STAKE.inc(shadow.at_stake)
 
 
 def collect() -> bytes:

@@ -8,12 +8,17 @@ from churn_model.serving.requests import Limits
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version of the model that answers a share of the customers, from 0 to 1, under a name. `withdraw`: it ends when the guard rings."""
+    """A version of the model that answers a share of the customers, from 0 to 1, under a name.
+
+    withdraw   it ends when the guard rings
+    shadow     it answers nobody, and scores every row all the same
+    """
 
     name: str
     version: str
     share: float
     withdraw: bool = False
+    shadow: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,11 @@ class Router:
         """All that answer."""
         return [self._champion, *([self._candidate] if self._candidate else [])]
 
+    @property
+    def is_shadow(self) -> bool:
+        """Whether the candidate answers nobody, and is asked all the same."""
+        return self._option is not None and self._option.shadow
+
     def choose(self, asked: str) -> tuple[str, ServedModel]:
         """Return a variant's name and its model: the one that a request asks for, or the champion. Raise BadRequest for another name."""
         if self._candidate is None or self._option is None or not asked:
@@ -43,7 +48,11 @@ class Router:
 
     def challenger(self) -> Plan | None:
         """Return the plan that answers a share of the customers. None if there is none, it is not loaded, or the guard withdrew it."""
-        if self._candidate is None or (self._test and self._test.is_withdrawn):
+        if (
+            self._candidate is None
+            or (not self.division.share and not self.is_shadow)
+            or (self._test and self._test.is_withdrawn)
+        ):
             return None
         return self._candidate.plan
 

@@ -76,7 +76,7 @@ def respond_divided(champion: Plan, challenger: Plan, division: Division, reques
         return Divided(response=refuse(bad))
     customers = read_customers(champion, task.rows)
     chosen = np.fromiter(map(division.is_challenger, customers), dtype=bool, count=len(customers))
-    task = replace(task, wanted=replace(task.wanted, as_json=False))
+    task = replace(task, wanted=task.wanted.as_objects())
     is_alone = isinstance(task.rows, Records) and len(task.rows.records) == 1
     try:
         outcomes = _answer_both(champion, challenger, task, request, limits, chosen)
@@ -105,11 +105,11 @@ def _answer_both(
     if not chosen.any():
         return answer_rows(champion, task.rows, task.wanted)
     of_champion = iter(answer_rows(champion, _keep(task.rows, ~chosen), task.wanted) if not chosen.all() else ())
-    of_challenger = iter(_answer_again(challenger, task, request, limits, chosen))
+    of_challenger = iter(answer_again(challenger, task, request, limits, chosen))
     return [next(of_challenger if each else of_champion) for each in chosen]
 
 
-def _answer_again(plan: Plan, task: Task, request: Request, limits: Limits, chosen: BoolArray) -> list[Outcome]:
+def answer_again(plan: Plan, task: Task, request: Request, limits: Limits, chosen: BoolArray) -> list[Outcome]:
     """Return the challenger's answers to the chosen rows. It reads the body itself: its fields may be others.
 
     A body that it cannot read is its own failure, and refuses these rows alone.
@@ -118,13 +118,14 @@ def _answer_again(plan: Plan, task: Task, request: Request, limits: Limits, chos
         rows = read_task(plan, request, limits).rows if isinstance(task.rows, Columns) else task.rows
     except BadRequest as bad:
         return [(FieldProblem(None, bad.expected, bad.found, bad.todo),)] * int(chosen.sum())
-    if _count(rows) != len(chosen):
-        found = f"{_count(rows):,} for one model and {len(chosen):,} for the other"
+    if count_rows(rows) != len(chosen):
+        found = f"{count_rows(rows):,} for one model and {len(chosen):,} for the other"
         return [(FieldProblem(None, "the same rows for both models", found, "send a header"),)] * int(chosen.sum())
-    return answer_rows(plan, _keep(rows, chosen), task.wanted)
+    return answer_rows(plan, _keep(rows, chosen), task.wanted.as_objects())
 
 
-def _count(rows: Records | Columns) -> int:
+def count_rows(rows: Records | Columns) -> int:
+    """Return how many rows a request has."""
     return rows.count if isinstance(rows, Columns) else len(rows.records)
 
 
@@ -147,7 +148,7 @@ def read_customers(plan: Plan, rows: Records | Columns) -> list[str | None]:
     """Return the id of each row as the model reads it, None for a row without one."""
     id_field = next((each for each in plan.fields if each.role is Role.ID), None)
     if id_field is None:
-        return [None] * _count(rows)
+        return [None] * count_rows(rows)
     if isinstance(rows, Records):
         return [_read_id(plan, id_field, record) if isinstance(record, Mapping) else None for record in rows.records]
     customers: list[str | None] = [None] * rows.count

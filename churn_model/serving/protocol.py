@@ -1,7 +1,7 @@
 """A request answered: bytes and headers in, a status, headers and bytes out. It knows no framework, so that each of them answers alike."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pyarrow as pa
@@ -55,6 +55,10 @@ class Wanted:
     reasons: ReasonsFor
     as_json: bool
     is_late: Callable[[], bool]
+
+    def as_objects(self) -> "Wanted":
+        """Return the same with answers as objects of ours."""
+        return replace(self, as_json=False)
 
 
 class TooLate(Exception):

@@ -38,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a model version that answers a share of the customers, such as candidate=cd91b5c61b49e316:0.1; the header x-variant names who answered",
     )
     parser.add_argument(
+        "--shadow",
+        action="store_true",
+        help="let the candidate of --variant (its share is 0) score every row as well, and count at /metrics where it decides otherwise",
+    )
+    parser.add_argument(
         "--withdraw",
         action="store_true",
         help="leave all customers to the champion once the guard of --variant raises its alarm (default: the alarm alone)",
@@ -57,9 +62,15 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
             "as `Authorization: Bearer ...`, or leave out --host."
         )
     candidate = None
+    if arguments.shadow and not arguments.variant:
+        raise CommandError(
+            "Nobody is in the shadow. Name a version, as in --variant candidate=cd91b5c61b49e316:0 --shadow."
+        )
     if arguments.variant:
         name, version, share = arguments.variant
-        candidate = Candidate(name, version, share, withdraw=arguments.withdraw)
+        if arguments.shadow and share:
+            raise CommandError("A candidate in the shadow answers nobody: write its share as 0, or leave out --shadow.")
+        candidate = Candidate(name, version, share, withdraw=arguments.withdraw, shadow=arguments.shadow)
     with server_folder(settings) as folder:
         options = ServerOptions(
             dataset=dataset.name,

@@ -4,6 +4,7 @@ import argparse
 import csv
 import io
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from churn_assets.model_server.options import Candidate
 from churn_assets.model_server.variants import Router
 from tests.churn_assets.model_server.served import Shop
 from tests.churn_assets.model_server.served import customer as made_up
+from tests.churn_model.serving.shop import landed
 
 
 @contextmanager
@@ -97,6 +99,41 @@ def test_what_errs_keeps_its_place_in_a_divided_request(shop_of_two: Shop) -> No
     answers = sent.json()["answers"]
     assert [answer.get("id") for answer in answers] == [None if n % 7 == 0 else f"C{n}" for n in range(40)]
     assert answers[7]["errors"][0]["row"] == 8
+
+
+def test_in_the_shadow_the_champion_answers_and_other_decisions_are_counted(shop_of_two: Shop) -> None:
+    columns = landed(200, seed=7)
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    champion = shop_of_two.model()
+    option = Candidate("candidate", "v2", 0.0, shadow=True)
+    answers = {}
+    with shop_of_two.client(champion, router=Router(champion, shop_of_two.model(version="v2"), option)) as client:
+        for name in ("champion", "candidate"):
+            sent = client.post("/invocations", json=rows, headers={"x-variant": name})
+            answers[name] = sent.json()["answers"]
+        before = shadow_counts(client)
+        response = client.post("/invocations", json=rows)
+        after = shadow_counts(client)
+    assert (response.headers["x-variant"], response.headers["x-model-version"]) == ("champion", "v1")
+    assert response.json()["answers"] == answers["champion"]
+    pairs = list(zip(answers["champion"], answers["candidate"], strict=True))
+    decided = [(one["will_churn"], other["will_churn"]) for one, other in pairs]
+    found = {name: after[name] - before.get(name, 0.0) for name in after}
+    assert [found[name] for name in ("both", "only_champion", "only_challenger", "neither", "unanswered")] == [
+        decided.count(pair) for pair in ((True, True), (True, False), (False, True), (False, False))
+    ] + [0]
+    other = [one["expected_saving"] for one, other in pairs if one["will_churn"] != other["will_churn"]]
+    assert other
+    assert found["at_stake"] == pytest.approx(sum(map(abs, other)))
+
+
+def shadow_counts(client: httpx.Client) -> dict[str, float]:
+    text = client.get("/metrics").text
+    counts = {
+        name: float(number) for name, number in re.findall(r'churn_shadow_rows_total{decision="(.*)"} (.*)', text)
+    }
+    at_stake = re.search(r"(?m)^churn_shadow_at_stake_total (.*)", text)
+    return counts | {"at_stake": float(at_stake[1]) if at_stake else 0.0}
 
 
 def test_an_alarm_leaves_all_customers_to_the_champion(shop_of_two: Shop) -> None:

@@ -13,6 +13,7 @@ from churn_model.serving.dividing import Division, respond_divided
 from churn_model.serving.plan import Answer, Plan
 from churn_model.serving.protocol import Request
 from churn_model.serving.requests import Limits
+from churn_model.serving.shadow import respond_in_shadow
 from tests.churn_model.serving.shop import DATASETS, landed, made_bundle
 
 NAMES = [f"C{n}" for n in range(20_000)]
@@ -55,3 +56,6 @@ def test_a_bug_in_the_challenger_is_an_error_of_the_challenger() -> None:
     assert isinstance(divided.fault, ZeroDivisionError)
     whole = respond_divided(champion, challenger, Division(salt="a", share=0.0), request, Limits())
     assert (whole.response.status, whole.fault) == (200, None)
+    response, shadow = respond_in_shadow(champion, challenger, request, Limits())
+    assert (response.status, shadow.unanswered) == (200, 1)
+    assert isinstance(shadow.fault, ZeroDivisionError)
