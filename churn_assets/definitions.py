@@ -38,7 +38,17 @@ from jobs.sensors import new_batches_sensor
 from jobs.unwatched_jobs import unwatched_jobs_sensor
 from resources.catalog.landing import has_begun
 from resources.catalog.layout import require_layout
-from resources.catalog.names import RETRAIN_ASSETS, SCORE_ASSETS, SPEC, SPEC_IS_VALID, asset_key, batch_partitions
+from resources.catalog.names import (
+    EXPLORATION_REPORT,
+    LANDED_CUSTOMERS,
+    MODEL_COMPARISON,
+    RETRAIN_ASSETS,
+    SCORE_ASSETS,
+    SPEC,
+    SPEC_IS_VALID,
+    asset_key,
+    batch_partitions,
+)
 from resources.settings import Executor, Settings, read_settings
 from resources.specs.loader import Specs, load_specs
 from resources.wiring import wire
@@ -137,7 +147,7 @@ def _placeholders(name: str) -> list[dg.AssetSpec]:
             description=description,
             partitions_def=batch_partitions(name) if asset in SCORE_ASSETS else None,
         )
-        for asset in (*RETRAIN_ASSETS, *SCORE_ASSETS)
+        for asset in (LANDED_CUSTOMERS, *RETRAIN_ASSETS, *SCORE_ASSETS, EXPLORATION_REPORT, MODEL_COMPARISON)
     ]
 
 

@@ -59,7 +59,7 @@ class Browser:
             self._port = self.wait_for("the browser to listen", lambda: _read_port(profile))
             target = self._targets()[0]
             self._socket: ClientConnection = self._ends.enter_context(
-                connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None)
+                connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None, ping_interval=None)
             )
             self.ask("Page.enable")
             unless_open.pop_all()
