@@ -7,6 +7,7 @@ Traffic is made up: some customers come more often than others, their requests t
 
 import argparse
 import datetime
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,7 +116,7 @@ def markdown(
     alarms: Mapping[float, int], runs: int, power: Mapping[tuple[str, float, int], float], power_runs: int
 ) -> str:
     """Return the results as tables."""
-    lines = ["# The guard of an A/B test", "", f"`python -m benchmarks.ab_guard`: {_today()}, {machine()}.", ""]
+    lines = ["# The guard of an A/B test", "", f"`{_command()}`: {_today()}, {machine()}.", ""]
     lines += [
         f"Two equal variants, {DAYS} days, {DAILY:,} of {POPULATION:,} customers a day, looked at after each day (at most 5% may ring):",
         "",
@@ -138,6 +139,10 @@ def markdown(
         "The champion fails in 0.3% of requests; the logarithm of its time has a standard deviation of 0.5 (0.2 of it between customers).",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _command() -> str:
+    return " ".join(["python -m benchmarks.ab_guard", *sys.argv[1:]])
 
 
 def _today() -> str:

@@ -5,6 +5,7 @@ import errno
 import ipaddress
 import os
 import re
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -12,6 +13,9 @@ from churn_assets.cli.command import Command, ExitCode, add_dataset_argument, fi
 from churn_assets.console.safe_text import say
 from resources.errors import CommandError
 from resources.settings import Settings
+
+if TYPE_CHECKING:
+    from churn_assets.model_server.options import Candidate
 
 _LOOPBACK = "127.0.0.1"
 _MOST_WORKERS = 64
@@ -52,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Answer until the command is stopped."""
     from churn_assets.cli.workspace import environment
-    from churn_assets.model_server.options import Candidate, ServerOptions
+    from churn_assets.model_server.options import ServerOptions
     from churn_assets.model_server.run import listen, load_champion, open_test, serve, server_folder
 
     dataset = find_dataset(settings, arguments.dataset)
@@ -61,16 +65,6 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
             f"A server on {arguments.host} is reached from other machines. Set CHURN_SERVE_TOKEN to a long random text, which clients send "
             "as `Authorization: Bearer ...`, or leave out --host."
         )
-    candidate = None
-    if arguments.shadow and not arguments.variant:
-        raise CommandError(
-            "Nobody is in the shadow. Name a version, as in --variant candidate=cd91b5c61b49e316:0 --shadow."
-        )
-    if arguments.variant:
-        name, version, share = arguments.variant
-        if arguments.shadow and share:
-            raise CommandError("A candidate in the shadow answers nobody: write its share as 0, or leave out --shadow.")
-        candidate = Candidate(name, version, share, withdraw=arguments.withdraw, shadow=arguments.shadow)
     with server_folder(settings) as folder:
         options = ServerOptions(
             dataset=dataset.name,
@@ -78,7 +72,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
             token=settings.serve_token,
             hosts=tuple(settings.allowed_hosts),
             workers=arguments.workers,
-            candidate=candidate,
+            candidate=candidate_of(arguments),
             supervisor=os.getpid(),
         )
         # What cannot be loaded is said here, once, and not by each worker.
@@ -108,6 +102,22 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
             )
         serve(options, listener)
     return ExitCode.DONE
+
+
+def candidate_of(arguments: argparse.Namespace) -> "Candidate | None":
+    """Return the version that --variant names. Raise CommandError if it cannot be in the shadow."""
+    from churn_assets.model_server.options import Candidate
+
+    if not arguments.variant:
+        if arguments.shadow:
+            raise CommandError(
+                "Nobody is in the shadow. Name a version, as in --variant candidate=cd91b5c61b49e316:0 --shadow."
+            )
+        return None
+    name, version, share = arguments.variant
+    if arguments.shadow and share:
+        raise CommandError("A candidate in the shadow answers nobody: write its share as 0, or leave out --shadow.")
+    return Candidate(name, version, share, withdraw=arguments.withdraw, shadow=arguments.shadow)
 
 
 def _is_loopback(host: str) -> bool:

@@ -14,10 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
-from churn_assets.cli.commands.serve import COMMAND
+from churn_assets.cli.commands.serve import COMMAND, candidate_of
 from churn_assets.model_server.ab_test import AbTest
 from churn_assets.model_server.options import Candidate
 from churn_assets.model_server.variants import Router
+from resources.errors import CommandError
 from tests.churn_assets.model_server.served import Shop
 from tests.churn_assets.model_server.served import customer as made_up
 from tests.churn_model.serving.shop import landed
@@ -205,3 +206,20 @@ def test_the_command_takes_a_name_a_version_and_a_share(text: str, found: tuple[
             parser.parse_args(["shop", "--variant", text])
     else:
         assert parser.parse_args(["shop", "--variant", text]).variant == found
+
+
+def candidate_from(*words: str) -> Candidate | None:
+    parser = argparse.ArgumentParser()
+    COMMAND.add_arguments(parser)
+    return candidate_of(parser.parse_args(["shop", *words]))
+
+
+def test_only_a_version_without_a_share_can_be_in_the_shadow() -> None:
+    version = "cd91b5c61b49e316"
+    assert candidate_from() is None
+    assert candidate_from("--variant", f"b={version}:0", "--shadow") == Candidate("b", version, 0.0, shadow=True)
+    assert candidate_from("--variant", f"b={version}:0.5", "--withdraw") == Candidate("b", version, 0.5, withdraw=True)
+    with pytest.raises(CommandError, match="answers nobody: write its share as 0"):
+        candidate_from("--variant", f"b={version}:0.1", "--shadow")
+    with pytest.raises(CommandError, match="Nobody is in the shadow"):
+        candidate_from("--shadow")
