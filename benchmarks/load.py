@@ -9,6 +9,7 @@ late for everybody who came meanwhile.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 CONNECTIONS = 16
@@ -39,6 +40,7 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.answer: asyncio.Future[int] | None = None
         self.received = b""
+        self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -55,6 +57,7 @@ class _Connection(asyncio.Protocol):
             self.answer.set_result(int(head.split(b" ", 2)[1]))
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.lost.set()
         if self.answer is not None and not self.answer.done():
             self.answer.set_exception(error or ConnectionResetError("closed before the answer"))
 
@@ -80,6 +83,7 @@ def closed_loop(port: int, request: bytes, seconds: float) -> Load:
 
         await asyncio.gather(*map(keep_asking, connections))
         found.took = time.perf_counter() - started
+        await _disconnect(connections)
         return found
 
     return asyncio.run(run())
@@ -90,7 +94,8 @@ def constant_rate(port: int, request: bytes, rate: float, seconds: float) -> Loa
 
     async def run() -> Load:
         found = Load()
-        free = deque(await _connect(port, request))
+        connections = await _connect(port, request)
+        free = deque(connections)
         due: deque[float] = deque()
         asking: set[asyncio.Task[None]] = set()
         started = time.perf_counter()
@@ -116,6 +121,7 @@ def constant_rate(port: int, request: bytes, rate: float, seconds: float) -> Loa
             await asyncio.sleep(max(0.0, min(planned / rate - (time.perf_counter() - started), 0.001)))
         await asyncio.gather(*asking)
         found.took = time.perf_counter() - started
+        await _disconnect(connections)
         return found
 
     return asyncio.run(run())
@@ -125,3 +131,11 @@ async def _connect(port: int, request: bytes) -> list[_Connection]:
     loop = asyncio.get_running_loop()
     made = [await loop.create_connection(lambda: _Connection(request), "127.0.0.1", port) for _ in range(CONNECTIONS)]
     return [connection for _, connection in made]
+
+
+async def _disconnect(connections: Sequence[_Connection]) -> None:
+    """Close the connections: left to the garbage collector, they would be warnings in whatever runs then."""
+    for connection in connections:
+        if connection.transport is not None:
+            connection.transport.close()
+    await asyncio.gather(*(connection.lost.wait() for connection in connections))
