@@ -56,7 +56,7 @@ class Shop:
     def choose(self, batch: str) -> None:
         """Choose one of the batches that the dialog offers."""
         self.browser.click_until("Select a partition or create one", then="Select all")
-        self.browser.click_until(batch, then="1 partition")
+        self.browser.click_until(batch, then="Launch 1 run")
 
     def launch(self, button: str) -> None:
         """Press a button that starts a run, and wait for its end. Raise AssertionError unless it succeeds."""
@@ -129,7 +129,7 @@ def test_a_batch_that_has_just_landed_is_scored_by_mouse(shop: Shop) -> None:
     shop.browser.click_until("Materialize all", then="Partition selection")
     shop.browser.click_until("Add a partition", then="Partition name")
     shop.browser.type("tuesday")
-    shop.browser.click_until("Save", then="1 partition")
+    shop.browser.click_until("Save", then="Launch 1 run")
     shop.launch("Launch 1 run")
     assert shop.list_of("tuesday") is not None
 
