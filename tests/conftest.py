@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dagster as dg
 import pyarrow as pa
 import pytest
 from pyarrow import csv
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.label import Label
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from resources.catalog.pointers import Champion
     from tests.aws.services import Services
 
+ONE_WORKER = ("test_buttons.py", "test_pages.py")
+"""Files of proofs whose tests share a browser and a folder that takes a minute to prepare."""
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -170,3 +173,20 @@ def shared_data() -> Path:
 def pytest_unconfigure() -> None:
     """Take Hypothesis's callback out of the garbage collector: it keeps modules alive to the interpreter's end, which DuckDB reports as leaks."""
     gc.callbacks[:] = [each for each in gc.callbacks if not each.__module__.startswith("hypothesis.")]
+
+
+class _BrowserTogether(LoadScopeScheduling):  # type: ignore[misc]
+    """Sends each test to whoever is free, but all tests of one browser and its folder to one worker.
+
+    `xdist_group` would do it, but its groups are lost with pytest 9.2: pytest-xdist 3.8 writes them where pytest no longer looks.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if Path(file).name in ONE_WORKER else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """Distribute the proofs."""
+    return _BrowserTogether(config, log) if config.getvalue("dist") == "loadgroup" else None

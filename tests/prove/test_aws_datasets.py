@@ -84,11 +84,11 @@ def read_rows(source: Path) -> Generator[Sequence[object]]:
 
 
 def write_batch(source: Path, label: str, target: Path) -> None:
-    """Write the first rows of a table without their labels."""
+    """Write the first rows of a table, without their labels if it has any."""
     with closing(read_rows(source)) as rows, target.open("w", newline="") as batch:
         names = next(rows)
-        place = names.index(label)
-        csv.writer(batch).writerows([*row[:place], *row[place + 1 :]] for row in (names, *islice(rows, BATCH_ROWS)))
+        kept = [place for place, name in enumerate(names) if name != label]
+        csv.writer(batch).writerows([row[place] for place in kept] for row in (names, *islice(rows, BATCH_ROWS)))
 
 
 def retrain_and_score(folder: Path, name: str, data: Path, settings: dict[str, str]) -> Workspace:

@@ -19,8 +19,8 @@ from benchmarks.reliability.homes import Homes, copied, customers_of_month
 from benchmarks.reliability.ui import Ui, waited
 from resources.catalog.pointers import Current, read_batch, read_current
 
-# One worker runs them all.
-pytestmark = [pytest.mark.prove, pytest.mark.xdist_group("buttons")]
+# One worker runs them all: see tests/conftest.py.
+pytestmark = pytest.mark.prove
 
 LONG_AGO_SECONDS = 7200
 """The sensor leaves what lands alone for an hour, so that a person is first. What landed earlier than that it asks for at once."""

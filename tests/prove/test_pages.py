@@ -10,8 +10,8 @@ from benchmarks.reliability.browser import Browser, find_chromium
 from benchmarks.reliability.homes import Homes, copied, customers_of_month
 from tests.prove.accessible import require_accessible
 
-# All of them look at one folder's pages.
-pytestmark = [pytest.mark.prove, pytest.mark.xdist_group("pages")]
+# All of them look at one folder's pages, in one worker: see tests/conftest.py.
+pytestmark = pytest.mark.prove
 
 PICTURES = os.environ.get("CHURN_PROOF_PICTURES")
 """A folder for screenshots, to be looked at."""
@@ -23,6 +23,7 @@ PAGES = {
 }
 _CUT_OFF = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText.slice(0, 80))"
 """The tables whose last columns are out of view until somebody scrolls."""
+_A4 = 688  # pixels of CSS between margins of 14 mm
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,18 @@ def test_a_page_can_be_used_by_everybody(out: Path, browser: Browser, page: str,
     require_accessible(browser)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert browser.evaluate(_CUT_OFF) == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_printed_whole(out: Path, browser: Browser, page: str) -> None:
+    browser.resize(_A4)
+    browser.ask("Emulation.setEmulatedMedia", media="print")
+    try:
+        browser.open((out / f"{page}.html").as_uri())
+        browser.wait_for("the page", lambda: browser.evaluate("document.title") == PAGES[page] or None)
+        if PICTURES:
+            browser.picture(Path(PICTURES) / f"{page.replace('/', '-')}-print.png")
+        assert browser.evaluate("document.documentElement.scrollWidth") <= _A4
+        assert browser.evaluate(_CUT_OFF) == []
+    finally:
+        browser.ask("Emulation.setEmulatedMedia", media="")

@@ -179,9 +179,18 @@ def serving(
             server.wait(refusals)
             yield server
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
+            _end_server(process)
+
+
+def _end_server(process: subprocess.Popen[bytes]) -> None:
+    """End a server, and kill it after a while as the service does: a worker that is just being forked misses the signal."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _lay_server(folder: Path) -> Path:
