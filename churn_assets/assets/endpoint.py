@@ -24,7 +24,7 @@ from resources.ports.runner import Runner
 MAKER = Maker(ENDPOINT, modules=("churn_model.steps.endpoint",))
 ANSWERS = Claim(
     "endpoint_answers_as_the_champion_does",
-    description="Asked about one customer when it was deployed, the endpoint gave the probability that the champion's bundle gives here, to the bit.",
+    description="Asked about one customer, the endpoint gave the probability that the champion's bundle gives here, to the bit.",
 )
 
 
@@ -46,7 +46,7 @@ def endpoint(dataset: Dataset) -> dg.AssetsDefinition:
         code_version=code_version_of(dataset, MAKER),
         kinds={"sagemaker"},
         description="The champion on a SageMaker endpoint, at today's costs and by today's code. Made on demand: where it serves this already, "
-        "nothing is done. If a new one does not come to answer, the old one goes on.",
+        "nothing is changed. If a new one does not come to answer, the old one goes on.",
         check_specs=check_specs(key, (ANSWERS,)),
     )
     def asset(
@@ -58,8 +58,8 @@ def endpoint(dataset: Dataset) -> dg.AssetsDefinition:
             champion = require_champion(lake, dataset.name)
             deployment = plan_deployment(lake, runner, dataset, champion)
             served = endpoint.deploy(deployment)
-            check = _ask(lake, endpoint, dataset, champion) if served.is_new else _not_asked()
-            return _materialize_result(served, check)
+            # Each time: a deployment that broke off before it was asked, or that answered otherwise, would pass for a good one by the next.
+            return _materialize_result(served, _ask(lake, endpoint, dataset, champion))
 
     return asset
 
@@ -95,11 +95,6 @@ def _ask(lake: Lake, endpoint: Endpoint, dataset: Dataset, champion: Champion) -
         found=shown,
         todo=f"run `churn endpoint {dataset.name} delete`, or look at its log; do not use its answers until they agree",
     )
-
-
-def _not_asked() -> Check:
-    found = "that it serves this already; it was asked when it was deployed"
-    return ANSWERS.check(True, expected="an endpoint that serves the champion", found=found)
 
 
 def _materialize_result(served: Served, check: Check) -> dg.MaterializeResult:

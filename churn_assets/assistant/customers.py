@@ -93,12 +93,15 @@ def _require_values(desk: Desk, plan: Plan, batch: str, key: str) -> list[Any]:
     return values
 
 
+def _has_worth(plan: Plan, values: Sequence[Any]) -> bool:
+    return not any(field.is_worth and value is None for field, value in zip(plan.fields, values, strict=True))
+
+
 def _require_worth(plan: Plan, values: Sequence[Any]) -> None:
-    for field, value in zip(plan.fields, values, strict=True):
-        if field.is_worth and value is None:
-            expected = "what the customer is worth, which decides at today's costs"
-            todo = "score the batch again, or ask with a value for it"
-            raise ChurnError(problem(expected=expected, found="none in this batch", todo=todo))
+    if not _has_worth(plan, values):
+        expected = "what the customer is worth, which decides at today's costs"
+        todo = "score the batch again, or ask with a value for it"
+        raise ChurnError(problem(expected=expected, found="none in this batch", todo=todo))
 
 
 def _find_assignment(desk: Desk, plan: Plan, batch: str, key: str) -> dict[str, Any] | None:
@@ -128,7 +131,8 @@ def _find_since(desk: Desk, plan: Plan, batch: str, key: str, now: Explanation) 
     if row is None:
         return None
     values = canonical_values(plan, row)
-    _require_worth(plan, values)
+    if not _has_worth(plan, values):  # what it was then is not known; now is
+        return None
     then = explain_row(plan, plan.row(values))
     return {"batch": earlier, **_compare(then, now, describe_since(then.answer, now.answer))}
 

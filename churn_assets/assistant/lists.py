@@ -51,7 +51,7 @@ def show_list(desk: Desk, arguments: Mapping[str, Any]) -> dict[str, Any]:
     current = require_list(desk, dataset, batch)
     rows = open_published_table(desk.lake, current.prefix + CONTACTS).first(first - 1 + count).slice(first - 1)
     return {
-        **_describe_list(desk, dataset, batch, current),
+        **_describe_list(desk, dataset, batch, current, _last_evaluation(desk, dataset)),
         "first": first,
         "customers": [_describe_contact(row) for row in rows.to_pylist()],
         "about_reasons": LOOKED_AT,
@@ -64,10 +64,12 @@ def report_earnings(desk: Desk, arguments: Mapping[str, Any]) -> dict[str, Any]:
     dataset = desk.dataset
     evaluation = champion_evaluation(desk, dataset)
     lists: list[dict[str, Any]] = []
+    last = _last_evaluation(desk, dataset)
     for batch in list_batches(desk.lake, dataset.name):
-        current = read_current(desk.lake, dataset.name, RETENTION_LIST, batch)
-        if current and len(lists) < MOST_LISTS:
-            lists.append(_describe_list(desk, dataset, batch, current))
+        if len(lists) == MOST_LISTS:
+            break
+        if current := read_current(desk.lake, dataset.name, RETENTION_LIST, batch):
+            lists.append(_describe_list(desk, dataset, batch, current, last))
     return {"earned": None, "says": [NOT_KNOWN_YET], "judged": _describe_judged(evaluation), "lists": lists}
 
 
@@ -86,10 +88,12 @@ def champion_evaluation(desk: Desk, dataset: Dataset) -> EvaluateReport | None:
     return found.read(EvaluateReport) if found else None
 
 
-def _describe_list(desk: Desk, dataset: Dataset, batch: str, current: Current) -> dict[str, Any]:
+def _describe_list(
+    desk: Desk, dataset: Dataset, batch: str, current: Current, last: Evaluation | None
+) -> dict[str, Any]:
     report = require_published(desk.lake, current.prefix).read(ListReport)
     record = read_batch(desk.lake, dataset.name, batch)
-    counts, money = report.counts, _last_evaluation(desk, dataset)
+    counts = report.counts
     standing = find_standing(desk.lake, dataset, batch, current, datetime.now(UTC))
     provisional = record.provisional if record else None
     return {
@@ -97,7 +101,7 @@ def _describe_list(desk: Desk, dataset: Dataset, batch: str, current: Current) -
         "says": [
             f"Contact {counts.to_contact:,} of {describe_scored(counts)}.",
             *describe_standing(standing, dataset.list.cooldown),
-            describe_contacts(report, money.money if money else None, dataset.costs),
+            describe_contacts(report, last.money if last else None, dataset.costs),
             *describe_left_out(counts),
             *([describe_holdout(report.holdout)] if report.holdout and counts.held_out else []),
             *([f"PROVISIONAL: the gate refused this model. {provisional}"] if provisional else []),

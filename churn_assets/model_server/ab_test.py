@@ -1,11 +1,12 @@
 """What a test of a challenger notes of each customer, what is kept of each day, and when the guard looks.
 
 In the test's folder: a file of the running day's first requests, which holds hashes of ids; counts of each day that is over; hashes of all customers so
-far; and the alarm, once there is one.
+far; and the alarm, once there is one. It ends the test: then nothing is noted any more, and notes and hashes are removed.
 """
 
 import json
 import os
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from churn_assets.model_server.options import Candidate
 from churn_model.evaluation.variant_guard import Alarm, Answers, Day, count_day, find_alarms
 from churn_model.stats.always_valid import Events
 from churn_model.wording import percent
-from resources.durable import replace_file
+from resources.durable import make_folders, replace_file
 from resources.file_locks import open_lock, try_lock
 
 _COLUMNS = {
@@ -30,6 +31,7 @@ _COLUMNS = {
     "seconds": pa.float64(),
     "probability": pa.float64(),
 }
+_LINE = re.compile(rb"(?m)^\d{1,20},[01],[01],\d+\.\d{6},(?:nan|\d+(?:\.\d+)?(?:e-\d+)?)\n")
 _LATE = timedelta(minutes=2)
 """After midnight, answers of the day before may still be noted."""
 Hashes = npt.NDArray[np.uint64]
@@ -54,14 +56,21 @@ class AbTest:
     ) -> None:
         self._folder, self._dataset, self._option = folder, dataset, option
         self._on_alarm, self._now, self._look_every = on_alarm, now, look_every
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(folder)
         self._day: date | None = None
         self._noted: set[int] = set()
         self._looked = datetime.min.replace(tzinfo=UTC)
-        self.is_withdrawn = self._is_withdrawn()
+        self._is_over = self._alarm.exists()
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether all customers are the champion's again."""
+        return self._option.withdraw and self._is_over
 
     def observe(self, customer: int, *, is_challenger: bool, failed: bool, seconds: float, probability: float) -> None:
         """Note the first request of a customer today; those that follow are passed over. `customer`: a hash of the id."""
+        if self._is_over:
+            return
         today = self._now().date()
         if today != self._day:
             self._day, self._noted = today, set()
@@ -78,9 +87,10 @@ class AbTest:
 
     def look(self) -> list[Alarm]:
         """Judge what was noted so far, if it is time and no other worker does, and tell of an alarm once. Return what rings now."""
-        self.is_withdrawn = self._is_withdrawn()
-        now = self._now()
-        if now < self._looked + self._look_every or self._alarm.exists():
+        now, self._is_over = self._now(), self._alarm.exists()
+        if self._is_over:
+            self._remove_notes()  # also what a worker has noted that did not know it yet
+        if self._is_over or now < self._looked + self._look_every:
             return []
         self._looked = now
         with open_lock(self._folder / "looking") as lock:
@@ -93,15 +103,17 @@ class AbTest:
                     self._on_alarm(line)
                 finally:  # whether or not anybody could be told
                     _replace(self._alarm, line.encode())
-                    self.is_withdrawn = self._is_withdrawn()
+                    self._is_over = True
+                    self._remove_notes()
             return alarms
 
     @property
     def _alarm(self) -> Path:
         return self._folder / "alarm.txt"
 
-    def _is_withdrawn(self) -> bool:
-        return self._option.withdraw and self._alarm.exists()
+    def _remove_notes(self) -> None:
+        for notes in (*self._folder.glob("*.csv"), self._folder / "seen"):
+            notes.unlink(missing_ok=True)
 
     def _noted_on(self, day: date) -> Path:
         return self._folder / f"{day}.csv"
@@ -129,13 +141,7 @@ class AbTest:
 
     def _read(self, notes: Path) -> tuple[Answers, Hashes]:
         """Return the first request of each customer. A line that a dying worker left unfinished is passed over."""
-        table = csv.read_csv(
-            notes,
-            read_options=csv.ReadOptions(column_names=list(_COLUMNS), use_threads=False),
-            parse_options=csv.ParseOptions(invalid_row_handler=lambda _: "skip"),
-            convert_options=csv.ConvertOptions(column_types=_COLUMNS),
-        )
-        columns = {name: table.column(name).to_numpy() for name in _COLUMNS}
+        columns = {name: column.to_numpy() for name, column in _parse(notes.read_bytes()).items()}
         customers, first = np.unique(columns["customer"], return_index=True)
         answers = Answers(
             is_challenger=columns["is_challenger"][first] == 1,
@@ -145,6 +151,19 @@ class AbTest:
             score=columns["probability"][first],
         )
         return answers, customers
+
+
+def _parse(notes: bytes) -> dict[str, pa.ChunkedArray]:
+    """Return the columns of the whole lines."""
+    lines = b"".join(_LINE.findall(notes))
+    if not lines:
+        return {name: pa.chunked_array([[]], kind) for name, kind in _COLUMNS.items()}
+    table = csv.read_csv(
+        pa.BufferReader(lines),
+        read_options=csv.ReadOptions(column_names=list(_COLUMNS), use_threads=False),
+        convert_options=csv.ConvertOptions(column_types=_COLUMNS),
+    )
+    return dict(zip(table.column_names, table.columns, strict=True))
 
 
 def _replace(path: Path, content: bytes) -> None:

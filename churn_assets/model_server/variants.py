@@ -2,6 +2,7 @@
 
 from churn_assets.model_server.ab_test import AbTest
 from churn_assets.model_server.champion import ServedModel
+from churn_assets.model_server.faults import log_fault
 from churn_assets.model_server.options import Candidate
 from churn_model.arrays import BoolArray
 from churn_model.serving.dividing import Divided, Division
@@ -24,6 +25,7 @@ class Router:
         test: AbTest | None = None,
     ) -> None:
         self._champion, self._candidate, self._option, self._test = champion, candidate, option, test
+        self._notes_failed = False
         self.division = division_of(champion.name, option) if option else Division(salt="", share=0.0)
 
     @property
@@ -37,14 +39,24 @@ class Router:
         return self._option is not None and self._option.shadow
 
     def choose(self, asked: str) -> tuple[str, ServedModel]:
-        """Return a variant's name and its model: the one that a request asks for, or the champion. Raise BadRequest for another name."""
-        if self._candidate is None or self._option is None or not asked:
+        """Return a variant's name and its model: the one that a request asks for, or the champion, also in the place of a candidate that was
+        withdrawn. Raise BadRequest for another name.
+        """
+        if self._candidate is None or self._option is None or not asked or self._is_withdrawn(asked):
             return CHAMPION, self._champion
         named = {CHAMPION: self._champion, self._option.name: self._candidate}
         if asked not in named:
             expected = f"{VARIANT_HEADER} {' or '.join(named)}"
             raise BadRequest(400, expected=expected, found=asked[:40], todo="correct it, or leave it out")
         return asked, named[asked]
+
+    def _is_withdrawn(self, asked: str) -> bool:
+        return (
+            self._test is not None
+            and self._test.is_withdrawn
+            and self._option is not None
+            and asked == self._option.name
+        )
 
     def challenger(self) -> Plan | None:
         """Return the plan that answers a share of the customers. None if there is none, it is not loaded, or the guard withdrew it."""
@@ -63,8 +75,10 @@ class Router:
         return ", ".join(name for name, is_one in both if is_one)
 
     def observe(self, answered: Divided, seconds: float) -> None:
-        """Note the answer to one customer, for the guard."""
-        if self._test and answered.is_alone and answered.customers[0] is not None:
+        """Note the answer to one customer, for the guard. That it cannot be noted is logged once, and keeps the answer from nobody."""
+        if self._test is None or not answered.is_alone or answered.customers[0] is None:
+            return
+        try:
             self._test.observe(
                 self.division.position(answered.customers[0]),
                 is_challenger=bool(answered.is_challenger[0]),
@@ -72,6 +86,10 @@ class Router:
                 seconds=seconds,
                 probability=answered.probability,
             )
+        except OSError as error:  # a full disk, a folder that was removed
+            if not self._notes_failed:
+                log_fault(error)
+            self._notes_failed = True
 
     def look(self) -> None:
         """Let the guard look, if it is time."""

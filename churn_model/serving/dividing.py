@@ -7,6 +7,7 @@ agree and a restart changes nothing. A row without an id is the champion's.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any
 
@@ -40,15 +41,15 @@ class Division:
 
     def position(self, customer: str) -> int:
         """Return a customer's place among all, uniform from 0 to below 2^64."""
-        return int.from_bytes(blake2b(customer.encode(), digest_size=8, key=_key(self.salt)).digest(), "big")
+        return int.from_bytes(blake2b(customer.encode(), digest_size=8, key=self._key).digest(), "big")
+
+    @cached_property
+    def _key(self) -> bytes:
+        return blake2b(self.salt.encode(), digest_size=32).digest()
 
     def is_challenger(self, customer: str | None) -> bool:
         """Return whether the challenger answers this customer."""
         return customer is not None and self.position(customer) < self.share * 2.0**64
-
-
-def _key(salt: str) -> bytes:
-    return blake2b(salt.encode(), digest_size=32).digest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +103,11 @@ def _answer_both(
     champion: Plan, challenger: Plan, task: Task, request: Request, limits: Limits, chosen: BoolArray
 ) -> list[Outcome]:
     """Return what becomes of each row, each answered by its own model, in their order."""
+    # One customer takes the same way with either model: the guard compares their times.
     if not chosen.any():
         return answer_rows(champion, task.rows, task.wanted)
+    if chosen.all() and isinstance(task.rows, Records):
+        return answer_rows(challenger, task.rows, task.wanted)
     of_champion = iter(answer_rows(champion, _keep(task.rows, ~chosen), task.wanted) if not chosen.all() else ())
     of_challenger = iter(answer_again(challenger, task, request, limits, chosen))
     return [next(of_challenger if each else of_champion) for each in chosen]
@@ -121,7 +125,7 @@ def answer_again(plan: Plan, task: Task, request: Request, limits: Limits, chose
     if count_rows(rows) != len(chosen):
         found = f"{count_rows(rows):,} for one model and {len(chosen):,} for the other"
         return [(FieldProblem(None, "the same rows for both models", found, "send a header"),)] * int(chosen.sum())
-    return answer_rows(plan, _keep(rows, chosen), task.wanted.as_objects())
+    return answer_rows(plan, _keep(rows, chosen), task.wanted)
 
 
 def count_rows(rows: Records | Columns) -> int:

@@ -192,6 +192,10 @@ def _read_json_lines(plan: Plan, body: bytes, limits: Limits) -> Records:
                 rows.append((FieldProblem(None, bad.expected, bad.found, f"send {_OBJECT} on each line"),))
             else:
                 rows.append(row if isinstance(row, dict) else _no_object(_kind(row)))
+    if not rows:
+        raise BadRequest(
+            400, expected="at least one row", found="blank lines alone", todo=f"send {_OBJECT} on each line"
+        )
     return _records(plan, rows)
 
 

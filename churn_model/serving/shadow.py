@@ -1,7 +1,7 @@
 """A challenger in the shadow: both models score each row, the champion answers, and it is counted where they decide otherwise."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,8 +37,8 @@ def respond_in_shadow(champion: Plan, challenger: Plan, request: Request, limits
     except BadRequest as bad:
         return refuse(bad), Shadow()
     # Objects of ours, not yet JSON: their decisions are compared.
-    wanted = task.wanted.as_objects()
-    first = answer_rows(champion, task.rows, wanted)
+    task = replace(task, wanted=task.wanted.as_objects())
+    first = answer_rows(champion, task.rows, task.wanted)
     response = to_response(champion, task, first)
     try:
         second = answer_again(challenger, task, request, limits, np.ones(count_rows(task.rows), dtype=bool))

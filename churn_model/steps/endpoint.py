@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import parse_qsl
@@ -26,7 +27,7 @@ from churn_model.models.bundle_file import BUNDLE
 from churn_model.serving.answers import dump_json
 from churn_model.serving.media import CSV, JSON, choose_media, parse_media
 from churn_model.serving.plan import Plan
-from churn_model.serving.protocol import Request, Response, TooLate, refuse, respond
+from churn_model.serving.protocol import Request, Response, TooLate, answer_fault, refuse, respond
 from churn_model.serving.requests import BadRequest, Limits
 from churn_model.steps.transform_variables import REQUEST, from_variables
 from churn_model.steps.xgboost_release import require_xgboost
@@ -35,17 +36,6 @@ ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
 VALUE = "churn_probability"
 """The column that databases get."""
 _SECONDS = 55.0  # SageMaker waits a minute
-_REASONS = {
-    200: "OK",
-    400: "Bad Request",
-    404: "Not Found",
-    406: "Not Acceptable",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
-    422: "Unprocessable Content",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
@@ -77,12 +67,12 @@ class EndpointServer:
         except Exception as error:  # a bug: its place, and never its message, which may hold values
             frames = "".join(traceback.format_tb(error.__traceback__))
             print(f"{type(error).__name__}\n{frames}", file=sys.stderr, flush=True)  # noqa: T201
-            response = _say(500, "A fault of the server; its log says where.")
+            response = answer_fault()
         headers = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
         if self._plan:
             attributes = f"model_version={self._plan.version},costs_version={self._plan.costs_version}"
             headers.append((ATTRIBUTES, attributes))
-        start_response(f"{response.status} {_REASONS[response.status]}", headers)
+        start_response(f"{response.status} {HTTPStatus(response.status).phrase}", headers)
         return [response.body]
 
     def _ping(self) -> Response:

@@ -31,6 +31,7 @@ from churn_model.training.search_space import (
     FEWEST_TRIALS,
     HIGHER_IS_BETTER,
     SPACES,
+    Choices,
     ConstrainedTrials,
     Proposal,
     Study,
@@ -140,9 +141,10 @@ def find_trials(
         trials = search(material, settings, seed=seed, threads=threads, kept=kept)
         return trials, len(trials)
     proposals = propose(settings.families, tuned.best if averages else tuned.best[:1])
-    judged = trials = judge_proposals(material, proposals, settings.metric, seed=seed, threads=threads, kept=kept)
+    bench = _Bench(material, _Watch(kept), seed=seed, threads=threads)
+    judged = trials = rank_trials(bench.judge(proposals), settings.metric)
     if tuned.trials // len(settings.families) >= FEWEST_TRIALS:
-        trials = _add_constrained_trials(judged, material, settings.metric, seed=seed, threads=threads, kept=kept)
+        trials = _add_constrained_trials(judged, bench, list_constraints(material.constraints), settings.metric)
     return trials, count_trials(settings.families, tuned) + len(trials) - len(judged)
 
 
@@ -160,15 +162,13 @@ def judge_proposals(
 
 
 def _add_constrained_trials(
-    board: Sequence[Trial], material: Material, metric: Metric, *, seed: int, threads: int, kept: KeptTrials | None
+    board: Sequence[Trial], bench: "_Bench", choices: Choices, metric: Metric
 ) -> tuple[Trial, ...]:
     """Return the trials with those that constrain the best of them, best first: what a search tries last, for trials known from elsewhere."""
-    best = next((trial for trial in board if not is_constrained(trial.hyperparameters.values)), board[0])
+    best, trials = board[0], list(board)
     if best.hyperparameters.family != "boosted_trees":
         return tuple(board)
-    choices = list_constraints(material.constraints)
     constrained = ConstrainedTrials(best.hyperparameters.values, best.metrics["log_loss"], choices)
-    bench, trials = _Bench(material, _Watch(kept), seed=seed, threads=threads), list(board)
     while asked := constrained.ask():
         values, question = asked
         trials += bench.judge([Proposal(max(trial.number for trial in trials) + 1, "boosted_trees", values)])

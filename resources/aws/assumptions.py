@@ -117,6 +117,10 @@ ASSUMPTIONS = (
         "a call whose answer was lost is an error; run the command again",
     ),
     Assumption(
+        "Application Auto Scaling asks for our rights to no alarms but `TargetTracking-endpoint/<stack>-...`",
+        "an endpoint with `scaling` is made and not scaled: the deployment ends with AWS's words; set `count` instead",
+    ),
+    Assumption(
         "Athena reads tables whose column names have apostrophes and blanks",
         "those columns cannot be queried by name; scoring does not use Athena",
     ),

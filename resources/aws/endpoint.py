@@ -41,6 +41,7 @@ _HOUR, _DAY = 3_600, 86_400
 _MOST_HOURS = 720  # that CloudWatch is asked for one by one; it answers 1,440 at most
 _CLOCKS_DIFFER = 60.0  # seconds
 _GONE = frozenset({"Failed", "OutOfService"})  # nothing answers, and nothing can be updated
+_SILENT = _GONE | {"Creating", "Deleting"}
 
 
 class SageMakerEndpoint(Endpoint):
@@ -87,7 +88,8 @@ class SageMakerEndpoint(Endpoint):
         found = calls.describe()
         if found is None:
             return None
-        version, model = read_deployed(calls.describe_model(found["EndpointConfigName"]))
+        answers = found["EndpointStatus"] not in _SILENT
+        version, model = read_deployed(calls.describe_model(found["EndpointConfigName"])) if answers else ("", "")
         return Served(
             name=endpoint,
             status=str(found["EndpointStatus"]),

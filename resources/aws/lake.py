@@ -59,7 +59,7 @@ class S3Lake(Lake):
     def open(self, key: str) -> BinaryIO:
         first = self._get(key, Range=f"bytes=0-{_BLOCK_BYTES - 1}")
         size = int(first["ContentRange"].rpartition("/")[2])
-        block = self._body(key, first, whole=size <= _BLOCK_BYTES)
+        block = self._body(key, first)  # not remembered: parts of tables would leave no room for what is read again
         if size <= len(block):
             return io.BytesIO(block)
         return io.BufferedReader(_ObjectReader(self, key, size, first["ETag"], block), _BLOCK_BYTES)

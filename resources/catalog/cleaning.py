@@ -4,8 +4,8 @@ Never removed, whatever their age: what a pointer, a batch's record, the ledger 
 evaluation and comparison, which count how often the test rows were looked at. Files that this code does not know are left alone.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -77,27 +77,38 @@ def remove_shared(lake: Lake, tables: Tables, dataset: str, before: datetime) ->
     """Remove the versions that `find_unused_versions` finds in a lake in which other machines may be at work, and return them.
 
     Their manifests go first: a run that asks for one of them from then on makes it again. Then those runs have time to move their pointers that have
-    found one just before. What is named by then, or is being made again, stays. Raise LakeError if a pointer is damaged.
+    found one just before. What is named by then, or is being made again, stays. Raise LakeError if a pointer is damaged; whatever is raised, the
+    manifests that were withdrawn are put back.
     """
     unused = _find_unused(lake, dataset, _list_named(lake, dataset, tables.shown(dataset)), before)
     manifests = {prefix: read_pointer(lake, prefix + MANIFEST) for prefix in unused}
-    for prefix in unused:
-        lake.withdraw(prefix)
-    if unused:
-        sleep(HANDOVER_SECONDS)
-    named: set[str] = set()
-    for _ in range(2):  # by the manifest of a table that was put back, the copy is named that it was made from
+    with ExitStack() as unless_done:
+        unless_done.callback(_put_back, lake, manifests, manifests)
+        for prefix in unused:
+            lake.withdraw(prefix)
+        if unused:
+            sleep(HANDOVER_SECONDS)
         named = _list_named(lake, dataset, tables.shown(dataset))
-        for prefix, manifest in manifests.items():
-            if manifest and _is_named(prefix, named):
-                with suppress(SwapConflict):  # it is there, or was made again
-                    lake.swap(prefix + MANIFEST, None, manifest)
-    still = _find_unused(lake, dataset, named, before)
+        if _put_back(lake, manifests, [prefix for prefix in unused if _is_named(prefix, named)]):
+            # By the manifest of a table that was put back, the copy is named that it was made from.
+            named = _list_named(lake, dataset, tables.shown(dataset))
+            _put_back(lake, manifests, [prefix for prefix in unused if _is_named(prefix, named)])
+        still = _find_unused(lake, dataset, named, before)
+        unless_done.pop_all()
     removed = []
     for prefix in unused.keys() & still.keys():
         lake.discard(prefix)
         removed.append(Leftover(lake.uri(prefix), unused[prefix].size, partial(lake.discard, prefix)))
     return sorted(removed, key=lambda each: each.name)
+
+
+def _put_back(lake: Lake, manifests: Mapping[str, bytes | None], prefixes: Iterable[str]) -> bool:
+    """Show versions again by the manifests that were withdrawn. Return whether there was any to show."""
+    shown = [(prefix, manifest) for prefix in prefixes if (manifest := manifests[prefix])]
+    for prefix, manifest in shown:
+        with suppress(SwapConflict):  # it is there, or was made again
+            lake.swap(prefix + MANIFEST, None, manifest)
+    return bool(shown)
 
 
 def _list_named(lake: Lake, dataset: str, shown: Collection[str]) -> set[str]:

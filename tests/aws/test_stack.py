@@ -32,6 +32,7 @@ TRANSFORM_JOB, MODEL = JOB.replace("processing", "transform"), JOB.replace("proc
 CONFIG, ENDPOINT = (JOB.replace("processing-job", kind) for kind in ("endpoint-config", "endpoint"))
 TARGET = f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/any"
 SERVICE = "application-autoscaling:service-namespace"
+ALARM = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:"
 
 
 def without(key: str) -> dict[str, object]:
@@ -101,6 +102,14 @@ def test_a_policy_has_no_more_characters_than_iam_takes(name: str) -> None:
         (Call("application-autoscaling:PutScalingPolicy", TARGET, {SERVICE: "sagemaker"}), True),
         (Call("application-autoscaling:PutScalingPolicy", TARGET, {SERVICE: "ecs"}), False),
         (Call("cloudwatch:DeleteAlarms", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:other-errors"), False),
+        (
+            Call("cloudwatch:PutMetricAlarm", f"{ALARM}TargetTracking-endpoint/churn-telco/variant/champion-High-1"),
+            True,
+        ),
+        (
+            Call("cloudwatch:PutMetricAlarm", f"{ALARM}TargetTracking-endpoint/other-telco/variant/champion-High-1"),
+            False,
+        ),
     ],
 )
 def test_who_keeps_endpoints_may_do_what_that_takes_and_no_more(call: Call, allowed: bool) -> None:

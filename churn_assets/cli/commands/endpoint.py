@@ -23,14 +23,19 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     """Run the job of the action, and print what there is then."""
     from jobs.deploy import deletion_of
     from resources.catalog.names import deploy_job_name, undeploy_job_name
+    from resources.wiring import wire
 
     dataset = find_dataset(settings, arguments.dataset)
-    _require_section(dataset)
     if arguments.action == "deploy":
-        done = run_job(settings, console, deploy_job_name(dataset.name))
-    elif arguments.action == "delete":
-        done = run_job(settings, console, undeploy_job_name(dataset.name), ops=deletion_of(dataset))
-    if arguments.action != "status" and done is None:
+        _require_section(dataset)
+        done = run_job(settings, console, deploy_job_name(dataset.name)) is not None
+    elif arguments.action == "delete" and dataset.endpoint is not None:
+        done = run_job(settings, console, undeploy_job_name(dataset.name), ops=deletion_of(dataset)) is not None
+    else:
+        done = True
+        if arguments.action == "delete":  # the section is gone, and with it the job; the endpoint may still be there
+            wire(settings).endpoint.delete(dataset.name)
+    if not done:
         return ExitCode.FAILED
     say(console, _describe(settings, dataset))
     return ExitCode.DONE
@@ -57,8 +62,11 @@ def _describe(settings: Settings, dataset: Dataset) -> str:
     served, champion = ports.endpoint.find(dataset.name), read_champion(ports.lake, dataset.name)
     if served is None:
         return f"There is no endpoint of {dataset.name}."
-    wanted = plan_deployment(ports.lake, ports.runner, dataset, champion) if champion else None
-    lines = [f"The endpoint {served.name} is {served.status} and serves model {served.model or 'unknown'}."]
+    wanted = plan_deployment(ports.lake, ports.runner, dataset, champion) if champion and dataset.endpoint else None
+    what = f"serves model {served.model or 'unknown'}" if served.version else "serves nothing"
+    lines = [f"The endpoint {served.name} is {served.status} and {what}."]
+    if dataset.endpoint is None:
+        lines.append(f"The spec has no section `endpoint` any more: `churn endpoint {dataset.name} delete` removes it.")
     if wanted and wanted.version != served.version:
         what = "the champion" if wanted.model != served.model else "today's spec or code"
         lines.append(f"That is not {what} ({wanted.model}): `churn endpoint {dataset.name} deploy` changes it.")

@@ -11,6 +11,7 @@ from resources.aws.jobs.kinds import COMPLETED, ENDED, RUNNING, Description, Job
 from resources.aws.jobs.limits import require_within_limits
 from resources.aws.jobs.logs import JobLog
 from resources.aws.jobs.names import ASKED_BY_TAG, MOST_ATTEMPTS, TRY_TAG, Work
+from resources.aws.jobs.sending import TRANSIENT
 from resources.aws.session import aws_errors, code_of
 from resources.errors import StepFailed
 
@@ -20,19 +21,6 @@ _CREATE_PATIENCE = 3600.0  # seconds to wait for a quota
 _WATCH_PATIENCE = 1800.0  # seconds to bear that SageMaker cannot be asked
 _TAKEN = frozenset({"ResourceInUse", "ResourceInUseException"})
 _ABSENT = ("Could not find", "RecordNotFound", "does not exist", "not found")
-_TRANSIENT = frozenset(
-    {
-        *(
-            "Throttling",
-            "ThrottlingException",
-            "ThrottledException",
-            "TooManyRequestsException",
-            "RequestLimitExceeded",
-        ),
-        *("InternalFailure", "InternalServerError", "InternalError", "ServiceUnavailable", "RequestTimeout"),
-        *("500", "502", "503", "504"),
-    }
-)
 _QUOTA = "ResourceLimitExceeded"
 
 
@@ -194,12 +182,12 @@ class JobClient:
                 return
             except ClientError as error:
                 code = code_of(error)
-                if code in _TAKEN or (code in _TRANSIENT and self.find(kind, name) is not None):
+                if code in _TAKEN or (code in TRANSIENT and self.find(kind, name) is not None):
                     return
                 # Processing and transform jobs of a taken name are a ValidationException in some regions.
                 if "already exist" in str(error):
                     return
-                if code not in (_QUOTA, *_TRANSIENT) or self._clock.now() - begin > _CREATE_PATIENCE:
+                if code not in (_QUOTA, *TRANSIENT) or self._clock.now() - begin > _CREATE_PATIENCE:
                     raise
                 self._say(f"{kind.words} {name} waits to be started: {error}")
             except HTTPClientError:  # no response: it may have been created all the same
@@ -277,7 +265,7 @@ class JobClient:
             try:
                 answer: Description = self._call(f"describe_{kind.method}", **{kind.name_field: name})
             except (ClientError, HTTPClientError) as error:
-                transient = isinstance(error, HTTPClientError) or code_of(error) in _TRANSIENT
+                transient = isinstance(error, HTTPClientError) or code_of(error) in TRANSIENT
                 if not transient or self._clock.now() - begin > _WATCH_PATIENCE:
                     with aws_errors(StepFailed, f"to look up {kind.words} {name}, which goes on"):
                         raise

@@ -7,8 +7,19 @@ from resources.aws.jobs.clock import Clock, Pace
 from resources.aws.session import code_of
 
 TRANSIENT = frozenset(
-    {"Throttling", "ThrottlingException", "InternalFailure", "InternalServerError", "ServiceUnavailable", "500", "503"}
+    {
+        *(
+            "Throttling",
+            "ThrottlingException",
+            "ThrottledException",
+            "TooManyRequestsException",
+            "RequestLimitExceeded",
+        ),
+        *("InternalFailure", "InternalServerError", "InternalError", "ServiceUnavailable", "RequestTimeout"),
+        *("500", "502", "503", "504"),
+    }
 )
+"""Codes of errors that pass by themselves."""
 _PATIENCE = 1800.0  # seconds
 
 

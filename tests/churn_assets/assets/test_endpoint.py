@@ -122,10 +122,13 @@ def test_an_endpoint_that_answers_otherwise_than_the_champion_is_a_failed_check(
             return replace(answer, body=json.dumps(content).encode())
 
     crown(lake, "boosted_trees", tmp_path)
-    result = run(ports | {"endpoint": Wrong(lake=lake, folder=str(tmp_path / "wrong"))}, instance)
-    (check,) = result.get_asset_check_evaluations()
-    assert (check.passed, check.severity.value) == (False, "ERROR")
-    assert "do not use its answers until they agree" in str(check.description)
+    wrong = ports | {"endpoint": Wrong(lake=lake, folder=str(tmp_path / "wrong"))}
+    for is_reused in (False, True):  # it is asked again also where nothing is changed
+        result = run(wrong, instance)
+        (check,) = result.get_asset_check_evaluations()
+        assert (check.passed, check.severity.value) == (False, "ERROR")
+        assert "do not use its answers until they agree" in str(check.description)
+        assert shown(result)["reused"] == is_reused
 
 
 def test_a_deletion_says_whether_there_was_one(

@@ -108,11 +108,35 @@ def test_days_that_are_over_keep_counts_and_no_requests(watch: Watch) -> None:
     assert len((watch.folder / "seen").read_bytes()) == 50 * 8
 
 
-def test_a_line_that_a_dying_worker_left_unfinished_is_passed_over(watch: Watch) -> None:
-    watch.ask(watch.worker(), 400, failing=0.5)
-    with (watch.folder / "2026-03-01.csv").open("a") as notes:
-        notes.write("12,1")
-    assert watch.worker().look()
+@pytest.mark.parametrize(
+    "torn", ["12,1", "12,1,0,0.001000,1.2e", "12,1,0,0.001000,n", "12,1,0,0.001000,0.49", "12,1,0,0.0\n"]
+)
+def test_a_line_that_a_dying_worker_left_unfinished_is_passed_over(watch: Watch, torn: str) -> None:
+    worker = watch.worker()
+    (watch.folder / "2026-03-01.csv").write_text(torn)
+    assert not worker.look()
+    watch.ask(worker, 400, failing=0.5)  # its first line is lost with the torn one
+    assert worker.look()
+
+
+def test_a_file_in_which_nothing_was_noted_yet_is_a_day_without_customers(watch: Watch) -> None:
+    worker = watch.worker()
+    (watch.folder / "2026-03-01.csv").touch()
+    assert not worker.look()
+
+
+@pytest.mark.parametrize("withdraw", [True, False])
+def test_after_an_alarm_nothing_is_noted_and_no_note_is_kept(watch: Watch, withdraw: bool) -> None:
+    worker, other = watch.worker(withdraw=withdraw), watch.worker(withdraw=withdraw)
+    watch.ask(worker, 400, failing=0.5)
+    assert worker.look()
+    watch.ask(other, 10)  # it has not looked since
+    assert not other.look()
+    watch.next_day()
+    for each in (worker, other, watch.worker(withdraw=withdraw)):
+        watch.ask(each, 10)
+        assert not each.look()
+    assert {path.name for path in watch.folder.iterdir()} == {"alarm.txt", "looking"}
 
 
 def test_an_alarm_that_cannot_be_told_withdraws_all_the_same(watch: Watch) -> None:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -149,11 +150,21 @@ def test_an_alarm_leaves_all_customers_to_the_champion(shop_of_two: Shop) -> Non
                 break
             time.sleep(0.02)
         assert {answered(client, customer=f"C{n}")[0] for n in range(12)} == {"champion"}
+        assert answered(client, **{"x-variant": "candidate"}) == ("champion", "v1")  # whoever names it, too
     (alert,) = shop_of_two.alerts
     assert (
-        alert.startswith("shop: candidate (model v2) does not answer as the champion does. an error: 50%")
-        or "an error" in alert
+        "candidate (model v2) does not answer as the champion does. Of its customers 50% have an error (champion"
+        in alert
     )
+
+
+def test_notes_that_cannot_be_written_keep_the_answer_from_nobody(shop_of_two: Shop) -> None:
+    folder = shop_of_two.root / "test"
+    with serving(
+        shop_of_two, 0.5, test=AbTest(folder, "shop", option_of(0.5), on_alarm=shop_of_two.alerts.append)
+    ) as client:
+        shutil.rmtree(folder)
+        assert {answered(client, customer=f"C{n}")[0] for n in range(12)} == {"champion", "candidate"}
 
 
 def test_a_request_may_name_who_is_to_answer(shop_of_two: Shop) -> None:

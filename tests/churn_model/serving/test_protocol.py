@@ -174,6 +174,7 @@ def without(name: str) -> dict[str, str]:
         (b"", {}, 400, "a body with at least one row"),
         (b"  \n", {"content_type": "text/csv"}, 400, "a body with at least one row"),
         (b"[]", {}, 400, "an empty array"),
+        (b"\xef\xbb\xbf", {"content_type": "application/jsonlines"}, 400, "at least one row"),
         (b"3", {}, 400, "text or a number"),
         (b"null", {}, 400, "null"),
         (b"{", {}, 400, "not JSON"),

@@ -118,7 +118,7 @@ def test_all_columns_are_had_by_asking_for_a_header(model: Path, plan: Plan) -> 
 def test_one_bad_row_fails_the_request_of_a_database(model: Path, plan: Plan) -> None:
     customers = [*CUSTOMERS[:2], CUSTOMERS[2] | {"minutes": "many"}]
     answered = ask(serve(model), as_csv(plan, customers), CONTENT_TYPE="text/csv", HTTP_ACCEPT="text/csv")
-    assert answered.status == "422 Unprocessable Content"
+    assert answered.status.startswith("422 ")
     assert answered.error.startswith("Row 3: minutes: expected a number")
 
 
@@ -147,7 +147,7 @@ def test_what_cannot_be_read_is_refused_with_its_status(model: Path) -> None:
     assert ask(server, b"x", CONTENT_TYPE="text/plain").status == "415 Unsupported Media Type"
     assert ask(server, b"{}", CONTENT_TYPE="application/json", HTTP_ACCEPT="image/png").status == "406 Not Acceptable"
     large = ask(server, b" " * 101, CONTENT_TYPE="application/json")
-    assert large.status == "413 Content Too Large"
+    assert large.status.startswith("413 ")
     assert large.error.startswith("Expected a body of at most 100 bytes; found more.")
 
 

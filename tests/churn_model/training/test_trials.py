@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from churn_model.models.constraints import Constraints
 from churn_model.spec.sections.search import Family, Search
 from churn_model.training.search import Material, Part, judge_proposals, search
-from churn_model.training.search_space import SPACES, Proposal
+from churn_model.training.search_space import SPACES, Proposal, is_constrained
 from churn_model.training.trials import KeptTrials, Trial
 
 SETTINGS = Search(families=("boosted_trees", "linear"), trials=22, parallel=3)
@@ -21,7 +22,10 @@ def make_material(n: int = 120) -> Material:
     folds = np.arange(n) % 5
     parts = tuple(Part(fit=np.flatnonzero(folds % 2 != k), held=np.flatnonzero(folds % 2 == k)) for k in (0, 1))
     families: tuple[Family, ...] = ("boosted_trees", "linear")
-    return Material(encoded=dict.fromkeys(families, x), y=y, folds=folds, outcome_costs=None, parts=parts)
+    constraints = Constraints(signs=(1, 0, 0), columns=((0,), (1,), (2,)))
+    return Material(
+        encoded=dict.fromkeys(families, x), y=y, folds=folds, outcome_costs=None, parts=parts, constraints=constraints
+    )
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +49,7 @@ def test_keeping_trials_changes_nothing(whole: tuple[tuple[Trial, ...], Path]) -
     board, folder = whole
     plain = search(make_material(), SETTINGS, seed=1, threads=1)
     assert plain == board
+    assert any(is_constrained(trial.hyperparameters.values) for trial in board)  # so the proofs below are of those, too
     assert margins_of(plain) == margins_of(board)
     assert [path.name for path in sorted(folder.iterdir())] == [f"trial-{number:05d}" for number in range(22)]
 

@@ -134,6 +134,25 @@ def test_the_command_shows_before_it_removes_and_waits_for_running_jobs(aws_lake
     assert [entry.key for entry in aws_lake.entries("")] == before
 
 
+def test_what_ends_the_removal_before_its_time_leaves_every_version_whole(
+    aws_lake: S3Lake, tables: AthenaTables, meanwhile: Meanwhile
+) -> None:
+    make_lake(aws_lake)
+    meanwhile(lambda: None)
+    unused = [each.name for each in find_unused_versions(aws_lake, "shop", tables.shown("shop"), SOON)]
+    whole = [entry.key for entry in aws_lake.entries("shop/")]
+
+    def interrupt() -> None:
+        assert [entry.key for entry in aws_lake.entries("shop/")] != whole
+        raise KeyboardInterrupt
+
+    meanwhile(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        remove_shared(aws_lake, tables, "shop", SOON)
+    assert [entry.key for entry in aws_lake.entries("shop/")] == whole
+    assert [each.name for each in find_unused_versions(aws_lake, "shop", tables.shown("shop"), SOON)] == unused
+
+
 def test_the_list_is_that_of_what_is_removed(aws_lake: S3Lake, tables: AthenaTables, meanwhile: Meanwhile) -> None:
     make_lake(aws_lake)
     meanwhile(lambda: None)

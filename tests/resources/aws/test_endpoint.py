@@ -245,6 +245,9 @@ def test_an_endpoint_that_never_answered_is_made_anew(service: SageMaker, endpoi
     service.hosting.allowed = lambda _model: False
     with pytest.raises(EndpointError, match=r"(?s)found Failed: .*ping health check.*; nothing answers.*#/endpoints/"):
         endpoint.deploy(deployment())
+    broken = endpoint.find("shop")
+    assert broken is not None
+    assert (broken.status, broken.version, broken.model) == ("Failed", "", "")
     service.hosting.allowed = lambda _model: True
     changes(service)
     endpoint.deploy(deployment())
