@@ -21,6 +21,8 @@ TOLERANCE = 1.1
 """How many times as frequent an error or a high probability may be: with enough traffic, any two models differ by a little."""
 SLACK = 1.05
 """How many times as long the challenger may take. Times of a quiet server are so much alike that a few trees more move most of them."""
+FLOOR = 1e-4
+"""Seconds that it may take longer in any case: a model that is asked less often lies less near to the processor, and nobody notices."""
 ERRORS = "errors"
 
 
@@ -98,7 +100,8 @@ def count_day(answers: Answers, *, errors_alone: bool = False) -> Day:
 def _mark_all(answers: Answers) -> dict[str, BoolArray]:
     """Return by figure whether each customer counts (n,). New customers are judged by quantiles of all of the day."""
     answered = ~np.isnan(answers.score)
-    seconds = np.where(answers.is_challenger, answers.seconds / SLACK, answers.seconds)
+    tolerated = np.minimum(answers.seconds / SLACK, np.maximum(answers.seconds - FLOOR, 0.0))
+    seconds = np.where(answers.is_challenger, tolerated, answers.seconds)
     marks = {f"slow_{q:.2f}": seconds > _quantile(seconds, q) for q in _SLOW}
     scores = answers.score[answered]
     marks |= {f"low_{q:.2f}": answered & (answers.score < _quantile(scores, q)) for q in _LOW}

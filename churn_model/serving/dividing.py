@@ -77,21 +77,26 @@ def respond_divided(champion: Plan, challenger: Plan, division: Division, reques
         return Divided(response=refuse(bad))
     customers = read_customers(champion, task.rows)
     chosen = np.fromiter(map(division.is_challenger, customers), dtype=bool, count=len(customers))
+    # Told apart once, and alike for both models: the guard compares the times of single customers.
+    rows_of_challenger = int(np.count_nonzero(chosen))
+    only = champion if not rows_of_challenger else challenger if rows_of_challenger == len(customers) else None
     task = replace(task, wanted=task.wanted.as_objects())
     is_alone = isinstance(task.rows, Records) and len(task.rows.records) == 1
     try:
-        outcomes = _answer_both(champion, challenger, task, request, limits, chosen)
+        if only and (only is champion or isinstance(task.rows, Records)):
+            outcomes = answer_rows(only, task.rows, task.wanted)
+        else:
+            outcomes = _answer_both(champion, challenger, task, request, limits, chosen)
     except TooLate:
         raise
     except Exception as error:  # told and logged as ever; here it is also an error of the variant
         return Divided(
             response=answer_fault(), customers=customers, is_challenger=chosen, is_alone=is_alone, fault=error
         )
-    plans = [challenger if each else champion for each in chosen]
-    is_mixed = bool(chosen.any() and not chosen.all())
+    plans = [] if only else [challenger if each else champion for each in chosen]
     first = outcomes[0]
     return Divided(
-        response=to_response(plans[0], task, outcomes, plans if is_mixed else ()),
+        response=to_response(only or plans[0], task, outcomes, plans),
         customers=customers,
         is_challenger=chosen,
         is_alone=is_alone,
@@ -103,11 +108,6 @@ def _answer_both(
     champion: Plan, challenger: Plan, task: Task, request: Request, limits: Limits, chosen: BoolArray
 ) -> list[Outcome]:
     """Return what becomes of each row, each answered by its own model, in their order."""
-    # One customer takes the same way with either model: the guard compares their times.
-    if not chosen.any():
-        return answer_rows(champion, task.rows, task.wanted)
-    if chosen.all() and isinstance(task.rows, Records):
-        return answer_rows(challenger, task.rows, task.wanted)
     of_champion = iter(answer_rows(champion, _keep(task.rows, ~chosen), task.wanted) if not chosen.all() else ())
     of_challenger = iter(answer_again(challenger, task, request, limits, chosen))
     return [next(of_challenger if each else of_champion) for each in chosen]

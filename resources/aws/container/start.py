@@ -23,6 +23,7 @@ from typing import Any
 ARCHIVE = "code.tar.gz"
 RECEIPT = "_job.json"
 REFUSED = 2
+_LOOK_SECONDS = 1.0
 _MESSAGE_BYTES = 1_000  # SageMaker shows 1,024 characters, and fails a job whose message is no UTF-8
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "OPENBLAS_CORETYPE")
 
@@ -109,14 +110,23 @@ def run_step(root: Path, step: str, code: Path, *, threads: int) -> int:
         "OMP_WAIT_POLICY": "PASSIVE",
     }
     command = [sys.executable, "-m", "churn_model.steps", step]
-    process = subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.DEVNULL)
+    process: subprocess.Popen[bytes] | None = None
+    is_told = False
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
-        with suppress(ProcessLookupError):
+        nonlocal is_told
+        is_told = True
+        if process:
             process.send_signal(number)
 
     signal.signal(signal.SIGTERM, pass_on)
-    return process.wait()
+    process = subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.DEVNULL)
+    if is_told:  # before there was a process
+        process.send_signal(signal.SIGTERM)
+    while True:
+        # Without a limit, a signal that comes just before the call is handled only once the step has ended.
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(_LOOK_SECONDS)
 
 
 def _write_receipt(root: Path, step: str, version: object) -> None:

@@ -152,10 +152,8 @@ def test_an_alarm_leaves_all_customers_to_the_champion(shop_of_two: Shop) -> Non
         assert {answered(client, customer=f"C{n}")[0] for n in range(12)} == {"champion"}
         assert answered(client, **{"x-variant": "candidate"}) == ("champion", "v1")  # whoever names it, too
     (alert,) = shop_of_two.alerts
-    assert (
-        "candidate (model v2) does not answer as the champion does. Of its customers 50% have an error (champion"
-        in alert
-    )
+    assert "candidate (model v2) does not answer as the champion does. Of its customers " in alert
+    assert "% have an error (champion 0%)" in alert
 
 
 def test_notes_that_cannot_be_written_keep_the_answer_from_nobody(shop_of_two: Shop) -> None:

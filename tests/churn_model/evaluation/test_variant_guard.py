@@ -79,6 +79,14 @@ def test_a_twentieth_more_time_is_tolerated_however_alike_times_are() -> None:
         assert bool(find_alarms([count_day(slow)], 0.5)) is rings
 
 
+def test_a_tenth_of_a_millisecond_is_nobody_s_alarm() -> None:
+    same = answers_of(20_000)
+    alike = 1e-4 * (1 + 0.01 * same.seconds)
+    for more, rings in ((0.9e-4, False), (1.5e-4, True)):
+        slow = replace(same, seconds=np.where(same.is_challenger, alike + more, alike))
+        assert bool(find_alarms([count_day(slow)], 0.5)) is rings
+
+
 def test_a_day_that_is_not_over_counts_errors_alone() -> None:
     assert count_day(answers_of(50), errors_alone=True).events.keys() == {ERRORS}
 
