@@ -77,7 +77,7 @@ fix: setup-dev ## mend what can be mended by itself
 	$(BIN)/ruff format .
 
 # In the order of the folders: by default the files with the fewest tests come last, and the longest of all are among them.
-test: setup-dev ## the tests, some six minutes
+test: setup-dev ## the tests, under five minutes
 	$(SAY) 'Tests (a few minutes)'
 	@SECONDS=0; $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not prove' --durations=15 && echo "took $$SECONDS s"
 
