@@ -1,4 +1,4 @@
-"""`<dataset>_compare`: two model versions on the same test rows. Nothing is promoted."""
+"""`<dataset>_compare`: two model versions on the same test rows, or on a scored batch. Nothing is promoted."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ def compare_job(dataset: Dataset, tags: Mapping[str, str] | None = None) -> "Unr
         dataset,
         name=compare_job_name(dataset.name),
         assets=[MODEL_COMPARISON],
-        description=f"Two model versions of {dataset.name} on the same test rows, at today's costs. Nothing is promoted.",
+        description=f"Two model versions of {dataset.name} on the same test rows, or on a scored batch, at today's costs. Nothing is promoted.",
         lock=LockKind.COMPARE,
         tags=tags,
     )

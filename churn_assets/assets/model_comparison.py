@@ -1,4 +1,4 @@
-"""The model comparison: two versions on the same test rows. It decides nothing: only the gate promotes."""
+"""The model comparison: two versions on the same rows, those of the test or of a batch. It decides nothing: only the gate promotes."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ import dagster as dg
 
 from churn_assets.assets._errors import user_errors_as_failures
 from churn_assets.assets._metadata import MODEL_TEAM, code_version_of, link_to, materialize_result, records_table
+from churn_assets.assets._shadow import describe_shadow, publish_shadow
 from churn_assets.reporting.comparison_page import ComparedModel, ComparisonFacts, page
 from churn_model.errors import ChurnError, InputError, problem
 from churn_model.evaluation.metrics import Estimate
@@ -52,10 +53,13 @@ class ComparisonConfig(dg.Config):
     """Two models: versions, or the words champion, candidate and previous (the champion before the present one).
 
     One alone is set against the champion. None: the champion and the candidate; where these are one, the previous champion and the champion.
+
+    batch  rows that they score: those of a batch that was scored, whose outcome nobody knows yet; "" for the test rows
     """
 
     first: str = ""
     second: str = ""
+    batch: str = ""
 
 
 def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
@@ -69,12 +73,23 @@ def model_comparison(dataset: Dataset) -> dg.AssetsDefinition:
         kinds={"html"},
         owners=MODEL_TEAM,
         description="Two model versions on the same test rows, each with its own preprocessing and calibration, at today's costs. Made on demand; "
-        "it promotes nothing, and each look makes the test rows a little less new.",
+        "it promotes nothing, and each look makes the test rows a little less new. With `batch` they score that batch instead: whom they decide "
+        "otherwise, and the money at stake.",
     )
     def asset(
-        config: ComparisonConfig, lake: Lake, runner: Runner, outputs: Outputs, run_locks: RunLocks
+        context: dg.AssetExecutionContext,
+        config: ComparisonConfig,
+        lake: Lake,
+        runner: Runner,
+        outputs: Outputs,
+        run_locks: RunLocks,
     ) -> dg.MaterializeResult:
         with user_errors_as_failures():
+            if config.batch:
+                models, warn = choose_models(lake, dataset, config), context.log.warning
+                shadow = publish_shadow(lake, runner, outputs, dataset, config.batch, models, warn)
+                links = link_to(outputs, output_key(dataset.name, Output.SHADOW, config.batch))
+                return materialize_result(shadow, lake, (), {**links, **describe_shadow(lake, shadow)})
             splits = require_current(lake, dataset.name, PREPROCESSED_SPLITS)
             if not (config.first or config.second) and _has_one_model(lake, dataset):
                 return _report_nothing_to_compare(dataset)

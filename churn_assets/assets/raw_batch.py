@@ -47,7 +47,7 @@ from resources.catalog.pointers import (
 from resources.catalog.publish import Publication, publish_step, require_published
 from resources.catalog.versions import step_maker
 from resources.errors import DamagedError
-from resources.ports.lake import Lake, Manifest
+from resources.ports.lake import Entry, Lake, Manifest
 from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
@@ -128,18 +128,7 @@ def ingest_batch(
     contents = fingerprints(lake, entries)
     if change := _describe_change(lake, dataset, batch, contents):
         warn(change)
-    columns = _read_required_columns(lake, champion)
-    table = publish_step(
-        lake,
-        runner,
-        dataset,
-        maker=step_maker("ingest"),
-        folder=versions_prefix(dataset.name, RAW_BATCH, batch),
-        inputs={"landed": [entry.key for entry in entries]},
-        upstream={**contents, COLUMNS: digest_of(encode_json(columns))},
-        contents=contents,
-        parameters={COLUMNS: columns},
-    )
+    table = publish_rows(lake, runner, dataset, batch, entries, contents, read_columns(lake, champion))
     results = check_results(CLAIMS, locate_quarantine(table, lake), table.report.counts)
     if no_failure_blocks(results):
         tables.publish(dataset.name, RAW_BATCH, table.version, table.prefix + ROWS, batch)
@@ -180,9 +169,32 @@ def _describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping
     return f"Batch {batch} has changed since it was last scored ({counts}) and is scored again."
 
 
-def _read_required_columns(lake: Lake, champion: Current) -> dict[str, Kind]:
-    """Return the columns that the model reads of a batch, which is all that ingest takes from it."""
-    with lake.open(champion.prefix + BUNDLE) as stream:
+def publish_rows(
+    lake: Lake,
+    runner: Runner,
+    dataset: Dataset,
+    batch: str,
+    entries: Sequence[Entry],
+    contents: Mapping[str, str],
+    columns: Mapping[str, Kind],
+) -> Publication:
+    """Find or make the table of a batch with the columns that one or several models read. `contents`: fingerprints of the landed files."""
+    return publish_step(
+        lake,
+        runner,
+        dataset,
+        maker=step_maker("ingest"),
+        folder=versions_prefix(dataset.name, RAW_BATCH, batch),
+        inputs={"landed": [entry.key for entry in entries]},
+        upstream={**contents, COLUMNS: digest_of(encode_json(columns))},
+        contents=contents,
+        parameters={COLUMNS: columns},
+    )
+
+
+def read_columns(lake: Lake, model: Current) -> dict[str, Kind]:
+    """Return the columns that a model reads of a batch, which is all that ingest takes from it."""
+    with lake.open(model.prefix + BUNDLE) as stream:
         return read_required_columns(stream)
 
 

@@ -1,4 +1,5 @@
-"""The pages and lists in `out/`, read-only, beside the UI: `/out/<dataset>/report.html`, `/out/<dataset>/lists/<batch>.csv`.
+"""The pages and lists in `out/`, read-only, beside the UI: `/out/<dataset>/report.html`, `/out/<dataset>/lists/<batch>.csv`,
+`/out/<dataset>/shadows/<batch>.csv`.
 
 Nothing else is served. A path is a dataset and a page of it, opened part by part without following links, so none leads out of the folder.
 """
@@ -19,7 +20,7 @@ from resources.ports.outputs import SERVED_BELOW
 
 _CHUNK = 1 << 20
 _PATH = re.compile(
-    r"[a-z][a-z0-9]{1,11}/(lists/[A-Za-z0-9][A-Za-z0-9._=-]{0,80}\.(csv|html)|plots/[a-z][a-z0-9_]{0,40}\.png|[a-z][a-z0-9_]{0,40}\.html)"
+    r"[a-z][a-z0-9]{1,11}/(lists/[A-Za-z0-9][A-Za-z0-9._=-]{0,80}\.(csv|html)|shadows/[A-Za-z0-9][A-Za-z0-9._=-]{0,80}\.csv|plots/[a-z][a-z0-9_]{0,40}\.png|[a-z][a-z0-9_]{0,40}\.html)"
 )
 _KINDS = {"html": "text/html", "csv": "text/csv", "png": "image/png"}
 _NOT_FOUND = "Expected a report or list that has been made; found none. See which there are with `churn status`."
@@ -57,7 +58,7 @@ class PublishedPages:
             return
         headers = {**_HEADERS, "Content-Length": str(os.fstat(stream.fileno()).st_size)}
         if path.endswith(".csv"):
-            name = path.replace("/lists/", "-")
+            name = path.replace("/lists/", "-").replace("/shadows/", "-shadow-")
             headers["Content-Disposition"] = f'attachment; filename="{name}"'
         with stream:
             chunks = iter(partial(stream.read, _CHUNK), b"")

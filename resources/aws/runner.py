@@ -65,6 +65,7 @@ KINDS: Mapping[str, JobKind] = {
     "train": TRAINING,
     "evaluate": PROCESSING,
     "compare": PROCESSING,
+    "shadow": PROCESSING,
     "score": PROCESSING,
     "retention_list": PROCESSING,
     "list_layout": PROCESSING,

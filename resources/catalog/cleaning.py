@@ -23,6 +23,7 @@ from resources.catalog.names import (
     RAW_BATCH,
     RAW_CUSTOMERS,
     RETENTION_LIST,
+    SHADOW,
     TUNED_MODEL,
     UNLOADED,
     unload_prefix,
@@ -40,9 +41,9 @@ HANDOVER_SECONDS = 60.0
 """How long a run on another machine may need from finding a version to naming it by a pointer."""
 
 # How many parts the key of a version has, of assets whose versions may be removed.
-_LEVELS = dict.fromkeys((RAW_BATCH, BATCH_PREDICTIONS, RETENTION_LIST, LIST_LAYOUT, BATCH_PAGE), 4) | dict.fromkeys(
-    (RAW_CUSTOMERS, PREPROCESSED_SPLITS, TUNED_MODEL, EVALUATION_PAGE, EXPLORATION_REPORT, UNLOADED), 3
-)
+_LEVELS = dict.fromkeys(
+    (RAW_BATCH, BATCH_PREDICTIONS, RETENTION_LIST, LIST_LAYOUT, BATCH_PAGE, SHADOW), 4
+) | dict.fromkeys((RAW_CUSTOMERS, PREPROCESSED_SPLITS, TUNED_MODEL, EVALUATION_PAGE, EXPLORATION_REPORT, UNLOADED), 3)
 
 
 @dataclass

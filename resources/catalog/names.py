@@ -26,6 +26,7 @@ EVALUATION_PAGE = "evaluation_page"  # no asset of its own: `evaluation_report` 
 LIST_LAYOUT = "list_layout"  # neither: `retention_list` publishes it beside the list
 COMPARISON_PAGE = "comparison_page"  # likewise: of `model_comparison`
 BATCH_PAGE = "batch_page"  # likewise: the summary of the batch
+SHADOW = "shadow"  # likewise: of `model_comparison`, if it is asked to compare two models on a batch
 LAYOUT_KEY = "lake.json"
 UNLOADED = "unloaded"  # copies of a user's own table
 SPEC = "spec"  # the asset in the place of a graph whose spec cannot be used
@@ -43,6 +44,8 @@ REPORT_HTML = "report.html"
 EXPLORATION_HTML = "exploration.html"
 SUMMARY_HTML = "summary.html"
 COMPARISON_HTML = "comparison.html"
+DIFFERENCES = "differences/"
+DIFFERENCES_CSV = "differences.csv"
 
 RETRAIN_ASSETS = (RAW_CUSTOMERS, PREPROCESSED_SPLITS, TUNED_MODEL, EVALUATION_REPORT, CHAMPION_MODEL)
 SCORE_ASSETS = (RAW_BATCH, BATCH_PREDICTIONS, RETENTION_LIST)
@@ -178,6 +181,8 @@ def remedy_for(prefix: str) -> str:
     copy = "or restore it from a copy"
     if asset in (*SCORE_ASSETS, LIST_LAYOUT, BATCH_PAGE):
         return f"run `churn score {dataset} {rest[0]}`, which makes it again, {copy}"
+    if asset == SHADOW:
+        return f"run `churn compare {dataset} --batch {rest[0]}`, which makes it again"
     if asset in (EXPLORATION_REPORT, MODEL_COMPARISON, COMPARISON_PAGE):
         return f"run `churn {'explore' if asset == EXPLORATION_REPORT else 'compare'} {dataset}`, which makes it again"
     again = f"run `churn retrain {dataset}`, which makes it again if it is of today's data, spec and code, {copy}"

@@ -3,6 +3,7 @@
 out/<dataset>/report.html  exploration.html  comparison.html
 out/<dataset>/plots/<name>.png                          those of the report
 out/<dataset>/lists/<batch>.csv  <batch>.html       whom to contact, and the summary of the batch
+out/<dataset>/shadows/<batch>.csv                       whom two models decide otherwise
 
 Each is a copy of what the lake's pointers name, replaced as a whole after the pointer has moved.
 """
@@ -14,7 +15,7 @@ from resources.ports.outputs import Outputs
 
 
 class Output(StrEnum):
-    """What is laid out for people, by the name of its file; `list` and `summary` are of one batch, `plot` has a name."""
+    """What is laid out for people, by the name of its file; `list`, `summary` and `shadow` are of one batch, `plot` has a name."""
 
     REPORT = "report.html"
     EXPLORATION = "exploration.html"
@@ -22,10 +23,11 @@ class Output(StrEnum):
     PLOT = "plots/{part}.png"
     LIST = "lists/{part}.csv"
     SUMMARY = "lists/{part}.html"
+    SHADOW = "shadows/{part}.csv"
 
 
 def output_key(dataset: str, output: Output, part: str = "") -> str:
-    """Return the name of a file below the folder of outputs. `part` is the batch of a list or a summary, or a plot's name."""
+    """Return the name of a file below the folder of outputs. `part` is the batch of a list, a summary or a shadow, or a plot's name."""
     return f"{dataset}/{output.format(part=part)}"
 
 

@@ -58,6 +58,10 @@ def _opt_out(targets: RetentionList) -> RetentionList:
     return RetentionList(opt_out=targets.opt_out)
 
 
+def _excel(targets: RetentionList) -> RetentionList:
+    return RetentionList(opt_out=targets.opt_out, excel=targets.excel)
+
+
 def _who_is_listed(targets: RetentionList) -> RetentionList:
     """Return all that decides who is on a list. How it is laid out is left out: another column must not make another list, which the cooldown
     would leave mostly empty."""
@@ -108,6 +112,7 @@ READS: dict[str, _Reduced] = {
         "gate": _who_approves,
     },
     "compare": {**_ALWAYS, "label": _names_of_label, "split": _whole, "costs": _whole},
+    "shadow": {**_ALWAYS, "label": _names_of_label, "list": _excel, "costs": _whole},
     "score": {**_ALWAYS, **_REASONS, "label": _names_of_label, "costs": _whole},
     "endpoint": {
         **_ALWAYS,

@@ -33,7 +33,18 @@ def test_the_image_has_its_versions_and_nothing_of_ours() -> None:
 
 @pytest.mark.parametrize(
     "step",
-    ["ingest", "preprocess", "train", "evaluate", "compare", "score", "retention_list", "list_layout", "transform"],
+    [
+        "ingest",
+        "preprocess",
+        "train",
+        "evaluate",
+        "compare",
+        "shadow",
+        "score",
+        "retention_list",
+        "list_layout",
+        "transform",
+    ],
 )
 def test_every_step_is_imported_there(travelling_code: Path, step: str) -> None:
     subprocess.check_call([IMAGE, "-W", "error", "-c", f"import churn_model.steps.{step}"], cwd=travelling_code)

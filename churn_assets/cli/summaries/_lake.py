@@ -32,9 +32,11 @@ def find_report(ports: Ports, dataset: Dataset, asset: str, kind: type[T]) -> T 
     return published.read(kind) if published else None
 
 
-def require_made(ports: Ports, dataset: Dataset, asset: str, what: str, command: str) -> Current:
+def require_made(
+    ports: Ports, dataset: Dataset, asset: str, what: str, command: str, batch: str | None = None
+) -> Current:
     """Return the version shown of an asset. Raise ChurnError, which names the command that makes it, if there is none."""
-    current = read_current(ports.lake, dataset.name, asset)
+    current = read_current(ports.lake, dataset.name, asset, batch)
     if current is None:
         raise ChurnError(problem(expected=f"{what} of {dataset.name}", found="none", todo=f"run `{command}` first"))
     return current

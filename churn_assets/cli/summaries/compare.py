@@ -1,17 +1,41 @@
-"""The summary of `churn compare`."""
+"""The summaries of `churn compare`."""
 
 from collections.abc import Callable
 
 from churn_assets.cli.summaries._lake import locate, read_report, require_made
+from churn_assets.console.safe_text import on_one_line
 from churn_model.evaluation.comparison import Agreement
 from churn_model.evaluation.metrics import Estimate
 from churn_model.reports.compare import CompareReport, ModelFigures
+from churn_model.reports.ingest import IngestReport
+from churn_model.reports.shadow import ShadowReport
 from churn_model.spec.dataset import Dataset
-from churn_model.wording import NOT_EVALUATED, assumption, decimal, decimal_range, describe_rows, usd, usd_range
-from resources.catalog.names import COMPARISON_HTML, COMPARISON_PAGE, MODEL_COMPARISON, TUNED_MODEL
+from churn_model.wording import (
+    NOT_EVALUATED,
+    assumption,
+    counted,
+    decimal,
+    decimal_range,
+    describe_rows,
+    percent,
+    usd,
+    usd_range,
+)
+from resources.catalog.names import (
+    COMPARISON_HTML,
+    COMPARISON_PAGE,
+    DIFFERENCES,
+    DIFFERENCES_CSV,
+    MODEL_COMPARISON,
+    SHADOW,
+    TUNED_MODEL,
+)
 from resources.catalog.outputs import Output
-from resources.catalog.pointers import read_champion, read_current
+from resources.catalog.pointers import read_batch, read_champion, read_current
+from resources.catalog.published_tables import read_first
 from resources.wiring import Ports
+
+_MOST_DIFFERENCES = 5
 
 
 def compare_summary(ports: Ports, dataset: Dataset) -> str:
@@ -20,7 +44,7 @@ def compare_summary(ports: Ports, dataset: Dataset) -> str:
     report = read_report(ports, current, CompareReport)
     lines = [
         "",
-        *_model_lines(ports, dataset, report),
+        *_model_lines(ports, dataset, report.first_version, report.second_version),
         *_result_lines(report),
         *(["Both give every row the same probability."] if report.same_probabilities else []),
         "This promotes nothing: the gate of `churn retrain` does, by its own rule. "
@@ -36,12 +60,11 @@ def _page_lines(ports: Ports, dataset: Dataset) -> list[str]:
     return [f"  Report: {locate(ports, dataset, Output.COMPARISON, page.prefix + COMPARISON_HTML)}"] if page else []
 
 
-def _model_lines(ports: Ports, dataset: Dataset, report: CompareReport) -> list[str]:
+def _model_lines(ports: Ports, dataset: Dataset, first: str, second: str) -> list[str]:
     champion, candidate = read_champion(ports.lake, dataset.name), read_current(ports.lake, dataset.name, TUNED_MODEL)
     roles = {candidate.version: " (candidate)"} if candidate else {}
     roles |= {champion.version: " (champion)"} if champion else {}
-    versions = (("A", report.first_version), ("B", report.second_version))
-    return [f"  {letter}: {version}{roles.get(version, '')}" for letter, version in versions]
+    return [f"  {letter}: {version}{roles.get(version, '')}" for letter, version in (("A", first), ("B", second))]
 
 
 def _result_lines(report: CompareReport) -> list[str]:
@@ -115,3 +138,52 @@ def _decision_line(decisions: Agreement) -> str:
     )
     same = f"{decisions.both.rows:,} are contacted by both, {decisions.neither.rows:,} by neither"
     return f"Another decision for {different:,} of {rows:,}: {groups}. {same}."
+
+
+def shadow_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
+    """Return whom two models decide otherwise in a batch, what is at stake, and what that does not say."""
+    command = f"churn compare {dataset.name} --batch {batch}"
+    current = require_made(ports, dataset, SHADOW, f"a comparison on batch {batch}", command, batch)
+    report = read_report(ports, current, ShadowReport)
+    counts, listed = report.counts, report.counts.only_first + report.counts.only_second
+    lines = [
+        "",
+        *_model_lines(ports, dataset, report.first_version, report.second_version),
+        f"Both scored batch {batch} at today's costs: {describe_rows(counts.rows, counts.customers)}.{_left_out(ports, dataset, batch, report)}",
+        "",
+        f"Another decision for {listed:,} ({counted(counts.customers_otherwise, 'customer')}): {counts.only_first:,} contacted by A alone, "
+        f"{counts.only_second:,} by B alone. {counts.both:,} are contacted by both, {counts.neither:,} by neither.",
+        *(_stake_lines(ports, current.prefix, report) if listed else []),
+        "Nobody knows yet who of them leaves, and each model thinks its own decisions the better ones: which of the two is right, this does "
+        f"not show. That is the gate's word, on test rows: `churn compare {dataset.name}`.",
+        f"  Differences: {locate(ports, dataset, Output.SHADOW, current.prefix + DIFFERENCES_CSV, batch)}",
+    ]
+    return "\n".join(lines)
+
+
+def _left_out(ports: Ports, dataset: Dataset, batch: str, report: ShadowReport) -> str:
+    """Return how many rows of the batch were scored and cannot be read by both models."""
+    record = read_batch(ports.lake, dataset.name, batch)
+    scored = read_report(ports, record.rows, IngestReport).counts.rows if record else 0
+    left_out = scored - report.counts.rows
+    return f" {counted(left_out, 'row')} more cannot be read by both." if left_out > 0 else ""
+
+
+def _stake_lines(ports: Ports, prefix: str, report: ShadowReport) -> list[str]:
+    """Return the money at stake, as each model sees it, and the largest differences."""
+    stake = report.at_stake
+    lines = [
+        f"At stake: by A's probabilities, B's decisions cost {usd(stake.by_first)} more than A's; by B's, A's cost {usd(stake.by_second)} more than B's, "
+        f"{assumption(report.assumed_success)}.",
+        "",
+    ]
+    for row in read_first(ports.lake, prefix + DIFFERENCES, _MOST_DIFFERENCES).to_pylist():
+        as_of = f" {row['as_of']}" if row.get("as_of") else ""
+        lines.append(
+            f"  {on_one_line(row['id'])}{as_of}  {row['contacted_by']} alone contacts; "
+            f"A {percent(row['probability_a'])}, saves {usd(row['expected_saving_a'])}; "
+            f"B {percent(row['probability_b'])}, saves {usd(row['expected_saving_b'])}"
+        )
+    if report.otherwise > report.listed:
+        lines.append(f"  The file below holds the {report.listed:,} largest.")
+    return [*lines, ""]

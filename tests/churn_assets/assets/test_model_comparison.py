@@ -1,5 +1,6 @@
-"""Two models on the same test rows: the command, whom it takes, and what it says."""
+"""Two models on the same rows, of the test or of a batch: the command, whom it takes, and what it says."""
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,7 @@ from churn_model.evaluation.metrics import Scores
 from churn_model.models.bundle import read_bundle
 from churn_model.reports.compare import CompareReport
 from churn_model.reports.evaluate import EvaluateReport
+from churn_model.reports.shadow import ShadowReport
 from churn_model.reports.step_report import PublishedFile, StepReport
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.costs import Costs
@@ -32,7 +34,15 @@ from churn_model.steps.contract import Layout
 from churn_model.tables import write_table
 from resources.catalog.digests import digest_of
 from resources.catalog.names import champion_key, current_key
-from resources.catalog.pointers import Current, point_to, read_champion, read_current, read_pointer, to_bytes
+from resources.catalog.pointers import (
+    Current,
+    point_to,
+    read_batch,
+    read_champion,
+    read_current,
+    read_pointer,
+    to_bytes,
+)
 from resources.catalog.publish import read_published
 from resources.catalog.versions import restrict_dataset
 from resources.local.lake import LocalLake
@@ -196,6 +206,49 @@ def test_models_that_are_not_there_are_named(
     assert said.format(**names) in told
     assert "Traceback" not in told
     assert len(home.runs()) == before, "a run that fails paints the healthy asset red"
+
+
+def test_on_a_batch_those_whom_the_models_decide_otherwise_are_counted_and_named(home: Workspace, churn: Churn) -> None:
+    (piece,) = Generator(seed=5).training(400)
+    home.land(piece.landed.drop_columns(["churned"]), batch="monday")
+    code, said = churn("compare", "shop", "--batch", "monday")
+    assert code == ExitCode.FAILED
+    assert "`churn score shop monday`" in said
+    assert churn("score", "shop", "monday")[0] == ExitCode.DONE
+    before = {name: read_current(home.lake, "shop", name, "monday") for name in ("batch_predictions", "retention_list")}
+    code, said = churn("compare", "shop", "--batch", "monday")
+    assert code == ExitCode.DONE
+    assert {name: read_current(home.lake, "shop", name, "monday") for name in before} == before
+    current = read_current(home.lake, "shop", "shadow", "monday")
+    assert current is not None
+    published = read_published(home.lake, current.prefix)
+    assert published is not None
+    found = published.read(ShadowReport)
+    # As each model by itself decides of the same rows; the candidate does not read `contract`.
+    spec = load_specs(home.root / "datasets").datasets["shop"]
+    record = read_batch(home.lake, "shop", "monday")
+    assert record is not None
+    rows, policy = pq.read_table(home.lake.uri(record.rows.prefix + "rows")), Policy(spec.costs)
+    judged = []
+    for version in (champion_of(home), candidate_of(home)):
+        bundle = read_bundle(Path(home.lake.uri(f"shop/tuned_model/{version}")) / "model.tar.gz")
+        judged.append(policy.decide(bundle.probabilities(rows), policy.worth(rows)))
+    one, other = judged[0].contact, judged[1].contact
+    counts = found.counts
+    assert (counts.rows, counts.only_first, counts.only_second) == (400, (one & ~other).sum(), (~one & other).sum())
+    assert (counts.both, counts.neither) == ((one & other).sum(), (~one & ~other).sum())
+    differ = one != other
+    assert differ.any()
+    assert found.at_stake.by_first == pytest.approx(np.abs(judged[0].expected_saving[differ]).sum())
+    assert found.at_stake.by_second == pytest.approx(np.abs(judged[1].expected_saving[differ]).sum())
+    assert f"Another decision for {differ.sum()} (" in said
+    assert "That is the gate's word" in said
+    file = home.root / "home" / "out" / "shop" / "shadows" / "monday.csv"
+    assert str(file) in said
+    with file.open(encoding="utf-8") as stream:
+        named = {(row["id"], row["as_of"]) for row in csv.DictReader(stream)}
+    assert len(named) == found.listed == differ.sum()
+    assert {key for key, _ in named} == set(np.array(rows["_id"].to_pylist())[differ])
 
 
 @pytest.mark.parametrize("version", ["nope", "{champion}", "{candidate}", "previous"])

@@ -21,6 +21,8 @@ def out(tmp_path: Path) -> Path:
     (folder / "shop" / "report.html").write_text("<p>report")
     (folder / "shop" / "lists" / "2025-09.csv").write_text("id\n1\n")
     (folder / "shop" / "lists" / "2025-09.html").write_text("<p>summary")
+    (folder / "shop" / "shadows").mkdir()
+    (folder / "shop" / "shadows" / "2025-09.csv").write_text("id\n")
     return folder
 
 
@@ -46,6 +48,8 @@ def test_a_list_is_downloaded_under_a_name_that_says_what_it_is(pages: "Server")
     assert found.text == "id\n1\n"
     assert found.headers["content-type"] == "text/csv; charset=utf-8"
     assert found.headers["content-disposition"] == 'attachment; filename="shop-2025-09.csv"'
+    other = pages.request("GET", "/out/shop/shadows/2025-09.csv")
+    assert other.headers["content-disposition"] == 'attachment; filename="shop-shadow-2025-09.csv"'
     assert pages.request("HEAD", "/out/shop/lists/2025-09.csv").headers["content-length"] == "5"
 
 
@@ -59,6 +63,7 @@ def test_a_list_is_downloaded_under_a_name_that_says_what_it_is(pages: "Server")
         "shop/notes.txt",
         "shop/.hidden.html",
         "shop/lists/.html",
+        "shop/shadows/2025-09.html",
         "shop/gone.html",
         "../secret.html",
         "%2e%2e/secret.html",

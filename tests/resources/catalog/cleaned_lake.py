@@ -40,6 +40,7 @@ def make_lake(lake: Lake) -> set[str]:
             "retention_list/b/listed",
             "list_layout/b/now",
             "batch_page/b/now",
+            "shadow/b/now",
             "raw_batch/b/viewed",
             "unloaded/now",
         )
@@ -47,7 +48,7 @@ def make_lake(lake: Lake) -> set[str]:
     named["raw_customers/now"] = publish(lake, "shop/raw_customers/now/", **{"crm.customers": "now"})
     for asset in ("preprocessed_splits", "raw_customers", "evaluation_page"):
         lake.swap(current_key("shop", asset), None, to_bytes(Current("now", named[f"{asset}/now"])))
-    for asset in ("batch_predictions", "retention_list", "list_layout", "batch_page"):
+    for asset in ("batch_predictions", "retention_list", "list_layout", "batch_page", "shadow"):
         lake.swap(current_key("shop", asset, "b"), None, to_bytes(Current("now", named[f"{asset}/b/now"])))
     model, evaluation = named["tuned_model/champion"], named["evaluation_report/now"]
     lake.swap(
@@ -73,6 +74,7 @@ def make_lake(lake: Lake) -> set[str]:
             "retention_list/b/old",
             "list_layout/b/old",
             "batch_page/b/old",
+            "shadow/b/old",
             "unloaded/old",
         )
     }

@@ -27,6 +27,7 @@ RAW_CUSTOMERS, RAW_BATCH = names.RAW_CUSTOMERS, names.RAW_BATCH
 SPLITS, MODEL, EVALUATION = names.PREPROCESSED_SPLITS, names.TUNED_MODEL, names.EVALUATION_REPORT
 PAGE, EXPLORATION, COMPARISON = names.EVALUATION_PAGE, names.EXPLORATION_REPORT, names.MODEL_COMPARISON
 PREDICTIONS, LIST, LAYOUT = names.BATCH_PREDICTIONS, names.RETENTION_LIST, names.LIST_LAYOUT
+SHADOW = names.SHADOW
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ GRAPH: Mapping[str, Made] = {
     PREDICTIONS: Made(step_maker("score"), (RAW_BATCH, MODEL)),
     LIST: Made(step_maker("retention_list"), (PREDICTIONS,)),
     LAYOUT: Made(step_maker("list_layout"), (LIST,)),
+    SHADOW: Made(step_maker("shadow"), (RAW_BATCH, MODEL)),
 }
 EVERYTHING = set(GRAPH)
 FROM_SPLITS = EVERYTHING - {RAW_CUSTOMERS, RAW_BATCH, EXPLORATION}
@@ -105,6 +107,7 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ("the gate", "churn_model/evaluation/promotion.py", add_statement, {EVALUATION, PAGE}),
     ("a metric", "churn_model/evaluation/metrics.py", add_statement, {EVALUATION, PAGE, COMPARISON}),
     ("the comparison", "churn_model/steps/compare.py", add_statement, {COMPARISON}),
+    ("a model in the shadow", "churn_model/steps/shadow.py", add_statement, {SHADOW}),
     ("scoring", "churn_model/scoring.py", add_statement, {PREDICTIONS, LIST, LAYOUT}),
     ("a reason's words", "churn_model/models/reasons.py", add_statement, {EVALUATION, PAGE, PREDICTIONS, LIST, LAYOUT}),
     (
@@ -122,7 +125,7 @@ EDITS: list[tuple[str, str, Edit, set[str]]] = [
     ("the cost curve", "churn_model/evaluation/cost_curve.py", add_statement, {EVALUATION, PAGE, COMPARISON}),
     ("what an evaluation reports", "churn_model/reports/evaluate.py", add_statement, {EVALUATION, PAGE}),
     ("who is listed", "churn_model/decisions/retention_list.py", add_statement, {LIST, LAYOUT}),
-    ("the list's CSV", LIST_CSV, add_statement, {LAYOUT}),
+    ("the list's CSV", LIST_CSV, add_statement, {LAYOUT, SHADOW}),
     ("a caller's columns", "churn_model/ingest/list_columns.py", add_statement, {LAYOUT}),
     ("a plot", "churn_assets/reporting/plots.py", add_statement, {PAGE}),
     ("the evaluation page", "churn_assets/reporting/evaluation_page.py", add_statement, {PAGE}),
@@ -215,7 +218,7 @@ SPECS: list[tuple[str, Callable[[Dataset], Dataset], set[str]]] = [
     (
         "a price: no model is fitted again",
         lambda d: replace(d, costs=Costs(false_negative=900)),
-        {EVALUATION, PAGE, COMPARISON, PREDICTIONS, LIST, LAYOUT},
+        {EVALUATION, PAGE, COMPARISON, PREDICTIONS, LIST, LAYOUT, SHADOW},
     ),
     ("the schedule", lambda d: replace(d, schedule=Schedule(retrain="0 0 * * 0")), NOTHING),
     ("the search", lambda d: replace(d, search=Search(trials=3)), FROM_MODEL),
@@ -224,7 +227,7 @@ SPECS: list[tuple[str, Callable[[Dataset], Dataset], set[str]]] = [
         lambda d: replace(d, list=RetentionList(columns=("name",))),
         {LAYOUT},
     ),
-    ("a mark for Excel", lambda d: replace(d, list=RetentionList(excel=True)), {LAYOUT}),
+    ("a mark for Excel", lambda d: replace(d, list=RetentionList(excel=True)), {LAYOUT, SHADOW}),
     ("the capacity", lambda d: replace(d, list=RetentionList(capacity=9)), {LIST, LAYOUT}),
 ]
 

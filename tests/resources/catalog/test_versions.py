@@ -41,9 +41,9 @@ CHANGES: dict[str, Callable[[Dataset], Dataset]] = {
     "endpoint's idleness": lambda d: replace(d, endpoint=Endpoint(idle=Idle(delete=True))),
 }
 TOUCHED: dict[str, set[str]] = {
-    "costs": {"evaluate", "evaluation_page", "score", "endpoint", "compare", "retention_list", "batch_page"},
+    "costs": {"evaluate", "evaluation_page", "score", "endpoint", "compare", "shadow", "retention_list", "batch_page"},
     "worth": {
-        *("ingest", "evaluate", "evaluation_page", "compare", "score"),
+        *("ingest", "evaluate", "evaluation_page", "compare", "shadow", "score"),
         *("endpoint", "retention_list", "batch_page"),
     },
     "schedule": set(),
@@ -52,7 +52,7 @@ TOUCHED: dict[str, set[str]] = {
     "test share": {"preprocess", "train", "evaluate", "compare"},
     "gate": {"evaluate"},
     "budget": {"retention_list", "batch_page"},
-    "a caller's columns": {"list_layout", "batch_page"},
+    "a caller's columns": {"list_layout", "batch_page", "shadow"},
     "opt-out": set(READS),
     "label's words": {"explore", "evaluate", "evaluation_page", "batch_page", "comparison_page"},
     "label's values": set(READS),

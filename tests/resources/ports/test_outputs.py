@@ -67,4 +67,5 @@ def test_the_names_are_those_that_are_documented() -> None:
         "shop/plots/x=1.png",
         "shop/lists/x=1.csv",
         "shop/lists/x=1.html",
+        "shop/shadows/x=1.csv",
     ]

@@ -1,0 +1,120 @@
+"""Publish what a model decides in the shadow of another: both on the rows of a batch that was scored, before the second answers anybody."""
+
+from collections.abc import Callable
+from typing import Any
+
+from churn_assets.assets._checks import check_results, no_failure_blocks
+from churn_assets.assets._metadata import records_table
+from churn_assets.assets._raw_table import locate_quarantine
+from churn_assets.assets.batch_predictions import require_batch_record
+from churn_assets.assets.raw_batch import CLAIMS, publish_rows, read_columns
+from churn_model.errors import ChurnError, InputError, problem
+from churn_model.reports.shadow import ShadowReport
+from churn_model.spec.dataset import Dataset, Kind
+from churn_model.wording import assumption
+from resources.catalog.landing import describe_unreadable, fingerprints, list_batch
+from resources.catalog.names import DIFFERENCES, DIFFERENCES_CSV, SHADOW, current_key, versions_prefix
+from resources.catalog.outputs import Output, copy_to_outputs, output_key
+from resources.catalog.pointers import Current, point_to
+from resources.catalog.publish import Publication, publish_step
+from resources.catalog.published_tables import read_first
+from resources.catalog.versions import step_maker
+from resources.ports.lake import Lake
+from resources.ports.outputs import Outputs
+from resources.ports.runner import Runner
+
+_FIRST = 10
+
+
+def publish_shadow(
+    lake: Lake,
+    runner: Runner,
+    outputs: Outputs,
+    dataset: Dataset,
+    batch: str,
+    models: tuple[Current, Current],
+    warn: Callable[[str], object],
+) -> Publication:
+    """Find or make the comparison of two models on a batch, and point at it. Neither what was scored nor its list changes.
+
+    Raise ChurnError if the batch was not scored yet, or both models cannot read it.
+    """
+    require_batch_record(lake, dataset, batch)
+    first, second = models
+    rows = _publish_rows(lake, runner, dataset, batch, read_columns_of_both(lake, first, second), warn)
+    shadow = publish_step(
+        lake,
+        runner,
+        dataset,
+        maker=step_maker("shadow"),
+        folder=versions_prefix(dataset.name, SHADOW, batch),
+        inputs={"rows": [rows.prefix], "first": [first.prefix], "second": [second.prefix]},
+        upstream={"rows": rows.version, "first": first.version, "second": second.version},
+    )
+    point_to(lake, current_key(dataset.name, SHADOW, batch), shadow.current)
+    copy_to_outputs(lake, outputs, shadow.prefix + DIFFERENCES_CSV, output_key(dataset.name, Output.SHADOW, batch))
+    return shadow
+
+
+def _publish_rows(
+    lake: Lake,
+    runner: Runner,
+    dataset: Dataset,
+    batch: str,
+    columns: dict[str, Kind],
+    warn: Callable[[str], object],
+) -> Publication:
+    """Find or make the table of a batch with the columns that both models read: the very one that was scored, if they read the same."""
+    landed = list_batch(lake, dataset.name, batch)
+    if landed.passed_over:
+        warn(f"Passed over: {describe_unreadable(lake, landed.passed_over)}.")
+    contents = fingerprints(lake, landed.entries)
+    table = publish_rows(lake, runner, dataset, batch, landed.entries, contents, columns)
+    results = check_results(CLAIMS, locate_quarantine(table, lake), table.report.counts)
+    if not no_failure_blocks(results):
+        failed = [check.found for check in table.report.checks if not check.passed]
+        raise ChurnError(
+            problem(
+                expected=f"batch {batch} to hold what both models read",
+                found="; ".join(failed) or "rows that are not accounted for",
+                todo="name models that read the columns of this batch",
+            )
+        )
+    return table
+
+
+def read_columns_of_both(lake: Lake, first: Current, second: Current) -> dict[str, Kind]:
+    """Return the landed columns that either model reads. Raise InputError if one takes a column for another type than the other does."""
+    one, other = read_columns(lake, first), read_columns(lake, second)
+    clash = sorted(name for name in one.keys() & other.keys() if one[name] != other[name])
+    if clash:
+        raise InputError(
+            problem(
+                expected=f"models {first.version} and {second.version} to take the same columns for the same types",
+                found=", ".join(f"{name} as {one[name]} and as {other[name]}" for name in clash),
+                todo="compare models that were trained with the same types",
+            )
+        )
+    return one | other
+
+
+def describe_shadow(lake: Lake, shadow: Publication) -> dict[str, Any]:
+    """Return the metadata of a comparison on a batch."""
+    found = shadow.report.read(ShadowReport)
+    largest = read_first(lake, shadow.prefix + DIFFERENCES, _FIRST) if found.listed else None
+    rows = [
+        {name: value if isinstance(value, float) else str(value) for name, value in row.items()}
+        for row in (largest.to_pylist() if largest else [])
+    ]
+    columns = {
+        name: "float" if isinstance(value, float) else "string" for row in rows[:1] for name, value in row.items()
+    }
+    return {
+        "first": found.first_version,
+        "second": found.second_version,
+        "decided otherwise": found.otherwise,
+        "at stake by the first": found.at_stake.by_first,
+        "at stake by the second": found.at_stake.by_second,
+        "money holds": assumption(found.assumed_success),
+        "largest differences": records_table(rows, columns),
+    }
