@@ -38,6 +38,7 @@ def undeploy_job(dataset: Dataset, tags: Mapping[str, str] | None = None) -> "Un
     )
 
 
-def deletion_of(dataset: Dataset) -> dict[str, Any]:
-    """Return the configuration of the ops of a run that deletes the endpoint."""
-    return {op_name(dataset.name, ENDPOINT): {"config": {"delete": True}}}
+def deletion_of(dataset: Dataset, unchanged_since: float | None = None) -> dict[str, Any]:
+    """Return the configuration of the ops of a run that deletes the endpoint. `unchanged_since`: unless it was changed since then."""
+    only = {} if unchanged_since is None else {"unchanged_since": unchanged_since}
+    return {op_name(dataset.name, ENDPOINT): {"config": {"delete": True, **only}}}

@@ -61,7 +61,7 @@ def idle_endpoint_sensor(dataset: Dataset, job: "UnresolvedAssetJobDefinition") 
             return dg.SkipReason(f"Nobody asks the endpoint, and {len(runs)} runs were started to delete it.")
         return dg.RunRequest(
             run_key=f"{state}:{len(runs)}",  # a run that failed is followed by another
-            run_config={**IN_PLAIN_LINES, "ops": deletion_of(dataset)},
+            run_config={**IN_PLAIN_LINES, "ops": deletion_of(dataset, served.since)},
             tags={"dataset": dataset.name, _TAG: state},
         )
 

@@ -57,7 +57,8 @@ class Ports:
 
 def wire(settings: Settings) -> Ports:
     """Return the adapters for these settings."""
-    lake, tables, runner, registry, landing_events = _wire_aws(settings.aws) if settings.aws else _wire_local(settings)
+    wired = _wire_aws(settings.aws) if settings.aws else _wire_local(settings)
+    lake, tables, runner, registry, endpoint, landing_events = wired
     return Ports(
         lake=lake,
         # In the working folder on AWS too, where the people are who open them.
@@ -65,7 +66,7 @@ def wire(settings: Settings) -> Ports:
         tables=tables,
         runner=runner,
         registry=registry,
-        endpoint=_wire_endpoint(settings, lake),
+        endpoint=endpoint,
         landing_events=landing_events,
         # Those of one machine on AWS too: they save work, and no result depends on them.
         run_locks=LocalRunLocks(folder=str(settings.home / "locks")),
@@ -127,17 +128,21 @@ def open_prices(settings: Settings) -> Prices:
     return Prices(region, settings.home / "prices.json")
 
 
-def _wire_local(settings: Settings) -> tuple[Lake, Tables, Runner, Registry, LandingEvents]:
+_Wired = tuple[Lake, Tables, Runner, Registry, Endpoint, LandingEvents]
+
+
+def _wire_local(settings: Settings) -> _Wired:
     lake = LocalLake(root=str(settings.lake))
     runner = LocalRunner(
         lake=lake, runs=str(settings.home / "runs"), python=str(settings.step_python), threads=settings.threads
     )
     tables = LocalTables(lake=lake, database=str(settings.tables))
-    return lake, tables, runner, LocalRegistry(), LocalLandingEvents()
+    endpoint = LocalEndpoint(lake=lake, folder=str(settings.home / "endpoints"))
+    return lake, tables, runner, LocalRegistry(), endpoint, LocalLandingEvents()
 
 
-def _wire_aws(settings: AwsSettings) -> tuple[Lake, Tables, Runner, Registry, LandingEvents]:
-    session = AwsSession(region=settings.region)
+def _wire_aws(settings: AwsSettings) -> _Wired:
+    session, options = AwsSession(region=settings.region), _read_job_options(settings)
     lake = S3Lake(session=session, bucket=settings.bucket, prefix=settings.prefix, kms_key=settings.kms_key)
     athena = Athena(session=session, workgroup=settings.stack)
     runner = SageMakerRunner(
@@ -146,21 +151,14 @@ def _wire_aws(settings: AwsSettings) -> tuple[Lake, Tables, Runner, Registry, La
         stack=settings.stack,
         role=settings.role,
         image=settings.image,
-        options=_read_job_options(settings),
+        options=options,
     )
     tables = AthenaTables(session=session, lake=lake, athena=athena, database=settings.stack)
     registry = ModelRegistry(session=session, lake=lake, stack=settings.stack)
-    return lake, tables, runner, registry, SqsLandingEvents(session=session, lake=lake)
-
-
-def _wire_endpoint(settings: Settings, lake: Lake) -> Endpoint:
-    aws = settings.aws
-    if aws is None or not isinstance(lake, S3Lake):
-        return LocalEndpoint(lake=lake, folder=str(settings.home / "endpoints"))
-    options = _read_job_options(aws)
-    return SageMakerEndpoint(
-        session=lake.session, lake=lake, stack=aws.stack, role=aws.role, image=aws.image, options=options
+    endpoint = SageMakerEndpoint(
+        session=session, lake=lake, stack=settings.stack, role=settings.role, image=settings.image, options=options
     )
+    return lake, tables, runner, registry, endpoint, SqsLandingEvents(session=session, lake=lake)
 
 
 def _read_job_options(settings: AwsSettings) -> JobOptions:

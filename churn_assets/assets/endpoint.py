@@ -29,9 +29,14 @@ ANSWERS = Claim(
 
 
 class EndpointConfig(dg.Config):
-    """Empty for a deployment. `delete`: remove the endpoint instead."""
+    """Empty for a deployment.
+
+    delete            remove the endpoint instead
+    unchanged_since   but not one that was changed since then, in seconds since 1970; None removes any
+    """
 
     delete: bool = False
+    unchanged_since: float | None = None
 
 
 def endpoint(dataset: Dataset) -> dg.AssetsDefinition:
@@ -54,7 +59,7 @@ def endpoint(dataset: Dataset) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         with user_errors_as_failures():
             if config.delete:
-                return _delete(endpoint, dataset)
+                return _delete(endpoint, dataset, config.unchanged_since)
             champion = require_champion(lake, dataset.name)
             deployment = plan_deployment(lake, runner, dataset, champion)
             served = endpoint.deploy(deployment)
@@ -112,8 +117,8 @@ def _materialize_result(served: Served, check: Check) -> dg.MaterializeResult:
     )
 
 
-def _delete(endpoint: Endpoint, dataset: Dataset) -> dg.MaterializeResult:
-    was_there = endpoint.delete(dataset.name)
+def _delete(endpoint: Endpoint, dataset: Dataset, unchanged_since: float | None) -> dg.MaterializeResult:
+    was_there = endpoint.delete(dataset.name, unchanged_since=unchanged_since)
     found = "that it was deleted" if was_there else "that there was none"
     return dg.MaterializeResult(
         data_version=dg.DataVersion("none"),

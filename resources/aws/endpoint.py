@@ -74,12 +74,14 @@ class SageMakerEndpoint(Endpoint):
             raise EndpointError(_changed_meanwhile(plan.endpoint))
         return Served(**{**vars(served), "is_new": any(changes)})
 
-    def delete(self, dataset: str) -> bool:
+    def delete(self, dataset: str, *, unchanged_since: float | None = None) -> bool:
         endpoint = endpoint_name(check_stack_name(self.stack), dataset)
         calls = self._calls(endpoint)
+        if unchanged_since is not None:  # before its scaling is removed, and again right before itself
+            calls.settle_unchanged(unchanged_since)
         scaled = EndpointScaling(self.session, endpoint).remove()  # before the machines that it is about
         alarmed = EndpointAlarm(self.session, endpoint).remove()
-        deleted = calls.delete()
+        deleted = calls.delete(unchanged_since)
         return any([scaled, alarmed, deleted, self._remove_made(endpoint, kept="")])
 
     def find(self, dataset: str) -> Served | None:

@@ -8,10 +8,10 @@ from resources.aws.endpoint_log import read_tail
 from resources.aws.job_requests import JobOptions
 from resources.aws.jobs.clock import Clock, Pace
 from resources.aws.jobs.limits import find_problems
-from resources.aws.jobs.sending import TRANSIENT, Sender
+from resources.aws.jobs.sending import Sender, ask_patiently
 from resources.aws.session import AwsSession, aws_errors, code_of
 from resources.errors import EndpointError
-from resources.ports.endpoint import IN_SERVICE
+from resources.ports.endpoint import IN_SERVICE, require_unchanged
 
 Description = Mapping[str, Any]
 MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
@@ -38,22 +38,26 @@ class EndpointCalls:
 
     def describe(self) -> Description | None:
         """Return the endpoint's description, or None if there is none."""
+        with aws_errors(EndpointError, f"to look up the endpoint {self.endpoint}"):
+            return self._describe()
+
+    def _describe(self) -> Description | None:
         from botocore.exceptions import ClientError
 
-        with aws_errors(EndpointError, f"to look up the endpoint {self.endpoint}"):
-            try:
-                found: Description = self._client.describe_endpoint(EndpointName=self.endpoint)
-            except ClientError as error:
-                if _ABSENT in str(error) or code_of(error) == "ResourceNotFound":
-                    return None
-                raise
+        try:
+            found: Description = self._client.describe_endpoint(EndpointName=self.endpoint)
+        except ClientError as error:
+            if _ABSENT in str(error) or code_of(error) == "ResourceNotFound":
+                return None
+            raise
         return found
 
     def settle(self) -> Description | None:
         """Wait until the endpoint changes no more, whoever is changing it, and return its description."""
         pace, begin, said = Pace(self._clock, self._shortest, self._longest), self._clock.now(), ""
         while True:
-            found = self._describe_patiently(pace, begin)
+            with aws_errors(EndpointError, f"to look up the endpoint {self.endpoint}"):
+                found = ask_patiently(self._describe, self._clock, pace, _PATIENCE)
             status = str(found["EndpointStatus"]) if found else ""
             if status not in MOVING:
                 return found
@@ -69,26 +73,6 @@ class EndpointCalls:
                     )
                 )
             pace.wait()
-
-    def _describe_patiently(self, pace: Pace, begin: float) -> Description | None:
-        """Describe the endpoint. While SageMaker throttles, fails or cannot be reached, ask again, more and more rarely."""
-        from botocore.exceptions import ClientError, HTTPClientError
-
-        while True:
-            try:
-                found = self.describe()
-            except EndpointError as error:
-                cause = error.__cause__
-                passes = isinstance(cause, HTTPClientError) or (
-                    isinstance(cause, ClientError) and code_of(cause) in TRANSIENT
-                )
-                if not passes or self._clock.now() - begin > _PATIENCE:
-                    raise
-                pace.throttled()
-                pace.wait()
-            else:
-                pace.answered()
-                return found
 
     def is_serverless(self, found: Description) -> bool:
         """Return whether no machine stands ready for the endpoint."""
@@ -140,9 +124,16 @@ class EndpointCalls:
             raise EndpointError("; ".join(problems))
         self._send("update_endpoint_weights_and_capacities", request, "in-progress")
 
-    def delete(self) -> bool:
+    def settle_unchanged(self, since: float | None) -> Description | None:
+        """Wait as `settle` does. Raise EndpointError if the endpoint was changed at another time; None for any time."""
+        found = self.settle()
+        if found is not None:
+            require_unchanged(self.endpoint, found["LastModifiedTime"].timestamp(), since)
+        return found
+
+    def delete(self, unchanged_since: float | None = None) -> bool:
         """Delete the endpoint, and return whether there was one once it is gone. What is changing it has to end first."""
-        if self.settle() is None:
+        if self.settle_unchanged(unchanged_since) is None:
             return False
         self._send("delete_endpoint", {"EndpointName": self.endpoint}, _ABSENT, "in-progress")
         if self.settle() is not None:

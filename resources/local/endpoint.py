@@ -21,7 +21,15 @@ from churn_model.spec.dataset import Dataset
 from resources.catalog.versions import restrict_dataset
 from resources.durable import replace_file
 from resources.errors import EndpointError
-from resources.ports.endpoint import IN_SERVICE, Deployment, Endpoint, EndpointAnswer, Served, no_endpoint
+from resources.ports.endpoint import (
+    IN_SERVICE,
+    Deployment,
+    Endpoint,
+    EndpointAnswer,
+    Served,
+    no_endpoint,
+    require_unchanged,
+)
 from resources.ports.lake import Lake
 
 _MOST_TIMES = 10_000
@@ -63,7 +71,9 @@ class LocalEndpoint(Endpoint):
         replace_file(self._path(name), lambda stream: stream.write(json.dumps(asdict(new)).encode()))
         return _to_served(name, new, is_new=True)
 
-    def delete(self, dataset: str) -> bool:
+    def delete(self, dataset: str, *, unchanged_since: float | None = None) -> bool:
+        if unchanged_since is not None and (found := self._read(dataset)):
+            require_unchanged(dataset, found.since, unchanged_since)
         there = self._path(dataset).exists()
         for path in (self._path(dataset), self._asked(dataset)):
             path.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import dagster as dg
 
 from churn_model.errors import problem
 from churn_model.spec.dataset import Dataset
+from resources.errors import EndpointError
 
 IN_SERVICE = "InService"
 
@@ -68,8 +69,11 @@ class Endpoint(dg.ConfigurableResource, ABC):
         """
 
     @abstractmethod
-    def delete(self, dataset: str) -> bool:
-        """Remove the endpoint of a dataset with all that was made for it. Return whether there was anything."""
+    def delete(self, dataset: str, *, unchanged_since: float | None = None) -> bool:
+        """Remove the endpoint of a dataset with all that was made for it. Return whether there was anything.
+
+        unchanged_since: `Served.since` of the endpoint that is meant; one that was changed since then stays, and that is an error.
+        """
 
     @abstractmethod
     def find(self, dataset: str) -> Served | None:
@@ -82,6 +86,18 @@ class Endpoint(dg.ConfigurableResource, ABC):
     @abstractmethod
     def count_requests(self, dataset: str, within: timedelta) -> float:
         """Return how many requests have come within so much time up to now."""
+
+
+def require_unchanged(endpoint: str, since: float, expected: float | None) -> None:
+    """Raise EndpointError if an endpoint was changed at another time than expected. None expects nothing."""
+    if expected is not None and since != expected:
+        raise EndpointError(
+            problem(
+                expected=f"the endpoint {endpoint} as it was when its deletion was asked for",
+                found="that it was changed meanwhile; it stays",
+                todo="nothing, if it is used again",
+            )
+        )
 
 
 def no_endpoint(dataset: str) -> str:

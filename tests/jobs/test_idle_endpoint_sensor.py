@@ -98,7 +98,8 @@ def test_by_setting_it_is_deleted_by_a_run_and_by_another_if_that_fails(
     deployed(tmp_path, days=8)
     request, cursor = look(dataset, ports, instance)
     assert isinstance(request, dg.RunRequest)
-    assert request.run_config["ops"] == {"telco__endpoint": {"config": {"delete": True}}}
+    config = request.run_config["ops"]["telco__endpoint"]["config"]
+    assert config == {"delete": True, "unchanged_since": ports["endpoint"].find("telco").since}
     assert alerts(tmp_path) == ["telco: nobody has asked the endpoint telco for 7d; it is deleted now"]
     run = instance.create_run_for_job(
         dg.GraphDefinition("telco_undeploy").to_job(), tags=dict(request.tags), status=dg.DagsterRunStatus.STARTED

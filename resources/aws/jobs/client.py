@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from churn_model.errors import problem
@@ -11,7 +12,7 @@ from resources.aws.jobs.kinds import COMPLETED, ENDED, RUNNING, Description, Job
 from resources.aws.jobs.limits import require_within_limits
 from resources.aws.jobs.logs import JobLog
 from resources.aws.jobs.names import ASKED_BY_TAG, MOST_ATTEMPTS, TRY_TAG, Work
-from resources.aws.jobs.sending import TRANSIENT
+from resources.aws.jobs.sending import TRANSIENT, ask_patiently
 from resources.aws.session import aws_errors, code_of
 from resources.errors import StepFailed
 
@@ -237,7 +238,13 @@ class JobClient:
                 self._say(f"{name}: {now}")
                 said = now
             pace.wait()
-            description = self._describe_patiently(kind, name, pace)
+            with aws_errors(StepFailed, f"to look up {kind.words} {name}, which goes on"):
+                description = ask_patiently(
+                    partial(self._call, f"describe_{kind.method}", **{kind.name_field: name}),
+                    self._clock,
+                    pace,
+                    _WATCH_PATIENCE,
+                )
             log.poll()
         return description
 
@@ -255,25 +262,6 @@ class JobClient:
             else:
                 self._say(f"{kind.words} {name} goes on; the next run finds it: {self.link(kind, name)}")
             raise
-
-    def _describe_patiently(self, kind: JobKind, name: str, pace: Pace) -> Description:
-        """Describe a job. While SageMaker throttles, fails or cannot be reached, ask again, more and more rarely, for half an hour."""
-        from botocore.exceptions import ClientError, HTTPClientError
-
-        begin = self._clock.now()
-        while True:
-            try:
-                answer: Description = self._call(f"describe_{kind.method}", **{kind.name_field: name})
-            except (ClientError, HTTPClientError) as error:
-                transient = isinstance(error, HTTPClientError) or code_of(error) in TRANSIENT
-                if not transient or self._clock.now() - begin > _WATCH_PATIENCE:
-                    with aws_errors(StepFailed, f"to look up {kind.words} {name}, which goes on"):
-                        raise
-                pace.throttled()
-                pace.wait()
-            else:
-                pace.answered()
-                return answer
 
     def _next_try(self, work: Work, ended: Description, tries: int, tail: Sequence[str]) -> int:
         """Return the number of the next try if the platform was at fault, after a pause. Raise JobFailed otherwise, or after the third."""

@@ -1,7 +1,7 @@
-"""One request that makes or removes something, sent until it is known to have been done."""
+"""Requests that are sent until they are answered, or known to have been done."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from resources.aws.jobs.clock import Clock, Pace
 from resources.aws.session import code_of
@@ -21,6 +21,29 @@ TRANSIENT = frozenset(
 )
 """Codes of errors that pass by themselves."""
 _PATIENCE = 1800.0  # seconds
+_Answer = TypeVar("_Answer")
+
+
+def ask_patiently(ask: Callable[[], _Answer], clock: Clock, pace: Pace, patience: float) -> _Answer:
+    """Return what `ask` returns. While the service throttles, fails or cannot be reached, ask again, more and more rarely, for `patience` seconds.
+
+    Raise the last error of botocore.
+    """
+    from botocore.exceptions import ClientError, HTTPClientError
+
+    begin = clock.now()
+    while True:
+        try:
+            answer = ask()
+        except (ClientError, HTTPClientError) as error:
+            passes = isinstance(error, HTTPClientError) or code_of(error) in TRANSIENT
+            if not passes or clock.now() - begin > patience:
+                raise
+            pace.throttled()
+            pace.wait()
+        else:
+            pace.answered()
+            return answer
 
 
 class Sender:
@@ -37,20 +60,15 @@ class Sender:
 
         Where the service throttles or fails, or no response comes, it is sent again: so an answer that was lost is one that was done before.
         """
-        from botocore.exceptions import ClientError, HTTPClientError
+        from botocore.exceptions import ClientError
 
-        pace, begin = Pace(self._clock, self._shortest, self._longest), self._clock.now()
-        while True:
+        def send() -> bool:
             try:
                 getattr(self._client, method)(**request)
-                return True
             except ClientError as error:
                 if any(words in str(error) for words in done):
                     return False
-                if code_of(error) not in TRANSIENT or self._clock.now() - begin > _PATIENCE:
-                    raise
-            except HTTPClientError:
-                if self._clock.now() - begin > _PATIENCE:
-                    raise
-            pace.throttled()
-            pace.wait()
+                raise
+            return True
+
+        return ask_patiently(send, self._clock, Pace(self._clock, self._shortest, self._longest), _PATIENCE)

@@ -15,6 +15,7 @@ from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.endpoint import Endpoint as Section
 from churn_model.spec.sections.endpoint import Scaling
 from resources.aws.endpoint import SageMakerEndpoint
+from resources.aws.endpoint_scaling import scaled_variant
 from resources.aws.job_requests import JobOptions
 from resources.aws.jobs.clock import SystemClock
 from resources.aws.lake import S3Lake
@@ -59,6 +60,18 @@ def endpoint(aws_lake: S3Lake, service: SageMaker) -> SageMakerEndpoint:
 def deployment(section: Section | None = None, version: str = "d1") -> Deployment:
     dataset = replace(Dataset.from_json(SHOP.to_json()), endpoint=section or Section())
     return Deployment(dataset=dataset, model="v-boosted_trees", bundle=MODEL, version=version)
+
+
+def evicted_from(endpoint: SageMakerEndpoint) -> SageMakerEndpoint:
+    """Return the endpoint in a process that is ended as soon as it has to wait."""
+
+    class Evicted(SystemClock):
+        def sleep(self, seconds: float) -> None:
+            raise KeyboardInterrupt
+
+    evicted = endpoint_on(endpoint.lake)
+    evicted._clock = Evicted()
+    return evicted
 
 
 def changes(service: SageMaker) -> list[str]:
@@ -171,6 +184,25 @@ def test_what_a_policy_has_scaled_is_kept_and_its_weight_is_not(
     endpoint.deploy(deployment(scaled, "d2"))
     assert endpoint.delete("shop")
     assert targets() == []
+
+
+def test_an_endpoint_that_is_updated_while_its_deletion_waits_stays_as_it_is(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    scaled = replace(MACHINES, count=None, scaling=Scaling(least=1, most=4, invocations=600))
+    idle = endpoint.deploy(deployment(scaled))
+    service.hosting.looks = 3
+    with pytest.raises(KeyboardInterrupt):
+        evicted_from(endpoint).deploy(deployment(scaled, "d2"))
+    with pytest.raises(EndpointError, match="changed meanwhile; it stays"):
+        endpoint.delete("shop", unchanged_since=idle.since)
+    endpoint.deploy(deployment(scaled, "d2"))
+    assert_serves_one(service, endpoint, "d2")
+    variant = scaled_variant(f"{endpoint.stack}-shop")
+    targets = endpoint.session.client("application-autoscaling").describe_scalable_targets(
+        ServiceNamespace="sagemaker", ResourceIds=[variant["ResourceId"]]
+    )
+    assert len(targets["ScalableTargets"]) == 1
 
 
 def test_errors_ring_where_the_stack_has_a_topic(service: SageMaker, endpoint: SageMakerEndpoint) -> None:
@@ -309,17 +341,11 @@ def test_broken_off_at_any_call_and_run_again_it_ends_as_if_nothing_had_been(
 def test_an_update_that_nobody_waits_for_any_more_is_found_and_not_begun_again(
     service: SageMaker, endpoint: SageMakerEndpoint
 ) -> None:
-    class Evicted(SystemClock):
-        def sleep(self, seconds: float) -> None:
-            raise KeyboardInterrupt
-
     endpoint.deploy(deployment())
     service.hosting.looks = 3
     changes(service)
-    evicted = endpoint_on(endpoint.lake)
-    evicted._clock = Evicted()
     with pytest.raises(KeyboardInterrupt):
-        evicted.deploy(deployment(version="d2"))
+        evicted_from(endpoint).deploy(deployment(version="d2"))
     assert changes(service)[-1] == "UpdateEndpoint"
     endpoint.deploy(deployment(version="d2"))
     assert changes(service) == ["DeleteEndpointConfig", "DeleteModel"]

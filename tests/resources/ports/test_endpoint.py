@@ -142,6 +142,16 @@ def test_what_it_refuses_is_an_error_with_its_words(setup: Setup, trees: Deploym
         setup.endpoint.ask("shop", body, content_type="application/json", accept="*/*")
 
 
+def test_an_endpoint_that_was_deployed_meanwhile_is_not_deleted(setup: Setup, trees: Deployment) -> None:
+    idle = setup.endpoint.deploy(trees)
+    meanwhile = setup.endpoint.deploy(replace(trees, version="d2"))
+    with pytest.raises(EndpointError, match=r"as it was when its deletion was asked for; found .* changed meanwhile"):
+        setup.endpoint.delete("shop", unchanged_since=idle.since)
+    assert setup.endpoint.find("shop") == replace(meanwhile, is_new=False)
+    assert setup.endpoint.delete("shop", unchanged_since=meanwhile.since)
+    assert not setup.endpoint.delete("shop", unchanged_since=meanwhile.since)
+
+
 def test_a_deleted_endpoint_is_gone_and_may_come_again(setup: Setup, trees: Deployment) -> None:
     setup.endpoint.deploy(trees)
     assert setup.endpoint.delete("shop")
