@@ -38,6 +38,7 @@ from resources.ports.run_locks import RunLocks
 from resources.ports.runner import Runner
 from resources.ports.tables import Tables
 from resources.settings import AwsSettings, Settings
+from resources.specs.loader import load_specs
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ def examine(settings: Settings) -> Iterator[Finding]:
                 todo="set CHURN_TARGET=aws and the settings that docs/tasks/run_on_aws.md names",
             )
         )
-    return examine_aws(settings.aws, _read_job_options(settings.aws))
+    specs = load_specs(settings.datasets)
+    endpoints = [dataset.endpoint for dataset in specs.datasets.values() if dataset.endpoint]
+    return examine_aws(settings.aws, _read_job_options(settings.aws), endpoints)
 
 
 def open_stack(settings: Settings, name: str, say: Callable[[str], None]) -> Stack:

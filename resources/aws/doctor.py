@@ -1,11 +1,12 @@
 """What an installation on AWS needs before anything is spent, looked at one by one."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import uuid4
 
 from churn_model.errors import ChurnError, problem
+from churn_model.spec.sections.endpoint import Endpoint
 from resources.aws.image import check_image, find_managed_image
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
@@ -14,6 +15,7 @@ from resources.errors import CommandError, SwapConflict
 from resources.settings import AwsSettings
 
 _STACK_REMEDY = "make the stack: docs/tasks/run_on_aws.md"
+_SERVERLESS_QUOTA = "Maximum total concurrency that can be allocated across all serverless endpoints"
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Finding:
     text: str
 
 
-def examine_aws(settings: AwsSettings, options: JobOptions) -> Iterator[Finding]:
-    """Yield a finding for each thing that jobs, tables and the lake need. Nothing is left behind, and nothing is started."""
+def examine_aws(settings: AwsSettings, options: JobOptions, endpoints: Sequence[Endpoint] = ()) -> Iterator[Finding]:
+    """Yield a finding for each thing that jobs, tables, the lake and endpoints need. Nothing is left behind, and nothing is started."""
     session = AwsSession(region=settings.region)
     lake = S3Lake(session=session, bucket=settings.bucket, prefix=settings.prefix, kms_key=settings.kms_key)
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
@@ -45,6 +47,7 @@ def examine_aws(settings: AwsSettings, options: JobOptions) -> Iterator[Finding]
         ("VPC endpoints", lambda: _endpoints(session, options.subnets)),
         ("Lake Formation", lambda: _lake_formation(session, settings.stack)),
         ("instance types", lambda: _instances(session, options)),
+        ("quotas of endpoints", lambda: _endpoint_quotas(session, endpoints)),
     )
     for subject, check in checks:
         try:
@@ -222,20 +225,40 @@ def _lake_formation(session: AwsSession, database: str) -> str:
 
 def _instances(session: AwsSession, options: JobOptions) -> str:
     """Return the quotas of the instance types of jobs. Raise CommandError for those that are 0."""
-    wanted = {f"{name} for processing job usage" for name in options.instances}
-    wanted |= {f"{name} for training job usage" for name in options.training_instances or options.instances}
-    quotas: dict[str, Any] = {}
+    wanted = {f"{name} for processing job usage": 1 for name in options.instances}
+    wanted |= {f"{name} for training job usage": 1 for name in options.training_instances or options.instances}
+    return _require_quotas(session, wanted, "name other types in CHURN_JOBS")
+
+
+def _endpoint_quotas(session: AwsSession, endpoints: Sequence[Endpoint]) -> str:
+    """Return the quotas that the endpoints of all specs count against. Raise CommandError for those that are too small for them together."""
+    wanted: Counter[str] = Counter()
+    for each in endpoints:
+        if each.is_serverless:
+            wanted[_SERVERLESS_QUOTA] += each.most_at_once
+        else:
+            most = each.scaling.most if each.scaling else each.instances
+            wanted[f"{each.instance_type} for endpoint usage"] += most
+    if not wanted:
+        return "none needed: no spec has a section `endpoint`"
+    return _require_quotas(session, wanted, "ask for less in the sections `endpoint` of the specs")
+
+
+def _require_quotas(session: AwsSession, wanted: Mapping[str, int], otherwise: str) -> str:
+    """Return the quotas of these names. Raise CommandError for those that are smaller than what is wanted."""
+    quotas: dict[str, float] = {}
     with aws_errors(CommandError, "the quotas of SageMaker"):
         for page in (
             session.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
         ):
             quotas |= {each["QuotaName"]: each["Value"] for each in page["Quotas"] if each["QuotaName"] in wanted}
-    if none := sorted(wanted - {name for name, value in quotas.items() if value > 0}):
+    short = {name: least for name, least in sorted(wanted.items()) if quotas.get(name, 0) < least}
+    if short:
         raise CommandError(
             problem(
-                expected="a quota of at least one instance of each type",
-                found=f"none of {', '.join(none)}",
-                todo="ask for them in the console under Service Quotas, or name other types in CHURN_JOBS",
+                expected=f"quotas of at least {', '.join(f'{least} {name}' for name, least in short.items())}",
+                found=", ".join(f"{quotas.get(name, 0):g}" for name in short),
+                todo=f"ask for them in the console under Service Quotas, or {otherwise}",
             )
         )
     return ", ".join(f"{name}: {value:g}" for name, value in sorted(quotas.items()))

@@ -9,6 +9,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 
+from churn_model.spec.sections.endpoint import Endpoint, Scaling
 from resources.aws.doctor import examine_aws
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
@@ -25,9 +26,18 @@ class _Body(io.BytesIO):
         return [self.getvalue()]
 
 
-def set_quotas(lake: S3Lake, **quotas: float) -> None:
+SERVERLESS = "Maximum total concurrency that can be allocated across all serverless endpoints"
+QUOTAS = {
+    "ml.m5.xlarge for processing job usage": 4,
+    "ml.m5.xlarge for training job usage": 2,
+    "ml.m5.large for endpoint usage": 4,
+    SERVERLESS: 10,
+}
+
+
+def set_quotas(lake: S3Lake) -> None:
     """Answer in place of the stand-in, which knows no quotas of SageMaker."""
-    listed = [{"QuotaName": f"ml.m5.xlarge for {use} job usage", "Value": value} for use, value in quotas.items()]
+    listed = [{"QuotaName": name, "Value": value} for name, value in QUOTAS.items()]
 
     def answer(request: Any, **_: Any) -> AWSResponse:
         body = json.dumps({"Quotas": listed}).encode()
@@ -38,7 +48,7 @@ def set_quotas(lake: S3Lake, **quotas: float) -> None:
 
 @pytest.fixture
 def stack(aws_lake: S3Lake) -> AwsSettings:
-    set_quotas(aws_lake, processing=4, training=2)
+    set_quotas(aws_lake)
     everyone = {"Principal": {"DataLakePrincipalIdentifier": "IAM_ALLOWED_PRINCIPALS"}, "Permissions": ["ALL"]}
     aws_lake.session.client("lakeformation").put_data_lake_settings(  # as a new account has it
         DataLakeSettings={"CreateTableDefaultPermissions": [everyone]}
@@ -58,10 +68,10 @@ def stack(aws_lake: S3Lake) -> AwsSettings:
     )
 
 
-def bad(settings: AwsSettings) -> dict[str, str]:
+def bad(settings: AwsSettings, *endpoints: Endpoint) -> dict[str, str]:
     return {
         finding.subject: finding.text
-        for finding in examine_aws(settings, JobOptions(**settings.job_options))
+        for finding in examine_aws(settings, JobOptions(**settings.job_options), endpoints)
         if not finding.is_good
     }
 
@@ -77,6 +87,19 @@ def test_an_instance_type_without_a_quota_is_named(stack: AwsSettings) -> None:
     found = bad(replace(stack, job_options={"instances": ["ml.m5.xlarge", "ml.m6i.xlarge"]}))["instance types"]
     for name in ("ml.m6i.xlarge for processing job usage", "ml.m6i.xlarge for training job usage"):
         assert name in found
+
+
+def test_endpoints_that_are_together_more_than_a_quota_are_told_before_one_is_made(stack: AwsSettings) -> None:
+    scaled = Endpoint(engine="instance", scaling=Scaling(most=3, invocations=60))
+    assert (
+        bad(stack, scaled, Endpoint(engine="instance"), Endpoint(max_concurrency=4), Endpoint(max_concurrency=6)) == {}
+    )
+    machines = bad(stack, scaled, Endpoint(engine="instance", count=2))["quotas of endpoints"]
+    assert "at least 5 ml.m5.large for endpoint usage; found 4" in machines
+    serverless = bad(stack, Endpoint(max_concurrency=11), Endpoint(engine="instance", instance="ml.c5.large"))
+    assert (
+        f"at least 11 {SERVERLESS}, 1 ml.c5.large for endpoint usage; found 10, 0" in serverless["quotas of endpoints"]
+    )
 
 
 def test_what_is_missing_is_named_with_what_to_do(stack: AwsSettings) -> None:
