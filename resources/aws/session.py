@@ -3,7 +3,8 @@
 import functools
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -48,6 +49,7 @@ def open_session(region: str) -> Any:
 
     core = botocore.session.get_session()
     core.register_component("data_loader", _model_loader(core.get_config_variable("data_path")))
+    core.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_timestamp)
     return boto3.session.Session(botocore_session=core, region_name=region or None)
 
 
@@ -56,6 +58,17 @@ def _model_loader(search_path: str | None) -> Any:
     from botocore.loaders import create_loader
 
     return create_loader(search_path)
+
+
+def _parse_timestamp(value: Any) -> datetime:
+    """Return the time that an answer names. botocore's own parser knows every notation, and took two thirds of the time of a listing."""
+    from botocore.utils import parse_timestamp
+
+    if isinstance(value, str) and value.endswith("Z"):
+        with suppress(ValueError):
+            return datetime.fromisoformat(value)
+    found: datetime = parse_timestamp(value)
+    return found
 
 
 def forget_clients() -> None:

@@ -1,0 +1,37 @@
+"""How clients are opened."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from resources.aws.lake import S3Lake
+from resources.aws.session import _parse_timestamp
+
+MOMENT = datetime(2026, 11, 26, 1, 2, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-11-26T01:02:03.000Z",
+        "2026-11-26T01:02:03Z",
+        "20261126T010203Z",
+        "2026-11-26T03:02:03+02:00",
+        "Thu, 26 Nov 2026 01:02:03 GMT",
+        MOMENT.timestamp(),
+        str(int(MOMENT.timestamp())),
+    ],
+)
+def test_every_notation_of_a_moment_is_read(written: str | float) -> None:
+    assert _parse_timestamp(written) == MOMENT
+
+
+def test_what_is_no_moment_is_refused_as_botocore_does() -> None:
+    with pytest.raises(ValueError, match="Invalid timestamp"):
+        _parse_timestamp("yesterday Z")
+
+
+def test_the_moments_of_a_listing_are_not_read_by_botocores_own_parser(aws_lake: S3Lake) -> None:
+    """It takes 60 us a moment, two thirds of a sweep over a million objects. It gives a time zone of dateutil's."""
+    aws_lake.put("landing/x", b"x")
+    assert [entry.modified.tzinfo for entry in aws_lake.entries("landing/")] == [UTC]
