@@ -20,7 +20,7 @@ from typing import Any
 
 from tests.aws.sagemaker.logs import put_lines
 from tests.aws.sagemaker.service import Executor, Job
-from tests.aws.sagemaker.spot import Checkpoints, add_times, is_spot
+from tests.aws.sagemaker.spot import NO_CAPACITY, WAITED_TOO_LONG, Checkpoints, add_times, find_latest_end, is_spot
 from tests.aws.sagemaker.transforms import BadStatus, Stopped, run_transform
 from tests.aws.sagemaker.tuning import MODULE_COMMAND, Tuner
 
@@ -56,6 +56,7 @@ class Containers(Executor):
     python        the image's interpreter, found as `python3` by the entrypoint
     environment   variables that the image itself sets
     interrupts    whether the instances of a running job, a spot job with this folder, are needed elsewhere now
+    has_capacity  whether there are instances for a spot job now
     """
 
     s3: Any
@@ -64,6 +65,7 @@ class Containers(Executor):
     python: Path = IMAGE / "bin" / "python"
     environment: Mapping[str, str] = field(default_factory=dict)
     interrupts: Callable[[Job, Path], bool] = lambda _job, _root: False
+    has_capacity: Callable[[Job], bool] = lambda _job: True
     _threads: list[threading.Thread] = field(default_factory=list)
     _processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -134,7 +136,12 @@ class Containers(Executor):
         is_training = job.kind.resource == "TrainingJob"
         times: dict[str, float] = {}
         ending = _INTERRUPTED
+        if "MaxPendingTimeInSeconds" in job.request.get("StoppingCondition", {}):
+            raise NotImplementedError("the stand-in has no queue in which a job is pending")
         while ending == _INTERRUPTED:  # on other instances, which know nothing of the ones before
+            if waited := self._wait_for_capacity(job):
+                self._end(job, "Stopped", SecondaryStatus=waited, **times)
+                return
             shutil.rmtree(root, ignore_errors=True)
             self._lay_folders(job, root, is_training=is_training)
             if job.stopped.is_set():
@@ -156,6 +163,19 @@ class Containers(Executor):
         else:
             self._end(job, "Failed", **_failure(root, code, is_training=is_training), **times)
 
+    def _wait_for_capacity(self, job: Job) -> str:
+        """Wait until a spot job's instances are to be had. Return what ended the waiting as a secondary status, "" for nothing."""
+        if not is_spot(job) or self.has_capacity(job):
+            return ""
+        self._enter(job, "Starting", NO_CAPACITY)
+        while not self.has_capacity(job):
+            if job.stopped.is_set():
+                return "Stopped"
+            if time.time() > find_latest_end(job):
+                return WAITED_TOO_LONG
+            time.sleep(0.02)
+        return ""
+
     def _lay_folders(self, job: Job, root: Path, *, is_training: bool) -> None:
         self._enter(job, "Downloading")
         for place, source in _inputs(job):
@@ -167,14 +187,15 @@ class Containers(Executor):
             hyperparameters = json.dumps(job.request.get("HyperParameters", {}))
             (root / "input" / "config" / "hyperparameters.json").write_text(hyperparameters)
 
-    def _enter(self, job: Job, secondary: str) -> None:
+    def _enter(self, job: Job, secondary: str, message: str = "") -> None:
         now = time.time()
         if job.kind.resource == "ProcessingJob":
             if secondary == "Training":
                 job.fields["ProcessingStartTime"] = now
             return
         steps = job.fields.setdefault("SecondaryStatusTransitions", [])
-        steps.append({"Status": secondary, "StartTime": now, "StatusMessage": f"{secondary} as the stand-in does"})
+        said = message or f"{secondary} as the stand-in does"
+        steps.append({"Status": secondary, "StartTime": now, "StatusMessage": said})
         job.fields |= {"SecondaryStatus": secondary}
         if secondary == "Training":
             job.fields["TrainingStartTime"] = now
@@ -288,6 +309,8 @@ class Containers(Executor):
             ending = ""
             if time.monotonic() > limit:
                 ending = "MaxRuntimeExceeded"
+            elif time.time() > find_latest_end(job):
+                ending = WAITED_TOO_LONG
             elif job.stopped.is_set():
                 ending = "Stopped"
             elif is_spot(job) and self.interrupts(job, root):

@@ -1,4 +1,7 @@
-"""Checkpoints of training jobs: SageMaker copies their folder to S3 while the job writes it, and lays it out again where the job begins again."""
+"""Training jobs on spot instances: how long they may wait, what they cost, and their checkpoints.
+
+SageMaker copies the checkpoints' folder to S3 while the job writes it, and lays it out again where the job begins again.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -6,12 +9,21 @@ from typing import Any
 
 from tests.aws.sagemaker.service import Job
 
+NO_CAPACITY = "Insufficient capacity error from EC2 while launching instances, retrying!"
+"""What a description says while a job waits."""
+WAITED_TOO_LONG = "MaxWaitTimeExceeded"
 _PRICE = 0.3  # of a spot instance, as a share of the full one
 
 
 def is_spot(job: Job) -> bool:
     """Return whether a job runs on spot instances."""
     return bool(job.request.get("EnableManagedSpotTraining"))
+
+
+def find_latest_end(job: Job) -> float:
+    """Return until when a job may wait and run, in seconds since 1970: a spot job alone has such a limit, from its creation on."""
+    seconds = job.request.get("StoppingCondition", {}).get("MaxWaitTimeInSeconds") if is_spot(job) else None
+    return float("inf") if seconds is None else float(job.fields["CreationTime"] + seconds)
 
 
 def add_times(times: Mapping[str, float], seconds: float, *, on_spot: bool) -> dict[str, float]:

@@ -4,20 +4,22 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 import pytest
 
 from churn_model.spec.dataset import Dataset
 from resources.aws.job_requests import JobOptions
+from resources.aws.jobs.failures import JobFailed
 from resources.aws.lake import S3Lake
 from resources.aws.runner import SageMakerRunner
 from resources.catalog.landing import fingerprints
 from resources.errors import StepFailed
 from resources.ports.runner import StepRequest
+from tests.aws.sagemaker.containers import Containers
 from tests.aws.sagemaker.running import runner_on, running_jobs
-from tests.aws.sagemaker.service import SageMaker
+from tests.aws.sagemaker.service import Job, SageMaker
 from tests.steps import write_stand_in
 
 # Stands in for every step: its result is one file that names the files of its input.
@@ -115,6 +117,56 @@ def test_a_step_that_is_not_small_is_a_job(
         make_request("ingest", "large.csv")
     )
     assert len(sagemaker.jobs) == 1
+
+
+def test_a_spot_job_that_gets_no_instance_in_time_is_stopped_and_the_error_says_what_to_do(
+    aws_lake: S3Lake,
+    code: Path,
+    sagemaker: SageMaker,
+    make_request: Callable[..., StepRequest],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    machines = cast("Containers", sagemaker.executor)
+
+    def has_none(job: Job) -> bool:
+        if "InProgress Starting: Insufficient capacity error from EC2" in caplog.text:
+            let_the_time_pass(job)
+        return False
+
+    machines.has_capacity = has_none
+    runner = runner_on(aws_lake, code=code, options=JobOptions(spot=True, **TIMES))
+    found = r"found Stopped: MaxWaitTimeExceeded\. Run the job again when there is more capacity.* raise `spot_hours`"
+    with pytest.raises(JobFailed, match=found):
+        runner.run(make_request("train"))
+    (job,) = sagemaker.jobs.values()
+    assert "TrainingStartTime" not in job.fields  # nothing ran, and nothing is billed
+    machines.has_capacity = lambda _job: True
+    runner.run(make_request("train"))
+    assert [job.status for job in sagemaker.jobs.values()] == ["Stopped", "Completed"]
+
+
+def test_a_spot_job_whose_instance_is_taken_and_not_given_back_in_time_is_stopped(
+    aws_lake: S3Lake, code: Path, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    aws_lake.put("landing/telco/train/a.csv", b"forever")
+    machines = cast("Containers", sagemaker.executor)
+
+    def interrupts(job: Job, _root: Path) -> bool:
+        machines.has_capacity = lambda _job: False
+        let_the_time_pass(job)
+        return True
+
+    machines.interrupts = interrupts
+    with pytest.raises(JobFailed, match="found Stopped: MaxWaitTimeExceeded"):
+        runner_on(aws_lake, code=code, options=JobOptions(spot=True, **TIMES)).run(make_request("train", "a.csv"))
+    (job,) = sagemaker.jobs.values()
+    walked = [each["Status"] for each in job.fields["SecondaryStatusTransitions"]]
+    assert walked == ["Downloading", "Training", "Interrupted", "Starting"]
+
+
+def let_the_time_pass(job: Job) -> None:
+    """Let a job be so old that no time to wait is left."""
+    job.fields["CreationTime"] = 0.0
 
 
 @pytest.mark.parametrize("change", ["changed", "removed"])
