@@ -67,6 +67,19 @@ def test_dev_and_prod_stand_side_by_side_and_one_goes_without_the_other(session:
     assert not dev.delete()
 
 
+def test_a_machine_of_ec2_takes_the_orchestrators_role_by_a_profile(session: AwsSession) -> None:
+    stack, iam = stack_of(session, "dev"), session.client("iam")
+    stack.carry_out(propose(stack, OrchestratorPrincipal="ec2.amazonaws.com"))
+    (profile,) = iam.list_instance_profiles()["InstanceProfiles"]
+    (role,) = profile["Roles"]
+    assert (profile["InstanceProfileName"], role["RoleName"]) == ("dev-churn-dagster", "dev-churn-dagster")
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "ec2.amazonaws.com"}
+    assert "Condition" not in statement
+    assert stack.delete()
+    assert iam.list_instance_profiles()["InstanceProfiles"] == []
+
+
 def test_the_commands_do_nothing_without_yes_and_say_what_they_did(session: AwsSession, tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
     image = ("--set", "ImageAccount=141502667606")
