@@ -143,7 +143,8 @@ class ServedModel:
         if reason != self.failure:
             kept = f"; model {self.plan.version} goes on answering" if self.plan else ""
             self.failure = reason
-            self._on_failure(f"{self.name}: the model server could not load the champion or the spec{kept}. {reason}")
+            what = f"candidate {self._version}" if self._version else "the champion"
+            self._on_failure(f"{self.name}: the model server could not load {what} or the spec{kept}. {reason}")
 
     def _remember(self, prefix: str, dataset: Dataset) -> None:
         text = json.dumps({"prefix": prefix, "dataset": dataset.to_json()}).encode()

@@ -21,6 +21,7 @@ from churn_model.spec.dataset import Dataset
 from resources.catalog.versions import restrict_dataset
 from resources.durable import replace_file
 from resources.errors import EndpointError
+from resources.file_locks import hold
 from resources.ports.endpoint import (
     IN_SERVICE,
     Deployment,
@@ -33,6 +34,8 @@ from resources.ports.endpoint import (
 from resources.ports.lake import Lake
 
 _MOST_TIMES = 10_000
+"""Requests that are counted; the file of their times is put aside once it holds so many."""
+_MOST_BYTES = 20 * _MOST_TIMES
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class _Deployed:
 
 
 class LocalEndpoint(Endpoint):
-    """Keeps `<dataset>.json`, what is deployed, and `<dataset>.asked`, when it was asked."""
+    """Keeps `<dataset>.json`, what is deployed, and when it was asked: `<dataset>.asked`, and `<dataset>.asked-before`, the times before those."""
 
     lake: Lake
     folder: str
@@ -75,7 +78,7 @@ class LocalEndpoint(Endpoint):
         if unchanged_since is not None and (found := self._read(dataset)):
             require_unchanged(dataset, found.since, unchanged_since)
         there = self._path(dataset).exists()
-        for path in (self._path(dataset), self._asked(dataset)):
+        for path in (self._path(dataset), self._asked(dataset), self._asked_before(dataset)):
             path.unlink(missing_ok=True)
         return there
 
@@ -87,8 +90,7 @@ class LocalEndpoint(Endpoint):
         found = self._read(dataset)
         if found is None:
             raise EndpointError(no_endpoint(dataset))
-        with self._asked(dataset).open("a") as times:
-            times.write(f"{time.time()}\n")
+        self._note_time(dataset)
         with self._answering(found) as server:
             answered = _call(
                 server, "POST", "/invocations", body, {"CONTENT_TYPE": content_type, "HTTP_ACCEPT": accept}
@@ -101,10 +103,8 @@ class LocalEndpoint(Endpoint):
         return EndpointAnswer(body=answered.body, content_type=answered.headers["Content-Type"], model=found.model)
 
     def count_requests(self, dataset: str, within: timedelta) -> float:
-        try:
-            times = self._asked(dataset).read_text().split()[-_MOST_TIMES:]
-        except FileNotFoundError:
-            return 0.0
+        files = (self._asked_before(dataset), self._asked(dataset))
+        times = [each for file in files if file.exists() for each in file.read_text().split()][-_MOST_TIMES:]
         return float(sum(float(each) > time.time() - within.total_seconds() for each in times))
 
     def _path(self, dataset: str) -> Path:
@@ -112,6 +112,17 @@ class LocalEndpoint(Endpoint):
 
     def _asked(self, dataset: str) -> Path:
         return Path(self.folder) / f"{dataset}.asked"
+
+    def _asked_before(self, dataset: str) -> Path:
+        return Path(self.folder) / f"{dataset}.asked-before"
+
+    def _note_time(self, dataset: str) -> None:
+        """Note that it is asked now. Two files take turns, so that neither grows for ever."""
+        with hold(Path(self.folder) / f".{dataset}.lock"):
+            with self._asked(dataset).open("a") as times:
+                times.write(f"{time.time()}\n")
+            if self._asked(dataset).stat().st_size >= _MOST_BYTES:
+                self._asked(dataset).replace(self._asked_before(dataset))
 
     def _read(self, dataset: str) -> _Deployed | None:
         try:
