@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,11 +20,13 @@ from sklearn.compose import ColumnTransformer
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
 from benchmarks.tables import spec_of
+from churn_assets.sql.functions import register_functions
 from churn_model.column_types.category import CATEGORY
 from churn_model.features.encoding import encode
 from churn_model.features.schema import FeatureSchema, fit_schema
 from churn_model.models.bundle import read_bundle
 from churn_model.models.contributions import contributions
+from churn_model.serving.plan import Plan
 from churn_model.steps.contract import Layout
 from churn_model.tables import open_table
 
@@ -67,6 +70,15 @@ def read_and_write(source: str, made: str, target: str) -> Callable[[], object]:
                 writer.write_batch(batch)
 
     return run
+
+
+def sql(bundle: str, source: str, target: str, threads: str) -> Callable[[], object]:
+    """The SQL functions over a table's rows in DuckDB, written to Parquet."""
+    plan = Plan(read_bundle(Path(bundle), threads=int(threads)), spec_of("sample"))
+    connection = duckdb.connect(config={"threads": int(threads)})
+    register_functions(connection, plan)
+    answers = f"SELECT _id, churn_probability(t), will_churn(t) FROM '{source}/*.parquet' t"
+    return lambda: connection.execute(f"COPY ({answers}) TO '{target}' (COMPRESSION zstd)")
 
 
 def our_encoding(source: str, threads: str) -> Callable[[], object]:
@@ -124,6 +136,7 @@ CONTESTANTS: Mapping[str, Callable[..., Callable[[], object]]] = {
     "step": step,
     "copy": copy,
     "read_and_write": read_and_write,
+    "sql": sql,
     "our_encoding": our_encoding,
     "column_transformer": column_transformer,
     "xgboost_contributions": xgboost_contributions,

@@ -38,6 +38,7 @@ def scoring(bench: Bench, rows: int) -> list[Ratio]:
             bundle,
             costs_contacting(SHARE_CONTACTED, batch, bundle),
         ),
+        _by_sql(bench, batch, bundle),
         _reasons(bench, bundle, batch),
     ]
 
@@ -81,6 +82,26 @@ def _by_reading_and_writing(bench: Bench, name: str, target: float, batch: Path,
     }
     compared = "the score step's work / reading the batch's columns and writing the predictions'"
     return Ratio(name=name, target=target, measured=median_ratio(times, "step", "io"), compared=compared, detail=detail)
+
+
+def _by_sql(bench: Bench, batch: Path, bundle: Path) -> Ratio:
+    root = bench.step("score-in-sql", "score", costs=NOBODY, rows=batch, bundle=bundle.parent)
+    answers = bench.folder / "answers.parquet"
+    times = bench.in_turn(
+        {
+            "step": lambda: bench.work("step", "score", root),
+            "sql": lambda: bench.work("sql", bundle, batch / "rows", answers, str(bench.threads)),
+        }
+    )
+    rows = pq.read_metadata(answers).num_rows
+    return Ratio(
+        name="scoring in SQL",
+        target=0.5,
+        at_least=True,
+        measured=median_ratio(times, "step", "sql"),
+        compared="rows a second of churn_probability and will_churn in DuckDB / of the score step's work; Parquet to Parquet, no reasons",
+        detail={"rows": rows, "seconds": medians(times), "rows a second": round(rows / medians(times)["sql"])},
+    )
 
 
 def _reasons(bench: Bench, bundle: Path, batch: Path) -> Ratio:

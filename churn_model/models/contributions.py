@@ -3,7 +3,6 @@
 from functools import lru_cache
 
 import numpy as np
-import xgboost as xgb
 
 from churn_model.arrays import FloatArray
 from churn_model.features.encoding import Encoded
@@ -41,7 +40,5 @@ def _make_tables(model: Model) -> TreeShap | None:
 def _compute_by_xgboost(model: Model, encoded: Encoded) -> FloatArray:
     if len(encoded) == 0:
         return np.zeros((0, model.width + 1))
-    model.booster.set_param({"nthread": model.threads})
-    matrix = xgb.DMatrix(encoded, missing=np.nan, nthread=model.threads)
-    raw = model.booster.predict(matrix, pred_contribs=True)
+    raw = model.predict(encoded, pred_contribs=True)
     return np.asarray(raw, dtype=np.float64).reshape(len(encoded), model.width + 1)

@@ -10,9 +10,11 @@ linear          logistic regression by coordinate descent (the default updater i
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -67,11 +69,20 @@ class Hyperparameters:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A fitted booster of a family. `threads` is what its predictions may use; results do not depend on it."""
+    """A fitted booster of a family. `threads` is what its predictions may use; results do not depend on it.
+
+    Several threads may ask it at once.
+    """
 
     family: Family
     booster: xgb.Booster
     threads: int = 1
+    _in_use: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Once and here: a booster configures itself after each change of a parameter, and fails if two threads make it do so.
+        self.booster.set_param({"nthread": self.threads})
+        self.booster.num_features()
 
     @property
     def width(self) -> int:
@@ -81,11 +92,10 @@ class Model:
     def margins(self, encoded: Encoded) -> FloatArray:
         """Log odds, float64 (n,), of encoded rows (n, width)."""
         self.require_width(encoded)
-        self.booster.set_param({"nthread": self.threads})
         if len(encoded) == 0:
             return np.zeros(0)
         if self.family == "linear":
-            raw = self.booster.predict(self._matrix(encoded), output_margin=True)
+            raw = self.predict(encoded, output_margin=True)
         else:
             raw = self.booster.inplace_predict(encoded, predict_type="margin", missing=np.nan)
         return np.asarray(raw, dtype=np.float64).reshape(len(encoded))
@@ -111,8 +121,12 @@ class Model:
             ) from error
         return cls(family=family, booster=booster, threads=threads)
 
-    def _matrix(self, encoded: Encoded) -> xgb.DMatrix:
-        return xgb.DMatrix(encoded, missing=np.nan, nthread=self.threads)
+    def predict(self, encoded: Encoded, **what: bool) -> npt.NDArray[np.float32]:
+        """Return what XGBoost's `Booster.predict` returns for encoded rows (n, width), n > 0."""
+        matrix = xgb.DMatrix(encoded, missing=np.nan, nthread=self.threads)
+        # XGBoost promises predictions at the same time for trees alone.
+        with self._in_use if self.family == "linear" else nullcontext():
+            return self.booster.predict(matrix, **what)
 
     def require_width(self, encoded: Encoded) -> None:
         """Raise InputError unless the rows have as many columns as the booster reads."""

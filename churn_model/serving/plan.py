@@ -13,12 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from hashlib import blake2b
-from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import xgboost as xgb
 
 from churn_model.arrays import FloatArray
 from churn_model.column_types.interface import EncodeValue, Feature
@@ -118,11 +116,8 @@ class Plan:
         self._as_of = self._position(Role.AS_OF)
         self._id = self._position(Role.ID)
         self._worth = next((at for at, field in enumerate(self.fields) if field.is_worth), None)
-        # A booster of its own: whoever sets a parameter of one makes its next prediction configure it again.
-        booster: xgb.Booster = bundle.model.booster.copy()
-        booster.set_param({"nthread": 1})
-        self._model = replace(bundle.model, booster=booster, threads=1)
-        self._booster_in_use = Lock()
+        # A booster of its own: threads are a parameter of the booster, and one row wants one.
+        self._model = replace(bundle.model, booster=bundle.model.booster.copy(), threads=1)
         self._margins = self._make_margins()
         self._warm_up()
 
@@ -232,13 +227,7 @@ class Plan:
         """Return the log odds (1,) of one encoded row (1, width), before calibration."""
         if self._margins is not None:
             return self._margins.margin(encoded)
-        booster = self._model.booster
-        with self._booster_in_use:
-            if self._model.family == "linear":
-                raw = booster.predict(xgb.DMatrix(encoded, missing=np.nan, nthread=1), output_margin=True)
-            else:
-                raw = booster.inplace_predict(encoded, predict_type="margin", missing=np.nan, validate_features=False)
-        return np.asarray(raw, dtype=np.float64).reshape(1)
+        return self._model.margins(encoded)
 
     def probability(self, margin: FloatArray) -> FloatArray:
         """Return the calibrated probability (1,) of a margin (1,)."""
@@ -271,8 +260,7 @@ class Plan:
 
     def contributions(self, row: Row, margin: FloatArray) -> FloatArray:
         """Return the exact contributions (1, width + 1) of a row to its margin (1,)."""
-        with self._booster_in_use:
-            return contributions(self._model, row.encoded, margin)
+        return contributions(self._model, row.encoded, margin)
 
     def explain(self, row: Row, margin: FloatArray) -> tuple[Reason, ...]:
         """Return the reasons of a row, strongest first."""

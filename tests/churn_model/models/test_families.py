@@ -1,6 +1,7 @@
 """The boosters behind the families."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,18 @@ def test_a_row_has_the_same_margin_alone_and_among_others(family: Family) -> Non
     x, y = data()
     model = fit_model(x, y, HYPER[family], seed=3, threads=1)
     np.testing.assert_array_equal(model.margins(x[7:8]), model.margins(x)[7:8])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_several_threads_may_ask_at_once(family: Family) -> None:
+    x, y = data()
+    model = Model.from_json(family, fit_model(x, y, HYPER[family], seed=3, threads=1).to_json(), threads=2)
+    alone = Model.from_json(family, model.to_json()).margins(x)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: (model.margins(x), contributions(model, x).sum(axis=1)), range(200)))
+    for margins, sums in found:
+        np.testing.assert_array_equal(margins, alone)
+        np.testing.assert_allclose(sums, alone, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
