@@ -7,6 +7,7 @@ from uuid import uuid4
 from rich.console import Console
 
 from churn_assets.console.safe_text import say
+from churn_model.spec.dataset import Dataset
 from resources.settings import Settings
 
 if TYPE_CHECKING:
@@ -16,32 +17,34 @@ if TYPE_CHECKING:
 def run_job(
     settings: Settings,
     console: Console,
+    dataset: Dataset,
     job: str,
     *,
     partition: tuple[str, str] | None = None,
     ops: Mapping[str, object] | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> "dg.ExecuteInProcessResult | None":
-    """Run a job, for a partition if one is given as (partitions, key). Return its result, or None if it failed; the reasons are printed."""
-    from churn_assets.cli.workspace import open_instance
+    """Run a dataset's job, for a partition if one is given as (partitions, key). Return its result, or None if it failed; the reasons are printed."""
+    from churn_assets.cli.workspace import keep_event_log_open, open_instance
     from churn_assets.definitions import build_definitions
-    from resources.specs.loader import load_specs
+    from resources.specs.loader import Specs
     from resources.wiring import wire
 
     with open_instance(settings) as instance:
-        definitions = build_definitions(load_specs(settings.datasets), settings)
+        definition = build_definitions(Specs({dataset.name: dataset}, {}), settings).resolve_job_def(job)
         if partition is not None:
             instance.add_dynamic_partitions(partition[0], [partition[1]])
         console.print(f"Running {job} ...", highlight=False)
         run_id = str(uuid4())
-        result = definitions.resolve_job_def(job).execute_in_process(
-            instance=instance,
-            run_id=run_id,
-            tags={**wire(settings).run_locks.run_tags(run_id), **(tags or {})},
-            partition_key=partition[1] if partition else None,
-            run_config={"loggers": {"progress": {}}, "ops": dict(ops or {})},
-            raise_on_error=False,
-        )
+        with keep_event_log_open(instance, run_id):
+            result = definition.execute_in_process(
+                instance=instance,
+                run_id=run_id,
+                tags={**wire(settings).run_locks.run_tags(run_id), **(tags or {})},
+                partition_key=partition[1] if partition else None,
+                run_config={"loggers": {"progress": {}}, "ops": dict(ops or {})},
+                raise_on_error=False,
+            )
         if _was_interrupted(result):
             raise KeyboardInterrupt
         for reason in _failure_reasons(result):

@@ -2,11 +2,15 @@
 
 import logging
 import os
+import sqlite3
 import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
 
 from churn_model.errors import problem
 from resources.catalog.layout import require_layout
@@ -105,6 +109,24 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
         _ = instance.run_storage, instance.event_log_storage, instance.schedule_storage
         wire(settings).run_locks.fail_abandoned(instance, unclaimed_after=_UNCLAIMED)
     return instance
+
+
+@contextmanager
+def keep_event_log_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Hold a connection to the event logs of a run that has yet to begin, where they are SQLite's.
+
+    Dagster opens a connection for each event and closes it. Whenever the last one closes, SQLite writes its journal into the database and
+    synchronises both, which takes longer than the event. Each event is synchronised when it is committed, with and without this.
+    """
+    with ExitStack() as stack:
+        storage = instance.event_log_storage
+        if isinstance(storage, SqliteEventLogStorage):
+            for shard in (INDEX_SHARD_NAME, run_id):
+                held = stack.enter_context(closing(sqlite3.connect(storage.path_for_shard(shard), timeout=30)))
+                # Dagster's own mode, a little earlier: it makes a run's tables before it asks for it, with a journal for each of them.
+                held.execute("PRAGMA journal_mode=WAL").fetchall()
+                held.execute("PRAGMA schema_version").fetchall()  # the first read opens the journal
+        yield
 
 
 def _read_instance(home: Path) -> dg.DagsterInstance:

@@ -3,12 +3,19 @@
 Code is compared by what it does. Comments, docstrings, layout and messages are left out, so that editing one makes no new version. A message is a
 text written inside a `raise`, a call of a logger, `problem(...)` or `Problem(...)`, or under `expected=`, `found=`, `todo=` or `description=` of a
 `Check` or `Claim`, or of the answer `check(...)` to a claim. Any other text counts.
+
+Parsing a project takes most of a second, so what was read of a module is kept beside its compiled code, in `__pycache__`, under the digest of the
+bytes that it was read from. An edit of the module, or of this one, is another digest.
 """
 
 import ast
 import functools
+import importlib.util
+import json
+import os
 import sys
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,23 +55,21 @@ class _Module(NamedTuple):
 @functools.cache
 def trace_source(modules: tuple[str, ...], project: Path = PROJECT) -> SourceCode:
     """Follow the imports of `modules` through our own packages. Raise FileNotFoundError if one of `modules` does not exist."""
-    found: dict[str, _Module] = {}
+    found: dict[Path, _Module] = {}
     libraries: set[str] = set()
-    waiting = [_require_file(module, project) for module in modules]
+    waiting = {_require_file(module, project) for module in modules}
     while waiting:
         path = waiting.pop()
-        name = path.relative_to(project).as_posix()
-        if name in found:
-            continue
-        found[name] = _read_module(path.read_bytes())
-        for module in found[name].imports:
+        found[path] = _module_at(path)
+        for module in found[path].imports:
             top = module.partition(".")[0]
             if _is_ours(top, project):
-                waiting.extend(_files_of(module, project))
+                waiting.update(file for file in _files_of(module, project) if file not in found)
             elif top not in sys.stdlib_module_names:
                 libraries.add(top)
-    names = tuple(sorted(found))
-    digest = digest_of_parts(part for name in names for part in (name, found[name].digest))
+    digests = {path.relative_to(project).as_posix(): module.digest for path, module in found.items()}
+    names = tuple(sorted(digests))
+    digest = digest_of_parts(part for name in names for part in (name, digests[name]))
     return SourceCode(digest, names, frozenset(libraries))
 
 
@@ -88,7 +93,42 @@ def _files_of(module: str, project: Path) -> tuple[Path, ...]:
     return tuple(file for path in paths for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file())
 
 
-@functools.cache  # makers share most modules, and parsing takes the time
+def _module_at(path: Path) -> _Module:
+    source = path.read_bytes()
+    return _read_kept(path, digest_of(_rules() + source), source)
+
+
+@functools.cache
+def _rules() -> bytes:
+    """Return this module's own source: another way to read modules keeps nothing of the old one."""
+    return Path(__file__).read_bytes()
+
+
+@functools.cache  # makers share most modules
+def _read_kept(path: Path, key: str, source: bytes) -> _Module:
+    """Read a module, or find what was read of the same bytes before."""
+    kept = Path(importlib.util.cache_from_source(str(path))).with_suffix(".source.json")
+    with suppress(OSError, ValueError):  # never kept, or damaged: read again
+        check, _, text = kept.read_text("utf-8").partition("\n")
+        found_key, digest, imports = json.loads(text)
+        if check == digest_of(text.encode()) and found_key == key:
+            return _Module(digest, tuple(imports))
+    module = _read_module(source)
+    _keep(kept, json.dumps([key, *module]))
+    return module
+
+
+def _keep(path: Path, text: str) -> None:
+    """Keep what was read, where compiled modules are kept and only if they are."""
+    if sys.dont_write_bytecode:
+        return
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    with suppress(OSError):  # the project may be another user's
+        path.parent.mkdir(exist_ok=True)
+        partial.write_text(f"{digest_of(text.encode())}\n{text}", "utf-8")
+        partial.replace(path)
+
+
 def _read_module(source: bytes) -> _Module:
     tree = ast.parse(source)
     imports = tuple(sorted(set(_imports(tree))))

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         list_batch(lake, dataset.name, arguments.batch)
         require_batch_record(lake, dataset, arguments.batch)
     ops = {op_name(dataset.name, MODEL_COMPARISON): {"config": config}}
-    if run_job(settings, console, compare_job_name(dataset.name), ops=ops) is None:
+    if run_job(settings, console, dataset, compare_job_name(dataset.name), ops=ops) is None:
         return ExitCode.FAILED
     ports = wire(settings)
     say(

@@ -28,9 +28,11 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     dataset = find_dataset(settings, arguments.dataset)
     if arguments.action == "deploy":
         _require_section(dataset)
-        done = run_job(settings, console, deploy_job_name(dataset.name)) is not None
+        done = run_job(settings, console, dataset, deploy_job_name(dataset.name)) is not None
     elif arguments.action == "delete" and dataset.endpoint is not None:
-        done = run_job(settings, console, undeploy_job_name(dataset.name), ops=deletion_of(dataset)) is not None
+        done = (
+            run_job(settings, console, dataset, undeploy_job_name(dataset.name), ops=deletion_of(dataset)) is not None
+        )
     else:
         done = True
         if arguments.action == "delete":  # the section is gone, and with it the job; the endpoint may still be there

@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from resources.wiring import wire
 
     dataset = find_dataset(settings, arguments.dataset)
-    if run_job(settings, console, explore_job_name(dataset.name)) is None:
+    if run_job(settings, console, dataset, explore_job_name(dataset.name)) is None:
         return ExitCode.FAILED
     say(console, explore_summary(wire(settings), dataset))
     return ExitCode.DONE

@@ -27,7 +27,10 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     ports = wire(settings)
     # Refuses before a run starts. The run is of this candidate, and of none that takes its place meanwhile.
     candidate = plan_promotion(ports.lake, dataset)
-    if run_job(settings, console, promote_job_name(dataset.name), ops=promotion_of(dataset, candidate)) is None:
+    if (
+        run_job(settings, console, dataset, promote_job_name(dataset.name), ops=promotion_of(dataset, candidate))
+        is None
+    ):
         return ExitCode.FAILED
     champion = read_champion(ports.lake, dataset.name)
     version, reason = (champion.version, champion.reason) if champion else ("none", "")

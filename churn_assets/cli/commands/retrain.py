@@ -17,7 +17,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     from resources.wiring import wire
 
     dataset = find_dataset(settings, arguments.dataset)
-    result = run_job(settings, console, retrain_job_name(dataset.name))
+    result = run_job(settings, console, dataset, retrain_job_name(dataset.name))
     if result is None:
         return ExitCode.FAILED
     summary = retrain_summary(wire(settings), dataset, result)

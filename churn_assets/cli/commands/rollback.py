@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     # Refuses a wrong version before a run starts.
     is_done = plan_rollback(ports.lake, dataset, arguments.version).earlier is None
     ops = {op_name(dataset.name, CHAMPION_MODEL): {"config": {"rollback_to": arguments.version}}}
-    if run_job(settings, console, rollback_job_name(dataset.name), ops=ops) is None:
+    if run_job(settings, console, dataset, rollback_job_name(dataset.name), ops=ops) is None:
         return ExitCode.FAILED
     champion = read_champion(ports.lake, dataset.name)
     version, reason = (champion.version, champion.reason) if champion else ("none", "")

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     partition = (partitions_name(dataset.name), arguments.batch)
     tags = {ACCEPT_TAG: "yes"} if arguments.accept else {}
     tags |= {PROVISIONAL_TAG: "yes"} if arguments.provisional else {}
-    if run_job(settings, console, score_job_name(dataset.name), partition=partition, tags=tags) is None:
+    if run_job(settings, console, dataset, score_job_name(dataset.name), partition=partition, tags=tags) is None:
         return ExitCode.FAILED
     say(console, score_summary(ports, dataset, arguments.batch))
     return ExitCode.DONE

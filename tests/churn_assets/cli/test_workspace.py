@@ -5,8 +5,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
+from churn_assets.cli.workspace import keep_event_log_open
 from tests.conftest import Workspace
 
 SPEC = "id: id\nlabel: {column: left, positive: ['yes']}\n"
@@ -58,3 +60,15 @@ def test_settings_of_dagster_that_cannot_be_used_are_said_in_words(workspace: Wo
     (dagster / "dagster.yaml").write_text(text)
     assert workspace.churn("status") == 2
     assert f"Expected settings of Dagster in {dagster / 'dagster.yaml'}; found " in workspace.output
+
+
+def test_the_journals_of_a_runs_events_stay_open_until_it_ends(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        run = dg.DagsterRun(job_name="any")
+        journals = [tmp_path / "history" / "runs" / f"{name}.db-wal" for name in ("index", run.run_id)]
+        with keep_event_log_open(instance, run.run_id):
+            instance.report_engine_event("the first event", run)
+            assert [journal.exists() for journal in journals] == [True, True]
+        assert [journal.exists() for journal in journals] == [False, False]
+        (event,) = instance.all_logs(run.run_id)
+        assert event.message == "the first event"
