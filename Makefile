@@ -90,9 +90,10 @@ audit: setup-dev ## known vulnerabilities of the locked packages, or that no dat
 	$(SAY) 'Advisories'
 	@$(BIN)/python -m benchmarks.advisories
 
-soak: setup-dev ## kills, power cuts, full disks, damage: hours; writes benchmarks/results/reliability.md
+soak: setup-dev ## kills, power cuts, full disks, damage, an hour of requests: hours; writes into benchmarks/results/
 	$(SAY) 'Harm of every kind, and what survives it'
 	$(BIN)/python -m benchmarks.reliability
+	$(BIN)/python -m benchmarks.steady --minutes 60
 
 # A Python 3.12 with the managed image's versions and nothing of ours: steps must run there too. Where none is found, uv fetches one.
 PYTHON312 ?= $(shell for p in python3.12 $$HOME/.pyenv/versions/3.12*/bin/python $(PYTHON); do \

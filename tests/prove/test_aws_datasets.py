@@ -1,17 +1,14 @@
 """Every table that we have, on AWS and on a laptop: the same rows, splits, models, decisions and reasons, with however many threads."""
 
 import csv
-import gzip
 import io
 import sys
 import tarfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import openpyxl
 import pytest
 
 from resources.aws.lake import S3Lake
@@ -20,67 +17,15 @@ from resources.local.lake import LocalLake
 from resources.local.runner import LocalRunner
 from resources.ports.lake import Lake
 from resources.ports.runner import StepRequest
-from resources.settings import PROJECT
 from resources.specs.loader import load_specs
 from tests.conftest import Workspace
 from tests.prove.account import Account, open_account
 from tests.prove.parity import assert_same_predictions, assert_same_results, score_by_transform
+from tests.prove.shared_tables import TABLES, read_rows
 
 pytestmark = pytest.mark.prove
 
-TRIALS = "\nsearch: {trials: 2, families: [boosted_trees]}\n"
-COSTS = "costs: {false_negative: 500, false_positive: 100, true_positive: 100, true_negative: 0}"
-ONE_TRIAL = TRIALS.replace("2", "1")  # of a large table
-SHEET = "E Comm"
 BATCH_ROWS = 500
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the shared data: its file, its spec, and the file with a batch of it, or none for rows of the first."""
-
-    file: str
-    spec: str
-    label: str
-    batch: str = ""
-
-
-def _shipped(name: str) -> str:
-    return (PROJECT / "datasets" / f"{name}.yaml").read_text("utf-8") + TRIALS
-
-
-TABLES = {
-    "larose": Table("larose_churn.csv", _shipped("larose"), "Churn?"),
-    "leads": Table("leads.csv", _shipped("leads"), "Converted"),
-    "synthetic": Table("synthetic_churn_train.csv", _shipped("synthetic"), "Churn?", "synthetic_churn_score.csv"),
-    "telco": Table("telco_churn.csv", _shipped("telco"), "Churn"),
-    "bank": Table(
-        "field/bank.csv.gz",
-        f"id: CustomerId\nlabel: {{column: Exited, positive: ['1'], means: left}}\nignore: [RowNumber, Surname]\n{COSTS}{TRIALS}",
-        "Exited",
-    ),
-    "hotel": Table(
-        "field/hotel.csv.gz",
-        f"id: Booking_ID\nlabel: {{column: booking_status, positive: [Canceled], negative: [Not_Canceled], means: cancelled}}\n{COSTS}{ONE_TRIAL}",
-        "booking_status",
-    ),
-    "ecommerce": Table(
-        "field/ecommerce.xlsx",
-        f"id: CustomerID\nlabel: {{column: Churn, positive: ['1'], means: left}}\nsource: {{sheet: {SHEET}}}\n{COSTS}{TRIALS}",
-        "Churn",
-    ),
-}
-
-
-def read_rows(source: Path) -> Generator[Sequence[object]]:
-    """Yield the names of a table's columns, then its rows, as they are written."""
-    if source.suffix == ".xlsx":
-        with closing(openpyxl.load_workbook(source, read_only=True)) as book:
-            yield from book[SHEET].iter_rows(values_only=True)
-        return
-    opened = gzip.open if source.suffix == ".gz" else open
-    with opened(source, "rt", newline="", encoding="utf-8") as rows:
-        yield from csv.reader(rows)
 
 
 def write_batch(source: Path, label: str, target: Path) -> None:
