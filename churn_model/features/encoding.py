@@ -21,11 +21,9 @@ from churn_model.spec.sections.search import Family
 __all__ = ["Encoded", "encode", "feature_names_of", "unknown_levels"]
 
 # Rows filled at a time: the block of the row-major matrix stays in the cache while its columns are written.
-_BLOCK = 8192
+_BLOCK = 4096
 # Rows of a table that neighbouring lookups share: with their columns, they stay in the cache.
 _MOST_COMBINATIONS = 1024
-# Beyond, float32 overflows; this far out only the order matters to a tree.
-_LARGEST = np.float32(3e38)
 
 
 def encode(rows: Rows, schema: FeatureSchema, family: Family, *, threads: int = 1) -> Encoded:
@@ -66,13 +64,11 @@ def _slice_pieces(rows: Rows, threads: int) -> list[pa.RecordBatch]:
 
 
 def _fill(out: Encoded, parts: Sequence[EncodedPart]) -> None:
-    with np.errstate(over="ignore"):  # what is beyond float32 becomes infinite, then the largest
-        for start in range(0, len(out), _BLOCK):
-            block, left = out[start : start + _BLOCK], 0
-            for part in parts:
-                part.fill(block[:, left : left + part.width], start, start + len(block))
-                left += part.width
-            np.clip(block, -_LARGEST, _LARGEST, out=block)
+    for start in range(0, len(out), _BLOCK):
+        block, left = out[start : start + _BLOCK], 0
+        for part in parts:
+            part.fill(block[:, left : left + part.width], start, start + len(block))
+            left += part.width
 
 
 def _join(parts: Iterable[EncodedPart]) -> list[EncodedPart]:
