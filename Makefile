@@ -109,7 +109,7 @@ bench: setup-dev ## measure the ratios in benchmarks/results/speed.md
 
 lock: setup-dev ## resolve the libraries anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --generate-hashes pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --generate-hashes --extra dev --extra aws --extra mcp -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --generate-hashes --extra dev --extra aws --extra mcp --extra load -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --python-version 3.12 --python-platform x86_64-manylinux_2_28 --no-emit-index-url --no-emit-find-links --no-header --generate-hashes infra/image.in -o requirements-image.lock
 
 clean: ## remove what was made, not the working folder

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from churn_model.errors import problem
 from resources.aws.doctor import Finding, examine_aws
 from resources.aws.endpoint import SageMakerEndpoint
+from resources.aws.endpoint_asking import open_endpoint_asking
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.aws.landing_events import SqsLandingEvents
@@ -129,6 +130,16 @@ def open_prices(settings: Settings) -> Prices:
     """Return the prices of instances in the region of the jobs."""
     region = AwsSession(region=settings.aws_region).client("sagemaker").meta.region_name
     return Prices(region, settings.home / "prices.json")
+
+
+def open_asking(
+    settings: Settings, dataset: str, *, connections: int, seconds: float
+) -> Callable[[bytes], tuple[str | None, int]]:
+    """Return a function that asks a dataset's endpoint once. Raise CommandError for a laptop, where no server stands behind an endpoint."""
+    if settings.aws is None:
+        todo = "set CHURN_TARGET=aws and its settings, or ask a server by its address"
+        raise CommandError(problem(expected="an endpoint on SageMaker", found="CHURN_TARGET=local", todo=todo))
+    return open_endpoint_asking(settings.aws, dataset, connections=connections, seconds=seconds)
 
 
 _Wired = tuple[Lake, Tables, Runner, Registry, Endpoint, LandingEvents]

@@ -1,6 +1,7 @@
 """Customers to start from: an example, and those of batches that were scored, found by id."""
 
 from collections.abc import Mapping
+from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from churn_model.serving.openapi import features_of
 from churn_model.serving.plan import Plan
 from resources.catalog.names import ROWS, batch_of_key, batches_prefix
 from resources.catalog.pointers import read_batch
-from resources.catalog.published_tables import open_published_table
+from resources.catalog.published_tables import open_published_table, read_first
 from resources.errors import DamagedError, NotInLake
 from resources.ports.lake import Lake
 
@@ -59,6 +60,20 @@ def find_customer(lake: Lake, plan: Plan, batch: str, key: str) -> dict[str, str
     """Return the latest row of a customer in a batch, as a record; None if there is none."""
     row = find_row(lake, plan, batch, key)
     return None if row is None else _to_record(plan, row, key)
+
+
+def read_customers(lake: Lake, plan: Plan, batch: str, most: int) -> list[dict[str, str | None]]:
+    """Return the first rows of a batch, as records; none if the batch is not there or not whole."""
+    try:
+        record = read_batch(lake, plan.dataset.name, batch)
+        if record is None:
+            return []
+        rows = read_first(lake, record.rows.prefix + ROWS, most)
+    except (NotInLake, DamagedError):
+        return []
+    return [
+        _to_record(plan, row, str(row.column("_id")[0])) for row in map(rows.slice, range(rows.num_rows), repeat(1))
+    ]
 
 
 def find_row(lake: Lake, plan: Plan, batch: str, key: str) -> pa.Table | None:

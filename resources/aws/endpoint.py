@@ -99,6 +99,7 @@ class SageMakerEndpoint(Endpoint):
             model=model,
             since=found["LastModifiedTime"].timestamp(),
             link=calls.link,
+            instances=sum(each.get("CurrentInstanceCount") or 0 for each in found.get("ProductionVariants", ())),
         )
 
     def ask(self, dataset: str, body: bytes, *, content_type: str, accept: str) -> EndpointAnswer:

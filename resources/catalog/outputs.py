@@ -1,11 +1,12 @@
 """The current list and pages under names that stay the same: what people open, and what is served to them.
 
-out/<dataset>/report.html  exploration.html  comparison.html
+out/<dataset>/report.html  exploration.html  comparison.html  load_test.html
+out/<dataset>/load_test.json                            its figures
 out/<dataset>/plots/<name>.png                          those of the report
 out/<dataset>/lists/<batch>.csv  <batch>.html       whom to contact, and the summary of the batch
 out/<dataset>/shadows/<batch>.csv                       whom two models decide otherwise
 
-Each is a copy of what the lake's pointers name, replaced as a whole after the pointer has moved.
+Each is replaced as a whole. All but those of a load test are copies of what the lake's pointers name, made after the pointer has moved.
 """
 
 from enum import StrEnum
@@ -20,6 +21,8 @@ class Output(StrEnum):
     REPORT = "report.html"
     EXPLORATION = "exploration.html"
     COMPARISON = "comparison.html"
+    LOAD_TEST = "load_test.html"
+    LOAD_FIGURES = "load_test.json"
     PLOT = "plots/{part}.png"
     LIST = "lists/{part}.csv"
     SUMMARY = "lists/{part}.html"

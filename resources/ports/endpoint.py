@@ -37,6 +37,7 @@ class Served:
     is_new    whether the call that returns this has changed anything
     since     seconds since 1970 at which it was changed last
     link      its page for a person, "" if there is none
+    instances how many machines answer; 0 if none stands ready
     """
 
     name: str
@@ -46,6 +47,7 @@ class Served:
     since: float
     is_new: bool = False
     link: str = ""
+    instances: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,6 +64,8 @@ def test_the_names_are_those_that_are_documented() -> None:
         "shop/report.html",
         "shop/exploration.html",
         "shop/comparison.html",
+        "shop/load_test.html",
+        "shop/load_test.json",
         "shop/plots/x=1.png",
         "shop/lists/x=1.csv",
         "shop/lists/x=1.html",
