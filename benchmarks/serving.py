@@ -25,11 +25,11 @@ from benchmarks.scoring import fitted_bundle
 from churn_assets.model_server.customers import example_customer
 from churn_model.features.encoding import encode
 from churn_model.models.bundle import read_bundle
-from churn_model.serving.blocks import read_block
+from churn_model.serving.blocks import read_alike, read_block
 from churn_model.serving.media import JSON, parse_media
 from churn_model.serving.plan import Plan
 from churn_model.serving.protocol import Request, respond
-from churn_model.serving.requests import Limits, Records, read_alike, read_request
+from churn_model.serving.requests import Limits, Records, read_request
 
 _PATHS: Mapping[str, tuple[str, str]] = {
     "noop": ("noop", "/invocations"),
@@ -40,6 +40,12 @@ _PATHS: Mapping[str, tuple[str, str]] = {
 _ROWS = 500
 _PEAK_SECONDS = 2.0
 _SLOW = "pandas"
+_BY_OTHERS = (
+    ("one customer, by pandas", 8.0, "pandas", "plan"),
+    ("one customer with reasons, by pandas", 3.0, "pandas", "plan with reasons"),
+    ("one customer, by a no-op", 0.15, "noop", "plan"),
+)
+"""Ratios of processor time: name, target, and which of `_PATHS` by which."""
 _COMPARED = "processor time of the server per request of one customer, JSON, one worker, kept connections"
 
 
@@ -90,11 +96,7 @@ def _by_other_servers(bench: Bench, bundle: Path, body: bytes, requests: int) ->
                 detail={**detail, "by requests a second": round(median_ratio(rates, other, one), 3)},
                 at_least=True,
             )
-            for name, target, one, other in (
-                ("one customer, by pandas", 8.0, "pandas", "plan"),
-                ("one customer with reasons, by pandas", 3.0, "pandas", "plan with reasons"),
-                ("one customer, by a no-op", 0.15, "noop", "plan"),
-            )
+            for name, target, one, other in _BY_OTHERS
         ),
         Ratio(
             name="one customer at half load, 99th percentile",

@@ -1,8 +1,9 @@
-"""Many rows at once: columns of landed values become canonical rows, which are scored as `scoring.score` scores a batch."""
+"""Many rows at once: records become columns of landed values, these become canonical rows, which are scored as `scoring.score` scores a batch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from churn_model.features.schema import column_named
 from churn_model.scoring import ReasonsFor, Scores, score_rows
 from churn_model.serving.fields import FieldProblem, Role
 from churn_model.serving.plan import BLANK_ROW, Answer, Plan, Reason
+from churn_model.serving.requests import Record
 
 _RESERVED = {Role.ID: "_id", Role.AS_OF: "_as_of"}
 
@@ -68,6 +70,31 @@ class ScoredBlock:
     def answers(self, plan: Plan) -> Iterable[Answer]:
         """Return the answers of the rows that could be read, in the order of `block.places`."""
         return map(Answer._make, zip(*self.columns(plan), strict=True))
+
+
+def read_alike(plan: Plan, records: Sequence[Record]) -> dict[str, pa.Array] | None:
+    """Return records that all have the same names, required fields among them, and texts in these, as columns; None if they are not so alike.
+
+    That is how programs send them. To look at each record by itself takes a third as long as to score them.
+    """
+    first = records[0]
+    names = plan.names.own(first) if isinstance(first, Mapping) and len(first) > 1 else None
+    if names is None or set(map(len, records)) != {len(first)}:
+        return None
+    try:
+        values = dict(zip(first, zip(*map(itemgetter(*first), records), strict=True), strict=True))
+        return {name: pa.array(values[name], pa.string()) for name in names}
+    except (KeyError, TypeError, pa.ArrowInvalid):  # another name, no object, or a value that is no text
+        return None
+
+
+def to_columns(plan: Plan, records: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
+    """Return resolved records of landed text as columns. A field that no record has is left out."""
+    return {
+        field.name: pa.array([record.get(field.name) for record in records], pa.string())
+        for field in plan.fields
+        if any(field.name in record for record in records)
+    }
 
 
 def _to_list(column: pa.Array) -> list[Any]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from churn_model.scoring import ReasonsFor
 from churn_model.serving.answers import Outcome, describe_problems, dump_json, render, to_json_rows
-from churn_model.serving.blocks import score_block
+from churn_model.serving.blocks import read_alike, score_block, to_columns
 from churn_model.serving.fields import FieldProblem, RefusedRow, describe_nested, landed_text
 from churn_model.serving.media import CSV, JSON, JSON_LINES, NAMES, MediaType, choose_media, parse_media
 from churn_model.serving.plan import Answer, Plan
@@ -18,9 +18,7 @@ from churn_model.serving.requests import (
     Limits,
     Records,
     inflate,
-    read_alike,
     read_request,
-    to_columns,
 )
 
 ONE_BY_ONE = 24

@@ -8,7 +8,6 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -337,28 +336,3 @@ def _read_parquet(plan: Plan, body: bytes, limits: Limits) -> Columns:
     if not table.num_rows:
         raise BadRequest(400, expected="at least one row", found="columns alone", todo="send the values of a customer")
     return Columns(columns=columns, places=range(table.num_rows), count=table.num_rows, problems={}, ignored=ignored)
-
-
-def read_alike(plan: Plan, records: Sequence[Record]) -> dict[str, pa.Array] | None:
-    """Return records that all have the same names, required fields among them, and texts in these, as columns; None if they are not so alike.
-
-    That is how programs send them. To look at each record by itself takes a third as long as to score them.
-    """
-    first = records[0]
-    names = plan.names.own(first) if isinstance(first, Mapping) and len(first) > 1 else None
-    if names is None or set(map(len, records)) != {len(first)}:
-        return None
-    try:
-        values = dict(zip(first, zip(*map(itemgetter(*first), records), strict=True), strict=True))
-        return {name: pa.array(values[name], pa.string()) for name in names}
-    except (KeyError, TypeError, pa.ArrowInvalid):  # another name, no object, or a value that is no text
-        return None
-
-
-def to_columns(plan: Plan, records: Sequence[Mapping[str, Any]]) -> dict[str, pa.Array]:
-    """Return resolved records of landed text as columns. A field that no record has is left out."""
-    return {
-        field.name: pa.array([record.get(field.name) for record in records], pa.string())
-        for field in plan.fields
-        if any(field.name in record for record in records)
-    }

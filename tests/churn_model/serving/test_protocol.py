@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from churn_model.serving.blocks import read_alike
 from churn_model.serving.plan import Plan
 from churn_model.serving.protocol import ONE_BY_ONE, Request, Response, respond
-from churn_model.serving.requests import Limits, read_alike
+from churn_model.serving.requests import Limits
 from tests.churn_model.serving.shop import DATASETS, landed, made_bundle, records
 
 PLAN = Plan(made_bundle("boosted_trees"), DATASETS["shop"])
