@@ -35,6 +35,7 @@ from churn_assets.cli.commands import (
     sql,
     status,
     ui,
+    variant,
     verify,
 )
 from churn_assets.console.safe_text import say
@@ -65,6 +66,7 @@ COMMANDS = (
     sample.COMMAND,
     serve.COMMAND,
     load_test.COMMAND,
+    variant.COMMAND,
     sql.COMMAND,
     mcp.COMMAND,
     ui.COMMAND,

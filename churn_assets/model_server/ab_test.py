@@ -1,15 +1,20 @@
 """What a test of a challenger notes of each customer, what is kept of each day, and when the guard looks.
 
 In the test's folder: a file of the running day's first requests, which holds hashes of ids; counts of each day that is over; hashes of all customers so
-far; and the alarm, once there is one. It ends the test: then nothing is noted any more, and notes and hashes are removed.
+far; what the test is; and the alarm, once there is one, or that a person withdrew the candidate. Either ends the test: then nothing is noted any more,
+and notes and hashes are removed.
 """
 
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from threading import Lock
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -18,11 +23,14 @@ import pyarrow as pa
 from pyarrow import csv
 
 from churn_assets.model_server.options import Candidate
+from churn_model.errors import ChurnError, problem
 from churn_model.evaluation.variant_guard import Alarm, Answers, Day, count_day, find_alarms
+from churn_model.records import from_plain
+from churn_model.serving.shadow import Shadow
 from churn_model.stats.always_valid import Events
 from churn_model.wording import percent
 from resources.durable import make_folders, replace_file
-from resources.file_locks import open_lock, try_lock
+from resources.file_locks import hold, is_held, open_lock, try_lock
 
 _COLUMNS = {
     "customer": pa.uint64(),
@@ -32,9 +40,41 @@ _COLUMNS = {
     "probability": pa.float64(),
 }
 _LINE = re.compile(rb"(?m)^\d{1,20},[01],[01],\d+\.\d{6},(?:nan|\d+(?:\.\d+)?(?:e-\d+)?)\n")
+SHADOW = "shadow.json"
+TESTS = "ab"
+"""The folder of tests in CHURN_HOME."""
+_QUICK_SECONDS = 0.05
+_KEEP_EVERY = timedelta(seconds=5)
 _LATE = timedelta(minutes=2)
 """After midnight, answers of the day before may still be noted."""
 Hashes = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a test is; `since`: when it was begun, in UTC."""
+
+    dataset: str
+    candidate: Candidate
+    since: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """A test as its notes have it.
+
+    ended    why it has ended, None while it runs
+    days     the counts of each day, the running one last
+    today    the answers of the running day, None if there are none
+    shadow   what both models decided, for one in the shadow
+    """
+
+    about: About
+    is_served: bool
+    ended: str | None
+    days: list[Day]
+    today: Answers | None
+    shadow: Shadow
 
 
 class AbTest:
@@ -42,6 +82,7 @@ class AbTest:
 
     on_alarm   told once, in words
     now        the time, in UTC
+    look_every at least, between two looks of a worker; more if a look takes long, so that it is a hundredth of its time
     """
 
     def __init__(
@@ -52,20 +93,62 @@ class AbTest:
         *,
         on_alarm: Callable[[str], None],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        look_every: timedelta = timedelta(minutes=10),
+        look_every: timedelta = timedelta(seconds=5),
     ) -> None:
         self._folder, self._dataset, self._option = folder, dataset, option
         self._on_alarm, self._now, self._look_every = on_alarm, now, look_every
         make_folders(folder)
         self._day: date | None = None
         self._noted: set[int] = set()
-        self._looked = datetime.min.replace(tzinfo=UTC)
-        self._is_over = self._alarm.exists()
+        self._look_again = self._kept = datetime.min.replace(tzinfo=UTC)
+        self._shadow, self._adding = Shadow(), Lock()
+        self._is_over = self._is_withdrawn_by_hand = False
+        self._see_whether_it_is_over()
 
     @property
     def is_withdrawn(self) -> bool:
         """Whether all customers are the champion's again."""
-        return self._option.withdraw and self._is_over
+        return self._is_withdrawn_by_hand or (self._option.withdraw and self._is_over)
+
+    def _see_whether_it_is_over(self) -> None:
+        self._is_withdrawn_by_hand = self._by_hand.exists()
+        self._is_over = self._is_withdrawn_by_hand or self._alarm.exists()
+
+    @contextmanager
+    def served(self) -> Iterator[None]:
+        """Write down what the test is, and that it is being served until the server ends, whatever ends it."""
+        known = self._about.exists() and _read_about(self._about)
+        since = known.since if known else self._now().isoformat(timespec="seconds")
+        about = About(dataset=self._dataset, candidate=self._option, since=since)
+        _replace(self._about, json.dumps(asdict(about)).encode())
+        with open_lock(self._folder / "serving") as lock:
+            try_lock(lock)
+            yield
+
+    def withdraw(self) -> None:
+        """Leave all customers to the champion, in all workers within a second, and for good."""
+        _replace(self._by_hand, f"Withdrawn by hand, {self._now().isoformat(timespec='seconds')}.".encode())
+        self._is_over = self._is_withdrawn_by_hand = True
+        self._remove_notes()
+
+    def read_state(self) -> State:
+        """Return the test as its notes have it. Nothing is changed. Raise ChurnError if they cannot be read."""
+        now = self._now()
+        ends = [path.read_text("utf-8") for path in (self._by_hand, self._alarm) if path.exists()]
+        running = self._noted_on(now.date())
+        return State(
+            about=_read_about(self._about),
+            is_served=is_held(self._folder / "serving"),
+            ended=" ".join(ends) or None,
+            days=self._count_days(now, keep=False),
+            today=self._read(running, self._seen())[0] if running.exists() else None,
+            shadow=self._read_shadow(),
+        )
+
+    def observe_shadow(self, shadow: Shadow) -> None:
+        """Add what both models decided of the rows of a request."""
+        with self._adding:
+            self._shadow = self._shadow + shadow
 
     def observe(self, customer: int, *, is_challenger: bool, failed: bool, seconds: float, probability: float) -> None:
         """Note the first request of a customer today; those that follow are passed over. `customer`: a hash of the id."""
@@ -87,14 +170,25 @@ class AbTest:
 
     def look(self) -> list[Alarm]:
         """Judge what was noted so far, if it is time and no other worker does, and tell of an alarm once. Return what rings now."""
-        now, self._is_over = self._now(), self._alarm.exists()
+        now = self._now()
+        self._see_whether_it_is_over()
+        if now >= self._kept + _KEEP_EVERY:
+            self._kept = now
+            self.keep_shadow()
         if self._is_over:
             self._remove_notes()  # also what a worker has noted that did not know it yet
-        if self._is_over or now < self._looked + self._look_every:
+        if self._is_over or now < self._look_again:
             return []
-        self._looked = now
+        began = monotonic()
+        try:
+            return self._judge(now)
+        finally:
+            self._look_again = now + self._look_every * max(1.0, (monotonic() - began) / _QUICK_SECONDS)
+
+    def _judge(self, now: datetime) -> list[Alarm]:
         with open_lock(self._folder / "looking") as lock:
-            if not try_lock(lock) or self._alarm.exists():
+            self._see_whether_it_is_over()
+            if not try_lock(lock) or self._is_over:
                 return []
             alarms = find_alarms(self._count_days(now), self._option.share)
             if alarms:
@@ -111,6 +205,27 @@ class AbTest:
     def _alarm(self) -> Path:
         return self._folder / "alarm.txt"
 
+    @property
+    def _by_hand(self) -> Path:
+        return self._folder / "withdrawn.txt"
+
+    @property
+    def _about(self) -> Path:
+        return self._folder / "test.json"
+
+    def keep_shadow(self) -> None:
+        """Add what was decided since the last time to what all workers have decided."""
+        with self._adding:
+            added, self._shadow = self._shadow, Shadow()
+        if added == Shadow():
+            return
+        with hold(self._folder / "adding"):
+            _replace(self._folder / SHADOW, json.dumps(asdict(self._read_shadow() + added)).encode())
+
+    def _read_shadow(self) -> Shadow:
+        path = self._folder / SHADOW
+        return Shadow(**json.loads(path.read_bytes())) if path.exists() else Shadow()
+
     def _remove_notes(self) -> None:
         for notes in (*self._folder.glob("*.csv"), self._folder / "seen"):
             notes.unlink(missing_ok=True)
@@ -118,34 +233,39 @@ class AbTest:
     def _noted_on(self, day: date) -> Path:
         return self._folder / f"{day}.csv"
 
-    def _count_days(self, now: datetime) -> list[Day]:
-        """Return the counts of all days, the running one last. Days that are over are counted once, and their notes deleted."""
+    def _count_days(self, now: datetime, *, keep: bool = True) -> list[Day]:
+        """Return the counts of all days, the running one last. With `keep`, days that are over are counted once, and their notes deleted."""
         today = (now - _LATE).date()
         running: list[Day] = []
+        seen = self._seen()
         for notes in sorted(self._folder.glob("*.csv")):
-            answers, customers = self._read(notes)
+            answers, customers = self._read(notes, seen)
             if notes.stem >= str(today):
                 running.append(count_day(answers, errors_alone=True))
+                continue
+            seen = np.union1d(seen, customers)
+            if not keep:
+                running.append(count_day(answers))
                 continue
             counts = notes.with_suffix(".json")
             if not counts.exists():
                 _replace(counts, json.dumps(_to_plain(count_day(answers))).encode())
-            _replace(self._folder / "seen", np.union1d(self._seen(), customers).tobytes())
+            _replace(self._folder / "seen", seen.tobytes())
             notes.unlink()
-        over = [_from_plain(json.loads(path.read_bytes())) for path in sorted(self._folder.glob("*.json"))]
+        over = [_from_plain(json.loads(path.read_bytes())) for path in sorted(self._folder.glob("[0-9]*.json"))]
         return over + running
 
     def _seen(self) -> Hashes:
         path = self._folder / "seen"
         return np.frombuffer(path.read_bytes() if path.exists() else b"", dtype=np.uint64)
 
-    def _read(self, notes: Path) -> tuple[Answers, Hashes]:
+    def _read(self, notes: Path, seen: Hashes) -> tuple[Answers, Hashes]:
         """Return the first request of each customer. A line that a dying worker left unfinished is passed over."""
         columns = {name: column.to_numpy() for name, column in _parse(notes.read_bytes()).items()}
         customers, first = np.unique(columns["customer"], return_index=True)
         answers = Answers(
             is_challenger=columns["is_challenger"][first] == 1,
-            is_new=~np.isin(customers, self._seen()),
+            is_new=~np.isin(customers, seen),
             failed=columns["failed"][first] == 1,
             seconds=columns["seconds"][first],
             score=columns["probability"][first],
@@ -192,3 +312,31 @@ def _from_plain(plain: dict[str, Any]) -> Day:
         events={name: Events(*pair) for name, pair in plain["events"].items()},
         new_events={name: Events(*pair) for name, pair in plain["new_events"].items()},
     )
+
+
+def _read_about(path: Path) -> About:
+    try:
+        return from_plain(About, json.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise ChurnError(
+            problem(
+                expected=f"what a test is in {path}",
+                found=type(error).__name__,
+                todo="remove its folder if it has ended",
+            )
+        ) from error
+
+
+def find_tests(folder: Path, dataset: str) -> list[AbTest]:
+    """Return the tests of a dataset that a server has begun, the last one first. Raise ChurnError if one cannot be read."""
+    abouts = [_read_about(path) for path in folder.glob(f"{dataset}-*/test.json")]
+    return [
+        AbTest(folder_of_test(folder, each.dataset, each.candidate), dataset, each.candidate, on_alarm=lambda _: None)
+        for each in sorted(abouts, key=lambda about: about.since, reverse=True)
+        if each.dataset == dataset
+    ]
+
+
+def folder_of_test(folder: Path, dataset: str, option: Candidate) -> Path:
+    """Return the folder of a test. Another name, version or share is another test."""
+    return folder / f"{dataset}-{option.name}-{option.version}-{'shadow' if option.shadow else f'{option.share:g}'}"

@@ -38,7 +38,7 @@ from churn_model.serving.openapi import describe_service
 from churn_model.serving.plan import Plan
 from churn_model.serving.protocol import Request, Response, TooLate, answer_fault, refuse, respond
 from churn_model.serving.requests import BadRequest, Limits
-from churn_model.serving.shadow import respond_in_shadow
+from churn_model.serving.shadow import Shadow, respond_in_shadow
 from resources.ports.lake import Lake
 
 SMALL = 16_384
@@ -81,6 +81,7 @@ class ModelServer:
             yield
         finally:
             following.cancel()
+            await asyncio.to_thread(self.router.end)
 
     async def _follow(self) -> None:
         while True:
@@ -164,7 +165,9 @@ class ModelServer:
             answered = await self._respond(partial(_answer_alone, plan), request)
             names = variant
         elif self.router.is_shadow:
-            answered = await self._respond(partial(_answer_in_shadow, plan, challenger), request)
+            answered = await self._respond(
+                partial(_answer_in_shadow, plan, challenger, self.router.observe_shadow), request
+            )
             names = variant
         else:
             divide = partial(respond_divided, plan, challenger, self.router.division)
@@ -203,9 +206,12 @@ def _answer_alone(plan: Plan, request: Request, limits: Limits) -> Divided:
     return Divided(response=respond(plan, request, limits))
 
 
-def _answer_in_shadow(champion: Plan, challenger: Plan, request: Request, limits: Limits) -> Divided:
+def _answer_in_shadow(
+    champion: Plan, challenger: Plan, observe: Callable[[Shadow], None], request: Request, limits: Limits
+) -> Divided:
     response, shadow = respond_in_shadow(champion, challenger, request, limits)
     metrics.count_shadow(shadow)
+    observe(shadow)
     if shadow.fault:
         log_fault(shadow.fault)
     return Divided(response=response)

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
-from churn_assets.model_server.ab_test import AbTest
+from churn_assets.model_server.ab_test import TESTS, AbTest, folder_of_test
 from churn_assets.model_server.champion import ServedModel
 from churn_assets.model_server.connections import LimitedHttp
 from churn_assets.model_server.options import ServerOptions
@@ -60,12 +60,13 @@ def make_app(options: ServerOptions) -> ASGIApp:
 
 
 def open_test(options: ServerOptions, settings: Settings, on_alarm: Callable[[str], None]) -> AbTest | None:
-    """Return what watches the candidate; None if not both variants have customers. Another name, version or share is another test."""
+    """Return what watches the candidate; None if it is not in the shadow, and not both variants have customers."""
     candidate = options.candidate
-    if candidate is None or not 0 < candidate.share < 1:
+    if candidate is None or not (candidate.shadow or 0 < candidate.share < 1):
         return None
-    name = f"{options.dataset}-{candidate.name}-{candidate.version}-{candidate.share:g}"
-    return AbTest(settings.home / "ab" / name, options.dataset, candidate, on_alarm=on_alarm)
+    return AbTest(
+        folder_of_test(settings.home / TESTS, options.dataset, candidate), options.dataset, candidate, on_alarm=on_alarm
+    )
 
 
 def _is_first(folder: Path, line: str) -> bool:

@@ -8,6 +8,7 @@ from churn_model.arrays import BoolArray
 from churn_model.serving.dividing import Divided, Division
 from churn_model.serving.plan import Plan
 from churn_model.serving.requests import BadRequest
+from churn_model.serving.shadow import Shadow
 
 CHAMPION = "champion"
 VARIANT_HEADER = "x-variant"
@@ -90,6 +91,16 @@ class Router:
             if not self._notes_failed:
                 log_fault(error)
             self._notes_failed = True
+
+    def observe_shadow(self, shadow: Shadow) -> None:
+        """Note what both models decided of the rows of a request."""
+        if self._test:
+            self._test.observe_shadow(shadow)
+
+    def end(self) -> None:
+        """Keep what was noted: the worker ends."""
+        if self._test:
+            self._test.keep_shadow()
 
     def look(self) -> None:
         """Let the guard look, if it is time."""

@@ -50,6 +50,9 @@ FIGURES: tuple[Figure, ...] = (
     *(Figure(name=f"high_{q:.2f}", words=words, two_sided=True) for q, words in _HIGH.items()),
 )
 
+LOG_BOUND = float(np.log(len(FIGURES) / ALPHA))
+"""The logarithm of the evidence from which a figure is an alarm."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
@@ -138,11 +141,11 @@ def find_alarms(days: Sequence[Day], share: float) -> list[Alarm]:
     """Return the figures that alarm after these days, the first day first. Looked at however often, one in 20 tests of equal variants has any."""
     if not days:
         return []
-    bound = float(np.log(len(FIGURES) / ALPHA))
-    return [_alarm(figure, days) for figure in FIGURES if log_evidence(figure, days, share) >= bound]
+    return [measure(figure, days) for figure in FIGURES if log_evidence(figure, days, share) >= LOG_BOUND]
 
 
-def _alarm(figure: Figure, days: Sequence[Day]) -> Alarm:
+def measure(figure: Figure, days: Sequence[Day]) -> Alarm:
+    """Return the shares of customers with a figure, whether it rings or not."""
     counted = [day for day in days if figure.name in day.events]
     challenger = sum(day.events[figure.name].challenger for day in counted)
     champion = sum(day.events[figure.name].champion for day in counted)

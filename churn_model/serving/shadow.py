@@ -29,6 +29,10 @@ class Shadow:
     at_stake: float = 0.0
     fault: Exception | None = None
 
+    def __add__(self, other: "Shadow") -> "Shadow":
+        """Return both together, without their faults."""
+        return Shadow(**{name: getattr(self, name) + getattr(other, name) for name in vars(self) if name != "fault"})
+
 
 def respond_in_shadow(champion: Plan, challenger: Plan, request: Request, limits: Limits) -> tuple[Response, Shadow]:
     """Answer with the champion, and say where the challenger decides otherwise. Nothing that it does reaches the answer. Raise TooLate."""

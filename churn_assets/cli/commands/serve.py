@@ -5,6 +5,7 @@ import errno
 import ipaddress
 import os
 import re
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -95,12 +96,11 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
         console.print(
             f"Model {plan.version} of {dataset.name} answers at http://{host}:{port}; Ctrl-C ends it.", highlight=False
         )
-        if (test := open_test(options, settings, lambda _: None)) and test.is_withdrawn:
-            say(
-                console,
-                "The candidate was withdrawn by an alarm: the champion answers alone. Another NAME begins another test.",
-            )
-        serve(options, listener)
+        test = open_test(options, settings, lambda _: None)
+        if test and test.is_withdrawn:
+            say(console, "The candidate was withdrawn: the champion answers alone. Another NAME begins another test.")
+        with test.served() if test else nullcontext():
+            serve(options, listener)
     return ExitCode.DONE
 
 

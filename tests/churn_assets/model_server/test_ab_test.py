@@ -1,14 +1,17 @@
 """What a test of a candidate notes and keeps, over days, workers and restarts, and when the guard is heard."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from churn_assets.model_server.ab_test import AbTest
+from churn_assets.cli.summaries.variant import variant_summary
+from churn_assets.model_server.ab_test import AbTest, find_tests
 from churn_assets.model_server.options import Candidate
+from churn_model.errors import ChurnError
+from churn_model.serving.shadow import Shadow
 
 NAME = "candidate"
 
@@ -50,7 +53,7 @@ class Watch:
 
 @pytest.fixture
 def watch(tmp_path: Path) -> Watch:
-    return Watch(tmp_path / "test")
+    return Watch(tmp_path / "shop-candidate-v2-0.5")
 
 
 def test_equal_variants_are_silent_for_days(watch: Watch) -> None:
@@ -149,3 +152,71 @@ def test_an_alarm_that_cannot_be_told_withdraws_all_the_same(watch: Watch) -> No
     with pytest.raises(OSError, match="no way to tell"):
         worker.look()
     assert watch.worker().is_withdrawn
+
+
+def test_a_person_withdraws_a_candidate_in_all_workers_and_for_good(watch: Watch) -> None:
+    worker = watch.worker(withdraw=False)
+    with worker.served():
+        watch.ask(worker, 20)
+        (test,) = find_tests(watch.folder.parent, "shop")
+        test.withdraw()
+        assert not worker.look()
+        assert worker.is_withdrawn
+    assert watch.worker(withdraw=False).is_withdrawn, "a restart knows it"
+    assert not watch.alerts
+    state = test.read_state()
+    assert (state.ended or "").startswith("Withdrawn by hand, ")
+    assert not state.is_served
+    assert not list(watch.folder.glob("*.csv"))
+
+
+def test_the_notes_say_how_a_test_goes_with_a_server_and_without_and_reading_changes_nothing(watch: Watch) -> None:
+    worker = watch.worker()
+    with worker.served():
+        watch.ask(worker, 300)
+        watch.next_day()
+        watch.ask(worker, 100, seed=2)
+        before = {path.name: path.read_bytes() for path in watch.folder.iterdir()}
+        state = worker.read_state()
+    assert {path.name: path.read_bytes() for path in watch.folder.iterdir()} == before
+    assert (state.is_served, state.ended, state.about.since) == (True, None, "2026-03-01T12:00:00+00:00")
+    assert [sum(day.customers) for day in state.days] == [300, 100]
+    assert state.today is not None
+    assert len(state.today.failed) == 100
+    said = variant_summary("shop", "v1", [state, replace(state, is_served=False, ended="An alarm.")])
+    for words in (
+        "candidate (model v2) beside the champion (model v1), for 50% of the customers, since 2026-03-01T12:00:00+00:00",
+        "A server runs it.",
+        "A server ran it; none does now.",
+        "Ended: An alarm.",
+        "are answered slower than 99% of all: ",
+        "rings from an evidence of 140.00",
+        "`churn variant shop withdraw`",
+    ):
+        assert words in said
+    assert "No candidate of shop was tried." in variant_summary("shop", "v1", [])
+
+
+def test_what_two_models_decide_in_the_shadow_is_added_up_over_workers_and_restarts(watch: Watch) -> None:
+    option = Candidate(NAME, "v2", 0.0, shadow=True)
+    for _ in range(2):
+        worker = AbTest(watch.folder, "shop", option, on_alarm=watch.alerts.append, now=lambda: watch.now)
+        with worker.served():
+            worker.observe_shadow(Shadow(both=2, only_champion=1, at_stake=1.5))
+            worker.observe_shadow(Shadow(neither=3))
+            assert not worker.look()
+    state = worker.read_state()
+    assert state.shadow == Shadow(both=4, only_champion=2, neither=6, at_stake=3.0)
+    said = variant_summary("shop", "v1", [state])
+    assert "4 contacted by both, 2 by the champion alone, 0 by the candidate alone, 6 by neither" in said
+    assert "$3.00" in said
+
+
+def test_what_a_test_is_that_cannot_be_read_is_said(watch: Watch) -> None:
+    with watch.worker().served():
+        pass
+    (watch.folder / "test.json").write_text("{}")
+    with pytest.raises(
+        ChurnError, match=r"Expected what a test is in .*test\.json; found RecordError. Remove its folder"
+    ):
+        find_tests(watch.folder.parent, "shop")
