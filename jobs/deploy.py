@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from churn_model.spec.dataset import Dataset
 from jobs.asset_job import asset_job
 from resources.catalog.names import ENDPOINT, deploy_job_name, op_name, undeploy_job_name
+from resources.ports.endpoint import Candidate
 from resources.ports.run_locks import LockKind
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ def undeploy_job(dataset: Dataset, tags: Mapping[str, str] | None = None) -> "Un
         tags=tags,
         config=deletion_of(dataset),
     )
+
+
+def deployment_of(dataset: Dataset, candidate: Candidate | None) -> dict[str, Any]:
+    """Return the configuration of the ops of a run that deploys the champion, with a candidate beside it if there is one."""
+    if candidate is None:
+        return {}
+    asked = {"name": candidate.name, "version": candidate.model, "share": candidate.share, "shadow": candidate.shadow}
+    return {op_name(dataset.name, ENDPOINT): {"config": {"candidate": asked}}}
 
 
 def deletion_of(dataset: Dataset, unchanged_since: float | None = None) -> dict[str, Any]:

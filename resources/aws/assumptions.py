@@ -117,6 +117,14 @@ ASSUMPTIONS = (
         "a call whose answer was lost is an error; run the command again",
     ),
     Assumption(
+        "`UpdateEndpoint` adds a variant to an endpoint of machines, a shadow too, and takes it away",
+        "the update is refused with SageMaker's words, and the champion goes on; delete the endpoint, then deploy with --variant",
+    ),
+    Assumption(
+        "Each machine of an endpoint reports `CPUUtilization` once a minute",
+        "the dashboard shows another number of machines; nothing else depends on it",
+    ),
+    Assumption(
         "Application Auto Scaling asks for our rights to no alarms but `TargetTracking-endpoint/<stack>-...`",
         "an endpoint with `scaling` is made and not scaled: the deployment ends with AWS's words; set `count` instead",
     ),

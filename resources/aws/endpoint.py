@@ -8,7 +8,7 @@ call looks first at what is there, so that one that broke off anywhere is made u
 import json
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copyfileobj
@@ -19,9 +19,17 @@ from pydantic import PrivateAttr
 
 from churn_model.errors import listed, problem
 from churn_model.models.bundle_file import BUNDLE
-from resources.aws.endpoint_calls import Description, EndpointCalls, weighs
-from resources.aws.endpoint_requests import ATTRIBUTE_OF_MODEL, EndpointPlan, endpoint_name, is_made_for, read_deployed
-from resources.aws.endpoint_scaling import EndpointAlarm, EndpointScaling, metric_dimensions
+from resources.aws.endpoint_calls import Description, EndpointCalls, share_of, weighs
+from resources.aws.endpoint_dashboard import EndpointDashboard
+from resources.aws.endpoint_requests import (
+    ATTRIBUTE_OF_MODEL,
+    EndpointPlan,
+    config_of,
+    endpoint_name,
+    is_made_for,
+    read_deployed,
+)
+from resources.aws.endpoint_scaling import EndpointAlarms, EndpointScaling, metric_dimensions
 from resources.aws.image import check_image, find_managed_image
 from resources.aws.job_requests import JobOptions
 from resources.aws.jobs.clock import Clock, SystemClock
@@ -33,7 +41,16 @@ from resources.aws.session import AwsSession, aws_errors
 from resources.aws.transform import pack_model
 from resources.catalog.names import ENDPOINT, versions_prefix
 from resources.errors import EndpointError, StepFailed
-from resources.ports.endpoint import IN_SERVICE, Deployment, Endpoint, EndpointAnswer, Served, no_endpoint
+from resources.ports.endpoint import (
+    CHAMPION,
+    IN_SERVICE,
+    Candidate,
+    Deployment,
+    Endpoint,
+    EndpointAnswer,
+    Served,
+    no_endpoint,
+)
 from resources.settings import PROJECT
 
 _MEGABYTE = 1 << 20
@@ -62,15 +79,15 @@ class SageMakerEndpoint(Endpoint):
         calls, scaling = self._calls(plan.endpoint), EndpointScaling(self.session, plan.endpoint)
         found = self._remove_broken(calls, calls.settle())
         is_new = found is None or found["EndpointConfigName"] != plan.name
-        if plan.section.scaling is None and found:
-            is_new = scaling.remove() or is_new
+        if found:  # before a variant goes, or another counts its machines
+            is_new = scaling.remove(kept=plan.scaled) or is_new
         if found is None or found["EndpointConfigName"] != plan.name:
             found = self._replace(plan, calls, found)
         changes = [is_new, self._set_weights(plan, calls, found), scaling.apply(plan)]
-        changes.append(EndpointAlarm(self.session, plan.endpoint).apply(plan))
+        changes += [each(self.session, plan.endpoint).apply(plan) for each in (EndpointAlarms, EndpointDashboard)]
         self._remove_made(plan.endpoint, kept=plan.name)
         served = self.find(deployment.dataset.name)
-        if served is None or served.version != deployment.version:
+        if served is None or (served.version, served.candidate) != (deployment.version, deployment.candidate):
             raise EndpointError(_changed_meanwhile(plan.endpoint))
         return Served(**{**vars(served), "is_new": any(changes)})
 
@@ -80,9 +97,9 @@ class SageMakerEndpoint(Endpoint):
         if unchanged_since is not None:  # before its scaling is removed, and again right before itself
             calls.settle_unchanged(unchanged_since)
         scaled = EndpointScaling(self.session, endpoint).remove()  # before the machines that it is about
-        alarmed = EndpointAlarm(self.session, endpoint).remove()
+        beside = [each(self.session, endpoint).remove() for each in (EndpointAlarms, EndpointDashboard)]
         deleted = calls.delete(unchanged_since)
-        return any([scaled, alarmed, deleted, self._remove_made(endpoint, kept="")])
+        return any([scaled, *beside, deleted, self._remove_made(endpoint, kept="")])
 
     def find(self, dataset: str) -> Served | None:
         endpoint = endpoint_name(check_stack_name(self.stack), dataset)
@@ -91,31 +108,38 @@ class SageMakerEndpoint(Endpoint):
         if found is None:
             return None
         answers = found["EndpointStatus"] not in _SILENT
-        version, model = read_deployed(calls.describe_model(found["EndpointConfigName"])) if answers else ("", "")
+        models = calls.describe_models(found["EndpointConfigName"]) if answers else {}
+        version, model = read_deployed(models.get(CHAMPION, {}))
         return Served(
             name=endpoint,
             status=str(found["EndpointStatus"]),
             version=version,
             model=model,
             since=found["LastModifiedTime"].timestamp(),
+            candidate=_read_candidate(found, models),
             link=calls.link,
             instances=sum(each.get("CurrentInstanceCount") or 0 for each in found.get("ProductionVariants", ())),
+            dashboard=EndpointDashboard(self.session, endpoint).link,
         )
 
-    def ask(self, dataset: str, body: bytes, *, content_type: str, accept: str) -> EndpointAnswer:
+    def ask(self, dataset: str, body: bytes, *, content_type: str, accept: str, variant: str = "") -> EndpointAnswer:
         from botocore.exceptions import ClientError
 
         endpoint = endpoint_name(check_stack_name(self.stack), dataset)
         with aws_errors(EndpointError, f"an answer of the endpoint {endpoint}"):
             try:
                 answer = self.session.client("sagemaker-runtime").invoke_endpoint(
-                    EndpointName=endpoint, Body=body, ContentType=content_type, Accept=accept
+                    EndpointName=endpoint,
+                    Body=body,
+                    ContentType=content_type,
+                    Accept=accept,
+                    **({"TargetVariant": variant} if variant else {}),
                 )
             except ClientError as error:
                 if words := _refusal(error.response):
                     expected = f"an answer of the endpoint {endpoint}"
                     raise EndpointError(problem(expected=expected, found=words, todo="correct the request")) from error
-                if "not found" in str(error):
+                if f"Endpoint {endpoint} " in str(error) and "not found" in str(error):
                     raise EndpointError(no_endpoint(dataset)) from error
                 raise
             content = answer["Body"].read()
@@ -126,17 +150,22 @@ class SageMakerEndpoint(Endpoint):
 
     def count_requests(self, dataset: str, within: timedelta) -> float:
         endpoint, now = endpoint_name(check_stack_name(self.stack), dataset), datetime.now(UTC)
+        found = self._calls(endpoint).describe() or {}
+        variants = [each["VariantName"] for each in found.get("ProductionVariants", ())]
+        total = 0.0
         with aws_errors(EndpointError, f"to know how often the endpoint {endpoint} was asked"):
-            found = self.session.client("cloudwatch").get_metric_statistics(
-                Namespace="AWS/SageMaker",
-                MetricName="Invocations",
-                Dimensions=metric_dimensions(endpoint),
-                StartTime=now - within,
-                EndTime=now + timedelta(minutes=1),  # of which the present one is part
-                Period=_HOUR if within <= timedelta(hours=_MOST_HOURS) else _DAY,
-                Statistics=["Sum"],
-            )
-        return float(sum(point["Sum"] for point in found["Datapoints"]))
+            for variant in variants:
+                counted = self.session.client("cloudwatch").get_metric_statistics(
+                    Namespace="AWS/SageMaker",
+                    MetricName="Invocations",
+                    Dimensions=metric_dimensions(endpoint, variant),
+                    StartTime=now - within,
+                    EndTime=now + timedelta(minutes=1),  # of which the present one is part
+                    Period=_HOUR if within <= timedelta(hours=_MOST_HOURS) else _DAY,
+                    Statistics=["Sum"],
+                )
+                total += sum(point["Sum"] for point in counted["Datapoints"])
+        return total
 
     @property
     def _sagemaker(self) -> Any:
@@ -175,7 +204,7 @@ class SageMakerEndpoint(Endpoint):
         return None
 
     def _replace(self, plan: EndpointPlan, calls: EndpointCalls, found: Description | None) -> Description:
-        """Make the model and the configuration, and have the endpoint serve them. If it does not come to that, remove them again."""
+        """Make the models and the configuration, and have the endpoint serve them. If it does not come to that, remove them again."""
         was_serverless = found is not None and calls.is_serverless(found)
         if found is not None and plan.section.is_serverless and not was_serverless:
             raise EndpointError(
@@ -189,7 +218,8 @@ class SageMakerEndpoint(Endpoint):
         options = self.options
         models = Models(self._sagemaker, self._clock, options.shortest_pause, options.longest_pause)
         try:
-            models.require(plan.create_model)
+            for request in plan.create_models:
+                models.require(request)
         except StepFailed as error:
             raise EndpointError(str(error)) from error
         calls.create_config(plan.create_config)
@@ -202,45 +232,47 @@ class SageMakerEndpoint(Endpoint):
         ended = calls.settle()
         if ended and ended["EndpointStatus"] == IN_SERVICE and ended["EndpointConfigName"] == plan.name:
             return ended
-        failure = calls.explain(ended, plan.deployment.model, began - _CLOCKS_DIFFER)
+        asked = plan.deployment.model + (f", and {plan.candidate.model} beside it," if plan.candidate else "")
+        failure = calls.explain(ended, asked, began - _CLOCKS_DIFFER)
         if ended and ended["EndpointConfigName"] != plan.name:
             self._remove_made(plan.endpoint, kept=ended["EndpointConfigName"])
         raise failure
 
     def _set_weights(self, plan: EndpointPlan, calls: EndpointCalls, found: Description) -> bool:
         """Set the weights, and how many machines there are, if they are not as asked, and read them back. Return whether they were set."""
-        wanted = plan.set_weights["DesiredWeightsAndCapacities"]
-        if weighs(found, wanted):
-            return False
-        calls.set_weights(plan.set_weights)
-        ended = calls.settle()
-        if ended is None or not weighs(ended, wanted):
+        is_new, wanted = False, [each["DesiredWeightsAndCapacities"] for each in plan.set_weights]
+        for request, each in zip(plan.set_weights, wanted, strict=True):
+            if not weighs(found, each):
+                calls.set_weights(request)
+                found, is_new = calls.settle() or {}, True
+        if not all(weighs(found, each) for each in wanted):
             raise EndpointError(
                 problem(
                     expected=f"weights and machines of {plan.endpoint} as asked: {wanted}",
-                    found=str((ended or {}).get("ProductionVariants", "none")),
+                    found=str(found.get("ProductionVariants", "none")),
                     todo="run the job again",
                 )
             )
-        return True
+        return is_new
 
     def _upload(self, plan: EndpointPlan) -> None:
-        """Put the bundle with today's code into one archive, by way of the disk, if it is not there."""
-        if self.lake.find(plan.prefix + BUNDLE):
-            return
-        with tempfile.TemporaryDirectory(prefix="endpoint-") as folder:
-            bundle, archive = Path(folder) / BUNDLE, Path(folder) / "archive"
-            with self.lake.open(plan.deployment.bundle) as source, bundle.open("wb") as target:
-                copyfileobj(source, target, _MEGABYTE)
-            pack_model(bundle, Path(self.code), archive)
-            self.lake.put(plan.prefix + BUNDLE, archive)
+        """Put each bundle with today's code into an archive, by way of the disk, if it is not there."""
+        for key, bundle_key in plan.archives.items():
+            if self.lake.find(key):
+                continue
+            with tempfile.TemporaryDirectory(prefix="endpoint-") as folder:
+                bundle, archive = Path(folder) / BUNDLE, Path(folder) / "archive"
+                with self.lake.open(bundle_key) as source, bundle.open("wb") as target:
+                    copyfileobj(source, target, _MEGABYTE)
+                pack_model(bundle, Path(self.code), archive)
+                self.lake.put(key, archive)
 
     def _remove_made(self, endpoint: str, *, kept: str) -> bool:
         """Remove the configurations, models and archives of an endpoint, but for those of one name. Return whether there were any."""
         dataset = endpoint.removeprefix(f"{self.stack}-")
         calls, options = self._calls(endpoint), self.options
         models = Models(self._sagemaker, self._clock, options.shortest_pause, options.longest_pause)
-        names = [name for name in calls.list_made() if is_made_for(name, endpoint) and name != kept]
+        names = [name for name in calls.list_made() if is_made_for(name, endpoint) and config_of(name) != kept]
         for name in names:
             calls.delete_config(name)
             models.remove(name)
@@ -256,19 +288,27 @@ class SageMakerEndpoint(Endpoint):
 def _require_within_limits(sagemaker: Any, plan: EndpointPlan) -> None:
     """Raise EndpointError with all that SageMaker would refuse, before anything is sent."""
     service = sagemaker.meta.service_model
-    requests: Mapping[str, Mapping[str, Any]] = {
-        "CreateModel": plan.create_model,
-        "CreateEndpointConfig": plan.create_config,
-        "CreateEndpoint": plan.create_endpoint,
-        "UpdateEndpoint": plan.update_endpoint(keeps_count=True),
-    }
+    requests: Sequence[tuple[str, Mapping[str, Any]]] = (
+        *(("CreateModel", each) for each in plan.create_models),
+        ("CreateEndpointConfig", plan.create_config),
+        ("CreateEndpoint", plan.create_endpoint),
+        ("UpdateEndpoint", plan.update_endpoint(keeps_count=True)),
+    )
     problems = [
-        f"{operation}: {text}"
-        for operation, request in requests.items()
-        for text in find_problems(service, operation, request)
+        f"{operation}: {text}" for operation, request in requests for text in find_problems(service, operation, request)
     ]
     if problems:
         raise EndpointError(listed(problems))
+
+
+def _read_candidate(found: Description, models: Mapping[str, Mapping[str, Any]]) -> Candidate | None:
+    """Return what an endpoint serves beside the champion, if it does."""
+    name = next((each for each in models if each != CHAMPION), None)
+    if name is None:
+        return None
+    in_shadow = any(each["VariantName"] == name for each in found.get("ShadowProductionVariants", ()))
+    _, model = read_deployed(models[name])
+    return Candidate(name=name, model=model, share=share_of(found, name), shadow=in_shadow)
 
 
 def _refusal(response: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """What is asked of SageMaker about one endpoint: patiently, and so that asking twice is asking once."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import isclose
 from typing import Any
 
 from churn_model.errors import problem
@@ -78,19 +79,21 @@ class EndpointCalls:
         """Return whether no machine stands ready for the endpoint."""
         return any("CurrentServerlessConfig" in variant for variant in found["ProductionVariants"])
 
-    def describe_model(self, config: str) -> Mapping[str, Any]:
-        """Return the description of the model that a configuration names; of none, if either is gone."""
+    def describe_models(self, config: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return the description of each variant's model, the shadow's too; none, if the configuration or one of them is gone."""
         from botocore.exceptions import ClientError
 
         with aws_errors(EndpointError, f"to look up what the endpoint {self.endpoint} serves"):
             try:
-                (variant, *_) = self._client.describe_endpoint_config(EndpointConfigName=config)["ProductionVariants"]
-                found: Mapping[str, Any] = self._client.describe_model(ModelName=variant["ModelName"])
+                found = self._client.describe_endpoint_config(EndpointConfigName=config)
+                return {
+                    variant["VariantName"]: self._client.describe_model(ModelName=variant["ModelName"])
+                    for variant in (*found["ProductionVariants"], *found.get("ShadowProductionVariants", ()))
+                }
             except ClientError as error:
                 if _ABSENT in str(error):
                     return {}
                 raise
-        return found
 
     def list_made(self) -> Sequence[str]:
         """Return the names of the configurations and of the models that have the endpoint's name in theirs, each once."""
@@ -165,12 +168,20 @@ class EndpointCalls:
 
 
 def weighs(found: Description, wanted: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether the variants of an endpoint have the weights, and the machines, that were asked for, and no others do."""
+    """Return whether variants of an endpoint have the weights, and the machines, that were asked for. SageMaker keeps weights in 32 bits."""
     variants = {variant["VariantName"]: variant for variant in found.get("ProductionVariants", ())}
-    return set(variants) == {each["VariantName"] for each in wanted} and all(
-        variants[each["VariantName"]].get(field.replace("Desired", part)) == value
+    return all(
+        isclose(variants.get(each["VariantName"], {}).get(field.replace("Desired", part), -1), value, rel_tol=1e-6)
         for each in wanted
         for field, value in each.items()
         if field != "VariantName"
         for part in ("Desired", "Current")
     )
+
+
+def share_of(found: Description, name: str) -> float:
+    """Return the share of the requests that a variant answers, 0 for one in the shadow."""
+    weights = {
+        variant["VariantName"]: float(variant.get("CurrentWeight", 0.0)) for variant in found["ProductionVariants"]
+    }
+    return round(weights.get(name, 0.0) / (sum(weights.values()) or 1.0), 6)

@@ -19,9 +19,11 @@ from resources.aws.jobs.names import DATASET_TAG, STACK_TAG
 from resources.catalog.digests import digest_of_parts
 from resources.catalog.names import ENDPOINT, versions_prefix
 from resources.catalog.versions import restrict_dataset
-from resources.ports.endpoint import Deployment
+from resources.ports.endpoint import CHAMPION, Candidate, Deployment
 
-VARIANT = "champion"
+_OF_CANDIDATE = "-candidate"
+_ARCHIVES = (BUNDLE, "candidate.tar.gz")
+_DIGITS = 6  # of a share
 SERVER = "churn_model.steps.endpoint:app"
 CODE_FOLDER = "code"
 WEIGHT = 1.0
@@ -37,7 +39,12 @@ def endpoint_name(stack: str, dataset: str) -> str:
 
 def is_made_for(name: str, endpoint: str) -> bool:
     """Return whether a model or a configuration of this name was made for an endpoint."""
-    return re.fullmatch(rf"{endpoint}-({_UNISOLATED}-)?[0-9a-f]{{16}}", name) is not None
+    return re.fullmatch(rf"{endpoint}-({_UNISOLATED}-)?[0-9a-f]{{16}}({_OF_CANDIDATE})?", name) is not None
+
+
+def config_of(name: str) -> str:
+    """Return the name of the configuration that a model of this name, or a configuration, belongs to."""
+    return name.removesuffix(_OF_CANDIDATE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,28 +73,56 @@ class EndpointPlan:
 
     @cached_property
     def name(self) -> str:
-        """The name of the model and of the configuration: the endpoint's, and a digest of all that they say."""
-        said = (json.dumps(part, sort_keys=True) for part in (self._container(""), self._placement(), self._config("")))
+        """The name of the champion's model and of the configuration: the endpoint's, and a digest of all that they say but for weights and counts."""
+        containers = [self._container(model, "") for model in self._models.values()]
+        said = (json.dumps(part, sort_keys=True) for part in (*containers, self._placement(), self._config("")))
         kind = f"{_UNISOLATED}-" if self.section.is_serverless else ""
         return f"{self.endpoint}-{kind}{digest_of_parts((self.deployment.version, *said))}"
 
     @property
     def prefix(self) -> str:
-        """The prefix of the lake that holds the model's archive."""
+        """The prefix of the lake that holds the archives of the models."""
         return f"{versions_prefix(self.deployment.dataset.name, ENDPOINT)}{self.name}/"
 
     @property
-    def create_model(self) -> dict[str, Any]:
-        """The request for the model: the bundle with today's code, and today's policy in its environment."""
-        container = self._container(f"{self.uri_of_lake}{self.prefix}{BUNDLE}")
-        return {"ModelName": self.name, "PrimaryContainer": container, **self._placement(), "Tags": self.tags}
+    def archives(self) -> dict[str, str]:
+        """The keys of the models' archives, and the key of the bundle that each is made from."""
+        bundles = (self.deployment.bundle, self.deployment.candidate_bundle)
+        return {f"{self.prefix}{name}": bundle for name, bundle in zip(_ARCHIVES, bundles, strict=True) if bundle}
+
+    @property
+    def create_models(self) -> list[dict[str, Any]]:
+        """The requests for the models: each bundle with today's code, and today's policy in its environment."""
+        return [
+            {
+                "ModelName": f"{self.name}{suffix}",
+                "PrimaryContainer": self._container(model, f"{self.uri_of_lake}{archive}"),
+                **self._placement(),
+                "Tags": self.tags,
+            }
+            for (suffix, model), archive in zip(self._models.items(), self.archives, strict=True)
+        ]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights of the variants that answer, the champion's first."""
+        if self.candidate is None or self.candidate.shadow:
+            return {CHAMPION: WEIGHT}
+        return {CHAMPION: round(WEIGHT - self.candidate.share, _DIGITS), self.candidate.name: self.candidate.share}
+
+    @property
+    def scaled(self) -> list[str]:
+        """The variants whose machines a policy counts: those that answer. A shadow has as many as the champion begins with."""
+        return list(self.weights) if self.section.scaling else []
 
     @property
     def create_config(self) -> dict[str, Any]:
         """The request for the configuration."""
         config = self._config(self.name)
-        if not self.section.is_serverless:
-            config["ProductionVariants"][0]["InitialInstanceCount"] = self.section.instances
+        for variant in config["ProductionVariants"]:
+            variant["InitialVariantWeight"] = self.weights[variant["VariantName"]]
+            if not self.section.is_serverless:
+                variant["InitialInstanceCount"] = self.section.instances
         return {"EndpointConfigName": self.name, **config, "Tags": self.tags}
 
     @property
@@ -107,15 +142,14 @@ class EndpointPlan:
         return {"EndpointName": self.endpoint, "EndpointConfigName": self.name, **(kept if keeps_count else {})}
 
     @property
-    def set_weights(self) -> dict[str, Any]:
-        """The request that sets weights, and how many machines there are unless a policy does."""
-        count = (
-            {}
-            if self.section.scaling or self.section.is_serverless
-            else {"DesiredInstanceCount": self.section.instances}
-        )
-        variant = {"VariantName": VARIANT, "DesiredWeight": WEIGHT, **count}
-        return {"EndpointName": self.endpoint, "DesiredWeightsAndCapacities": [variant]}
+    def set_weights(self) -> list[dict[str, Any]]:
+        """The requests that set weights, and how many machines there are unless a policy does: the weights of all at once, the machines of one."""
+        is_counted = not (self.section.scaling or self.section.is_serverless)
+        count = {"DesiredInstanceCount": self.section.instances} if is_counted else {}
+        champion, *others = ({"VariantName": name, "DesiredWeight": weight} for name, weight in self.weights.items())
+        asked = [[{**champion, **count}, *others]]
+        asked += [[{"VariantName": each["VariantName"], **count}] for each in others if count]
+        return [{"EndpointName": self.endpoint, "DesiredWeightsAndCapacities": each} for each in asked]
 
     @property
     def tags(self) -> list[dict[str, str]]:
@@ -123,10 +157,21 @@ class EndpointPlan:
         ours = {STACK_TAG: self.stack, DATASET_TAG: self.deployment.dataset.name, **self.options.tags}
         return [{"Key": key, "Value": value} for key, value in ours.items()]
 
-    def _container(self, archive: str) -> dict[str, Any]:
+    @property
+    def candidate(self) -> Candidate | None:
+        """What is deployed beside the champion."""
+        return self.deployment.candidate
+
+    @property
+    def _models(self) -> dict[str, str]:
+        """What the names of the models end with, and the version that each serves."""
+        champion = {"": self.deployment.model}
+        return champion | ({_OF_CANDIDATE: self.candidate.model} if self.candidate else {})
+
+    def _container(self, model: str, archive: str) -> dict[str, Any]:
         request = {
             "version": self.deployment.version,
-            "model": self.deployment.model,
+            "model": model,
             "xgboost": expected_xgboost(),
         }
         workers = max(1, self.section.memory_megabytes // _MEGABYTES_OF_A_WORKER)
@@ -155,10 +200,17 @@ class EndpointPlan:
         if section.is_serverless:
             sizes = {"MemorySizeInMB": section.memory_megabytes, "MaxConcurrency": section.most_at_once}
             machines = {"ServerlessConfig": sizes}
-        variant = {"VariantName": VARIANT, "ModelName": model, "InitialVariantWeight": WEIGHT, **machines}
+        champion = {"VariantName": CHAMPION, "ModelName": model, "InitialVariantWeight": WEIGHT, **machines}
+        variants: dict[str, Any] = {"ProductionVariants": [champion]}
+        if self.candidate:
+            beside = {**champion, "VariantName": self.candidate.name, "ModelName": f"{model}{_OF_CANDIDATE}"}
+            if self.candidate.shadow:  # of equal weight: of each request it gets a copy
+                variants["ShadowProductionVariants"] = [{**beside, "InitialInstanceCount": section.instances}]
+            else:
+                variants["ProductionVariants"].append(beside)
         has_disk = key and not section.is_serverless
         return {
-            "ProductionVariants": [variant],
+            **variants,
             **({"KmsKeyId": key} if has_disk else {}),
             **({"DataCaptureConfig": self._capture()} if section.capture else {}),
         }

@@ -5,6 +5,7 @@
 
 import io
 import json
+import random
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,7 +24,9 @@ from resources.durable import replace_file
 from resources.errors import EndpointError
 from resources.file_locks import hold
 from resources.ports.endpoint import (
+    CHAMPION,
     IN_SERVICE,
+    Candidate,
     Deployment,
     Endpoint,
     EndpointAnswer,
@@ -45,6 +48,8 @@ class _Deployed:
     bundle: str
     spec: str  # as the server may see it
     since: float
+    candidate: Candidate | None = None
+    candidate_bundle: str = ""
 
 
 class LocalEndpoint(Endpoint):
@@ -55,21 +60,30 @@ class LocalEndpoint(Endpoint):
 
     def deploy(self, deployment: Deployment) -> Served:
         name, found = deployment.dataset.name, self._read(deployment.dataset.name)
-        if found and found.version == deployment.version:
+        if found and (found.version, found.candidate) == (deployment.version, deployment.candidate):
             return _to_served(name, found, is_new=False)
         spec = restrict_dataset(deployment.dataset, "endpoint")
-        new = _Deployed(deployment.version, deployment.model, deployment.bundle, spec.to_json(), time.time())
-        with self._answering(new) as server:
-            pinged = _call(server, "GET", "/ping", b"", {})
-        if pinged.status != "200 OK":
-            kept = f"; {found.model} goes on answering" if found else ""
-            raise EndpointError(
-                problem(
-                    expected=f"model {new.model} to answer",
-                    found=f"{json.loads(pinged.body)['error']}{kept}",
-                    todo="see what it says",
+        new = _Deployed(
+            deployment.version,
+            deployment.model,
+            deployment.bundle,
+            spec.to_json(),
+            time.time(),
+            deployment.candidate,
+            deployment.candidate_bundle,
+        )
+        for model, bundle in _models(new):
+            with self._answering(new, model, bundle) as server:
+                pinged = _call(server, "GET", "/ping", b"", {})
+            if pinged.status != "200 OK":
+                kept = f"; {found.model} goes on answering" if found else ""
+                raise EndpointError(
+                    problem(
+                        expected=f"model {model} to answer",
+                        found=f"{json.loads(pinged.body)['error']}{kept}",
+                        todo="see what it says",
+                    )
                 )
-            )
         Path(self.folder).mkdir(parents=True, exist_ok=True)
         replace_file(self._path(name), lambda stream: stream.write(json.dumps(asdict(new)).encode()))
         return _to_served(name, new, is_new=True)
@@ -86,12 +100,13 @@ class LocalEndpoint(Endpoint):
         found = self._read(dataset)
         return None if found is None else _to_served(dataset, found, is_new=False)
 
-    def ask(self, dataset: str, body: bytes, *, content_type: str, accept: str) -> EndpointAnswer:
+    def ask(self, dataset: str, body: bytes, *, content_type: str, accept: str, variant: str = "") -> EndpointAnswer:
         found = self._read(dataset)
         if found is None:
             raise EndpointError(no_endpoint(dataset))
+        model, bundle = _choose(found, variant)
         self._note_time(dataset)
-        with self._answering(found) as server:
+        with self._answering(found, model, bundle) as server:
             answered = _call(
                 server, "POST", "/invocations", body, {"CONTENT_TYPE": content_type, "HTTP_ACCEPT": accept}
             )
@@ -100,7 +115,7 @@ class LocalEndpoint(Endpoint):
             raise EndpointError(
                 problem(expected=f"an answer of the endpoint of {dataset}", found=words, todo="correct the request")
             )
-        return EndpointAnswer(body=answered.body, content_type=answered.headers["Content-Type"], model=found.model)
+        return EndpointAnswer(body=answered.body, content_type=answered.headers["Content-Type"], model=model)
 
     def count_requests(self, dataset: str, within: timedelta) -> float:
         files = (self._asked_before(dataset), self._asked(dataset))
@@ -139,14 +154,14 @@ class LocalEndpoint(Endpoint):
             ) from error
 
     @contextmanager
-    def _answering(self, deployed: _Deployed) -> Iterator[Any]:
-        """Yield the application that answers for a deployment."""
+    def _answering(self, deployed: _Deployed, model: str, bundle: str) -> Iterator[Any]:
+        """Yield the application that answers with one model of a deployment."""
         from churn_model.steps.endpoint import EndpointServer
         from churn_model.steps.transform_variables import to_variables
 
-        request = {"version": deployed.version, "model": deployed.model, "xgboost": ""}
+        request = {"version": deployed.version, "model": model, "xgboost": ""}
         with tempfile.TemporaryDirectory(prefix="endpoint-") as folder:
-            (Path(folder) / BUNDLE).write_bytes(self.lake.read(deployed.bundle))
+            (Path(folder) / BUNDLE).write_bytes(self.lake.read(bundle))
             variables = to_variables(Dataset.from_json(deployed.spec), request)
             yield EndpointServer(variables | {"CHURN_MODEL": folder})
 
@@ -165,6 +180,25 @@ def _call(server: Any, method: str, path: str, body: bytes, headers: dict[str, s
     return _Answered(*begun[0], content)
 
 
+def _models(deployed: _Deployed) -> list[tuple[str, str]]:
+    """Return the version and the key of the bundle of each model that is deployed, the champion's first."""
+    beside = [(deployed.candidate.model, deployed.candidate_bundle)] if deployed.candidate else []
+    return [(deployed.model, deployed.bundle), *beside]
+
+
+def _choose(deployed: _Deployed, variant: str) -> tuple[str, str]:
+    """Return the model that answers a request, and the key of its bundle: the one that is asked for, or one drawn by the shares."""
+    candidate, models = deployed.candidate, _models(deployed)
+    if not variant:
+        is_candidates = candidate is not None and random.random() < candidate.share  # noqa: S311  # as SageMaker draws
+        return models[-1 if is_candidates else 0]
+    named = [CHAMPION, *([candidate.name] if candidate and not candidate.shadow else [])]
+    if variant not in named:
+        expected = f"a variant that answers, {' or '.join(named)}"
+        raise EndpointError(problem(expected=expected, found=variant[:63], todo="correct it, or leave it out"))
+    return models[named.index(variant)]
+
+
 def _to_served(dataset: str, deployed: _Deployed, *, is_new: bool) -> Served:
     return Served(
         name=dataset,
@@ -172,5 +206,6 @@ def _to_served(dataset: str, deployed: _Deployed, *, is_new: bool) -> Served:
         version=deployed.version,
         model=deployed.model,
         since=deployed.since,
+        candidate=deployed.candidate,
         is_new=is_new,
     )

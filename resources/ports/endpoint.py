@@ -8,24 +8,56 @@ import dagster as dg
 
 from churn_model.errors import problem
 from churn_model.spec.dataset import Dataset
+from churn_model.spec.sections.endpoint import Endpoint as Section
 from resources.errors import EndpointError
 
 IN_SERVICE = "InService"
+CHAMPION = "champion"
+"""The name of the champion's variant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A model that answers a share of the requests beside the champion.
+
+    name     of its variant
+    model    its version
+    share    from 0 to 1, drawn for each request
+    shadow   it answers nobody, and is asked all the same; its share is 0
+    """
+
+    name: str
+    model: str
+    share: float
+    shadow: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What the endpoint of a dataset is to serve.
+    """What the endpoint of a dataset is to serve. Raise EndpointError for what SageMaker never does, on a laptop too.
 
-    dataset   the spec, whose section `endpoint` says how
-    model     the version of the model, and `bundle` the key of its file
-    version   of all that an answer is made from: model, policy, code, libraries, machines
+    dataset     the spec, whose section `endpoint` says how
+    model       the version of the model, and `bundle` the key of its file
+    version     of all that an answer of the champion is made from: model, policy, code, libraries, machines
+    candidate   beside the champion, None for none, and `candidate_bundle` the key of its file
     """
 
     dataset: Dataset
     model: str
     bundle: str
     version: str
+    candidate: Candidate | None = None
+    candidate_bundle: str = ""
+
+    def __post_init__(self) -> None:
+        if self.candidate and (self.dataset.endpoint or Section()).is_serverless:
+            raise EndpointError(
+                problem(
+                    expected="engine: instance for a candidate beside the champion",
+                    found="engine: serverless, which SageMaker gives one variant and no shadow",
+                    todo="write engine: instance in the section `endpoint`, or deploy without --variant",
+                )
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +70,12 @@ class Served:
     since     seconds since 1970 at which it was changed last
     link      its page for a person, "" if there is none
     instances how many machines answer; 0 if none stands ready
+    status      `InService` if it answers
+    version     of the deployment that answers, and `model` its model's; "" if nothing does
+    candidate   beside the champion, as it is found
+    is_new      whether the call that returns this has changed anything
+    since       seconds since 1970 at which it was changed last
+    link        its page for a person, "" if there is none, and `dashboard` that of its figures
     """
 
     name: str
@@ -45,9 +83,11 @@ class Served:
     version: str
     model: str
     since: float
+    candidate: Candidate | None = None
     is_new: bool = False
     link: str = ""
     instances: int = 0
+    dashboard: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +100,7 @@ class EndpointAnswer:
 
 
 class Endpoint(dg.ConfigurableResource, ABC):
-    """Serves one model of each dataset. Every method raises EndpointError."""
+    """Serves the champion of each dataset, and a candidate beside it if one is deployed. Every method raises EndpointError."""
 
     @abstractmethod
     def deploy(self, deployment: Deployment) -> Served:
@@ -82,8 +122,11 @@ class Endpoint(dg.ConfigurableResource, ABC):
         """Return the endpoint of a dataset, or None if there is none."""
 
     @abstractmethod
-    def ask(self, dataset: str, body: bytes, *, content_type: str, accept: str) -> EndpointAnswer:
-        """Ask the endpoint, as `/invocations` of the model server is asked. What it refuses is an error with its words."""
+    def ask(self, dataset: str, body: bytes, *, content_type: str, accept: str, variant: str = "") -> EndpointAnswer:
+        """Ask the endpoint, as `/invocations` of the model server is asked. What it refuses is an error with its words.
+
+        variant: who is to answer, `champion` or the candidate's name; "" leaves that to chance and the shares
+        """
 
     @abstractmethod
     def count_requests(self, dataset: str, within: timedelta) -> float:

@@ -91,6 +91,9 @@ def _autoscaling(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
 
 
 def _cloudwatch(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
+    if "Dashboard" in operation:  # of the account, in no region
+        names = parameters.get("DashboardNames") or [parameters["DashboardName"]]
+        return [Call(f"cloudwatch:{operation}", f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{name}") for name in names]
     names = parameters.get("AlarmNames") or [parameters.get("AlarmName")]
     if operation in ("GetMetricStatistics", "PutMetricData"):  # these take no resource
         return [Call(f"cloudwatch:{operation}", "*")]
@@ -190,7 +193,8 @@ def _endpoint(operation: str, parameters: Mapping[str, Any], arn: str) -> list[C
     endpoint = f"{arn}:endpoint/{parameters.get('EndpointName')}"
     config = f"{arn}:endpoint-config/{parameters.get('EndpointConfigName')}"
     about = [each for each, name in ((endpoint, "EndpointName"), (config, "EndpointConfigName")) if name in parameters]
-    types = [each["InstanceType"] for each in parameters.get("ProductionVariants", ()) if "InstanceType" in each]
+    variants = (*parameters.get("ProductionVariants", ()), *parameters.get("ShadowProductionVariants", ()))
+    types = [each["InstanceType"] for each in variants if "InstanceType" in each]
     context = {"sagemaker:InstanceTypes": types} if types else {}
     calls = [Call(f"sagemaker:{operation}", each, context) for each in about]
     return [*calls, *(Call("sagemaker:AddTags", each) for each in about[:1] if operation.startswith("Create"))]

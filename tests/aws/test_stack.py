@@ -33,6 +33,7 @@ CONFIG, ENDPOINT = (JOB.replace("processing-job", kind) for kind in ("endpoint-c
 TARGET = f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/any"
 SERVICE = "application-autoscaling:service-namespace"
 ALARM = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:"
+DASHBOARD = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/"
 
 
 def without(key: str) -> dict[str, object]:
@@ -102,6 +103,8 @@ def test_a_policy_has_no_more_characters_than_iam_takes(name: str) -> None:
         (Call("application-autoscaling:PutScalingPolicy", TARGET, {SERVICE: "sagemaker"}), True),
         (Call("application-autoscaling:PutScalingPolicy", TARGET, {SERVICE: "ecs"}), False),
         (Call("cloudwatch:DeleteAlarms", f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:other-errors"), False),
+        (Call("cloudwatch:PutDashboard", f"{DASHBOARD}churn-telco-{REGION}"), True),
+        (Call("cloudwatch:DeleteDashboards", f"{DASHBOARD}other-telco-{REGION}"), False),
         (
             Call("cloudwatch:PutMetricAlarm", f"{ALARM}TargetTracking-endpoint/churn-telco/variant/champion-High-1"),
             True,

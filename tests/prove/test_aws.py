@@ -94,6 +94,9 @@ def _assert_that_the_champion_is_served_and_may_be(account: Account, workspace: 
         assert workspace.churn("endpoint", "shop", "deploy") == 0
         assert f"The endpoint {stack}-shop is InService and serves model " in workspace.output
         assert "churn endpoint shop deploy" not in workspace.output  # which would change it
+        version = workspace.output.partition("serves model ")[2][:16]
+        assert workspace.churn("endpoint", "shop", "deploy", "--variant", f"candidate={version}:0.1") == 0
+        assert f"candidate (model {version}) answers 10% of requests" in workspace.output
         spec.write_text(f"{before}\nendpoint: {{{machines}, capture: 0.5}}\n", "utf-8")
         assert workspace.churn("endpoint", "shop", "deploy") == 0
         assert workspace.churn("endpoint", "shop", "delete") == 0

@@ -6,29 +6,41 @@ from rich.console import Console
 
 from churn_assets.cli.command import Command, ExitCode, add_dataset_argument, find_dataset
 from churn_assets.cli.run_job import run_job
+from churn_assets.cli.variant import add_variant_arguments, read_variant
 from churn_assets.console.safe_text import say
 from churn_model.errors import SpecError, problem
 from churn_model.spec.dataset import Dataset
+from resources.errors import CommandError
 from resources.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_dataset_argument(parser)
-    action_help = "deploy: make it serve the champion at today's costs; delete it; status: what it serves, and whether that is the champion"
+    action_help = (
+        "deploy: make it serve the champion at today's costs, alone without --variant; delete it; status: what it serves, and whether "
+        "that is the champion"
+    )
+    add_variant_arguments(parser)
     parser.add_argument("action", choices=("deploy", "delete", "status"), help=action_help)
 
 
 def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> int:
     """Run the job of the action, and print what there is then."""
-    from jobs.deploy import deletion_of
+    from jobs.deploy import deletion_of, deployment_of
     from resources.catalog.names import deploy_job_name, undeploy_job_name
+    from resources.ports.endpoint import Candidate
     from resources.wiring import wire
 
-    dataset = find_dataset(settings, arguments.dataset)
+    dataset, variant = find_dataset(settings, arguments.dataset), read_variant(arguments)
+    if variant and arguments.action != "deploy":
+        raise CommandError("A candidate is deployed beside the champion: --variant goes with `deploy`, or is left out.")
     if arguments.action == "deploy":
         _require_section(dataset)
-        done = run_job(settings, console, dataset, deploy_job_name(dataset.name)) is not None
+        name, model, share = variant or ("", "", 0.0)
+        candidate = Candidate(name=name, model=model, share=share, shadow=arguments.shadow) if variant else None
+        ops = deployment_of(dataset, candidate)
+        done = run_job(settings, console, dataset, deploy_job_name(dataset.name), ops=ops) is not None
     elif arguments.action == "delete" and dataset.endpoint is not None:
         done = (
             run_job(settings, console, dataset, undeploy_job_name(dataset.name), ops=deletion_of(dataset)) is not None
@@ -56,7 +68,7 @@ def _require_section(dataset: Dataset) -> None:
 
 def _describe(settings: Settings, dataset: Dataset) -> str:
     """Return what the endpoint serves, and whether a deployment would change it."""
-    from churn_assets.assets.endpoint import plan_deployment
+    from churn_assets.assets.endpoint import describe_candidate, plan_deployment
     from resources.catalog.pointers import read_champion
     from resources.wiring import wire
 
@@ -67,12 +79,16 @@ def _describe(settings: Settings, dataset: Dataset) -> str:
     wanted = plan_deployment(ports.lake, ports.runner, dataset, champion) if champion and dataset.endpoint else None
     what = f"serves model {served.model or 'unknown'}" if served.version else "serves nothing"
     lines = [f"The endpoint {served.name} is {served.status} and {what}."]
+    if served.candidate:
+        lines.append(
+            f"Beside it {describe_candidate(served.candidate)}: `churn endpoint {dataset.name} deploy` takes it back."
+        )
     if dataset.endpoint is None:
         lines.append(f"The spec has no section `endpoint` any more: `churn endpoint {dataset.name} delete` removes it.")
     if wanted and wanted.version != served.version:
         what = "the champion" if wanted.model != served.model else "today's spec or code"
         lines.append(f"That is not {what} ({wanted.model}): `churn endpoint {dataset.name} deploy` changes it.")
-    return "\n".join([*lines, *([served.link] if served.link else [])])
+    return "\n".join([*lines, *(link for link in (served.link, served.dashboard) if link)])
 
 
 COMMAND = Command(

@@ -4,13 +4,13 @@ import argparse
 import errno
 import ipaddress
 import os
-import re
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from churn_assets.cli.command import Command, ExitCode, add_dataset_argument, find_dataset
+from churn_assets.cli.variant import add_variant_arguments, read_variant
 from churn_assets.console.safe_text import say
 from resources.errors import CommandError
 from resources.settings import Settings
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _LOOPBACK = "127.0.0.1"
 _MOST_WORKERS = 64
-_VARIANT = re.compile(r"(?P<name>[a-z][a-z0-9-]{0,30})=(?P<version>[0-9a-f]{16}):(?P<share>[01]|0?\.[0-9]{1,6})")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,17 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     workers = min(2, os.cpu_count() or 1)
     parser.add_argument("--workers", type=_workers, default=workers, help=f"processes that answer (default {workers})")
-    parser.add_argument(
-        "--variant",
-        type=_variant,
-        metavar="NAME=VERSION:SHARE",
-        help="a model version that answers a share of the customers, such as candidate=cd91b5c61b49e316:0.1; the header x-variant names who answered",
-    )
-    parser.add_argument(
-        "--shadow",
-        action="store_true",
-        help="let the candidate of --variant (its share is 0) score every row as well, and count at /metrics where it decides otherwise",
-    )
+    add_variant_arguments(parser)
     parser.add_argument(
         "--withdraw",
         action="store_true",
@@ -108,16 +97,8 @@ def candidate_of(arguments: argparse.Namespace) -> "Candidate | None":
     """Return the version that --variant names. Raise CommandError if it cannot be in the shadow."""
     from churn_assets.model_server.options import Candidate
 
-    if not arguments.variant:
-        if arguments.shadow:
-            raise CommandError(
-                "Nobody is in the shadow. Name a version, as in --variant candidate=cd91b5c61b49e316:0 --shadow."
-            )
-        return None
-    name, version, share = arguments.variant
-    if arguments.shadow and share:
-        raise CommandError("A candidate in the shadow answers nobody: write its share as 0, or leave out --shadow.")
-    return Candidate(name, version, share, withdraw=arguments.withdraw, shadow=arguments.shadow)
+    variant = read_variant(arguments)
+    return variant and Candidate(*variant, withdraw=arguments.withdraw, shadow=arguments.shadow)
 
 
 def _is_loopback(host: str) -> bool:
@@ -137,15 +118,6 @@ def _workers(text: str) -> int:
     if not (text.isdigit() and 1 <= int(text) <= _MOST_WORKERS):
         raise argparse.ArgumentTypeError(f"expected 1 to {_MOST_WORKERS} workers, found {text!r}")
     return int(text)
-
-
-def _variant(text: str) -> tuple[str, str, float]:
-    parts = _VARIANT.fullmatch(text)
-    if parts is None or parts["name"] == "champion" or not float(parts["share"]) <= 1:
-        raise argparse.ArgumentTypeError(
-            f"expected a name other than champion, a version and a share from 0 to 1, as in candidate=cd91b5c61b49e316:0.1, found {text[:60]!r}"
-        )
-    return parts["name"], parts["version"], float(parts["share"])
 
 
 COMMAND = Command(

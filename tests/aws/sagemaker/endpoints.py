@@ -6,6 +6,7 @@ the removal of a configuration that is in use, is refused, also where the servic
 
 import base64
 import json
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from tests.aws.sagemaker.service import ACCOUNT, REGION, Refusal, service_model
 _ARN = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:"
 _MOST_BYTES, _MOST_SERVERLESS_BYTES = 6_291_456, 4_000_000
 _ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+_TARGET = "X-Amzn-SageMaker-Target-Variant"
 
 
 @dataclass
@@ -28,13 +30,18 @@ class Hosted:
     status: str
     pending: str = ""
     looks: int = 0
-    server: Answering | None = None
+    servers: dict[str, Answering] = field(default_factory=dict)
     variants: list[Fields] = field(default_factory=list)
     wanted: list[Fields] = field(default_factory=list)
+    shadows: list[Fields] = field(default_factory=list)
     failure: str = ""
     created: float = field(default_factory=time.time)
     modified: float = field(default_factory=time.time)
     invoked: int = 0
+
+    def close(self) -> None:
+        for server in self.servers.values():
+            server.close()
 
 
 class Endpoints:
@@ -51,6 +58,7 @@ class Endpoints:
         self.looks = 2
         self.allowed: Callable[[str], bool] = lambda _model: True
         self._lock = threading.RLock()
+        self._random = random.Random(1)  # who answers a request, by the weights
 
     @property
     def operations(self) -> Mapping[str, Callable[[Fields], Mapping[str, Any]]]:
@@ -69,8 +77,7 @@ class Endpoints:
 
     def close(self) -> None:
         for hosted in self.endpoints.values():
-            if hosted.server:
-                hosted.server.close()
+            hosted.close()
 
     # Configurations
 
@@ -78,7 +85,19 @@ class Endpoints:
         name = request["EndpointConfigName"]
         if name in self.configs:
             raise Refusal("ValidationException", f'Cannot create already existing endpoint configuration "{name}".')
-        (variant,) = request["ProductionVariants"]
+        variants, shadows = request["ProductionVariants"], request.get("ShadowProductionVariants", ())
+        if len({each["VariantName"] for each in (*variants, *shadows)}) < len(variants) + len(shadows):
+            raise Refusal("ValidationException", "VariantName must be unique.")
+        if shadows and (len(variants), len(shadows)) != (1, 1):
+            raise Refusal("ValidationException", "A shadow variant needs one production variant, and is one.")
+        if len(variants) + len(shadows) > 1 and any("ServerlessConfig" in each for each in (*variants, *shadows)):
+            raise Refusal("ValidationException", "Serverless endpoints do not support multiple variants.")
+        for variant in (*variants, *shadows):
+            self._require_variant(request, variant)
+        self.configs[name] = {**request, "CreationTime": time.time()}
+        return {"EndpointConfigArn": f"{_ARN}endpoint-config/{name}"}
+
+    def _require_variant(self, request: Fields, variant: Fields) -> None:
         if variant["ModelName"] not in self.models:
             raise Refusal("ValidationException", f'Could not find model "{variant["ModelName"]}".')
         model = self.models[variant["ModelName"]]
@@ -90,8 +109,6 @@ class Endpoints:
                 raise Refusal("ValidationException", f"Serverless endpoints do not support {forbidden}.")
         elif not {"InstanceType", "InitialInstanceCount"} <= variant.keys():
             raise Refusal("ValidationException", "InstanceType and InitialInstanceCount are needed.")
-        self.configs[name] = {**request, "CreationTime": time.time()}
-        return {"EndpointConfigArn": f"{_ARN}endpoint-config/{name}"}
 
     def _describe_config(self, request: Fields) -> Mapping[str, Any]:
         name = request["EndpointConfigName"]
@@ -110,11 +127,7 @@ class Endpoints:
 
     def require_unused(self, model: str) -> None:
         """Raise Refusal if a configuration names a model."""
-        if any(
-            model == variant["ModelName"]
-            for config in self.configs.values()
-            for variant in config["ProductionVariants"]
-        ):
+        if any(model == variant["ModelName"] for config in self.configs.values() for variant in _variants(config)):
             raise Refusal("ValidationException", f"the stand-in keeps models in use: {model}")
 
     def _list_configs(self, request: Fields) -> Mapping[str, Any]:
@@ -136,13 +149,13 @@ class Endpoints:
         if name in self.endpoints:
             raise Refusal("ValidationException", f'Cannot create already existing endpoint "{_ARN}endpoint/{name}".')
         self._describe_config(request)
-        self.endpoints[name] = Hosted(config, "Creating", config, self.looks, wanted=self._variants(config))
+        self.endpoints[name] = Hosted(config, "Creating", config, self.looks, wanted=self._summaries(config))
         return {"EndpointArn": f"{_ARN}endpoint/{name}"}
 
     def _update(self, request: Fields) -> Mapping[str, Any]:
         hosted, config = self._require_settled(request), request["EndpointConfigName"]
         self._describe_config(request)
-        wanted = self._variants(config)
+        wanted = self._summaries(config)
         if "CurrentServerlessConfig" in wanted[0] and "CurrentServerlessConfig" not in hosted.variants[0]:
             raise Refusal("ValidationException", "An endpoint of instances cannot be converted to serverless.")
         if request.get("RetainAllVariantProperties"):
@@ -150,13 +163,15 @@ class Endpoints:
             before = {variant["VariantName"]: variant for variant in hosted.variants}
             for variant in wanted:
                 for part in {"DesiredInstanceCount", "DesiredWeight"} - excluded:
-                    if part in before[variant["VariantName"]]:
+                    if part in before.get(variant["VariantName"], ()):
                         variant[part] = before[variant["VariantName"]][part]
         hosted.status, hosted.pending, hosted.looks, hosted.wanted = "Updating", config, self.looks, wanted
         return {"EndpointArn": f"{_ARN}endpoint/{request['EndpointName']}"}
 
     def _weigh(self, request: Fields) -> Mapping[str, Any]:
         hosted = self._require_settled(request)
+        if sum("DesiredInstanceCount" in each for each in request["DesiredWeightsAndCapacities"]) > 1:
+            raise Refusal("ValidationException", "The capacity of one variant at a time.")
         hosted.wanted = [dict(variant) for variant in hosted.variants]
         for each in request["DesiredWeightsAndCapacities"]:
             (variant,) = [found for found in hosted.wanted if found["VariantName"] == each["VariantName"]]
@@ -192,6 +207,7 @@ class Endpoints:
             "CreationTime": hosted.created,
             "LastModifiedTime": hosted.modified,
             "ProductionVariants": hosted.variants,
+            **({"ShadowProductionVariants": hosted.shadows} if hosted.shadows else {}),
             **({"FailureReason": hosted.failure} if hosted.failure else {}),
         }
         unknown = description.keys() - service_model().operation_model("DescribeEndpoint").output_shape.members.keys()
@@ -201,40 +217,41 @@ class Endpoints:
     def _finish(self, name: str, hosted: Hosted) -> None:
         """End what is going on with an endpoint: its new server answers, or the old one stays."""
         if hosted.status == "Deleting":
-            if hosted.server:
-                hosted.server.close()
+            hosted.close()
             del self.endpoints[name]
             return
         hosted.modified, hosted.failure = time.time(), ""
         if hosted.pending:
             was_creating = hosted.status == "Creating"
-            model = self.configs[hosted.pending]["ProductionVariants"][0]["ModelName"]
+            servers: dict[str, Answering] = {}
             try:
-                if not self.allowed(model):
-                    raise NotAnswering([])
-                server = self.host.start(name, self.models[model])
+                for variant in _variants(self.configs[hosted.pending]):
+                    if not self.allowed(variant["ModelName"]):
+                        raise NotAnswering([])
+                    servers[variant["VariantName"]] = self.host.start(name, self.models[variant["ModelName"]])
             except NotAnswering as error:
                 self.host.put_lines(name, error.lines)
+                for server in servers.values():
+                    server.close()
                 hosted.failure = (
                     "The primary container for production variant champion did not pass the ping health check. "
                     "Please check CloudWatch logs for this endpoint."
                 )
                 hosted.status, hosted.pending = "Failed" if was_creating else "InService", ""
                 return
-            if hosted.server:
-                hosted.server.close()
-            hosted.server, hosted.config, hosted.pending = server, hosted.pending, ""
+            hosted.close()
+            hosted.servers, hosted.config, hosted.pending = servers, hosted.pending, ""
+            hosted.shadows = [
+                {**_summary(each), "CurrentWeight": each["InitialVariantWeight"]}
+                for each in self.configs[hosted.config].get("ShadowProductionVariants", ())
+            ]
         hosted.variants = hosted.wanted
         for variant in hosted.variants:
             variant |= {key.replace("Desired", "Current"): value for key, value in variant.items() if "Desired" in key}
         hosted.status = "InService"
 
-    def _variants(self, config: str) -> list[Fields]:
-        (variant,) = self.configs[config]["ProductionVariants"]
-        machines: Fields = {"DesiredInstanceCount": variant.get("InitialInstanceCount")}
-        if "ServerlessConfig" in variant:
-            machines = {"CurrentServerlessConfig": variant["ServerlessConfig"]}
-        return [{"VariantName": variant["VariantName"], "DesiredWeight": variant["InitialVariantWeight"], **machines}]
+    def _summaries(self, config: str) -> list[Fields]:
+        return [_summary(variant) for variant in self.configs[config]["ProductionVariants"]]
 
     # Invocations
 
@@ -242,38 +259,57 @@ class Endpoints:
         """Answer InvokeEndpoint as the runtime does: some headers go in, others come out, an error of the server is a ModelError."""
         with self._lock:
             hosted = self.endpoints.get(name)
-            if hosted is None or hosted.server is None:
+            if hosted is None or not hosted.servers:
                 return _error("ValidationError", 400, f"Endpoint {name} of account {ACCOUNT} not found.")
             is_serverless = "CurrentServerlessConfig" in hosted.variants[0]
             most = _MOST_SERVERLESS_BYTES if is_serverless else _MOST_BYTES
             if len(body) > most:
                 return _error("ValidationError", 413, f"Request larger than {most} bytes")
-            passed = ("Content-Type", "Accept", _ATTRIBUTES)
+            passed = ("Content-Type", "Accept", _ATTRIBUTES, _TARGET)
             if unknown := [each for each in headers if each.startswith("X-Amzn-SageMaker-") and each not in passed]:
                 raise NotImplementedError(f"the stand-in does not know {unknown}")
-            given = {key: headers[key] for key in passed if headers.get(key)}
-            status, found, content = hosted.server.ask("POST", "/invocations", body, given)
+            given = {key: headers[key] for key in passed if key != _TARGET and headers.get(key)}
+            names = [each["VariantName"] for each in hosted.variants]
+            weights = [each["CurrentWeight"] for each in hosted.variants]
+            variant = headers.get(_TARGET) or self._random.choices(names, weights)[0]
+            if variant not in names:
+                return _error("ValidationError", 400, f"Variant {variant} of endpoint {name} not found.")
+            for shadow in hosted.shadows:
+                hosted.servers[shadow["VariantName"]].ask("POST", "/invocations", body, given)
+                self.host.count(name, shadow["VariantName"])
+            status, found, content = hosted.servers[variant].ask("POST", "/invocations", body, given)
             hosted.invoked += 1
-            variant = hosted.variants[0]["VariantName"]
             self.host.count(name, variant)
             if status != 200:
                 words = content.decode()
                 text = f"Received client error ({status}) from {variant} with message {json.dumps(words)}."
                 return _error("ModelError", 424, text, OriginalStatusCode=status, OriginalMessage=words)
-            self._capture(name, hosted, body, content)
+            self._capture(name, variant, hosted, body, content)
             out = {key: value for key, value in found.items() if key.lower() == _ATTRIBUTES.lower()}
             kind = next(value for key, value in found.items() if key.lower() == "content-type")
             return 200, {"Content-Type": kind, "x-Amzn-Invoked-Production-Variant": variant, **out}, content
 
-    def _capture(self, name: str, hosted: Hosted, body: bytes, content: bytes) -> None:
+    def _capture(self, name: str, variant: str, hosted: Hosted, body: bytes, content: bytes) -> None:
         settings = self.configs[hosted.config].get("DataCaptureConfig")
         if settings and hosted.invoked % round(100 / settings["InitialSamplingPercentage"]) == 0:
             data = {"endpointInput": body, "endpointOutput": content}
             captured = {
                 key: {"data": base64.b64encode(value).decode(), "encoding": "BASE64"} for key, value in data.items()
             }
-            uri = f"{settings['DestinationS3Uri'].rstrip('/')}/{name}/champion/2026/01/01/00/{hosted.invoked}.jsonl"
+            uri = f"{settings['DestinationS3Uri'].rstrip('/')}/{name}/{variant}/2026/01/01/00/{hosted.invoked}.jsonl"
             self.host.capture(uri, json.dumps({"captureData": captured}).encode() + b"\n")
+
+
+def _variants(config: Fields) -> list[Fields]:
+    return [*config["ProductionVariants"], *config.get("ShadowProductionVariants", ())]
+
+
+def _summary(variant: Fields) -> Fields:
+    """Return how the description of an endpoint shows a variant that was just made."""
+    machines: Fields = {"DesiredInstanceCount": variant.get("InitialInstanceCount")}
+    if "ServerlessConfig" in variant:
+        machines = {"CurrentServerlessConfig": variant["ServerlessConfig"]}
+    return {"VariantName": variant["VariantName"], "DesiredWeight": variant["InitialVariantWeight"], **machines}
 
 
 def _page(request: Fields, named: Mapping[str, Fields], field_: str, kind: str) -> Mapping[str, Any]:

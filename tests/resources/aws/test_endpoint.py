@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from churn_assets.model_server.options import Candidate as Share
+from churn_assets.model_server.variants import division_of
 from churn_model.models.bundle import write_bundle
 from churn_model.models.bundle_file import BUNDLE
 from churn_model.spec.dataset import Dataset
@@ -20,7 +22,7 @@ from resources.aws.job_requests import JobOptions
 from resources.aws.jobs.clock import SystemClock
 from resources.aws.lake import S3Lake
 from resources.errors import EndpointError
-from resources.ports.endpoint import IN_SERVICE, Deployment
+from resources.ports.endpoint import IN_SERVICE, Candidate, Deployment
 from tests.aws.sagemaker.hosts import Answer, Answering, AwsHost, Fields, Host
 from tests.aws.sagemaker.running import ROLE, endpoint_on, host_on, running_endpoints, running_jobs
 from tests.aws.sagemaker.service import Refusal, Reset, SageMaker
@@ -198,11 +200,134 @@ def test_an_endpoint_that_is_updated_while_its_deletion_waits_stays_as_it_is(
         endpoint.delete("shop", unchanged_since=idle.since)
     endpoint.deploy(deployment(scaled, "d2"))
     assert_serves_one(service, endpoint, "d2")
-    variant = scaled_variant(f"{endpoint.stack}-shop")
+    variant = scaled_variant(f"{endpoint.stack}-shop", "champion")
     targets = endpoint.session.client("application-autoscaling").describe_scalable_targets(
         ServiceNamespace="sagemaker", ResourceIds=[variant["ResourceId"]]
     )
     assert len(targets["ScalableTargets"]) == 1
+
+
+# A candidate beside the champion
+
+
+def beside(share: float, section: Section = MACHINES, version: str = "d1", *, shadow: bool = False) -> Deployment:
+    candidate = Candidate(name="candidate", model="v-2", share=share, shadow=shadow)
+    return replace(deployment(section, version), candidate=candidate, candidate_bundle=MODEL)
+
+
+def variants(service: SageMaker) -> dict[str, tuple[float, int]]:
+    """Return the weight and the machines of each variant that answers."""
+    (hosted,) = service.hosting.endpoints.values()
+    return {each["VariantName"]: (each["CurrentWeight"], each["CurrentInstanceCount"]) for each in hosted.variants}
+
+
+def scaled_variants(endpoint: SageMakerEndpoint) -> list[str]:
+    client = endpoint.session.client("application-autoscaling")
+    found = client.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    names = [each["ResourceId"].split("/") for each in found]
+    return sorted(variant for _, name, _, variant in names if name == f"{endpoint.stack}-shop")
+
+
+def test_a_candidate_comes_with_the_configuration_and_its_share_changes_in_place(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    endpoint.deploy(deployment(MACHINES))
+    changes(service)
+    endpoint.deploy(beside(0.1))
+    made = ["CreateModel", "CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]
+    assert changes(service) == [*made, "DeleteEndpointConfig", "DeleteModel"]
+    assert variants(service) == {"champion": (0.9, 2), "candidate": (0.1, 2)}
+    (config,) = service.hosting.configs
+    assert sorted(service.models) == [config, f"{config}-candidate"]
+    endpoint.deploy(beside(0.25))
+    assert changes(service) == ["UpdateEndpointWeightsAndCapacities"]
+    assert variants(service) == {"champion": (0.75, 2), "candidate": (0.25, 2)}
+    endpoint.deploy(beside(0.25, replace(MACHINES, count=3)))
+    assert changes(service) == ["UpdateEndpointWeightsAndCapacities"] * 2  # the machines of one variant at a time
+    assert variants(service) == {"champion": (0.75, 3), "candidate": (0.25, 3)}
+    endpoint.deploy(deployment(MACHINES))
+    assert_serves_one(service, endpoint, "d1")
+    assert variants(service) == {"champion": (1.0, 2)}
+
+
+def test_weights_that_come_back_otherwise_than_asked_are_an_error_in_words(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    endpoint.deploy(beside(0.1))
+
+    def interfere(operation: str, phase: str) -> None:
+        if (operation, phase) == ("UpdateEndpointWeightsAndCapacities", "after"):
+            (hosted,) = service.hosting.endpoints.values()
+            hosted.wanted[1]["DesiredWeight"] = 0.3
+
+    service.interfere = interfere
+    with pytest.raises(EndpointError, match=r"as asked: .*'DesiredWeight': 0\.25.*found .*'CurrentWeight': 0\.3"):
+        endpoint.deploy(beside(0.25))
+
+
+def test_each_variant_is_scaled_and_no_longer_before_it_goes(service: SageMaker, endpoint: SageMakerEndpoint) -> None:
+    scaled = replace(MACHINES, count=None, scaling=Scaling(least=1, most=4, invocations=600))
+    endpoint.deploy(deployment(scaled))
+    variant(service).update({"DesiredInstanceCount": 3, "CurrentInstanceCount": 3})
+    endpoint.deploy(beside(0.1, scaled))
+    assert variants(service) == {"champion": (0.9, 3), "candidate": (0.1, 1)}  # what a policy has counted stays
+    assert scaled_variants(endpoint) == ["candidate", "champion"]
+    at_update: list[list[str]] = []
+
+    def look(operation: str, phase: str) -> None:
+        if (operation, phase) == ("UpdateEndpoint", "before"):
+            at_update.append(scaled_variants(endpoint))
+
+    service.interfere = look
+    endpoint.deploy(deployment(scaled))
+    assert at_update == [["champion"]]
+    assert variants(service) == {"champion": (1.0, 3)}
+    endpoint.deploy(beside(0.1, scaled))
+    endpoint.delete("shop")
+    assert scaled_variants(endpoint) == []
+
+
+def test_a_shadow_is_configured_as_one_and_has_a_copy_of_each_request(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    endpoint.deploy(beside(0.0, shadow=True))
+    (config,) = service.hosting.configs.values()
+    (champion,), (shadow,) = config["ProductionVariants"], config["ShadowProductionVariants"]
+    assert (shadow["VariantName"], shadow["InitialInstanceCount"]) == ("candidate", 2)
+    assert shadow["InitialVariantWeight"] == champion["InitialVariantWeight"] == 1.0
+    changes(service)
+    endpoint.deploy(beside(0.1))  # from the shadow into the light
+    assert "UpdateEndpoint" in changes(service)
+    assert variants(service) == {"champion": (0.9, 2), "candidate": (0.1, 2)}
+
+
+def test_the_dashboard_shows_what_is_deployed_and_goes_with_it(endpoint: SageMakerEndpoint) -> None:
+    cloudwatch = endpoint.session.client("cloudwatch")
+    name = f"{endpoint.stack}-shop-{cloudwatch.meta.region_name}"
+
+    def lines() -> set[tuple[str, str, str]]:
+        """Return the metrics that are shown, each with its variant and its statistic."""
+        body = json.loads(cloudwatch.get_dashboard(DashboardName=name)["DashboardBody"])
+        shown = [line for widget in body["widgets"] for line in widget["properties"]["metrics"]]
+        return {(metric, variant, how["stat"]) for _, metric, _, _, _, variant, how in shown}
+
+    served = endpoint.deploy(deployment())
+    assert served.dashboard.endswith(f"#dashboards/dashboard/{name}")
+    assert ("ServerlessConcurrentExecutionsUtilization", "champion", "Maximum") in lines()
+    assert not endpoint.deploy(deployment()).is_new
+    endpoint.deploy(beside(0.1))
+    for variant in ("champion", "candidate"):
+        for metric, statistic in (
+            ("Invocation5XXErrors", "Sum"),
+            ("ModelLatency", "p99"),
+            ("CPUUtilization", "Average"),
+        ):
+            assert (metric, variant, statistic) in lines()
+    endpoint.deploy(deployment(MACHINES))
+    assert {variant for _, variant, _ in lines()} == {"champion"}
+    endpoint.delete("shop")
+    with pytest.raises(cloudwatch.exceptions.ResourceNotFound):
+        lines()
 
 
 def test_errors_ring_where_the_stack_has_a_topic(service: SageMaker, endpoint: SageMakerEndpoint) -> None:
@@ -218,6 +343,11 @@ def test_errors_ring_where_the_stack_has_a_topic(service: SageMaker, endpoint: S
     assert endpoint.deploy(deployment()).is_new
     assert alarms() == [topic]
     assert not endpoint.deploy(deployment()).is_new
+    endpoint.deploy(beside(0.1))
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=[f"{endpoint.stack}-shop-candidate-errors"])["MetricAlarms"]
+    assert {"Name": "VariantName", "Value": "candidate"} in alarm["Dimensions"]
+    endpoint.deploy(deployment(MACHINES))
+    assert cloudwatch.describe_alarms(AlarmNames=[alarm["AlarmName"]])["MetricAlarms"] == []
     endpoint.delete("shop")
     assert alarms() == []
 
@@ -252,6 +382,7 @@ def test_requests_and_answers_are_kept_where_the_spec_says_so(
 
 
 def test_requests_are_counted_however_long_ago(service: SageMaker, endpoint: SageMakerEndpoint) -> None:
+    endpoint.deploy(deployment())
     name, now = f"{endpoint.stack}-shop", datetime.now(UTC)
     dimensions = [{"Name": "EndpointName", "Value": name}, {"Name": "VariantName", "Value": "champion"}]
     for days in (0, 6, 50):
@@ -393,4 +524,38 @@ def test_the_image_s_server_answers_and_one_that_does_not_begin_says_why_in_its_
         with pytest.raises(EndpointError, match=r"(?s)goes on answering.*Expected a tar.gz file"):
             endpoint.deploy(broken)
         assert endpoint.ask("shop", CUSTOMER, content_type="application/json", accept="*/*").body == answer.body
+        assert endpoint.delete("shop")
+
+
+@pytest.mark.prove
+def test_two_models_answer_by_the_weights_asked_and_a_customer_by_one_of_them_if_the_caller_divides(
+    aws_lake: S3Lake, tmp_path: Path
+) -> None:
+    """Both in servers of the image's own. Weights draw each request; a caller who wants each customer answered by one model names the variant."""
+    from tests.aws.sagemaker.containers import IMAGE
+
+    for family, key in (("boosted_trees", MODEL), ("random_forest", "shop/tuned_model/m2/model.tar.gz")):
+        write_bundle(made_bundle(family), tmp_path / family)
+        aws_lake.put(key, tmp_path / family)
+    forest = Candidate(name="forest", model="v-random_forest", share=0.25)
+    both = replace(deployment(replace(MACHINES, count=1)), candidate=forest, candidate_bundle=key)
+    with running_jobs(aws_lake, tmp_path / "machines", python=IMAGE / "bin" / "python") as service:
+        endpoint = endpoint_on(aws_lake, JobOptions(shortest_pause=0.1, longest_pause=0.2))
+        assert endpoint.deploy(both).candidate == forest
+        assert variants(service) == {"champion": (0.75, 1), "forest": (0.25, 1)}
+
+        def answered_by(customer: dict[str, Any], variant: str = "") -> str:
+            body = json.dumps(customer).encode()
+            return endpoint.ask("shop", body, content_type="application/json", accept="*/*", variant=variant).model
+
+        customers = records(landed(100, seed=3))
+        drawn = [answered_by(each) for each in customers]
+        assert 4 <= drawn.count("v-random_forest") <= 46  # 25 of 100, within five standard deviations
+        assert len({answered_by(customers[0]) for _ in range(40)}) == 2  # nobody is anybody's
+        division = division_of("shop", Share(forest.name, forest.model, forest.share))
+        mine = {each["customer"]: division.is_challenger(str(each["customer"])) for each in customers}
+        for customer in customers[:20]:
+            is_forests = mine[customer["customer"]]
+            expected = "v-random_forest" if is_forests else "v-boosted_trees"
+            assert answered_by(customer, forest.name if is_forests else "champion") == expected
         assert endpoint.delete("shop")

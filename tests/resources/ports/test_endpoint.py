@@ -1,6 +1,7 @@
 """What every endpoint promises. A new adapter joins by adding itself to the table."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from churn_model.spec.sections.endpoint import Endpoint as Section
 from resources.errors import EndpointError
 from resources.local.endpoint import LocalEndpoint
 from resources.local.lake import LocalLake
-from resources.ports.endpoint import IN_SERVICE, Deployment, Endpoint
+from resources.ports.endpoint import IN_SERVICE, Candidate, Deployment, Endpoint
 from resources.ports.lake import Lake
 from tests.churn_model.serving.shop import SHOP, landed, made_bundle, records
 
@@ -77,10 +78,10 @@ def trees(setup: Setup, tmp_path: Path) -> Deployment:
     return Deployment(dataset=DATASET, model="v-boosted_trees", bundle=key, version="d1")
 
 
-def ask(endpoint: Endpoint, model: str, plan: Plan) -> None:
+def ask(endpoint: Endpoint, model: str, plan: Plan, variant: str = "") -> None:
     """The endpoint answers as the model does, and says that it is this model."""
     body = json.dumps(CUSTOMERS).encode()
-    answer = endpoint.ask("shop", body, content_type="application/json", accept="application/json")
+    answer = endpoint.ask("shop", body, content_type="application/json", accept="application/json", variant=variant)
     assert (answer.content_type, answer.model) == ("application/json", model)
     found = [each["churn_probability"] for each in json.loads(answer.body)["answers"]]
     assert found == [plan.answer(each).churn_probability for each in CUSTOMERS]
@@ -140,6 +141,67 @@ def test_what_it_refuses_is_an_error_with_its_words(setup: Setup, trees: Deploym
     body = json.dumps(CUSTOMERS[0] | {"minutes": "many"}).encode()
     with pytest.raises(EndpointError, match=r"found Row 1: minutes: expected a number"):
         setup.endpoint.ask("shop", body, content_type="application/json", accept="*/*")
+
+
+@pytest.fixture
+def both(setup: Setup, trees: Deployment, tmp_path: Path) -> Deployment:
+    """The trees on machines, with a forest beside them that answers half of the requests."""
+    forest = put_model(setup, made_bundle("random_forest"), tmp_path)
+    dataset = replace(DATASET, endpoint=Section(engine="instance"))
+    candidate = Candidate(name="forest", model="v-random_forest", share=0.5)
+    return replace(trees, dataset=dataset, candidate=candidate, candidate_bundle=forest)
+
+
+def models_that_answer(endpoint: Endpoint, requests: int) -> Counter[str]:
+    body = json.dumps(CUSTOMERS[0]).encode()
+    answers = (endpoint.ask("shop", body, content_type="application/json", accept="*/*") for _ in range(requests))
+    return Counter(answer.model for answer in answers)
+
+
+def test_a_candidate_answers_its_share_of_requests_until_it_is_taken_back(setup: Setup, both: Deployment) -> None:
+    alone = replace(both, candidate=None, candidate_bundle="")
+    assert setup.endpoint.deploy(alone).candidate is None
+    served = setup.endpoint.deploy(both)
+    assert (served.version, served.candidate, served.is_new) == ("d1", both.candidate, True)
+    assert not setup.endpoint.deploy(both).is_new
+    ask(setup.endpoint, "v-boosted_trees", Plan(made_bundle("boosted_trees"), DATASET), "champion")
+    ask(setup.endpoint, "v-random_forest", Plan(made_bundle("random_forest"), DATASET), "forest")
+    # Of 20 requests that are shared evenly, one in 500,000 times all are one model's.
+    assert models_that_answer(setup.endpoint, 20).keys() == {"v-boosted_trees", "v-random_forest"}
+    assert setup.endpoint.count_requests("shop", timedelta(days=1)) == 22
+    assert both.candidate is not None
+    everyone = setup.endpoint.deploy(replace(both, candidate=replace(both.candidate, share=1.0)))
+    assert everyone.candidate is not None
+    assert (everyone.candidate.share, everyone.is_new) == (1.0, True)
+    assert models_that_answer(setup.endpoint, 3) == {"v-random_forest": 3}
+    assert setup.endpoint.deploy(alone).candidate is None
+    assert models_that_answer(setup.endpoint, 3) == {"v-boosted_trees": 3}
+    with pytest.raises(EndpointError, match="forest"):
+        setup.endpoint.ask("shop", b"{}", content_type="application/json", accept="*/*", variant="forest")
+
+
+def test_a_candidate_in_the_shadow_answers_nobody(setup: Setup, both: Deployment) -> None:
+    assert both.candidate is not None
+    shadow = replace(both.candidate, share=0.0, shadow=True)
+    assert setup.endpoint.deploy(replace(both, candidate=shadow)).candidate == shadow
+    assert models_that_answer(setup.endpoint, 3) == {"v-boosted_trees": 3}
+    with pytest.raises(EndpointError, match="forest"):
+        setup.endpoint.ask("shop", b"{}", content_type="application/json", accept="*/*", variant="forest")
+
+
+def test_a_candidate_that_does_not_load_changes_nothing(setup: Setup, both: Deployment) -> None:
+    setup.endpoint.deploy(replace(both, candidate=None, candidate_bundle=""))
+    setup.lake.put("shop/tuned_model/broken/model.tar.gz", b"nothing")
+    with pytest.raises(EndpointError, match=r"(?s)v-random_forest.*goes on answering"):
+        setup.endpoint.deploy(replace(both, candidate_bundle="shop/tuned_model/broken/model.tar.gz"))
+    found = setup.endpoint.find("shop")
+    assert found is not None
+    assert (found.status, found.version, found.candidate) == (IN_SERVICE, "d1", None)
+
+
+def test_without_machines_there_is_no_candidate(both: Deployment) -> None:
+    with pytest.raises(EndpointError, match=r"engine: instance for a candidate.*found engine: serverless"):
+        replace(both, dataset=DATASET)
 
 
 def test_an_endpoint_that_was_deployed_meanwhile_is_not_deleted(setup: Setup, trees: Deployment) -> None:
