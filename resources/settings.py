@@ -60,6 +60,8 @@ class AwsSettings:
     stack: str
     # CHURN_ROLE: the ARN of the role of the jobs (default: none; needed on AWS)
     role: str
+    # CHURN_MODEL_ROLE: the ARN of the role of the models of endpoints, which may do less (default: `CHURN_ROLE`)
+    model_role: str
     # CHURN_KMS_KEY: the ARN of the key that encrypts all that is written (default: the bucket's own default encryption)
     kms_key: str
     # CHURN_IMAGE: the address of the managed XGBoost image 3.2-0, or of a copy of it (default: the one of the region, which the extra `aws` looks up)
@@ -233,6 +235,11 @@ def _read_aws_settings(env: Mapping[str, str], problems: list[str]) -> AwsSettin
         problems.append(
             f"CHURN_ROLE: expected the ARN of the role of the jobs, arn:aws:iam::<account>:role/<name>, found {role!r}"
         )
+    model_role = env.get("CHURN_MODEL_ROLE") or role
+    if model_role != role and not _ROLE.fullmatch(model_role):
+        problems.append(
+            f"CHURN_MODEL_ROLE: expected the ARN of the role of endpoints' models, arn:aws:iam::<account>:role/<name>, found {model_role!r}"
+        )
     key = env.get("CHURN_KMS_KEY", "")
     if key and not _KEY.fullmatch(key):
         problems.append(f"CHURN_KMS_KEY: expected the ARN of a KMS key, found {key!r}")
@@ -250,6 +257,7 @@ def _read_aws_settings(env: Mapping[str, str], problems: list[str]) -> AwsSettin
         region=_read_region(env),
         stack=stack,
         role=role,
+        model_role=model_role,
         kms_key=key,
         image=image,
         job_options=options,

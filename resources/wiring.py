@@ -170,7 +170,12 @@ def _wire_aws(settings: AwsSettings) -> _Wired:
     tables = AthenaTables(session=session, lake=lake, athena=athena, database=settings.stack)
     registry = ModelRegistry(session=session, lake=lake, stack=settings.stack)
     endpoint = SageMakerEndpoint(
-        session=session, lake=lake, stack=settings.stack, role=settings.role, image=settings.image, options=options
+        session=session,
+        lake=lake,
+        stack=settings.stack,
+        role=settings.model_role,
+        image=settings.image,
+        options=options,
     )
     return lake, tables, runner, registry, endpoint, SqsLandingEvents(session=session, lake=lake)
 

@@ -47,6 +47,7 @@ def examine_aws(settings: AwsSettings, options: JobOptions, endpoints: Sequence[
         ("VPC endpoints", lambda: _endpoints(session, options.subnets)),
         ("Lake Formation", lambda: _lake_formation(session, settings.stack)),
         ("instance types", lambda: _instances(session, options)),
+        ("role of the models", lambda: _role(session, settings.model_role)),
         ("quotas of endpoints", lambda: _endpoint_quotas(session, endpoints)),
     )
     for subject, check in checks:
@@ -150,7 +151,7 @@ def _role(session: AwsSession, arn: str) -> str:
             problem(
                 expected=f"a role that SageMaker may take, {arn}",
                 found="a trust policy without sagemaker.amazonaws.com",
-                todo="correct CHURN_ROLE, or the role's trust policy",
+                todo="correct CHURN_ROLE or CHURN_MODEL_ROLE, or the role's trust policy",
             )
         )
     return arn

@@ -12,7 +12,7 @@ from botocore.client import BaseClient
 from cfnlint.decode import cfn_yaml
 
 from resources.settings import PROJECT
-from tests.aws.sagemaker.running import JOBS
+from tests.aws.sagemaker.running import JOBS, MODEL_ROLE
 from tests.aws.services import REGION
 
 TEMPLATE = PROJECT / "infra" / "stack.yaml"
@@ -234,11 +234,12 @@ def _registry(operation: str, parameters: Mapping[str, Any], arn: str) -> list[C
 
 @dataclass(frozen=True)
 class Policies:
-    """The statements of the orchestrator, also about endpoints, and of the jobs, with the template's parameters filled in."""
+    """The statements of the orchestrator, also about endpoints, of the jobs and of endpoints' models, with the template's parameters filled in."""
 
     orchestrator: Sequence[Mapping[str, Any]]
     endpoints: Sequence[Mapping[str, Any]]
     jobs: Sequence[Mapping[str, Any]]
+    models: Sequence[Mapping[str, Any]]
 
 
 def read_policies(parameters: Mapping[str, Any]) -> Policies:
@@ -246,12 +247,13 @@ def read_policies(parameters: Mapping[str, Any]) -> Policies:
     template = cfn_yaml.load(str(TEMPLATE))
     defaults = {name: each.get("Default", "") for name, each in template["Parameters"].items()}
     pseudo = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT, "AWS::NoValue": None}
-    values = defaults | pseudo | dict(parameters)
+    values = defaults | pseudo | {"ModelRole.Arn": MODEL_ROLE} | dict(parameters)
     resources = template["Resources"]
     orchestrator = resources["OrchestratorPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     endpoints = resources["EndpointPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     jobs = resources["JobRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
-    return Policies(_fill(orchestrator, values), _fill(endpoints, values), _fill(jobs, values))
+    models = resources["ModelRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    return Policies(*(_fill(each, values) for each in (orchestrator, endpoints, jobs, models)))
 
 
 def _fill(node: Any, values: Mapping[str, Any]) -> Any:

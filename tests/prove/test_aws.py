@@ -111,6 +111,9 @@ def _assert_that_the_champion_is_served_and_may_be(account: Account, workspace: 
         for call in {*recording.orchestrator}
     }
     assert [call for call, statement in used.items() if not statement] == []
+    loaded = {call for call in recording.jobs if call.action == "s3:GetObject"}
+    assert loaded
+    assert [call for call in loaded if not allowing_statement(policies.models, call)] == []
     unused = {str(each["Sid"]) for each in policies.endpoints} - set(used.values())
     assert unused == {"ReadLogsOfEndpoints"}  # of those that do not come to answer
 

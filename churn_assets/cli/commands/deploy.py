@@ -9,7 +9,7 @@ from churn_assets.console.safe_text import say
 from resources.settings import Settings
 
 # The setting that each output of the stack is for.
-_SETTINGS = {"Lake": "CHURN_LAKE", "Role": "CHURN_ROLE", "KmsKey": "CHURN_KMS_KEY"}
+_SETTINGS = {"Lake": "CHURN_LAKE", "Role": "CHURN_ROLE", "ModelRole": "CHURN_MODEL_ROLE", "KmsKey": "CHURN_KMS_KEY"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

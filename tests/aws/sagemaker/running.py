@@ -23,6 +23,7 @@ from tests.aws.sagemaker.service import SageMaker, Scripted, running_sagemaker
 # A stand-in that answers for both.
 ENDPOINTS = ("AWS_ENDPOINT_URL_SAGEMAKER", "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME")
 ROLE = "arn:aws:iam::123456789012:role/churn-jobs"
+MODEL_ROLE = "arn:aws:iam::123456789012:role/churn-models"
 JOBS = "jobs"
 """What the agents of the stand-in's own clients say of themselves."""
 IMAGE = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.2-0"

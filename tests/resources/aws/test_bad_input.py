@@ -32,6 +32,7 @@ SETTINGS = AwsSettings(
     region="eu-west-1",
     stack="t",
     role="arn:aws:iam::1:role/r",
+    model_role="arn:aws:iam::1:role/r",
     kms_key="",
     image=f"{REGISTRY}sagemaker-xgboost:3.2-0",
     job_options={},

@@ -62,6 +62,7 @@ def stack(aws_lake: S3Lake) -> AwsSettings:
         region=aws_lake.session.region,
         stack=name,
         role=role["Arn"],
+        model_role=role["Arn"],
         kms_key="",
         image="141502667606.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.2-0",
         job_options={},

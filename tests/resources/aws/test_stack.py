@@ -61,9 +61,16 @@ def test_dev_and_prod_stand_side_by_side_and_one_goes_without_the_other(session:
     dev, prod = stack_of(session, "dev"), stack_of(session, "prod")
     for stack in (dev, prod):
         stack.carry_out(propose(stack))
-    assert role_names(session) == ["dev-churn-dagster", "dev-churn-jobs", "prod-churn-dagster", "prod-churn-jobs"]
+    assert role_names(session) == [
+        "dev-churn-dagster",
+        "dev-churn-jobs",
+        "dev-churn-models",
+        "prod-churn-dagster",
+        "prod-churn-jobs",
+        "prod-churn-models",
+    ]
     assert dev.delete()
-    assert role_names(session) == ["prod-churn-dagster", "prod-churn-jobs"]
+    assert role_names(session) == ["prod-churn-dagster", "prod-churn-jobs", "prod-churn-models"]
     assert not dev.delete()
 
 
@@ -91,7 +98,7 @@ def test_the_commands_do_nothing_without_yes_and_say_what_they_did(session: AwsS
     assert "export CHURN_TARGET=aws CHURN_STACK=dev" in workspace.output
     assert workspace.churn("destroy", "dev") == 0
     assert "Its bucket would be kept. Nothing was deleted." in workspace.output
-    assert role_names(session) == ["dev-churn-dagster", "dev-churn-jobs"]
+    assert role_names(session) == ["dev-churn-dagster", "dev-churn-jobs", "dev-churn-models"]
     assert workspace.churn("destroy", "dev", "--yes") == 0
     assert "The stack churn-dev is deleted." in workspace.output
     assert role_names(session) == []
@@ -159,7 +166,7 @@ def test_a_bucket_of_others_is_never_removed_and_nothing_else_is_before(session:
     assert workspace.churn("destroy", "dev", "--bucket", "others", "--yes") != 0
     assert "found others" in workspace.output
     assert s3.list_objects_v2(Bucket="others")["KeyCount"] == 1
-    assert role_names(session) == ["dev-churn-dagster", "dev-churn-jobs"]
+    assert role_names(session) == ["dev-churn-dagster", "dev-churn-jobs", "dev-churn-models"]
 
 
 def test_a_name_that_is_too_long_and_unknown_parameters_are_refused(session: AwsSession) -> None:
