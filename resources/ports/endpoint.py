@@ -64,18 +64,13 @@ class Deployment:
 class Served:
     """An endpoint as it is found.
 
-    status    `InService` if it answers
-    version   of the deployment that answers, and `model` its model's; "" if nothing does
-    is_new    whether the call that returns this has changed anything
-    since     seconds since 1970 at which it was changed last
-    link      its page for a person, "" if there is none
-    instances how many machines answer; 0 if none stands ready
     status      `InService` if it answers
     version     of the deployment that answers, and `model` its model's; "" if nothing does
     candidate   beside the champion, as it is found
     is_new      whether the call that returns this has changed anything
     since       seconds since 1970 at which it was changed last
     link        its page for a person, "" if there is none, and `dashboard` that of its figures
+    instances   how many machines answer; 0 if none stands ready
     """
 
     name: str
