@@ -49,7 +49,15 @@ def test_an_answer_has_a_length_and_an_error_a_kind(aws_lake: S3Lake, service: S
     assert found is not None
     assert found.instances == 2
     settings = AwsSettings(
-        bucket="b", prefix="", region="", stack=endpoint.stack, role=ROLE, kms_key="", image="", job_options={}
+        bucket="b",
+        prefix="",
+        region="",
+        stack=endpoint.stack,
+        role=ROLE,
+        model_role=ROLE,
+        kms_key="",
+        image="",
+        job_options={},
     )
     ask = open_endpoint_asking(settings, "shop", connections=4, seconds=5.0)
     assert ask(b'{"calls": 1}') == (None, 26)
