@@ -116,8 +116,8 @@ class Server:
         connection = http.client.HTTPConnection("localhost", timeout=120)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(120)
-        connection.sock.connect(self._path)
         try:
+            connection.sock.connect(self._path)
             connection.request(method, path, body, dict(headers))
             response = connection.getresponse()
             return response.status, dict(response.getheaders()), response.read()
