@@ -195,7 +195,11 @@ class TableReader:
         names = None if columns is None else list(columns)
         for part in self._parts:
             with _open_next(part) as file:
-                yield from file.iter_batches(batch_size=size, columns=names, use_threads=_use_threads(part))
+                # Row group by row group: behind a part's boundary, whose row groups are short, batches are blocks again, and none is copied.
+                for group in range(file.num_row_groups):
+                    yield from file.iter_batches(
+                        batch_size=size, row_groups=[group], columns=names, use_threads=_use_threads(part)
+                    )
 
 
 @contextmanager
