@@ -25,10 +25,10 @@ def _open_file(path: str, flags: int) -> int:
 
 
 @contextmanager
-def hold(path: Path) -> Iterator[None]:
-    """Wait for the lock on `path` and hold it. Other processes and other threads wait."""
+def hold(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Wait for the lock on `path` and hold it. Other processes and other threads wait; if it is `shared`, not those that share it."""
     with open_lock(path) as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield
 
 

@@ -7,39 +7,28 @@ and notes and hashes are removed.
 
 import json
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-from pyarrow import csv
 
+from churn_assets.model_server.ab_notes import day_from_plain, day_to_plain, parse_notes
 from churn_assets.model_server.options import Candidate
 from churn_model.errors import ChurnError, problem
 from churn_model.evaluation.variant_guard import Alarm, Answers, Day, count_day, find_alarms
 from churn_model.records import from_plain
 from churn_model.serving.shadow import Shadow
-from churn_model.stats.always_valid import Events
 from churn_model.wording import percent
 from resources.durable import make_folders, replace_file
-from resources.file_locks import hold, is_held, open_lock, try_lock
+from resources.file_locks import hold, open_lock, try_lock
 
-_COLUMNS = {
-    "customer": pa.uint64(),
-    "is_challenger": pa.int8(),
-    "failed": pa.int8(),
-    "seconds": pa.float64(),
-    "probability": pa.float64(),
-}
-_LINE = re.compile(rb"(?m)^\d{1,20},[01],[01],\d+\.\d{6},(?:nan|\d+(?:\.\d+)?(?:e-\d+)?)\n")
 SHADOW = "shadow.json"
 TESTS = "ab"
 """The folder of tests in CHURN_HOME."""
@@ -63,15 +52,17 @@ class About:
 class State:
     """A test as its notes have it.
 
-    ended    why it has ended, None while it runs
-    days     the counts of each day, the running one last
-    today    the answers of the running day, None if there are none
-    shadow   what both models decided, for one in the shadow
+    ended         why it has ended, None while it runs
+    is_withdrawn  whether all customers are the champion's again; an alarm alone may leave the candidate its share
+    days          the counts of each day, the running one last
+    today         the answers of the running day, None if there are none
+    shadow        what both models decided, for one in the shadow
     """
 
     about: About
     is_served: bool
     ended: str | None
+    is_withdrawn: bool
     days: list[Day]
     today: Answers | None
     shadow: Shadow
@@ -121,8 +112,7 @@ class AbTest:
         since = known.since if known else self._now().isoformat(timespec="seconds")
         about = About(dataset=self._dataset, candidate=self._option, since=since)
         _replace(self._about, json.dumps(asdict(about)).encode())
-        with open_lock(self._folder / "serving") as lock:
-            try_lock(lock)
+        with hold(self._folder / "serving", shared=True):  # a server that takes another's place begins before it ends
             yield
 
     def withdraw(self) -> None:
@@ -138,12 +128,17 @@ class AbTest:
         running = self._noted_on(now.date())
         return State(
             about=_read_about(self._about),
-            is_served=is_held(self._folder / "serving"),
+            is_served=self._is_served(),
             ended=" ".join(ends) or None,
+            is_withdrawn=self.is_withdrawn,
             days=self._count_days(now, keep=False),
             today=self._read(running, self._seen())[0] if running.exists() else None,
             shadow=self._read_shadow(),
         )
+
+    def _is_served(self) -> bool:
+        with open_lock(self._folder / "serving") as lock:
+            return not try_lock(lock)
 
     def observe_shadow(self, shadow: Shadow) -> None:
         """Add what both models decided of the rows of a request."""
@@ -219,8 +214,12 @@ class AbTest:
             added, self._shadow = self._shadow, Shadow()
         if added == Shadow():
             return
-        with hold(self._folder / "adding"):
-            _replace(self._folder / SHADOW, json.dumps(asdict(self._read_shadow() + added)).encode())
+        try:
+            with hold(self._folder / "adding"):
+                _replace(self._folder / SHADOW, json.dumps(asdict(self._read_shadow() + added)).encode())
+        except Exception:
+            self.observe_shadow(added)  # to be kept the next time
+            raise
 
     def _read_shadow(self) -> Shadow:
         path = self._folder / SHADOW
@@ -236,32 +235,32 @@ class AbTest:
     def _count_days(self, now: datetime, *, keep: bool = True) -> list[Day]:
         """Return the counts of all days, the running one last. With `keep`, days that are over are counted once, and their notes deleted."""
         today = (now - _LATE).date()
-        running: list[Day] = []
+        running: dict[str, Day] = {}
         seen = self._seen()
         for notes in sorted(self._folder.glob("*.csv")):
             answers, customers = self._read(notes, seen)
             if notes.stem >= str(today):
-                running.append(count_day(answers, errors_alone=True))
+                running[notes.stem] = count_day(answers, errors_alone=True)
                 continue
             seen = np.union1d(seen, customers)
             if not keep:
-                running.append(count_day(answers))
+                running[notes.stem] = count_day(answers)
                 continue
             counts = notes.with_suffix(".json")
             if not counts.exists():
-                _replace(counts, json.dumps(_to_plain(count_day(answers))).encode())
+                _replace(counts, json.dumps(day_to_plain(count_day(answers))).encode())
             _replace(self._folder / "seen", seen.tobytes())
-            notes.unlink()
-        over = [_from_plain(json.loads(path.read_bytes())) for path in sorted(self._folder.glob("[0-9]*.json"))]
-        return over + running
+            notes.unlink(missing_ok=True)
+        over = {path.stem: day_from_plain(json.loads(path.read_bytes())) for path in self._folder.glob("[0-9]*.json")}
+        # A day may be in both, while or after another process counts it: its notes go last.
+        return [day for _, day in sorted((running | over).items(), key=itemgetter(0))]
 
     def _seen(self) -> Hashes:
-        path = self._folder / "seen"
-        return np.frombuffer(path.read_bytes() if path.exists() else b"", dtype=np.uint64)
+        return np.frombuffer(_read_if_there(self._folder / "seen"), dtype=np.uint64)
 
     def _read(self, notes: Path, seen: Hashes) -> tuple[Answers, Hashes]:
         """Return the first request of each customer. A line that a dying worker left unfinished is passed over."""
-        columns = {name: column.to_numpy() for name, column in _parse(notes.read_bytes()).items()}
+        columns = {name: column.to_numpy() for name, column in parse_notes(_read_if_there(notes)).items()}
         customers, first = np.unique(columns["customer"], return_index=True)
         answers = Answers(
             is_challenger=columns["is_challenger"][first] == 1,
@@ -273,17 +272,12 @@ class AbTest:
         return answers, customers
 
 
-def _parse(notes: bytes) -> dict[str, pa.ChunkedArray]:
-    """Return the columns of the whole lines."""
-    lines = b"".join(_LINE.findall(notes))
-    if not lines:
-        return {name: pa.chunked_array([[]], kind) for name, kind in _COLUMNS.items()}
-    table = csv.read_csv(
-        pa.BufferReader(lines),
-        read_options=csv.ReadOptions(column_names=list(_COLUMNS), use_threads=False),
-        convert_options=csv.ConvertOptions(column_types=_COLUMNS),
-    )
-    return dict(zip(table.column_names, table.columns, strict=True))
+def _read_if_there(path: Path) -> bytes:
+    """Return what a file holds; nothing once another process has removed it."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -299,18 +293,6 @@ def describe_alarms(dataset: str, option: Candidate, alarms: list[Alarm]) -> str
     return (
         f"{dataset}: {option.name} (model {option.version}) does not answer as the champion does. Of its customers {found}.{done} "
         "Which model is better is not said by this: that is the gate's word."
-    )
-
-
-def _to_plain(day: Day) -> dict[str, Any]:
-    return {"customers": day.customers, "events": day.events, "new_events": day.new_events}
-
-
-def _from_plain(plain: dict[str, Any]) -> Day:
-    return Day(
-        customers=Events(*plain["customers"]),
-        events={name: Events(*pair) for name, pair in plain["events"].items()},
-        new_events={name: Events(*pair) for name, pair in plain["new_events"].items()},
     )
 
 

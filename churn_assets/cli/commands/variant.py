@@ -27,12 +27,12 @@ def run(arguments: argparse.Namespace, settings: Settings, console: Console) -> 
     dataset = find_dataset(settings, arguments.dataset)
     tests = find_tests(settings.home / TESTS, dataset.name)
     if arguments.action == "withdraw":
-        running = [test for test in tests if test.read_state().ended is None]
-        if not running:
+        left = [test for test in tests if not test.is_withdrawn]  # an alarm may have been told, and nothing done
+        if not left:
             raise CommandError(
-                f"Nothing to withdraw: no test of {dataset.name} runs. `churn serve {dataset.name} --variant` begins one."
+                f"Nothing to withdraw: no candidate of {dataset.name} is left. `churn serve {dataset.name} --variant` begins a test."
             )
-        for test in running:
+        for test in left:
             test.withdraw()
     champion = read_champion(wire(settings).lake, dataset.name)
     states = [test.read_state() for test in tests]

@@ -39,8 +39,8 @@ def _describe(dataset: str, champion: str, state: State) -> Iterator[str]:
     else:
         yield from _customer_lines(state)
         yield from _guard_lines(state)
-    if state.ended is None:
-        yield f"  To end it: `churn variant {dataset} withdraw`. All customers are then the champion's, within a second."
+    if not state.is_withdrawn:
+        yield f"  To withdraw it: `churn variant {dataset} withdraw`. All customers are then the champion's, within a second."
 
 
 def _shadow_lines(state: State) -> Iterator[str]:

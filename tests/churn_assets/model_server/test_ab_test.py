@@ -1,5 +1,6 @@
 """What a test of a candidate notes and keeps, over days, workers and restarts, and when the guard is heard."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 
 from churn_assets.cli.summaries.variant import variant_summary
-from churn_assets.model_server.ab_test import AbTest, find_tests
+from churn_assets.model_server.ab_test import TESTS, AbTest, find_tests
 from churn_assets.model_server.options import Candidate
 from churn_model.errors import ChurnError
 from churn_model.serving.shadow import Shadow
+from tests.churn_assets.model_server.served import SPEC
+from tests.conftest import Workspace
 
 NAME = "candidate"
 
@@ -210,6 +213,78 @@ def test_what_two_models_decide_in_the_shadow_is_added_up_over_workers_and_resta
     said = variant_summary("shop", "v1", [state])
     assert "4 contacted by both, 2 by the champion alone, 0 by the candidate alone, 6 by neither" in said
     assert "$3.00" in said
+
+
+def test_after_an_alarm_that_withdraws_nothing_a_person_still_can(tmp_path: Path) -> None:
+    shop = Workspace(tmp_path)
+    shop.write_spec("shop", SPEC)
+    watch = Watch(tmp_path / "home" / TESTS / "shop-candidate-v2-0.5")
+    worker = watch.worker(withdraw=False)
+    with worker.served():
+        watch.ask(worker, 400, failing=0.5)
+        assert worker.look()
+        assert not worker.is_withdrawn
+        assert shop.churn("variant", "shop", "status") == 0
+        assert "Ended: shop: candidate (model v2) does not answer as the champion does" in shop.output
+        assert "`churn variant shop withdraw`" in shop.output
+        assert shop.churn("variant", "shop", "withdraw") == 0
+        assert "`churn variant shop withdraw`" not in shop.output
+        worker.look()
+        assert worker.is_withdrawn
+    assert shop.churn("variant", "shop", "withdraw") == 2
+    assert "Nothing to withdraw" in shop.output
+
+
+def test_a_day_whose_notes_and_counts_are_both_there_is_one_day(watch: Watch) -> None:
+    worker = watch.worker()
+    watch.ask(worker, 50)
+    notes = watch.folder / "2026-03-01.csv"
+    before = notes.read_bytes()
+    watch.next_day()
+    with worker.served():
+        worker.look()
+        notes.write_bytes(before)  # as while another process counts it, or after one that died in between
+        assert [sum(day.customers) for day in worker.read_state().days] == [50]
+
+
+def test_notes_that_another_process_removes_meanwhile_are_passed_over(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = watch.worker()
+    with worker.served():
+        watch.ask(worker, 20)
+        read = Path.read_bytes
+
+        def remove_first(path: Path) -> bytes:
+            if path.suffix == ".csv":
+                path.unlink(missing_ok=True)
+            return read(path)
+
+        monkeypatch.setattr(Path, "read_bytes", remove_first)
+        assert [sum(day.customers) for day in worker.read_state().days] == [0]
+
+
+def test_a_test_is_served_as_long_as_one_of_its_servers_runs(watch: Watch) -> None:
+    """A server that takes another's place begins before that one ends."""
+    second, test = ExitStack(), watch.worker()
+    with watch.worker().served():
+        second.enter_context(watch.worker().served())
+    with second:
+        assert test.read_state().is_served
+    assert not test.read_state().is_served
+
+
+def test_what_was_decided_in_the_shadow_is_not_lost_where_it_cannot_be_kept_at_once(watch: Watch) -> None:
+    worker = AbTest(watch.folder, "shop", Candidate(NAME, "v2", 0.0, shadow=True), on_alarm=watch.alerts.append)
+    with worker.served():
+        worker.observe_shadow(Shadow(both=2, at_stake=1.5))
+        elsewhere = watch.folder.rename(watch.folder.with_name("elsewhere"))
+        with pytest.raises(FileNotFoundError):
+            worker.keep_shadow()
+        elsewhere.rename(watch.folder)
+        worker.observe_shadow(Shadow(neither=1))
+        worker.keep_shadow()
+        assert worker.read_state().shadow == Shadow(both=2, neither=1, at_stake=1.5)
 
 
 def test_what_a_test_is_that_cannot_be_read_is_said(watch: Watch) -> None:
