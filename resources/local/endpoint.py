@@ -9,7 +9,7 @@ import random
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -118,8 +118,11 @@ class LocalEndpoint(Endpoint):
         return EndpointAnswer(body=answered.body, content_type=answered.headers["Content-Type"], model=model)
 
     def count_requests(self, dataset: str, within: timedelta) -> float:
+        if not Path(self.folder).exists():
+            return 0.0
         files = (self._asked_before(dataset), self._asked(dataset))
-        times = [each for file in files if file.exists() for each in file.read_text().split()][-_MOST_TIMES:]
+        with self._noting(dataset):
+            times = [each for file in files if file.exists() for each in file.read_text().split()][-_MOST_TIMES:]
         return float(sum(float(each) > time.time() - within.total_seconds() for each in times))
 
     def _path(self, dataset: str) -> Path:
@@ -131,9 +134,13 @@ class LocalEndpoint(Endpoint):
     def _asked_before(self, dataset: str) -> Path:
         return Path(self.folder) / f"{dataset}.asked-before"
 
+    def _noting(self, dataset: str) -> AbstractContextManager[None]:
+        """Return the lock on the two files of times."""
+        return hold(Path(self.folder) / f".{dataset}.lock")
+
     def _note_time(self, dataset: str) -> None:
         """Note that it is asked now. Two files take turns, so that neither grows for ever."""
-        with hold(Path(self.folder) / f".{dataset}.lock"):
+        with self._noting(dataset):
             with self._asked(dataset).open("a") as times:
                 times.write(f"{time.time()}\n")
             if self._asked(dataset).stat().st_size >= _MOST_BYTES:
