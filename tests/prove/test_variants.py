@@ -132,20 +132,19 @@ def is_given_back(server: Server, customer: dict[str, Any]) -> bool:
 
 
 def test_a_share_stays_with_its_customers_and_two_equal_models_do_not_ring(home: Home) -> None:
+    """Their times are not judged here, since a busy machine would have its say: `benchmarks.ab_guard` simulates them."""
     publish(home, SAME)
     customer = dict(example_customer(plan_of(home, champion_of(home))))
-    with served(home, "--workers", "2", "--variant", f"candidate={SAME}:0.3", "--withdraw") as server:
+    with served(home, "--workers", "2", "--variant", f"candidate={SAME}:0.5", "--withdraw") as server:
         first = variants_of(ask(server, customer, range(500)))
         share = sum(variant == "candidate" for variant in first.values()) / 500
-        assert 0.2 < share < 0.4
+        assert 0.4 < share < 0.6
         assert variants_of(ask(server, customer, reversed(range(500)))) == first
         running = status(home)
-        end_day(home)
-        waited("the day to be judged", lambda: list(notes_of(home).glob("[0-9]*.json")))
     assert "A server runs it." in running
     assert f"{round(500 * (1 - share)):,}" in running
-    assert f"(model {SAME}) beside the champion (model {champion_of(home)}), for 30% of the customers" in running
-    with served(home, "--workers", "2", "--variant", f"candidate={SAME}:0.3", "--withdraw") as server:
+    assert f"(model {SAME}) beside the champion (model {champion_of(home)}), for 50% of the customers" in running
+    with served(home, "--workers", "2", "--variant", f"candidate={SAME}:0.5", "--withdraw") as server:
         assert variants_of(ask(server, customer, range(200))) == {number: first[number] for number in range(200)}
     assert alerts(home) == []
     assert "none does now" in status(home)
