@@ -36,7 +36,7 @@ class Sample:
     late    by how much requests were handed out after they were due: the generator's own lateness
     errors  requests without an answer of status 200, by kind
     busy    the process's processor time by the time that passed: 1 is a whole core
-    took    from the begin of the step until its last answer
+    took    from the begin of the step until 99 of 100 answers were there
     """
 
     waited: Sequence[float]

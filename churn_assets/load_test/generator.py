@@ -7,6 +7,7 @@ further one is a step, answered by a line on standard output with what was seen.
 import gc
 import json
 import logging
+import math
 import resource
 import sys
 import time
@@ -44,7 +45,7 @@ class Work:
         self._asking: dict[int, float] = {}
         self.waited: list[float] = []
         self.errors: Counter[str] = Counter()
-        self.took = 0.0
+        self._ended: list[float] = []
 
     def ask_until_done(self, event: Any) -> None:
         """Ask, as one user, until nothing is left. Each answer is an event of locust's, whose time counts from when the request was due."""
@@ -66,9 +67,14 @@ class Work:
     def record(self, *, response_time: float, exception: str | None, **_: Any) -> None:
         """Keep what came of a request. It listens to locust's events."""
         self.waited.append(response_time / 1e3)
-        self.took = time.monotonic() - self._order.begin
+        self._ended.append(time.monotonic() - self._order.begin)
         if exception is not None:
             self.errors[exception] += 1
+
+    def took(self) -> float:
+        """Return the seconds from the step's begin until 99 of 100 answers were there: what one of the last waits for is in `waited`."""
+        ended = sorted(self._ended)
+        return ended[math.ceil(0.99 * len(ended)) - 1] if ended else 0.0
 
     def hand_out(self) -> list[float]:
         """Hand out requests when they are due, until all are. Return by how many seconds each was late, whether a user was free or not."""
@@ -157,7 +163,7 @@ class Generator:
             "late": [round(each, 6) for each in late],
             "errors": work.errors,
             "busy": busy,
-            "took": work.took,
+            "took": work.took(),
         }
 
 

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.reliability.home import Home
 from benchmarks.reliability.homes import Homes
 from benchmarks.served import served
-from churn_assets.load_test.figures import Step, summarize
+from churn_assets.load_test.figures import Outcome, Step, judge, summarize
 from churn_assets.load_test.processes import Generators
 from churn_model.models.bundle import write_bundle
 from churn_model.models.bundle_file import BUNDLE
@@ -39,12 +39,16 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: application/jso
 
 
 class Fastest(asyncio.Protocol):
-    """Answers each request at once. One that is told to stalls everybody for a second, as a server's long pause does."""
+    """Answers each request at once.
+
+    stalls_at  with this request it stalls everybody for a second, as a server's long pause does
+    lags_at    this request alone is answered three seconds later
+    """
 
     asked = 0
 
-    def __init__(self, stalls_at: int = 0) -> None:
-        self._stalls_at = stalls_at
+    def __init__(self, stalls_at: int = 0, lags_at: int = 0) -> None:
+        self._stalls_at, self._lags_at = stalls_at, lags_at
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
@@ -54,15 +58,18 @@ class Fastest(asyncio.Protocol):
         if Fastest.asked == self._stalls_at:
             time.sleep(1.0)
         assert isinstance(self._transport, asyncio.Transport)
-        self._transport.write(ANSWER)
+        if Fastest.asked == self._lags_at:
+            asyncio.get_running_loop().call_later(3.0, self._transport.write, ANSWER)
+        else:
+            self._transport.write(ANSWER)
 
 
 @contextmanager
-def fastest(stalls_at: int = 0) -> Iterator[str]:
+def fastest(stalls_at: int = 0, lags_at: int = 0) -> Iterator[str]:
     """Serve in a thread of its own, and yield the address."""
     Fastest.asked = 0
     loop = asyncio.new_event_loop()
-    server = loop.run_until_complete(loop.create_server(lambda: Fastest(stalls_at), "127.0.0.1", 0))
+    server = loop.run_until_complete(loop.create_server(lambda: Fastest(stalls_at, lags_at), "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
@@ -94,6 +101,18 @@ def test_a_stall_counts_for_all_who_came_meanwhile_and_in_a_closed_loop_for_one(
     assert len(closed_loop) > 300
     assert sum(each > 0.25 for each in closed_loop) <= 10
     assert max(closed_loop) >= 0.95
+
+
+def test_one_answer_that_is_late_does_not_make_a_step_one_that_was_not_held() -> None:
+    step = Step(rate=100, seconds=3)
+    with (
+        fastest(lags_at=290) as url,
+        Generators({"url": url, "token": ""}, ["{}"], processes=1, environment=os.environ) as generators,
+    ):
+        figures = summarize(step, generators.run(step, limit=500))
+    assert figures.longest > 2900
+    assert figures.reached > 95
+    assert judge(figures, limit=500).outcome is Outcome.HELD
 
 
 @pytest.fixture

@@ -119,6 +119,11 @@ def _read_options(arguments: argparse.Namespace, settings: Settings, dataset: Da
 def _find_problems(options: "LoadOptions") -> Iterator[str]:
     from churn_assets.load_test.processes import most_rate
 
+    if options.users:  # no rate is asked for
+        if options.users < options.processes:
+            expected = "a user for each of --processes"
+            yield problem(expected=expected, found=f"--users {options.users}", todo="lower --processes")
+        return
     most = f"--most {options.most:g}"
     if options.most < options.rate:
         yield problem(expected=f"--most {options.rate:g} or more", found=most, todo="raise it, or lower --rate")
@@ -131,9 +136,6 @@ def _find_problems(options: "LoadOptions") -> Iterator[str]:
         yield problem(
             expected=f"at most {_MOST_REQUESTS:,} requests in a step", found=found, todo="lower one of the two"
         )
-    if 0 < options.users < options.processes:
-        expected = "a user for each of --processes"
-        yield problem(expected=expected, found=f"--users {options.users}", todo="lower --processes")
 
 
 def _find_problems_of_apply(arguments: argparse.Namespace, settings: Settings, dataset: Dataset) -> Iterator[str]:

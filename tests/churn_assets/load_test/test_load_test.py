@@ -82,6 +82,14 @@ def test_what_cannot_be_done_is_refused_before_anything_is_asked(
     assert "secret" not in plain.output
 
 
+@pytest.mark.parametrize("arguments", [("--p99", "10000"), ("--seconds", "600"), ("--most", "20")])
+def test_a_closed_loop_is_not_refused_for_rates_that_nobody_asks_for(
+    plain: Workspace, arguments: tuple[str, ...]
+) -> None:
+    assert plain.churn("load-test", "shop", "--users", "2", *arguments) == 1
+    assert "Expected a champion of shop to answer with; found none" in plain.output
+
+
 class Seen(Generators):
     """A generator that saw the same of every step."""
 
