@@ -1,15 +1,19 @@
 """Two engines of the search on the same folds: one process with known-good settings and Optuna, and a tuner of jobs, for which Optuna stands in.
 
-    python -m benchmarks.search_engines [--tables larose leads telco synthetic sample] [--trials 20]
+    python -m benchmarks.search_engines [--tables sample larose leads telco synthetic] [--folds 5] [--trials 20] [--workers 2]
 
 The tuner is given what SageMaker is given: one range for each parameter, and each trial's figure. Its ten best trials are judged again beside the
-known-good settings, as the training job does. Compared is the log loss of held-out rows, with the standard error of the difference by customer.
-The table of results is written after each table, and a run that was ended goes on from there.
+known-good settings, as the training job does. Both train on four of five outer folds, each with another seed, and the tuner draws other random
+numbers than the job. Compared is the log loss of the fifth fold, which neither has seen, with the standard error of the difference by customer.
+The results are written after each fold, and a run that was ended goes on from there.
 """
 
 import argparse
+import datetime
 import json
-import platform
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,8 @@ import numpy as np
 import optuna
 import pyarrow as pa
 
+from benchmarks.cross_validation import FOLDS, VALIDATION, outer_folds
+from benchmarks.machine import machine
 from benchmarks.tables import sample_rows, shared_rows, spec_of
 from churn_model.arrays import FloatArray
 from churn_model.spec.dataset import Dataset
@@ -26,44 +32,43 @@ from churn_model.spec.sections.split import Split
 from churn_model.training.leak_detection import find_suspected_leaks
 from churn_model.training.search import BEST_TRIALS
 from churn_model.training.search_space import Proposal, Range
-from churn_model.training.split_shares import choose_shares
-from churn_model.training.splits import TRAIN, VALIDATION, make_split_rule
 from churn_model.training.train import Candidate, run_trial, train
 from churn_model.training.tuning import Tuned, TunedTrial, combine_ranges, read_values
 
 RESULTS = Path(__file__).parent / "results" / "search_engines.md"
 RAW = RESULTS.with_suffix(".json")
-TABLES = ("larose", "leads", "telco", "synthetic", "sample")
+TABLES = ("sample", "larose", "leads", "telco", "synthetic")
+SAMPLE_ROWS = 4_000
+_OTHER_NUMBERS = 1_000_000  # added to the job's seed
+
+Figures = dict[str, Any]
 
 
-def compare(rows: pa.Table, dataset: Dataset, trials: int) -> dict[str, Any]:
-    """Return what both engines find on a table."""
-    dataset = replace(
-        dataset, split=choose_shares(dataset.split, rows.to_batches()).split, search=Search(trials=trials)
-    )
-    assigned = make_split_rule([rows], dataset)(rows)
-    fitted, held = (rows.filter(pa.array(assigned == split)) for split in (TRAIN, VALIDATION))
+def compare(table: str, fold: int, trials: int) -> Figures:
+    """Return the log loss of both engines on an outer fold, with the sum of squares by customer of their difference."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    dataset = replace(spec_of(table), split=Split(), search=Search(trials=trials))
+    dataset = replace(dataset, split=replace(dataset.split, seed=dataset.split.seed + fold))
+    rows = sample_rows(SAMPLE_ROWS, dataset)[0] if table == "sample" else shared_rows(table, dataset)
+    hashes = rows["_hash"].to_numpy()
+    folds = outer_folds(rows["_label"].to_numpy(), hashes if dataset.as_of else None, np.random.default_rng(1))
+    inside, carved = folds != fold, hashes < np.uint64(int(VALIDATION * 2**64))
+    fitted, held, test = (rows.filter(pa.array(each)) for each in (inside & ~carved, inside & carved, folds == fold))
     leaks = find_suspected_leaks(fitted, dataset, threads=1)
     dataset = replace(dataset, ignore=(*dataset.ignore, *(leak.column for leak in leaks)))
-    job = train(fitted, held, dataset)
-    tuner = train(fitted, held, dataset, tuned=tune(fitted, held, dataset, trials))
-    one, other = losses(tuner), losses(job)
-    gaps = one - other
-    _, customers = np.unique(job.out_of_fold.customers, return_inverse=True)
-    error = np.sqrt(np.sum(np.bincount(customers, gaps - gaps.mean()) ** 2)) / len(gaps)
-    return {
-        "rows": len(gaps),
-        "job": float(other.mean()),
-        "tuner": float(one.mean()),
-        "gap": float(gaps.mean()),
-        "error": float(error),
-    }
+    job = find_losses(train(fitted, held, dataset), test)
+    tuner = find_losses(train(fitted, held, dataset, tuned=tune(fitted, held, dataset, trials)), test)
+    gaps = tuner - job
+    _, customers = np.unique(test["_hash"].to_numpy(), return_inverse=True)
+    squares = float(np.sum(np.bincount(customers, gaps - gaps.mean()) ** 2))
+    found = {"rows": len(gaps), "job": float(job.mean()), "tuner": float(tuner.mean()), "squares": squares}
+    return {"table": table, "fold": fold, "trials": trials, **found}
 
 
 def tune(fitted: pa.Table, held: pa.Table, dataset: Dataset, trials: int) -> Tuned:
     """Return what a tuner finds, one trial after the other."""
     ranges = combine_ranges("boosted_trees")
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=dataset.split.seed))
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=dataset.split.seed + _OTHER_NUMBERS))
     found = []
     for number in range(trials):
         question = study.ask({name: as_distribution(each) for name, each in ranges.items()})
@@ -81,46 +86,72 @@ def tune(fitted: pa.Table, held: pa.Table, dataset: Dataset, trials: int) -> Tun
 def as_distribution(each: Range) -> Any:
     """Return a range as Optuna knows it."""
     if each.whole:
-        return optuna.distributions.IntDistribution(int(each.low), int(each.high))
+        return optuna.distributions.IntDistribution(int(each.low), int(each.high), log=each.log)
     return optuna.distributions.FloatDistribution(each.low, each.high, log=each.log)
 
 
-def losses(candidate: Candidate) -> FloatArray:
-    """Return the log loss of each held-out row, by a model that had not seen its customer."""
-    y, p = candidate.out_of_fold.y, candidate.out_of_fold.p
-    return np.asarray(-np.where(y == 1, np.log(p), np.log1p(-p)))
+def find_losses(candidate: Candidate, test: pa.Table) -> FloatArray:
+    """Return the log loss of each row."""
+    y, p = test["_label"].to_numpy(), candidate.probabilities(test)
+    return np.asarray(-np.log(np.where(y == 1, p, 1 - p)))
 
 
-def render(found: dict[str, dict[str, Any]], trials: int) -> str:
+def pool(found: Sequence[Figures]) -> Figures:
+    """Return the figures of several outer folds as those of all their rows."""
+    rows = sum(each["rows"] for each in found)
+    job, tuner = (sum(each[name] * each["rows"] for each in found) / rows for name in ("job", "tuner"))
+    gaps = [each["tuner"] - each["job"] for each in found]
+    error = float(np.sqrt(sum(each["squares"] for each in found))) / rows
+    return {"rows": rows, "job": job, "tuner": tuner, "gap": tuner - job, "error": error, "gaps": gaps}
+
+
+def render(found: Sequence[Figures], trials: int) -> str:
     """Return the page of results."""
+    pooled = {name: pool(part) for name in TABLES if (part := [each for each in found if each["table"] == name])}
+    date = datetime.datetime.now(datetime.UTC).date().isoformat()
     lines = [
         "# Two engines of the search",
         "",
-        f"Written by `python -m benchmarks.search_engines` on {platform.system()} {platform.machine()}, {trials} trials of boosted trees each. Log loss",
-        "of held-out rows after calibration; the tuner's minus the job's, and the standard error of that difference by customer.",
+        f"{trials} trials of boosted trees each. Log loss of rows of outer folds that neither engine has seen, each fold with another seed; the tuner's minus",
+        "the job's, that difference as a share, its standard error by customer, and the smallest and largest of the folds.",
         "",
-        "| table | rows | `job` | `tuner` | difference | standard error |",
-        "|---|---|---|---|---|---|",
+        "| table | folds | rows | `job` | `tuner` | difference | share | standard error | of one fold |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
         *(
-            f"| {name} | {each['rows']:,} | {each['job']:.5f} | {each['tuner']:.5f} | {each['gap']:+.5f} | {each['error']:.5f} |"
-            for name, each in found.items()
+            f"| {name} | {len(each['gaps'])} | {each['rows']:,} | {each['job']:.5f} | {each['tuner']:.5f} | {each['gap']:+.5f} | "
+            f"{each['gap'] / each['job']:+.2%} | {each['error']:.5f} | {min(each['gaps']):+.5f} to {max(each['gaps']):+.5f} |"
+            for name, each in pooled.items()
         ),
+        "",
+        f"Run: {date}, `python -m benchmarks.search_engines`, {machine()}, load {round(os.getloadavg()[0])}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _tasks(tables: Sequence[str], folds: int) -> Iterator[tuple[str, int]]:
+    """Yield a fold of each table, then the next one, so that a run that is ended early has seen all tables."""
+    for fold in range(folds):
+        for table in tables:
+            yield table, fold
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=list(TABLES))
+    parser.add_argument("--folds", type=int, choices=range(1, FOLDS + 1), default=FOLDS)
     parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    found = json.loads(RAW.read_text()) if RAW.exists() else {}
-    for name in options.tables:
-        if name not in found:
-            dataset = replace(spec_of(name), split=Split())
-            rows = sample_rows(4_000, dataset)[0] if name == "sample" else shared_rows(name, dataset)
-            found[name] = compare(rows, dataset, options.trials)
+    found = json.loads(RAW.read_text()) if RAW.exists() else []
+    known = {(each["table"], each["fold"]) for each in found if each["trials"] == options.trials}
+    with ProcessPoolExecutor(options.workers) as workers:
+        running = [
+            workers.submit(compare, *task, options.trials)
+            for task in _tasks(options.tables, options.folds)
+            if task not in known
+        ]
+        for done in as_completed(running):
+            found = sorted([*found, done.result()], key=lambda each: (each["table"], each["fold"]))
             RAW.write_text(json.dumps(found, indent=1) + "\n")
             RESULTS.write_text(render(found, options.trials))
 

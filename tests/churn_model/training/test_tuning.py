@@ -88,7 +88,7 @@ def test_a_trials_figure_is_read_from_its_log_as_it_is(value: float) -> None:
 
 
 def test_a_tuner_searches_all_depths_at_once() -> None:
-    assert combine_ranges("boosted_trees")["max_depth"] == Range(2, 12, whole=True)
+    assert combine_ranges("boosted_trees")["max_depth"] == Range(2, 12, log=True, whole=True)
     assert combine_ranges("boosted_trees")["eta"] == Range(0.03, 0.2, log=True)
 
 
