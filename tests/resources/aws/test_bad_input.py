@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
+from churn_assets.assets.raw_batch import resolve_scorer
+from churn_model.reports.step_report import PublishedFile
+from churn_model.spec.dataset import Dataset
 from resources.aws.container.start import check_image as check_image_inside
 from resources.aws.doctor import Finding, examine_aws
 from resources.aws.image import check_image, expected_xgboost
@@ -22,7 +25,11 @@ from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession, aws_errors, forget_clients
 from resources.aws.stack import Stack
-from resources.errors import CommandError, SettingsError
+from resources.catalog.digests import digest_of
+from resources.catalog.names import champion_key
+from resources.catalog.pointers import Champion, to_bytes
+from resources.errors import CommandError, DamagedError, SettingsError
+from resources.ports.lake import Manifest
 from resources.settings import AwsSettings
 
 REGISTRY = "141502667606.dkr.ecr.eu-west-1.amazonaws.com/"
@@ -148,6 +155,17 @@ def test_a_role_that_may_not_be_passed_or_a_key_it_may_not_use(action: str) -> N
     said = {"Error": {"Code": "AccessDeniedException", "Message": f"not authorized to perform: {action} on x"}}
     with pytest.raises(CommandError, match=rf"perform: {action} on x. Grant it"), aws_errors(CommandError, "a job"):
         raise ClientError(said, "CreateTrainingJob")
+
+
+def test_a_champion_whose_bundle_is_gone(aws_lake: S3Lake, dataset: Dataset) -> None:
+    prefix = f"{dataset.name}/tuned_model/v1/"
+    aws_lake.put(prefix + "model.tar.gz", b"bundle")
+    aws_lake.publish(prefix, Manifest("v1", {"model.tar.gz": PublishedFile(size=6, digest=digest_of(b"bundle"))}))
+    champion = Champion("v1", prefix, f"{dataset.name}/e/v1/", "2026-01-01T00:00:00+00:00", "first", "")
+    aws_lake.put(champion_key(dataset.name), to_bytes(champion))
+    aws_lake.remove([prefix + "model.tar.gz"])
+    with pytest.raises(DamagedError, match=rf"model\.tar\.gz; found no file\. .*`churn retrain {dataset.name}`"):
+        resolve_scorer(aws_lake, dataset, provisional=False)
 
 
 def test_two_stacks_of_one_name(aws_lake: S3Lake) -> None:
