@@ -53,6 +53,9 @@ def _show(lake: S3Lake, rows: int, jobs: list[str]) -> None:
     for entry in lake.entries(""):
         if not entry.key.startswith(("jobs/", "code/", "queries/")):
             print(f"  {entry.size:>10,}  {lake.uri(entry.key)}")
+    print(
+        "All of it was on this machine and is gone now, with the files named above. On an account: docs/tasks/run_on_aws.md"
+    )
 
 
 if __name__ == "__main__":
