@@ -29,6 +29,10 @@ class QueryFailed(Exception):
     """What Athena would give as the reason of a failed query."""
 
 
+class ScansTooMuch(Exception):
+    """A query that Athena cancels, since its workgroup lets none scan so much."""
+
+
 class _Query(Execution):
     """A query in a thread of its own, which its status follows."""
 
@@ -46,10 +50,13 @@ class _Query(Execution):
             with tempfile.TemporaryDirectory() as folder:
                 context: Any = self.context or {}
                 database = context.get("Database", "default")
-                table = _execute(self._connection, self.query, database, Path(folder))
+                limit = _configuration_of(self.workgroup).get("BytesScannedCutoffPerQuery")
+                table = _execute(self._connection, self.query, database, Path(folder), limit)
             backend.query_results[self.id] = _as_results(table)
             _store(self.config["OutputLocation"], table)
             outcome = "SUCCEEDED"
+        except ScansTooMuch:
+            outcome, self.reason = "CANCELLED", "Query cancelled! : Bytes scanned limit was exceeded"
         except Exception as error:
             outcome, self.reason = "FAILED", str(error)
         if self.status not in _FINISHED:
@@ -95,11 +102,19 @@ def _location_of(configuration: Mapping[str, Any]) -> dict[str, str]:
     return {"OutputLocation": location} if location else {}
 
 
-def _execute(connection: duckdb.DuckDBPyConnection, sql: str, database: str, folder: Path) -> pa.Table:
+def _configuration_of(group: Any) -> Mapping[str, Any]:
+    return {} if group is None else dict(group.configuration)
+
+
+def _execute(
+    connection: duckdb.DuckDBPyConnection, sql: str, database: str, folder: Path, limit: int | None
+) -> pa.Table:
     unload = _UNLOAD.fullmatch(sql)
     statement = sqlglot.parse_one(unload["query"] if unload else sql, read="athena")
     for number, table in enumerate({(each.db or database, each.name) for each in statement.find_all(exp.Table)}):
         _make_view(connection, *table, folder / str(number))
+    if limit is not None and sum(path.stat().st_size for path in folder.rglob("*.parquet")) > limit:
+        raise ScansTooMuch
     connection.execute(f'create schema if not exists "{database}"')
     connection.execute(f'use "{database}"')
     result = connection.sql(statement.sql("duckdb")).to_arrow_table()

@@ -5,14 +5,19 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from resources.aws.lake import S3Lake
+from resources.aws.queries import Athena
 from resources.aws.tables import AthenaTables
 from resources.errors import TablesError
 from tests.aws.tables import make_aws_tables
+
+LEAST_LIMIT = 10_000_000
+"""Bytes of a query, of which Athena takes no smaller limit."""
 
 
 @pytest.fixture
@@ -167,6 +172,22 @@ def test_an_empty_table_is_reported(tables: AthenaTables) -> None:
 def test_a_query_that_fails_is_explained(tables: AthenaTables) -> None:
     with pytest.raises(TablesError, match=r"FAILED: TABLE_NOT_FOUND.*no_such.*Create the table"):
         tables.athena.run("select * from no_such", tables.database)
+
+
+def test_a_query_that_scans_more_than_the_workgroup_allows_is_explained(tables: AthenaTables) -> None:
+    database, _, name = make_user_table(tables, "long", {"id": "bigint"}).partition(".")
+    rows = LEAST_LIMIT // 8 + 1  # of eight bytes each, which no codec makes fewer
+    put(tables.lake, "own/long/rows.parquet", pa.table({"id": np.random.default_rng(1).integers(2**62, size=rows)}))
+    configuration = {
+        "BytesScannedCutoffPerQuery": LEAST_LIMIT,
+        "ResultConfiguration": {"OutputLocation": tables.lake.uri("queries/")},
+    }
+    tables.session.client("athena").create_work_group(Name=f"small-{database}", Configuration=configuration)
+    with pytest.raises(
+        TablesError, match=r"CANCELLED: .*Bytes scanned limit was exceeded\. Raise the workgroup's limit"
+    ):
+        Athena(session=tables.session, workgroup=f"small-{database}").run(f"select * from {name}", database)
+    assert tables.athena.result(f"select count(*) as n from {name}", database)["n"].iloc[0] == rows
 
 
 def test_a_query_is_stopped_with_the_process_that_awaits_it(
