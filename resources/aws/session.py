@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 _ATTEMPTS = 8
+_MOST_OF_A_MESSAGE = 1_000  # characters
 _creating = threading.Lock()  # boto3 creates clients in one thread at a time
 
 
@@ -128,6 +129,12 @@ _LOCAL_REMEDIES = {
 _NETWORK = "check the network, the region and, in a private VPC, the endpoints, then run the job again"
 
 
+def _shorten(text: str) -> str:
+    """Return a service's words on one line, without their end if they are long: a proxy in between may answer with a page."""
+    words = " ".join(text.split())
+    return words if len(words) <= _MOST_OF_A_MESSAGE else f"{words[:_MOST_OF_A_MESSAGE]}..."
+
+
 @contextmanager
 def aws_errors(translated: type[ChurnError], expected: str) -> Iterator[None]:
     """Translate whatever botocore raises, `from error`, with what to do about it."""
@@ -137,7 +144,7 @@ def aws_errors(translated: type[ChurnError], expected: str) -> Iterator[None]:
         yield
     except ClientError as error:
         code = code_of(error)
-        message = str(error.response.get("Error", {}).get("Message", "")).strip().rstrip(".")
+        message = _shorten(str(error.response.get("Error", {}).get("Message", ""))).rstrip(".")
         found = f"{code}: {message}" if message and message != code else f"the answer {code}"
         todo = _REMEDIES.get(code, "see what AWS says, then run the job again")
         raise translated(problem(expected=expected, found=found, todo=todo)) from error

@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
+from botocore.exceptions import ClientError
 
 from resources.aws.lake import S3Lake
-from resources.aws.session import _parse_timestamp
+from resources.aws.session import _parse_timestamp, aws_errors
+from resources.errors import LakeError
 
 MOMENT = datetime(2026, 11, 26, 1, 2, 3, tzinfo=UTC)
 
@@ -35,3 +37,14 @@ def test_the_moments_of_a_listing_are_not_read_by_botocores_own_parser(aws_lake:
     """It takes 60 us a moment, two thirds of a sweep over a million objects. It gives a time zone of dateutil's."""
     aws_lake.put("landing/x", b"x")
     assert [entry.modified.tzinfo for entry in aws_lake.entries("landing/")] == [UTC]
+
+
+def test_a_page_that_a_proxy_answers_with_is_one_line_and_not_all_of_it() -> None:
+    page = "<!doctype html>\n<html>\n" + "<p>Blocked</p>\n" * 1000
+    with (
+        pytest.raises(LakeError, match=r"^Expected to list; found 403: <!doctype html> <html> <p>Blocked") as error,
+        aws_errors(LakeError, "to list"),
+    ):
+        raise ClientError({"Error": {"Code": "403", "Message": page}}, "ListObjectsV2")
+    assert len(str(error.value)) < 1_300
+    assert str(error.value).count("\n") == 0
