@@ -48,8 +48,8 @@ class Shell:
         return done.stdout
 
 
-def main(stack: str) -> int:
-    """Show a stack of this name, and return 0 if every command succeeded, or if there is no account."""
+def main(stack: str, *parameters: str) -> int:
+    """Show a stack of this name, deployed with more `parameters`, and return 0 if every command succeeded, or if there is no account."""
     if not stack:
         print("Expected a name for the stack that is made and torn down; found none. Run `make test-aws STACK=smoke`.")
         return 2
@@ -60,7 +60,7 @@ def main(stack: str) -> int:
         shell = Shell({"CHURN_HOME": home, "CHURN_TARGET": ""})
         bucket = ""
         try:
-            if found := _EXPORT.search(shell.churn("deploy", stack, "--yes", *sys.argv[2:])):
+            if found := _EXPORT.search(shell.churn("deploy", stack, "--yes", *parameters)):
                 shell.settings |= dict(each.split("=", 1) for each in found[1].split())
                 bucket = shell.settings["CHURN_LAKE"].removeprefix("s3://").partition("/")[0]
                 for command in _COMMANDS:
@@ -100,4 +100,4 @@ def report(assumptions: Sequence[Assumption], codes: dict[str, int]) -> list[str
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else ""))
+    sys.exit(main(*(sys.argv[1:] or [""])))
