@@ -39,7 +39,8 @@ class _Query(Execution):
     def start(self, backend: AthenaBackend) -> None:
         self._transitions = []  # the status is that of the thread
         self.status, self.reason, self._connection = "RUNNING", "", duckdb.connect()
-        threading.Thread(target=self._run, args=[backend], daemon=True).start()
+        # Not a daemon: DuckDB aborts the process if the interpreter ends in the middle of a query.
+        threading.Thread(target=self._run, args=[backend]).start()
 
     def stop(self) -> None:
         self.status = "CANCELLED"
