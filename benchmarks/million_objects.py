@@ -13,6 +13,8 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -152,6 +154,8 @@ def _serving(module: list[str]) -> Iterator[str]:
     try:
         for line in process.stdout or ():
             if found := re.search(r"http://[\d.]+:\d+", line):
+                # It writes a line for each request, and would wait for ever for room in a pipe that nobody reads.
+                threading.Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
                 yield found[0]
                 break
     finally:
