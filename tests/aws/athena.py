@@ -39,12 +39,19 @@ class _Query(Execution):
     def start(self, backend: AthenaBackend) -> None:
         self._transitions = []  # the status is that of the thread
         self.status, self.reason, self._connection = "RUNNING", "", duckdb.connect()
-        # Not a daemon: DuckDB aborts the process if the interpreter ends in the middle of a query.
-        threading.Thread(target=self._run, args=[backend]).start()
+        # No daemon: DuckDB aborts the process if the interpreter ends in the middle of a query.
+        self._thread = threading.Thread(target=self._run, args=[backend], daemon=False)
+        self._thread.start()
 
     def stop(self) -> None:
         self.status = "CANCELLED"
-        self._connection.interrupt()
+        threading.Thread(target=self._interrupt, daemon=False).start()
+
+    def _interrupt(self) -> None:
+        """Interrupt the query until it has ended: an interruption that comes before it begins is lost."""
+        while self._thread.is_alive():
+            self._connection.interrupt()
+            self._thread.join(0.05)
 
     def _run(self, backend: AthenaBackend) -> None:
         try:
