@@ -22,7 +22,7 @@ import numpy as np
 import optuna
 import pyarrow as pa
 
-from benchmarks.cross_validation import FOLDS, VALIDATION, outer_folds
+from benchmarks.cross_validation import VALIDATION, outer_folds
 from benchmarks.machine import machine
 from benchmarks.tables import sample_rows, shared_rows, spec_of
 from churn_model.arrays import FloatArray
@@ -32,7 +32,7 @@ from churn_model.spec.sections.split import Split
 from churn_model.training.leak_detection import find_suspected_leaks
 from churn_model.training.search import BEST_TRIALS
 from churn_model.training.search_space import Proposal, Range
-from churn_model.training.train import Candidate, run_trial, train
+from churn_model.training.train import FOLDS, Candidate, run_trial, train
 from churn_model.training.tuning import Tuned, TunedTrial, combine_ranges, read_values
 
 RESULTS = Path(__file__).parent / "results" / "search_engines.md"

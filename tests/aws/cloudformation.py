@@ -47,15 +47,17 @@ class _Database(_Named, CloudFormationModel):
 
     @classmethod
     def create_from_cloudformation_json(
-        cls, _name: str, raw: dict[str, Any], _account: str, region: str, **_more: Any
+        cls, resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str, **kwargs: Any
     ) -> "_Database":
-        made = raw["Properties"]["DatabaseInput"]
-        boto3.client("glue", region_name=region).create_database(DatabaseInput=made)
+        made = cloudformation_json["Properties"]["DatabaseInput"]
+        boto3.client("glue", region_name=region_name).create_database(DatabaseInput=made)
         return cls(made["Name"])
 
     @classmethod
-    def delete_from_cloudformation_json(cls, name: str, _raw: Any, _account: str, region: str) -> None:
-        boto3.client("glue", region_name=region).delete_database(Name=name)
+    def delete_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str
+    ) -> None:
+        boto3.client("glue", region_name=region_name).delete_database(Name=resource_name)
 
 
 class _Workgroup(_Named, CloudFormationModel):
@@ -65,16 +67,19 @@ class _Workgroup(_Named, CloudFormationModel):
 
     @classmethod
     def create_from_cloudformation_json(
-        cls, _name: str, raw: dict[str, Any], _account: str, region: str, **_more: Any
+        cls, resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str, **kwargs: Any
     ) -> "_Workgroup":
-        made = raw["Properties"]
-        athena = boto3.client("athena", region_name=region)
+        made = cloudformation_json["Properties"]
+        athena = boto3.client("athena", region_name=region_name)
         athena.create_work_group(Name=made["Name"], Configuration=made["WorkGroupConfiguration"])
         return cls(made["Name"])
 
     @classmethod
-    def delete_from_cloudformation_json(cls, name: str, _raw: Any, _account: str, region: str) -> None:
-        boto3.client("athena", region_name=region).delete_work_group(WorkGroup=name, RecursiveDeleteOption=True)
+    def delete_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: dict[str, Any], account_id: str, region_name: str
+    ) -> None:
+        athena = boto3.client("athena", region_name=region_name)
+        athena.delete_work_group(WorkGroup=resource_name, RecursiveDeleteOption=True)
 
 
 def _list_quotas(_self: ServiceQuotasResponse) -> str:
