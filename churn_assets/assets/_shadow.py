@@ -7,7 +7,7 @@ from churn_assets.assets._checks import check_results, no_failure_blocks
 from churn_assets.assets._metadata import records_table
 from churn_assets.assets._raw_table import locate_quarantine
 from churn_assets.assets.batch_predictions import require_batch_record
-from churn_assets.assets.raw_batch import CLAIMS, publish_rows, read_columns
+from churn_assets.assets.raw_batch import CLAIMS, describe_change, publish_rows, read_columns
 from churn_model.errors import ChurnError, InputError, problem
 from churn_model.reports.shadow import ShadowReport
 from churn_model.spec.dataset import Dataset, Kind
@@ -69,6 +69,8 @@ def _publish_rows(
     if landed.passed_over:
         warn(f"Passed over: {describe_unreadable(lake, landed.passed_over)}.")
     contents = fingerprints(lake, landed.entries)
+    if change := describe_change(lake, dataset, batch, contents):
+        warn(f"{change}: the models are compared on what is there now.")
     table = publish_rows(lake, runner, dataset, batch, landed.entries, contents, columns)
     results = check_results(CLAIMS, locate_quarantine(table, lake), table.report.counts)
     if not no_failure_blocks(results):

@@ -126,8 +126,8 @@ def ingest_batch(
     if landed.passed_over:
         warn(f"Passed over: {describe_unreadable(lake, landed.passed_over)}.")
     contents = fingerprints(lake, entries)
-    if change := _describe_change(lake, dataset, batch, contents):
-        warn(change)
+    if change := describe_change(lake, dataset, batch, contents):
+        warn(f"{change} and is scored again.")
     table = publish_rows(lake, runner, dataset, batch, entries, contents, read_columns(lake, champion))
     results = check_results(CLAIMS, locate_quarantine(table, lake), table.report.counts)
     if no_failure_blocks(results):
@@ -151,7 +151,7 @@ def landed_contents(ingested: Manifest) -> dict[str, str]:
     return {key: content for key, content in ingested.upstream.items() if key not in others}
 
 
-def _describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping[str, str]) -> str:
+def describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping[str, str]) -> str:
     """Return what has changed in a batch since it was last scored; nothing if it is new or the same."""
     try:
         known = read_batch(lake, dataset.name, batch)
@@ -166,7 +166,7 @@ def _describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping
         "gone": [key for key in landed if key not in contents],
     }
     counts = ", ".join(f"{counted(len(keys), 'file')} {what}" for what, keys in changes.items() if keys)
-    return f"Batch {batch} has changed since it was last scored ({counts}) and is scored again."
+    return f"Batch {batch} has changed since it was last scored ({counts})"
 
 
 def publish_rows(

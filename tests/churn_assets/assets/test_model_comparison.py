@@ -249,6 +249,11 @@ def test_on_a_batch_those_whom_the_models_decide_otherwise_are_counted_and_named
         named = {(row["id"], row["as_of"]) for row in csv.DictReader(stream)}
     assert len(named) == found.listed == differ.sum()
     assert {key for key, _ in named} == set(np.array(rows["_id"].to_pylist())[differ])
+    (more,) = Generator(seed=6).training(10)
+    home.land(more.landed.drop_columns(["churned"]), name="more.csv", batch="monday")
+    code, said = churn("compare", "shop", "--batch", "monday")
+    assert code == ExitCode.DONE
+    assert "has changed since it was last scored (1 file new): the models are compared on what is there now." in said
 
 
 @pytest.mark.parametrize("version", ["nope", "{champion}", "{candidate}", "previous"])
