@@ -96,7 +96,7 @@ def main() -> int:
 def _measure(objects: int, new: int, queue: str) -> Figures:
     with (
         _serving(["tests.aws.large_bucket", str(objects - new), str(new)]) as bucket,
-        _serving(["moto.server", "-H", "127.0.0.1", "-p", "0"]) as services,
+        _serving(["tests.aws.landed_queue"]) as services,
         patch.dict(os.environ, {**_SETTINGS, "AWS_ENDPOINT_URL_S3": bucket, "AWS_ENDPOINT_URL_SQS": services}),
         tempfile.TemporaryDirectory() as folder,
         dg.DagsterInstance.local_temp(folder) as instance,
