@@ -109,7 +109,7 @@ ASSUMPTIONS = (
         "an access-denied error names the action; use engine: instance",
     ),
     Assumption(
-        "The right of the jobs' role to grants on the key is enough for the disks of an endpoint's machines",
+        "The right of the models' role to grants on the key is enough for the disks of an endpoint's machines",
         "the endpoint is not made, with AWS's words about the key",
     ),
     Assumption(

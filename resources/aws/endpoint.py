@@ -80,7 +80,9 @@ class SageMakerEndpoint(Endpoint):
         found = self._remove_broken(calls, calls.settle())
         is_new = found is None or found["EndpointConfigName"] != plan.name
         if found:  # before a variant goes, or another counts its machines
-            is_new = scaling.remove(kept=plan.scaled) or is_new
+            keeps_type = not is_new or calls.instance_type(found["EndpointConfigName"]) == plan.section.instance_type
+            # AWS refuses an update that changes the type of machines that a policy counts.
+            is_new = scaling.remove(kept=plan.scaled if keeps_type else ()) or is_new
         if found is None or found["EndpointConfigName"] != plan.name:
             found = self._replace(plan, calls, found)
         changes = [is_new, self._set_weights(plan, calls, found), scaling.apply(plan)]

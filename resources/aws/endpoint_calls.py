@@ -79,6 +79,19 @@ class EndpointCalls:
         """Return whether no machine stands ready for the endpoint."""
         return any("CurrentServerlessConfig" in variant for variant in found["ProductionVariants"])
 
+    def instance_type(self, config: str) -> str:
+        """Return the type of the champion's machines in a configuration, "" if it has none, or is gone."""
+        from botocore.exceptions import ClientError
+
+        with aws_errors(EndpointError, f"to look up what the endpoint {self.endpoint} runs on"):
+            try:
+                found = self._client.describe_endpoint_config(EndpointConfigName=config)
+            except ClientError as error:
+                if _ABSENT in str(error):
+                    return ""
+                raise
+        return str(found["ProductionVariants"][0].get("InstanceType", ""))
+
     def describe_models(self, config: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the description of each variant's model, the shadow's too; none, if the configuration or one of them is gone."""
         from botocore.exceptions import ClientError

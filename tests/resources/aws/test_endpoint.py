@@ -282,6 +282,27 @@ def test_each_variant_is_scaled_and_no_longer_before_it_goes(service: SageMaker,
     assert scaled_variants(endpoint) == []
 
 
+def test_machines_of_another_type_are_not_scaled_while_they_come(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    """AWS refuses an update that changes the type of machines that a policy counts."""
+    scaled = replace(MACHINES, count=None, scaling=Scaling(least=1, most=4, invocations=600))
+    endpoint.deploy(deployment(scaled))
+    variant(service).update({"DesiredInstanceCount": 3, "CurrentInstanceCount": 3})
+    at_update: list[list[str]] = []
+
+    def look(operation: str, phase: str) -> None:
+        if (operation, phase) == ("UpdateEndpoint", "before"):
+            at_update.append(scaled_variants(endpoint))
+
+    service.interfere = look
+    endpoint.deploy(deployment(scaled, "d2"))
+    endpoint.deploy(deployment(replace(scaled, instance="ml.m5.xlarge"), "d2"))
+    assert at_update == [["champion"], []]
+    assert scaled_variants(endpoint) == ["champion"]
+    assert variant(service)["CurrentInstanceCount"] == 3
+
+
 def test_a_shadow_is_configured_as_one_and_has_a_copy_of_each_request(
     service: SageMaker, endpoint: SageMakerEndpoint
 ) -> None:
