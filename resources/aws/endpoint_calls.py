@@ -12,7 +12,7 @@ from resources.aws.jobs.limits import find_problems
 from resources.aws.jobs.sending import Sender, ask_patiently
 from resources.aws.session import AwsSession, aws_errors, code_of
 from resources.errors import EndpointError
-from resources.ports.endpoint import IN_SERVICE, require_unchanged
+from resources.ports.endpoint import IN_SERVICE, SHARE_DIGITS, require_unchanged
 
 Description = Mapping[str, Any]
 MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
@@ -197,4 +197,4 @@ def share_of(found: Description, name: str) -> float:
     weights = {
         variant["VariantName"]: float(variant.get("CurrentWeight", 0.0)) for variant in found["ProductionVariants"]
     }
-    return round(weights.get(name, 0.0) / (sum(weights.values()) or 1.0), 6)
+    return round(weights.get(name, 0.0) / (sum(weights.values()) or 1.0), SHARE_DIGITS)

@@ -19,11 +19,10 @@ from resources.aws.jobs.names import DATASET_TAG, STACK_TAG
 from resources.catalog.digests import digest_of_parts
 from resources.catalog.names import ENDPOINT, versions_prefix
 from resources.catalog.versions import restrict_dataset
-from resources.ports.endpoint import CHAMPION, Candidate, Deployment
+from resources.ports.endpoint import CHAMPION, SHARE_DIGITS, Candidate, Deployment
 
 _OF_CANDIDATE = "-candidate"
 _ARCHIVES = (BUNDLE, "candidate.tar.gz")
-_DIGITS = 6  # of a share
 SERVER = "churn_model.steps.endpoint:app"
 CODE_FOLDER = "code"
 WEIGHT = 1.0
@@ -108,7 +107,7 @@ class EndpointPlan:
         """The weights of the variants that answer, the champion's first."""
         if self.candidate is None or self.candidate.shadow:
             return {CHAMPION: WEIGHT}
-        return {CHAMPION: round(WEIGHT - self.candidate.share, _DIGITS), self.candidate.name: self.candidate.share}
+        return {CHAMPION: round(WEIGHT - self.candidate.share, SHARE_DIGITS), self.candidate.name: self.candidate.share}
 
     @property
     def scaled(self) -> list[str]:

@@ -1,12 +1,14 @@
 """Where the champion answers while nobody runs a server: an endpoint on SageMaker, or this machine."""
 
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 import dagster as dg
 
-from churn_model.errors import problem
+from churn_model.errors import listed, problem
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.endpoint import Endpoint as Section
 from resources.errors import EndpointError
@@ -14,6 +16,10 @@ from resources.errors import EndpointError
 IN_SERVICE = "InService"
 CHAMPION = "champion"
 """The name of the champion's variant."""
+SHARE_DIGITS = 6
+"""Of a share, after the point: SageMaker keeps weights in 32 bits."""
+_NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")
+_MOST_CHARACTERS = 63  # of a variant's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +56,31 @@ class Deployment:
     candidate_bundle: str = ""
 
     def __post_init__(self) -> None:
+        problems = list(_find_problems(self.candidate)) if self.candidate else []
         if self.candidate and (self.dataset.endpoint or Section()).is_serverless:
-            raise EndpointError(
+            problems.append(
                 problem(
                     expected="engine: instance for a candidate beside the champion",
                     found="engine: serverless, which SageMaker gives one variant and no shadow",
                     todo="write engine: instance in the section `endpoint`, or deploy without --variant",
                 )
             )
+        if problems:
+            raise EndpointError(listed(problems))
+
+
+def _find_problems(candidate: Candidate) -> Iterator[str]:
+    """Yield what is wrong with a candidate that was asked for. The command has looked already, a run's config has not."""
+    name, share = candidate.name, candidate.share
+    if name == CHAMPION or len(name) > _MOST_CHARACTERS or not _NAME.fullmatch(name):
+        expected = f"a name of letters, digits and hyphens other than {CHAMPION}, {_MOST_CHARACTERS} characters at most"
+        yield problem(expected=expected, found=repr(name[:_MOST_CHARACTERS]), todo="write for example candidate")
+    if not (0 <= share <= 1 and round(share, SHARE_DIGITS) == share):
+        expected = f"a share from 0 to 1, with {SHARE_DIGITS} digits at most"
+        yield problem(expected=expected, found=f"{share!r}", todo="write for example 0.1")
+    if candidate.shadow and share:
+        expected = "share 0 of a candidate in the shadow, which answers nobody"
+        yield problem(expected=expected, found=f"{share!r}", todo="write 0, or leave out shadow")
 
 
 @dataclass(frozen=True, kw_only=True)

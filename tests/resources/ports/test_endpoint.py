@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -202,6 +202,25 @@ def test_a_candidate_that_does_not_load_changes_nothing(setup: Setup, both: Depl
 def test_without_machines_there_is_no_candidate(both: Deployment) -> None:
     with pytest.raises(EndpointError, match=r"engine: instance for a candidate.*found engine: serverless"):
         replace(both, dataset=DATASET)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"share": 1 / 3}, r"a share from 0 to 1, with 6 digits at most; found 0\.333"),
+        ({"share": 10.0}, r"a share from 0 to 1, .*found 10\.0"),
+        ({"shadow": True}, r"share 0 of a candidate in the shadow.*found 0\.5"),
+        ({"name": "champion"}, r"a name .* other than champion.*found 'champion'"),
+        ({"name": "the new one", "share": -1.0}, r"(?s)1\. .*found 'the new one'.*2\. .*found -1\.0"),
+    ],
+)
+def test_a_run_s_config_is_looked_at_as_the_command_s_words_are(
+    setup: Setup, both: Deployment, asked: dict[str, Any], words: str
+) -> None:
+    assert both.candidate is not None
+    with pytest.raises(EndpointError, match=words):
+        setup.endpoint.deploy(replace(both, candidate=replace(both.candidate, **asked)))
+    assert setup.endpoint.find("shop") is None
 
 
 def test_an_endpoint_that_was_deployed_meanwhile_is_not_deleted(setup: Setup, trees: Deployment) -> None:
