@@ -79,13 +79,10 @@ class SageMakerEndpoint(Endpoint):
         calls, scaling = self._calls(plan.endpoint), EndpointScaling(self.session, plan.endpoint)
         found = self._remove_broken(calls, calls.settle())
         is_new = found is None or found["EndpointConfigName"] != plan.name
-        if found:  # before a variant goes, or another counts its machines
-            keeps_type = not is_new or calls.instance_type(found["EndpointConfigName"]) == plan.section.instance_type
-            # AWS refuses an update that changes the type of machines that a policy counts.
-            is_new = scaling.remove(kept=plan.scaled if keeps_type else ()) or is_new
-        if found is None or found["EndpointConfigName"] != plan.name:
+        if found is None or is_new:
             found = self._replace(plan, calls, found)
-        changes = [is_new, self._set_weights(plan, calls, found), scaling.apply(plan)]
+        unscaled = scaling.remove(kept=plan.scaled)  # before the spec counts its machines
+        changes = [is_new, unscaled, self._set_weights(plan, calls, found), scaling.apply(plan)]
         changes += [each(self.session, plan.endpoint).apply(plan) for each in (EndpointAlarms, EndpointDashboard)]
         self._remove_made(plan.endpoint, kept=plan.name)
         served = self.find(deployment.dataset.name)
@@ -229,6 +226,10 @@ class SageMakerEndpoint(Endpoint):
         if found is None:
             calls.create(plan.create_endpoint)
         else:
+            # The last step before it: a deployment that is refused earlier leaves what is served as it was, and scaled. AWS refuses
+            # to change the type of machines that a policy counts.
+            keeps_type = calls.instance_type(found["EndpointConfigName"]) == plan.section.instance_type
+            EndpointScaling(self.session, plan.endpoint).remove(kept=plan.scaled if keeps_type else ())
             keeps_count = plan.section.scaling is not None and not was_serverless
             calls.update(plan.update_endpoint(keeps_count=keeps_count))
         ended = calls.settle()

@@ -282,6 +282,25 @@ def test_each_variant_is_scaled_and_no_longer_before_it_goes(service: SageMaker,
     assert scaled_variants(endpoint) == []
 
 
+def test_a_deployment_that_is_refused_leaves_what_is_served_scaled(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    scaled = replace(MACHINES, count=None, scaling=Scaling(least=1, most=4, invocations=600))
+    endpoint.deploy(deployment(scaled))
+    with pytest.raises(EndpointError, match="never changes to serverless"):
+        endpoint.deploy(deployment(version="d2"))
+    assert scaled_variants(endpoint) == ["champion"]
+
+    def refuse(operation: str, _phase: str) -> None:
+        if operation == "CreateModel":
+            raise Refusal("AccessDeniedException", "made up")
+
+    service.interfere = refuse
+    with pytest.raises(EndpointError, match="made up"):
+        endpoint.deploy(deployment(replace(scaled, instance="ml.m5.xlarge"), "d2"))
+    assert scaled_variants(endpoint) == ["champion"]
+
+
 def test_machines_of_another_type_are_not_scaled_while_they_come(
     service: SageMaker, endpoint: SageMakerEndpoint
 ) -> None:
