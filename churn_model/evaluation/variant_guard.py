@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from churn_model.arrays import BoolArray, FloatArray
-from churn_model.stats.always_valid import Events, log_average_of_days, log_bets, log_mean, log_means
+from churn_model.stats.always_valid import Events, log_average_of_days, log_bets, log_insured, log_mean, log_means
 
 ALPHA = 0.05
 """The chance of a false alarm, over all figures and any number of looks."""
@@ -23,6 +23,7 @@ SLACK = 1.05
 """How many times as long the challenger may take. Times of a quiet server are so much alike that a few trees more move most of them."""
 FLOOR = 1e-4
 """Seconds that it may take longer in any case: a model that is asked less often lies less near to the processor, and nobody notices."""
+LOG_BOUND = float(np.log(1 / ALPHA))
 ERRORS = "errors"
 
 
@@ -30,12 +31,14 @@ ERRORS = "errors"
 class Figure:
     """A share of customers that is watched.
 
+    weight      its part of the stake; all of them are 1
     two_sided   fewer are an alarm too
     tolerance   how many times as frequent, or as rare, they may be
     """
 
     name: str
     words: str
+    weight: float
     two_sided: bool = False
     tolerance: float = TOLERANCE
 
@@ -44,14 +47,11 @@ _SLOW = {0.75: "are answered slower than three quarters of all", 0.99: "are answ
 _LOW = {0.10: "have a probability in the lowest tenth", 0.25: "have a probability in the lowest quarter"}
 _HIGH = {0.75: "have a probability in the highest quarter", 0.90: "have a probability in the highest tenth"}
 FIGURES: tuple[Figure, ...] = (
-    Figure(name=ERRORS, words="have an error"),
-    *(Figure(name=f"slow_{q:.2f}", words=words, tolerance=1.0) for q, words in _SLOW.items()),
-    *(Figure(name=f"low_{q:.2f}", words=words, two_sided=True) for q, words in _LOW.items()),
-    *(Figure(name=f"high_{q:.2f}", words=words, two_sided=True) for q, words in _HIGH.items()),
+    Figure(name=ERRORS, words="have an error", weight=1 / 2),
+    *(Figure(name=f"slow_{q:.2f}", words=words, weight=1 / 8, tolerance=1.0) for q, words in _SLOW.items()),
+    *(Figure(name=f"low_{q:.2f}", words=words, weight=1 / 16, two_sided=True) for q, words in _LOW.items()),
+    *(Figure(name=f"high_{q:.2f}", words=words, weight=1 / 16, two_sided=True) for q, words in _HIGH.items()),
 )
-
-LOG_BOUND = float(np.log(len(FIGURES) / ALPHA))
-"""The logarithm of the evidence from which a figure is an alarm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,16 +73,20 @@ class Answers:
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
-    """What was counted on a day: customers, and events by figure: of all of them, and of those that were new to the test."""
+    """What was counted on a day: customers, and events by figure: of all of them, and of those that were new to the test.
+
+    is_over  whether all of it was counted
+    """
 
     customers: Events
     events: Mapping[str, Events]
     new_events: Mapping[str, Events]
+    is_over: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alarm:
-    """A figure in which the variants differ more than tolerated, and the shares of customers in the days so far."""
+    """A figure in which the variants differ more than tolerated, and the shares of customers with it in the days so far."""
 
     figure: Figure
     challenger: float
@@ -97,6 +101,7 @@ def count_day(answers: Answers, *, errors_alone: bool = False) -> Day:
         customers=_count(everybody, answers.is_challenger),
         events={name: _count(mark, answers.is_challenger) for name, mark in marks.items()},
         new_events={name: _count(mark & answers.is_new, answers.is_challenger) for name, mark in marks.items()},
+        is_over=not errors_alone,
     )
 
 
@@ -123,7 +128,8 @@ def _count(mark: BoolArray, is_challenger: BoolArray) -> Events:
 def log_evidence(figure: Figure, days: Sequence[Day], share: float) -> float:
     """Return the logarithm of the evidence that the variants differ in a figure.
 
-    Half of the stake is on new customers, day after day, which sees small differences; half on each day by itself, which sees late ones.
+    Half of the stake is on new customers, day after day, which sees small differences; half on each day by itself, which sees late ones. Half of a
+    day's is insured, which counts before the day is over.
     """
     sides = (True, False) if figure.two_sided else (True,)
 
@@ -134,14 +140,32 @@ def log_evidence(figure: Figure, days: Sequence[Day], share: float) -> float:
     none = Events(0, 0)
     steady = bets([day.new_events.get(figure.name, none) for day in days]).sum(axis=0)
     each = log_means(bets([day.events.get(figure.name, none) for day in days]))
-    return log_mean([log_mean(steady), log_average_of_days(each)])
+    when_over = np.where([day.is_over for day in days], each, -np.inf)
+    at_any_time = log_means(np.column_stack([when_over, log_insured(each)]))
+    return log_mean([log_mean(steady), log_average_of_days(at_any_time)])
+
+
+def log_evidence_of_all(days: Sequence[Day], share: float) -> dict[str, float]:
+    """Return the logarithm of the evidence in each figure, by name."""
+    return {figure.name: log_evidence(figure, days, share) for figure in FIGURES}
 
 
 def find_alarms(days: Sequence[Day], share: float) -> list[Alarm]:
-    """Return the figures that alarm after these days, the first day first. Looked at however often, one in 20 tests of equal variants has any."""
+    """Return the figures that alarm after these days, the first day first. Looked at however often, one in 20 tests of equal variants has any.
+
+    The figures' evidence is averaged by weight; once that is enough, those are named that would be by themselves, of which there is always one.
+    """
     if not days:
         return []
-    return [measure(figure, days) for figure in FIGURES if log_evidence(figure, days, share) >= LOG_BOUND]
+    evidence = log_evidence_of_all(days, share)
+    if average_evidence(evidence) < LOG_BOUND:
+        return []
+    return [measure(figure, days) for figure in FIGURES if evidence[figure.name] >= LOG_BOUND]
+
+
+def average_evidence(evidence: Mapping[str, float]) -> float:
+    """Return the logarithm of the figures' average, which rings from `LOG_BOUND`."""
+    return float(np.logaddexp.reduce([evidence[figure.name] + np.log(figure.weight) for figure in FIGURES]))
 
 
 def measure(figure: Figure, days: Sequence[Day]) -> Alarm:

@@ -5,7 +5,8 @@ whatever the traffic does. A bet that events are `ratio` times as frequent with 
 expected value is then at most 1 before each event. So the chance that it ever reaches 1 / alpha is at most alpha (Ville's inequality): an e-process.
 
 Sources: Howard, Ramdas, McAuliffe and Sekhon 2021 (time-uniform confidence sequences, mixtures); Ramdas, Grünwald, Vovk and Shafer 2023
-(game-theoretic statistics: e-processes, their averages); Waudby-Smith and Ramdas 2024 (betting, a portfolio of bets).
+(game-theoretic statistics: e-processes, their averages); Waudby-Smith and Ramdas 2024 (betting, a portfolio of bets); Dawid, de Rooij, Shafer, Shen,
+Vereshchagin and Vovk 2011 (insuring against loss of evidence: what is left of the highest evidence so far).
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import numpy as np
 from churn_model.arrays import FloatArray
 from churn_model.errors import InputError, problem
 
-RATIOS = (1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0)
+RATIOS = (1.2, 1.5, 2.0, 3.0, 6.0)
 """The bets: how many times as frequent as tolerated events may be. The stake is divided equally."""
 
 
@@ -28,7 +29,7 @@ class Events(NamedTuple):
 
 
 def log_bets(days: Sequence[Events], share: float, *, tolerance: float, upwards: bool = True) -> FloatArray:
-    """Return the logarithm of what a stake of 1 on each ratio has become on each of n days (n, 7).
+    """Return the logarithm of what a stake of 1 on each ratio has become on each of n days (n, 5).
 
     upwards    whether the bets are on more events with the challenger, or on fewer
     tolerance  how many times as frequent, or as rare, events may be without any bet gaining: at least 1
@@ -57,6 +58,16 @@ def log_mean(logs: FloatArray | Sequence[float]) -> float:
 def log_means(logs: FloatArray) -> FloatArray:
     """Return `log_mean` of each row (n,) of logarithms (n, k)."""
     return np.asarray(np.logaddexp.reduce(logs, axis=-1) - np.log(logs.shape[-1]))
+
+
+def log_insured(bets: FloatArray) -> FloatArray:
+    """Return the logarithms of evidence that counts at any moment of each day, from those of what the day's bets have become by then (n,).
+
+    The most that they ever were may not count as it is, since the stake is back at the end. `(y - 1 - ln y) / ln(y)^2` of the most, y, may: it is
+    expected to be at most 1, and never falls again. What they are now is no more than the most.
+    """
+    most = np.maximum(bets, 1e-3)  # of 1 a half is left, as of a little more
+    return np.asarray(most + np.log((-np.expm1(-most) - most * np.exp(-most)) / most**2))
 
 
 def log_average_of_days(days: FloatArray | Sequence[float]) -> float:

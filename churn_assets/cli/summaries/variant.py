@@ -12,7 +12,8 @@ from churn_model.evaluation.variant_guard import (
     LOG_BOUND,
     Answers,
     Day,
-    log_evidence,
+    average_evidence,
+    log_evidence_of_all,
     measure,
 )
 from churn_model.wording import counted, decimal, number_text, percent, usd
@@ -82,15 +83,16 @@ def _today_lines(answers: Answers) -> Iterator[str]:
 def _guard_lines(state: State) -> Iterator[str]:
     if not state.days or state.ended:
         return
-    share = state.about.candidate.share
+    evidence = log_evidence_of_all(state.days, state.about.candidate.share)
     done = "leaves all customers to the champion" if state.about.candidate.withdraw else "is told, and changes nothing"
-    yield f"  The guard rings from an evidence of {_evidence(LOG_BOUND)}; equal variants have 1 on average. An alarm {done}."
+    so_far, bound = _evidence(average_evidence(evidence)), _evidence(LOG_BOUND)
+    yield f"  The guard: evidence {so_far}; it rings at {bound}, and equal variants have 1 on average. An alarm {done}."
     yield "  Of the candidate's customers"
     known = [figure for figure in FIGURES if _is_known(figure.name, state.days)]
     for figure in known:
         found = measure(figure, state.days)
-        evidence = _evidence(log_evidence(figure, state.days, share))
-        yield f"    {figure.words}: {percent(found.challenger)} (champion {percent(found.champion)}); evidence {evidence}"
+        shares = f"{percent(found.challenger)} (champion {percent(found.champion)})"
+        yield f"    {figure.words}: {shares}; evidence {_evidence(evidence[figure.name])}"
     if len(known) < len(FIGURES):
         yield "    Times and probabilities are looked at when the day (UTC) is over."
 

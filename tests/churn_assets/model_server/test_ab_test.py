@@ -193,7 +193,7 @@ def test_the_notes_say_how_a_test_goes_with_a_server_and_without_and_reading_cha
         "A server ran it; none does now.",
         "Ended: An alarm.",
         "are answered slower than 99% of all: ",
-        "rings from an evidence of 140.00",
+        "it rings at 20.00",
         "`churn variant shop withdraw`",
     ):
         assert words in said

@@ -29,7 +29,7 @@ def day_of(challenger: int, champion: int) -> Day:
 
 @pytest.mark.parametrize("share", [0.5, 0.1])
 def test_equal_variants_ring_in_at_most_one_test_of_twenty(share: float) -> None:
-    assert false_alarms(share, 40, seed=1, days=10, customers=5_000) <= 2
+    assert false_alarms(share, 40, seed=1, days=5, customers=5_000) <= 2
 
 
 @pytest.mark.parametrize("name", FAULTS)

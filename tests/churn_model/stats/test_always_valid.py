@@ -7,7 +7,7 @@ import pytest
 
 from churn_model.arrays import FloatArray
 from churn_model.errors import InputError
-from churn_model.stats.always_valid import Events, log_average_of_days, log_bets, log_mean
+from churn_model.stats.always_valid import Events, log_average_of_days, log_bets, log_insured, log_mean, log_means
 
 
 def expected_stakes(probability: float, share: float, *, tolerance: float, upwards: bool) -> FloatArray:
@@ -25,7 +25,7 @@ def expected_stakes(probability: float, share: float, *, tolerance: float, upwar
 @pytest.mark.parametrize("share", [0.5, 0.1, 0.01])
 @pytest.mark.parametrize("upwards", [True, False])
 def test_a_stake_stays_what_it_is_while_the_variants_are_equal(share: float, upwards: bool) -> None:
-    assert expected_stakes(share, share, tolerance=1.0, upwards=upwards) == pytest.approx(np.ones(7))
+    assert expected_stakes(share, share, tolerance=1.0, upwards=upwards) == pytest.approx(np.ones(5))
 
 
 @pytest.mark.parametrize("ratio", [1.0, 1.05, 1.1, 0.5])
@@ -55,3 +55,21 @@ def test_days_weigh_at_most_one_together() -> None:
 
 def test_a_mean_of_evidence_does_not_overflow() -> None:
     assert log_mean([0.0, 2000.0]) == pytest.approx(2000 - math.log(2))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_what_is_insured_counts_at_whichever_moment_one_stops(share: float) -> None:
+    """The most that it is on any way through 11 events is expected to be at most 1; that of the bets themselves is not."""
+    most_insured = most = 0.0
+    for way in range(2**11):
+        sides = [way >> event & 1 for event in range(11)]
+        chance = share ** sum(sides) * (1 - share) ** (11 - sum(sides))
+        events = [Events(sum(sides[:n]), n - sum(sides[:n])) for n in range(12)]
+        bets = log_means(log_bets(events, share, tolerance=1.0))
+        most += chance * float(np.exp(bets).max())
+        most_insured += chance * float(np.exp(log_insured(bets)).max())
+    assert most_insured <= 1.0 < most
+
+
+def test_little_of_much_evidence_is_lost_by_insuring_it() -> None:
+    assert log_insured(np.array([-5.0, 0.0, 10.0, 30.0])) == pytest.approx([-0.693, -0.693, 5.394, 23.198], abs=1e-3)
