@@ -21,7 +21,7 @@ RESULTS = Path(__file__).parent / "results" / "ab_guard.md"
 DAYS = 30
 SHARES = (0.5, 0.1)
 LOOKS = 4
-"""A day. `churn serve` looks every ten minutes, which finds errors a little sooner."""
+"""A day. `churn serve` looks every few seconds, which finds errors a little sooner."""
 POPULATION = 10_000
 DAILY = 1_000
 TRAFFIC = (2_000, 5_000, 10_000, 20_000)
