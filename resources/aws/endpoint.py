@@ -249,11 +249,12 @@ class SageMakerEndpoint(Endpoint):
                 calls.set_weights(request)
                 found, is_new = calls.settle() or {}, True
         if not all(weighs(found, each) for each in wanted):
+            status, reason = found.get("EndpointStatus", "no endpoint"), found.get("FailureReason", "no reason given")
             raise EndpointError(
                 problem(
                     expected=f"weights and machines of {plan.endpoint} as asked: {wanted}",
-                    found=str(found.get("ProductionVariants", "none")),
-                    todo="run the job again",
+                    found=f"{status}: {reason}; {found.get('ProductionVariants', 'none')}",
+                    todo=f"run the job again, or look at it: {calls.link}",
                 )
             )
         return is_new

@@ -260,6 +260,21 @@ def test_weights_that_come_back_otherwise_than_asked_are_an_error_in_words(
         endpoint.deploy(beside(0.25))
 
 
+def test_machines_that_do_not_come_are_an_error_with_sagemaker_s_words(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    endpoint.deploy(deployment(MACHINES))
+    (hosted,) = service.hosting.endpoints.values()
+
+    def interfere(operation: str, phase: str) -> None:
+        if (operation, phase) == ("UpdateEndpointWeightsAndCapacities", "after"):
+            hosted.status, hosted.failure = "Failed", "made up: no capacity"
+
+    service.interfere = interfere
+    with pytest.raises(EndpointError, match=r"'DesiredInstanceCount': 3.*found Failed: made up: no capacity; .*#/endp"):
+        endpoint.deploy(deployment(replace(MACHINES, count=3)))
+
+
 def test_each_variant_is_scaled_and_no_longer_before_it_goes(service: SageMaker, endpoint: SageMakerEndpoint) -> None:
     scaled = replace(MACHINES, count=None, scaling=Scaling(least=1, most=4, invocations=600))
     endpoint.deploy(deployment(scaled))
