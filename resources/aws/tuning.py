@@ -86,10 +86,11 @@ def _define(plan: JobPlan, dataset: Dataset, family: Family) -> dict[str, Any]:
 def _ranges(family: Family) -> dict[str, list[dict[str, str]]]:
     from churn_model.training.tuning import combine_ranges
 
-    found: dict[str, list[dict[str, str]]] = {"IntegerParameterRanges": [], "ContinuousParameterRanges": []}
+    found: dict[str, list[dict[str, str]]] = {}
     for name, each in combine_ranges(family).items():
         low, high = (str(int(end)) if each.whole else repr(float(end)) for end in (each.low, each.high))
-        found["IntegerParameterRanges" if each.whole else "ContinuousParameterRanges"].append(
+        kind = "IntegerParameterRanges" if each.whole else "ContinuousParameterRanges"
+        found.setdefault(kind, []).append(
             {
                 "Name": name,
                 "MinValue": low,

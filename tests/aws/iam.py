@@ -33,11 +33,13 @@ class Recording:
     """What the orchestrator asked AWS for, and what SageMaker did in the name of the jobs' role.
 
     requests   of the orchestrator to S3, each as its operation and its key or prefix
+    creates    requests to SageMaker that make something, each as its operation and its parameters
     """
 
     orchestrator: list[Call] = field(default_factory=list)
     jobs: list[Call] = field(default_factory=list)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    creates: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
 
 @contextmanager
@@ -51,6 +53,8 @@ def recorded_calls(stack: str) -> Iterator[Recording]:
         role += actions_of(service, operation, parameters, stack)
         if service == "s3" and not is_job:
             recording.requests.append((operation, str(parameters.get("Key") or parameters.get("Prefix"))))
+        if service == "sagemaker" and operation.startswith("Create"):
+            recording.creates.append((operation, parameters))
         return send(self, operation, parameters)
 
     with patch.object(BaseClient, "_make_api_call", record):

@@ -8,6 +8,7 @@ import pytest
 from resources.aws.lake import S3Lake
 from tests.aws.iam import Policies, Recording, allowing_statement, read_policies, recorded_calls
 from tests.aws.sagemaker.running import ROLE, runner_on
+from tests.aws.sdk import request_of_sdk
 from tests.conftest import Workspace
 from tests.prove.account import Account, open_account
 from tests.prove.parity import assert_same_predictions, assert_same_results, retrain_and_score, score_by_transform
@@ -35,6 +36,7 @@ def test_the_graph_gives_on_aws_what_it_gives_on_a_laptop(account: Account, tmp_
     assert_same_predictions(account.lake, "shop")
     assert len(_requests_of_the_retrain(recording)) <= MOST_REQUESTS
     _assert_that_the_roles_allow_it(recording, account)
+    _assert_that_the_sdk_would_send_it(recording, JOBS)
     _assert_that_the_champion_is_served_and_may_be(account, theirs)
     ours = retrain_and_score(tmp_path / "ours", {})
     assert_same_results(ours.lake, account.lake)
@@ -82,6 +84,17 @@ def _assert_that_the_roles_allow_it(recording: Recording, account: Account) -> N
         assert {each["Sid"] for each in statements} - set(used.values()) <= _BEYOND_STAND_INS
 
 
+JOBS = {"CreateProcessingJob", "CreateTrainingJob", "CreateModel", "CreateTransformJob"}
+ENDPOINT = {"CreateModel", "CreateEndpointConfig", "CreateEndpoint"}
+
+
+def _assert_that_the_sdk_would_send_it(recording: Recording, operations: set[str]) -> None:
+    """The SageMaker SDK knows each request with all that is in it, and would send the same."""
+    assert {operation for operation, _ in recording.creates} >= operations
+    for operation, request in recording.creates:
+        assert request_of_sdk(operation, request) == request
+
+
 def _assert_that_the_champion_is_served_and_may_be(account: Account, workspace: Workspace) -> None:
     """The commands deploy, find and delete the endpoint, and ask for nothing that the two policies do not allow."""
     stack = account.settings["CHURN_STACK"]
@@ -105,6 +118,7 @@ def _assert_that_the_champion_is_served_and_may_be(account: Account, workspace: 
         assert workspace.churn("endpoint", "shop", "deploy") == 0
         assert workspace.churn("endpoint", "shop", "delete") == 0
     spec.write_text(before, "utf-8")
+    _assert_that_the_sdk_would_send_it(recording, ENDPOINT)
     policies = _policies(account)
     used = {
         call: allowing_statement([*policies.endpoints, *policies.orchestrator], call)

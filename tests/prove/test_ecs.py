@@ -108,12 +108,13 @@ class Orchestrator:
         waited(f"run {run} to watch {name}", look)
 
 
-def read_instance() -> dict[str, Any]:
+def read_instance(bucket: str) -> dict[str, Any]:
     """Return the page's dagster.yaml, but for the storage, and for the network, which a task on ECS takes from its daemon's."""
     instance: dict[str, Any] = yaml.safe_load(PAGE.read_text("utf-8").split("```yaml\n")[1].split("```")[0])
     del instance["storage"]
     network = {"use_current_ecs_task_config": False, "run_task_kwargs": {"cluster": CLUSTER, "launchType": "FARGATE"}}
     instance["run_launcher"]["config"] |= network
+    instance["compute_logs"]["config"]["bucket"] = bucket
     instance["run_monitoring"]["poll_interval_seconds"] = 2
     return instance
 
@@ -130,7 +131,7 @@ def orchestrator(account: Account, tmp_path: Path) -> Iterator[Orchestrator]:
     for folder in (root, logs, datasets):
         folder.mkdir()
     (datasets / "shop.yaml").write_text(SPEC)
-    instance = read_instance()
+    instance = read_instance(account.lake.bucket)
     (root / "dagster.yaml").write_text(yaml.safe_dump(instance))
     dg.DagsterInstance.from_config(str(root)).dispose()  # makes the databases, which two processes at once cannot
     ours = {"module_name": "churn_assets.definitions", "working_directory": str(PROJECT), "location_name": "churn"}
@@ -191,3 +192,5 @@ def test_dagster_on_ecs_a_cancelled_run_stops_its_job_and_a_worker_that_is_gone_
     steps = ("ingest 1", "preprocess 0", "train 0", "evaluate 0")
     assert orchestrator.jobs() == {"ingest 0": "Stopped", **dict.fromkeys(steps, "Completed")}
     assert read_champion(aws_lake, "shop") is not None
+    logs = aws_lake.session.client("s3").list_objects_v2(Bucket=aws_lake.bucket, Prefix="compute-logs/")["Contents"]
+    assert any(runs[3].run_id in each["Key"] for each in logs)

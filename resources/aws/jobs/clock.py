@@ -41,12 +41,15 @@ class Pace:
     """When to ask next: soon after a job has begun, ever less often later, and more rarely as long as SageMaker throttles.
 
     Each pause is changed by up to a tenth, so that jobs that were started together are not asked together for ever.
+
+    has_answered   whether any call was answered so far
     """
 
     GROWTH, JITTER, PATIENCE = 1.2, 0.1, 8.0
 
     def __init__(self, clock: Clock, shortest: float, longest: float) -> None:
         self._clock, self._pause, self._longest, self._throttled = clock, shortest, longest, 1.0
+        self.has_answered = False
 
     def wait(self) -> None:
         """Sleep until the next call is due."""
@@ -60,4 +63,4 @@ class Pace:
 
     def answered(self) -> None:
         """Return to the ordinary pauses."""
-        self._throttled = 1.0
+        self._throttled, self.has_answered = 1.0, True

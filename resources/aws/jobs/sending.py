@@ -25,19 +25,23 @@ _Answer = TypeVar("_Answer")
 
 
 def ask_patiently(ask: Callable[[], _Answer], clock: Clock, pace: Pace, patience: float) -> _Answer:
-    """Return what `ask` returns. While the service throttles, fails or cannot be reached, ask again, more and more rarely, for `patience` seconds.
+    """Return what `ask` returns. While the service throttles, fails or breaks off, ask again, more and more rarely, for `patience` seconds.
 
-    Raise the last error of botocore.
+    Raise the last error of botocore, and at once that no connection can be made to a service that has not answered at this pace yet: a network
+    without a way to it will not get one by waiting.
     """
-    from botocore.exceptions import ClientError, HTTPClientError
+    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError  # noqa: A004  # botocore's word
 
     begin = clock.now()
     while True:
         try:
             answer = ask()
-        except (ClientError, HTTPClientError) as error:
-            passes = isinstance(error, HTTPClientError) or code_of(error) in TRANSIENT
-            if not passes or clock.now() - begin > patience:
+        except (ClientError, ConnectionError, HTTPClientError) as error:
+            passes = isinstance(error, ClientError) and code_of(error) in TRANSIENT
+            breaks_off = isinstance(error, HTTPClientError) or (
+                isinstance(error, ConnectionError) and pace.has_answered
+            )
+            if not (passes or breaks_off) or clock.now() - begin > patience:
                 raise
             pace.throttled()
             pace.wait()

@@ -132,13 +132,13 @@ class _Definition:
                 each["Name"]: optuna.distributions.IntDistribution(
                     int(each["MinValue"]), int(each["MaxValue"]), log=each["ScalingType"] == "Logarithmic"
                 )
-                for each in ranges["IntegerParameterRanges"]
+                for each in ranges.get("IntegerParameterRanges", [])
             },
             **{
                 each["Name"]: optuna.distributions.FloatDistribution(
                     float(each["MinValue"]), float(each["MaxValue"]), log=each["ScalingType"] == "Logarithmic"
                 )
-                for each in ranges["ContinuousParameterRanges"]
+                for each in ranges.get("ContinuousParameterRanges", [])
             },
         }
 

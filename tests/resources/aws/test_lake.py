@@ -46,6 +46,23 @@ def test_an_object_that_is_replaced_while_it_is_read_is_an_error(aws_lake: S3Lak
             stream.read()
 
 
+def test_whatever_is_written_is_encrypted_with_the_key_that_is_named(aws_lake: S3Lake, tmp_path: Path) -> None:
+    key = aws_lake.session.client("kms").create_key()["KeyMetadata"]["Arn"]
+    lake = S3Lake(session=aws_lake.session, bucket=aws_lake.bucket, prefix="encrypted/", kms_key=key)
+    large = tmp_path / "large"
+    large.write_bytes(bytes(20 << 20))  # in several parts
+    lake.put("bytes", b"rows")
+    lake.put("file", large)
+    lake.swap("pointer", None, b"1")
+    lake.swap("pointer", b"1", b"2")
+    lake.copy_object(next(entry for entry in lake.entries("") if entry.key == "bytes"), "copy")
+    s3 = aws_lake.session.client("s3")
+    heads = {entry.key: s3.head_object(Bucket=lake.bucket, Key=f"encrypted/{entry.key}") for entry in lake.entries("")}
+    encrypted = {name: (head["ServerSideEncryption"], head["SSEKMSKeyId"]) for name, head in heads.items()}
+    assert encrypted == dict.fromkeys(("bytes", "file", "pointer", "copy"), ("aws:kms", key))
+    assert lake.read("copy") == b"rows"
+
+
 def test_copies_and_removals_stay_within_the_lake(aws_lake: S3Lake) -> None:
     aws_lake.put("jobs/a/rows", b"rows")
     (rows,) = aws_lake.entries("")

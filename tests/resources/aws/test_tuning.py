@@ -11,7 +11,7 @@ import pytest
 
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.label import Label
-from churn_model.spec.sections.search import Search
+from churn_model.spec.sections.search import Family, Search
 from churn_model.training.tuning import combine_ranges
 from resources.aws.job_requests import JobInput, JobOptions, JobPlan
 from resources.aws.jobs.clock import SystemClock
@@ -23,6 +23,7 @@ from resources.errors import StepFailed
 from resources.ports.runner import StepRequest
 from tests.aws.sagemaker.running import ROLE, runner_on, running_jobs
 from tests.aws.sagemaker.service import Job, SageMaker, service_model
+from tests.aws.sdk import request_of_sdk
 from tests.steps import write_stand_in
 
 # Stands in for both steps: a trial is the better the nearer its learning rate is to 0.1, and `train` publishes what it was told.
@@ -246,16 +247,29 @@ OPTIONS = JobOptions(
 )
 
 
-def test_each_family_has_a_definition_within_the_limits() -> None:
-    search = Search(families=("boosted_trees", "random_forest", "linear"), trials=2, parallel=9, metric="auc")
+FAMILIES: tuple[Family, ...] = ("boosted_trees", "random_forest", "linear")
+
+
+def tuning_of_each_family() -> dict[str, Any]:
+    search = Search(families=FAMILIES, trials=2, parallel=9, metric="auc")
     dataset = Dataset(name="telco", label=Label(column="left", positive=("yes",)), search=search)
-    request = tuning_request(plan(OPTIONS), dataset) | {"HyperParameterTuningJobName": "n"}
+    return tuning_request(plan(OPTIONS), dataset) | {"HyperParameterTuningJobName": "n"}
+
+
+@pytest.mark.prove
+def test_the_sdk_would_send_the_same() -> None:
+    request = tuning_of_each_family()
+    assert request_of_sdk("CreateHyperParameterTuningJob", request) == request
+
+
+def test_each_family_has_a_definition_within_the_limits() -> None:
+    request = tuning_of_each_family()
     assert find_problems(service_model(), "CreateHyperParameterTuningJob", request) == []
     limits = request["HyperParameterTuningJobConfig"]["ResourceLimits"]
     assert limits == {"MaxNumberOfTrainingJobs": 3, "MaxParallelTrainingJobs": 3}
     definitions = request["TrainingJobDefinitions"]
     assert [each["DefinitionName"] for each in definitions] == ["boosted-trees", "random-forest", "linear"]
-    for each, family in zip(definitions, search.families, strict=True):
+    for each, family in zip(definitions, FAMILIES, strict=True):
         assert each["TuningObjective"] == {"Type": "Maximize", "MetricName": "held_out_auc"}
         assert each["StaticHyperParameters"] == {"family": family}
         assert each["EnableNetworkIsolation"] is True
