@@ -116,6 +116,7 @@ def column(table: pa.Table, name: str, values: Sequence[object]) -> pa.Table:
     return table.append_column(name, pa.array(values))
 
 
+@pytest.mark.prove
 def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project: Workspace) -> None:
     project.write_spec("shop", BLIND)
     project.land(sample(4000))
@@ -283,6 +284,7 @@ def test_a_column_that_gives_the_label_away_stops_the_run_and_is_named(project: 
     assert read_current(project.lake, "shop", "preprocessed_splits") is None
 
 
+@pytest.mark.prove
 def test_a_suspected_leak_is_left_out_of_the_model_that_is_promoted(project: Workspace) -> None:
     project.land(sample(4000, Switches(leak=0.6)))
     project.write_spec("shop", SPEC.replace("derived: {", "derived: {long_call: retention_call_minutes * 2, "))
@@ -301,6 +303,7 @@ def test_a_suspected_leak_is_left_out_of_the_model_that_is_promoted(project: Wor
     assert not {"retention_call_minutes", "long_call"} & set(read_bundle(path).schema.names)
 
 
+@pytest.mark.prove
 def test_noise_is_never_promoted(project: Workspace) -> None:
     project.land(sample(4000, Switches(signal=0.0)))
     assert project.churn("retrain", "shop") == ExitCode.NOTHING_PROMOTED
@@ -317,6 +320,7 @@ def test_a_table_of_one_class_is_refused_with_the_way_out(project: Workspace) ->
     assert "Check label.positive in the spec" in project.output
 
 
+@pytest.mark.prove
 def test_a_small_table_is_judged_by_outer_folds_and_then_compared_on_rows_that_no_model_saw(project: Workspace) -> None:
     project.write_spec("shop", SPEC.replace("success: 0.6", "success: 0.9"))
     project.land(sample(1_100))
@@ -344,6 +348,7 @@ def test_a_small_table_is_judged_by_outer_folds_and_then_compared_on_rows_that_n
     assert found.comparison.left_out > 0
 
 
+@pytest.mark.prove
 def test_a_table_too_small_to_judge_promotes_nothing(project: Workspace) -> None:
     project.write_spec("shop", SPEC + "split: {test: 0.1}\n")
     project.land(sample(700))
