@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from unittest.mock import patch
 
+from tests.aws.sagemaker.service import service_model
+
 
 class _Sent(Exception):
     """A request that would have been sent."""
@@ -25,13 +27,32 @@ def request_of_sdk(operation: str, request: Mapping[str, Any]) -> dict[str, Any]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own source code, when it is compiled
         from sagemaker.core import resources
-        from sagemaker.core.utils.code_injection.codec import transform
 
     resource = getattr(resources, operation.removeprefix("Create"))
     with patch.object(resources.Base, "get_sagemaker_client", return_value=_Client()):
         try:
-            resource.create(**transform(request, f"{operation}Request"))
+            resource.create(**_to_arguments(request, service_model().operation_model(operation).input_shape))
         except _Sent as sent:
             found: dict[str, Any] = sent.args[0]
             return found
     raise AssertionError(f"Expected the SDK to send {operation}; found that it sent nothing.")
+
+
+def _to_arguments(request: Mapping[str, Any], shape: Any) -> dict[str, Any]:
+    """Return the members of a structure under the names that the SDK gives them."""
+    from sagemaker.core.utils.code_injection.codec import pascal_to_snake
+
+    return {pascal_to_snake(name): _convert(value, shape.members[name]) for name, value in request.items()}
+
+
+def _convert(value: Any, shape: Any) -> Any:
+    if shape.type_name == "structure":
+        return _to_arguments(value, shape)
+    return [_convert(each, shape.member) for each in value] if shape.type_name == "list" else value
+
+
+def fold_names(value: Any) -> Any:
+    """Return a request with all names in lower case: the SDK writes MemorySizeInMB as MemorySizeInMb, which is its own fault."""
+    if isinstance(value, Mapping):
+        return {name.lower(): fold_names(each) for name, each in value.items()}
+    return [fold_names(each) for each in value] if isinstance(value, list) else value
