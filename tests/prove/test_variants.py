@@ -169,7 +169,7 @@ def test_a_candidate_that_errs_is_withdrawn_without_a_restart_and_stays_so(home:
 
 
 def test_a_candidate_that_is_slower_is_withdrawn_when_the_day_is_over(home: Home) -> None:
-    publish(home, SLOW, idle_trees=1000)
+    publish(home, SLOW, idle_trees=5000)
     customer = dict(example_customer(plan_of(home, champion_of(home))))
     with served(home, "--workers", "2", "--variant", f"candidate={SLOW}:0.5", "--withdraw") as server:
         assert {status for _, status in ask(server, customer, range(600)).values()} == {200}
