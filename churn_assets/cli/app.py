@@ -98,7 +98,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Dagster's modules are a million objects that live to the end: scanning them again and again is a seventh of a short run.
     gc.set_threshold(100_000)
     os.umask(0o077)  # customers' data: what the command and its steps write is for its user alone
-    parsed = build_parser().parse_args(arguments)
+    parsed, unknown = build_parser().parse_known_args(arguments)
+    if unknown:  # said with the usage of the command, where argparse shows that of all commands
+        parsed.refuse(f"unrecognized arguments: {' '.join(unknown)}")
     console, errors = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
     try:
         code: int = parsed.run(parsed, read_settings(), console)

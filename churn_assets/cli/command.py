@@ -62,7 +62,7 @@ class Command:
             formatter_class=HelpFormatter,
         )
         self.add_arguments(parser)
-        parser.set_defaults(run=self.run)
+        parser.set_defaults(run=self.run, refuse=parser.error)
 
 
 def add_dataset_argument(parser: argparse.ArgumentParser) -> None:

@@ -52,8 +52,8 @@ from churn_model.spec.dataset import Kind
 NUMBER_LIMIT = float(np.finfo(np.float32).max)
 _FLAGS = "0/1"
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,4})?")
-# Beyond, float32 overflows; this far out only the order matters to a tree.
-_LARGEST = 3e38
+LARGEST = float(np.float32(3e38))
+"""The largest number that is encoded: beyond, float32 overflows, and this far out only the order matters to a tree."""
 # Standard deviations beyond which a linear model would follow a mistyped value anywhere.
 _FURTHEST = 8.0
 
@@ -254,7 +254,7 @@ def encode_numbers(values: FloatArray, feature: Feature, layout: Layout, width: 
 
 
 def _copy(values: FloatArray, out: Encoded) -> None:
-    out[:, 0] = np.clip(values, -_LARGEST, _LARGEST)
+    out[:, 0] = np.clip(values, -LARGEST, LARGEST)
 
 
 def _standardise(feature: Feature) -> Callable[[FloatArray, Encoded], None]:

@@ -21,6 +21,7 @@ import pyarrow as pa
 from churn_model.arrays import FloatArray
 from churn_model.column_types.interface import EncodeValue, Feature
 from churn_model.column_types.memory import remember
+from churn_model.column_types.number import LARGEST
 from churn_model.column_types.parts import Encoded
 from churn_model.column_types.registry import column_type
 from churn_model.decisions.policy import Policy
@@ -48,8 +49,6 @@ from churn_model.spec.expressions import Expression, compile_expression
 from churn_model.spec.sections.costs import Costs
 from churn_model.stats.logistic import sigmoid
 
-# As in `features.encoding`: this far out only the order matters to a tree.
-_LARGEST = float(np.float32(3e38))
 BLANK_ROW = FieldProblem(None, "values", "blanks alone", "send at least one value")
 
 
@@ -194,8 +193,8 @@ class Plan:
             features.append(value)
             encoded += encode_value(value, as_of)
         matrix = np.array([encoded])
-        np.minimum(matrix, _LARGEST, out=matrix)
-        np.maximum(matrix, -_LARGEST, out=matrix)
+        np.minimum(matrix, LARGEST, out=matrix)
+        np.maximum(matrix, -LARGEST, out=matrix)
         return Row(values=values, features=features, encoded=matrix.astype(np.float32))
 
     def _parse(self, record: Mapping[str, Any]) -> list[Any]:

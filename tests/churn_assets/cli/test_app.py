@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+from churn_assets.cli.app import main
+
 _SAYS_AND_ENDS = """
 import atexit
 from churn_assets.cli.app import end_process
@@ -21,3 +25,11 @@ def test_help_waits_for_no_library_that_it_does_not_need() -> None:
     imports = "import sys, churn_assets.cli.app; print(*{'dagster', 'pyarrow', 'xgboost', 'boto3'} & set(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", imports], capture_output=True, text=True, check=True)
     assert ended.stdout.split() == []
+
+
+def test_an_argument_that_a_command_does_not_take_is_answered_with_its_own_usage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["status", "sample"])
+    assert capsys.readouterr().err == "usage: churn status [-h]\nchurn status: error: unrecognized arguments: sample\n"
