@@ -182,8 +182,10 @@ class AbTest:
 
     def _judge(self, now: datetime) -> list[Alarm]:
         with open_lock(self._folder / "looking") as lock:
-            self._see_whether_it_is_over()
-            if not try_lock(lock) or self._is_over:
+            if not try_lock(lock):
+                return []
+            self._see_whether_it_is_over()  # whoever had the lock until now may have rung
+            if self._is_over:
                 return []
             alarms = find_alarms(self._count_days(now), self._option.share)
             if alarms:

@@ -4,15 +4,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 
 from churn_assets.cli.summaries.variant import variant_summary
+from churn_assets.model_server import ab_test
 from churn_assets.model_server.ab_test import TESTS, AbTest, find_tests
 from churn_assets.model_server.options import Candidate
 from churn_model.errors import ChurnError
 from churn_model.serving.shadow import Shadow
+from resources.file_locks import try_lock
 from tests.churn_assets.model_server.served import SPEC
 from tests.conftest import Workspace
 
@@ -67,6 +70,23 @@ def test_equal_variants_are_silent_for_days(watch: Watch) -> None:
         watch.next_day()
     assert not worker.look()
     assert not watch.alerts
+
+
+def test_an_alarm_of_another_worker_that_had_the_lock_until_now_is_not_told_again(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, other, late = watch.worker(), watch.worker(), watch.worker()
+    watch.ask(worker, 400, failing=0.5)
+
+    def wait_for_the_other(handle: IO[str]) -> bool:
+        monkeypatch.undo()
+        assert other.look()
+        watch.ask(late, 400, failing=0.5)  # it does not know of the alarm yet
+        return try_lock(handle)
+
+    monkeypatch.setattr(ab_test, "try_lock", wait_for_the_other)
+    assert not worker.look()
+    assert len(watch.alerts) == 1
 
 
 def test_errors_ring_on_the_same_day_and_once(watch: Watch) -> None:
