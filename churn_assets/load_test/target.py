@@ -36,16 +36,21 @@ def find_target(endpoint: Endpoint, dataset: str, *, url: str, token: str) -> Ta
 
 
 def propose(test: LoadTest, target: Target, endpoint: Endpoint) -> LoadTest:
-    """Return the test with the target that its knee proposes for `endpoint: scaling`, if there is a knee and it is that of machines that stayed."""
+    """Return the test with the target that its knee proposes for `endpoint: scaling`, if there is a knee, and one of the champion's machines, which stayed."""
     if test.verdict.knee is None:
         return test
     if target.served is None:
         return replace(test, proposal=_propose(test.verdict.knee, 1, "if an instance holds as much as this server"))
     now = endpoint.find(test.dataset)
-    before = (target.served.version, target.served.instances)
-    if now is None or (now.version, now.instances) != before:
+    before = (target.served.version, target.served.instances, target.served.candidate)
+    if now is None or (now.version, now.instances, now.candidate) != before:
         keep = "`scaling: {least: 1, most: 1, ...}` keeps one instance for the time of a test"
         return _remark(test, f"No target follows: the endpoint was changed, or has scaled, while it was asked. {keep}.")
+    if now.candidate:
+        back = f"`churn endpoint {test.dataset} deploy` takes it back"
+        return _remark(
+            test, f"No target follows: a candidate answered beside the champion, by machines of its own. {back}."
+        )
     if not now.instances:
         return _remark(test, "A serverless endpoint has no instances, and so no target.")
     return replace(

@@ -10,7 +10,7 @@ from churn_assets.load_test.figures import Judged, Outcome, Sample, Step, judge,
 from churn_assets.load_test.knee import Found, next_rate, propose_target, reach_verdict
 from churn_assets.load_test.run import LoadOptions, LoadTest
 from churn_assets.load_test.target import Target, propose
-from resources.ports.endpoint import IN_SERVICE, Served
+from resources.ports.endpoint import IN_SERVICE, Candidate, Served
 
 Server = Callable[[float], Judged]
 
@@ -118,9 +118,15 @@ def test_half_of_the_knee_is_left_to_an_instance_by_the_minute(knee: float, inst
 class Endpoints:
     """An endpoint that is found as it is said to be."""
 
-    def __init__(self, *, version: str = "d1", instances: int) -> None:
+    def __init__(self, *, version: str = "d1", instances: int, candidate: Candidate | None = None) -> None:
         self.served = Served(
-            name="churn-shop", status=IN_SERVICE, version=version, model="m1", since=0.0, instances=instances
+            name="churn-shop",
+            status=IN_SERVICE,
+            version=version,
+            model="m1",
+            since=0.0,
+            candidate=candidate,
+            instances=instances,
         )
 
     def find(self, dataset: str) -> Served:
@@ -165,6 +171,14 @@ def test_of_an_endpoint_that_changed_meanwhile_no_target_follows(after: Endpoint
     test = finished(Endpoints(instances=2).served, after)
     assert test.proposal is None
     assert words in test.verdict.text
+
+
+def test_with_a_candidate_beside_the_champion_no_target_follows() -> None:
+    """Each variant has machines of its own, and the deployment that registers a target would take the candidate back."""
+    both = Endpoints(instances=2, candidate=Candidate(name="candidate", model="m2", share=0.1))
+    test = finished(both.served, both)
+    assert test.proposal is None
+    assert "a candidate answered beside the champion" in test.verdict.text
 
 
 def test_a_serverless_endpoint_has_no_target() -> None:
