@@ -126,7 +126,7 @@ def judge(figures: Figures, *, limit: float) -> Judged:
         exceeded.append(f"the 99th percentile was {figures.p99:,.0f} ms, more than {limit:,.0f}")
     elif figures.reached < _REACHED * step.rate and not exceeded:
         exceeded.append(f"{figures.reached:,.0f} a second were answered")
-    if max(figures.busy) >= _BUSY:
+    if is_busy(figures):
         generator.append(f"a process of it used {percent(max(figures.busy))} of a core")
     if figures.late_p99 > _LATE * limit:
         generator.append(f"it handed out requests up to {figures.late_p99:,.0f} ms late (99th percentile)")

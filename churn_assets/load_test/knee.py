@@ -51,8 +51,8 @@ def next_rate(judged: Sequence[Judged], *, start: float, most: float) -> float |
     first = next(place for place, each in enumerate(judged) if each.outcome is not Outcome.HELD)
     if not held or len(judged) - first > _NARROWED:
         return None
-    between = float(round(math.sqrt(held * above)))
-    return between if held < between < above else None
+    between = float(round(math.sqrt(held * _rate(above))))
+    return between if held < between < _rate(above) else None
 
 
 def reach_verdict(judged: Sequence[Judged], *, processes: int) -> Verdict:
@@ -60,8 +60,7 @@ def reach_verdict(judged: Sequence[Judged], *, processes: int) -> Verdict:
     first = judged[0].figures
     if first.step.users:
         return _judge_closed_loop(judged[0], processes)
-    held = _highest_held(judged)
-    failing = min((each for each in judged if each.outcome is not Outcome.HELD), key=_rate, default=None)
+    held, failing = _highest_held(judged), _lowest_not_held(judged)
     if failing is None:
         text = f"It held every rate up to {held:,.0f} requests a second, the highest that was asked for. Its knee is above: raise --most."
         return Verdict(found=Found.ALL_HELD, text=text)
@@ -112,12 +111,12 @@ def _rate(judged: Judged) -> float:
     return judged.figures.step.rate
 
 
-def _lowest_not_held(judged: Sequence[Judged]) -> float | None:
-    return min((_rate(each) for each in judged if each.outcome is not Outcome.HELD), default=None)
+def _lowest_not_held(judged: Sequence[Judged]) -> Judged | None:
+    return min((each for each in judged if each.outcome is not Outcome.HELD), key=_rate, default=None)
 
 
 def _highest_held(judged: Sequence[Judged]) -> float:
     """Return the highest rate that was held below all that were not; 0 if there is none."""
     above = _lowest_not_held(judged)
-    held = (_rate(each) for each in judged if each.outcome is Outcome.HELD and (above is None or _rate(each) < above))
-    return max(held, default=0.0)
+    below = _rate(above) if above else math.inf
+    return max((_rate(each) for each in judged if each.outcome is Outcome.HELD and _rate(each) < below), default=0.0)

@@ -29,15 +29,9 @@ def page(test: LoadTest) -> str:
             describe_figures(each.figures),
             each.outcome,
             "; ".join((*each.exceeded, *each.generator)),
-            each.figures.errors,
+            describe_errors(each.figures.errors) if each.figures.errors else "",
         )
         for each in test.steps
     ]
-    return template("load_test.html.j2").render(
-        test=test,
-        columns=COLUMNS,
-        rows=[
-            (figures, outcome, why, describe_errors(errors) if errors else "") for figures, outcome, why, errors in rows
-        ],
-        tone=_TONES.get(test.verdict.found, "bad"),
-    )
+    tone = _TONES.get(test.verdict.found, "bad")
+    return template("load_test.html.j2").render(test=test, columns=COLUMNS, rows=rows, tone=tone)
