@@ -3,16 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from churn_assets.assets._checks import check_results, no_failure_blocks
 from churn_assets.assets._metadata import records_table
 from churn_assets.assets._raw_table import locate_quarantine
 from churn_assets.assets.batch_predictions import require_batch_record
-from churn_assets.assets.raw_batch import CLAIMS, describe_change, publish_rows, read_columns
-from churn_model.errors import ChurnError, InputError, problem
+from churn_assets.assets.raw_batch import find_landed, publish_rows, read_columns
+from churn_model.errors import ChurnError, InputError, listed, problem
 from churn_model.reports.shadow import ShadowReport
 from churn_model.spec.dataset import Dataset, Kind
 from churn_model.wording import assumption
-from resources.catalog.landing import describe_unreadable, fingerprints, list_batch
 from resources.catalog.names import DIFFERENCES, DIFFERENCES_CSV, SHADOW, current_key, versions_prefix
 from resources.catalog.outputs import Output, copy_to_outputs, output_key
 from resources.catalog.pointers import Current, point_to
@@ -37,7 +35,7 @@ def publish_shadow(
 ) -> Publication:
     """Find or make the comparison of two models on a batch, and point at it. Neither what was scored nor its list changes.
 
-    Raise ChurnError if the batch was not scored yet, or both models cannot read it.
+    Raise ChurnError if the batch was not scored yet, or fails the checks of ingest.
     """
     require_batch_record(lake, dataset, batch)
     first, second = models
@@ -65,23 +63,10 @@ def _publish_rows(
     warn: Callable[[str], object],
 ) -> Publication:
     """Find or make the table of a batch with the columns that both models read: the very one that was scored, if they read the same."""
-    landed = list_batch(lake, dataset.name, batch)
-    if landed.passed_over:
-        warn(f"Passed over: {describe_unreadable(lake, landed.passed_over)}.")
-    contents = fingerprints(lake, landed.entries)
-    if change := describe_change(lake, dataset, batch, contents):
-        warn(f"{change}: the models are compared on what is there now.")
-    table = publish_rows(lake, runner, dataset, batch, landed.entries, contents, columns)
-    results = check_results(CLAIMS, locate_quarantine(table, lake), table.report.counts)
-    if not no_failure_blocks(results):
-        failed = [check.found for check in table.report.checks if not check.passed]
-        raise ChurnError(
-            problem(
-                expected=f"batch {batch} to hold what both models read",
-                found="; ".join(failed) or "rows that are not accounted for",
-                todo="name models that read the columns of this batch",
-            )
-        )
+    entries, contents = find_landed(lake, dataset, batch, warn, ": the models are compared on what is there now")
+    table = publish_rows(lake, runner, dataset, batch, entries, contents, columns)
+    if failed := [check for check in locate_quarantine(table, lake) if not check.passed]:
+        raise ChurnError(listed([problem(expected=each.expected, found=each.found, todo=each.todo) for each in failed]))
     return table
 
 
@@ -103,10 +88,9 @@ def read_columns_of_both(lake: Lake, first: Current, second: Current) -> dict[st
 def describe_shadow(lake: Lake, shadow: Publication) -> dict[str, Any]:
     """Return the metadata of a comparison on a batch."""
     found = shadow.report.read(ShadowReport)
-    largest = read_first(lake, shadow.prefix + DIFFERENCES, _FIRST) if found.listed else None
     rows = [
         {name: value if isinstance(value, float) else str(value) for name, value in row.items()}
-        for row in (largest.to_pylist() if largest else [])
+        for row in read_first(lake, shadow.prefix + DIFFERENCES, _FIRST).to_pylist()
     ]
     columns = {
         name: "float" if isinstance(value, float) else "string" for row in rows[:1] for name, value in row.items()

@@ -121,13 +121,7 @@ def ingest_batch(
     champion = scorer.model
     if scorer.refused:
         warn(f"Scored with a provisional model that the gate refused. {scorer.refused}")
-    landed = list_batch(lake, dataset.name, batch)
-    entries = landed.entries
-    if landed.passed_over:
-        warn(f"Passed over: {describe_unreadable(lake, landed.passed_over)}.")
-    contents = fingerprints(lake, entries)
-    if change := describe_change(lake, dataset, batch, contents):
-        warn(f"{change} and is scored again.")
+    entries, contents = find_landed(lake, dataset, batch, warn, " and is scored again")
     table = publish_rows(lake, runner, dataset, batch, entries, contents, read_columns(lake, champion))
     results = check_results(CLAIMS, locate_quarantine(table, lake), table.report.counts)
     if no_failure_blocks(results):
@@ -151,7 +145,23 @@ def landed_contents(ingested: Manifest) -> dict[str, str]:
     return {key: content for key, content in ingested.upstream.items() if key not in others}
 
 
-def describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping[str, str]) -> str:
+def find_landed(
+    lake: Lake, dataset: Dataset, batch: str, warn: Callable[[str], object], then: str
+) -> tuple[Sequence[Entry], dict[str, str]]:
+    """Return the landed files of a batch and their fingerprints, by key.
+
+    Warn of what is passed over, and of a batch that has changed since it was last scored; `then`: what becomes of that one.
+    """
+    landed = list_batch(lake, dataset.name, batch)
+    if landed.passed_over:
+        warn(f"Passed over: {describe_unreadable(lake, landed.passed_over)}.")
+    contents = fingerprints(lake, landed.entries)
+    if change := _describe_change(lake, dataset, batch, contents):
+        warn(f"{change}{then}.")
+    return landed.entries, contents
+
+
+def _describe_change(lake: Lake, dataset: Dataset, batch: str, contents: Mapping[str, str]) -> str:
     """Return what has changed in a batch since it was last scored; nothing if it is new or the same."""
     try:
         known = read_batch(lake, dataset.name, batch)

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from churn_assets.assets import _shadow
 from churn_assets.assets.evaluation_report import _count_looks
 from churn_assets.assets.model_comparison import model_comparison
 from churn_assets.cli.command import ExitCode
@@ -26,7 +27,7 @@ from churn_model.reports.compare import CompareReport
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.shadow import ShadowReport
 from churn_model.reports.step_report import PublishedFile, StepReport
-from churn_model.spec.dataset import Dataset
+from churn_model.spec.dataset import Dataset, Kind
 from churn_model.spec.sections.costs import Costs
 from churn_model.spec.sections.split import Split
 from churn_model.steps import compare as compare_step
@@ -254,6 +255,24 @@ def test_on_a_batch_those_whom_the_models_decide_otherwise_are_counted_and_named
     code, said = churn("compare", "shop", "--batch", "monday")
     assert code == ExitCode.DONE
     assert "has changed since it was last scored (1 file new): the models are compared on what is there now." in said
+    landed = home.root / "home" / "lake" / "landing" / "shop" / "score" / "monday" / "customers.csv"
+    landed.write_text(landed.read_text("utf-8").replace(",2025-", ",soon-"))
+    code, said = churn("compare", "shop", "--batch", "monday")
+    assert code == ExitCode.FAILED
+    assert "10 rows, 400 in quarantine" in said
+    assert "Look at the quarantine (" in said
+
+
+def test_models_that_take_a_column_for_two_types_are_not_compared_on_a_batch(
+    home: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: dict[str, dict[str, Kind]] = {"v1": {"age": "number", "plan": "text"}, "v2": {"age": "text", "city": "text"}}
+    monkeypatch.setattr(_shadow, "read_columns", lambda _, model: reads[model.version])
+    first, second = (Current(version, f"shop/tuned_model/{version}/") for version in reads)
+    with pytest.raises(InputError, match=r"same types; found age as number and as text\. "):
+        _shadow.read_columns_of_both(home.lake, first, second)
+    reads["v2"]["age"] = "number"
+    assert list(_shadow.read_columns_of_both(home.lake, first, second)) == ["age", "plan", "city"]
 
 
 @pytest.mark.parametrize("version", ["nope", "{champion}", "{candidate}", "previous"])
