@@ -1,7 +1,6 @@
 """Customers to start from: an example, and those of batches that were scored, found by id."""
 
 from collections.abc import Mapping
-from itertools import repeat
 from typing import Any
 
 import pyarrow as pa
@@ -71,9 +70,7 @@ def read_customers(lake: Lake, plan: Plan, batch: str, most: int) -> list[dict[s
         rows = read_first(lake, record.rows.prefix + ROWS, most)
     except (NotInLake, DamagedError):
         return []
-    return [
-        _to_record(plan, row, str(row.column("_id")[0])) for row in map(rows.slice, range(rows.num_rows), repeat(1))
-    ]
+    return [_to_record(plan, rows.slice(at, 1), str(key)) for at, key in enumerate(rows.column("_id"))]
 
 
 def find_row(lake: Lake, plan: Plan, batch: str, key: str) -> pa.Table | None:

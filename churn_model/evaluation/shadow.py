@@ -4,7 +4,7 @@ Does not belong here: which of the two is better. Each thinks its own decisions 
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -141,7 +141,7 @@ class _Customers:
     """Counts customers whose rows come one after the other."""
 
     count: int = 0
-    _last: str | None = field(default=None)
+    _last: str | None = None
 
     def add(self, ids: pa.Array) -> None:
         if not len(ids):

@@ -11,8 +11,8 @@ from resources.durable import replace_file
 _BOM = "\ufeff"
 
 
-def replace_number(path: Path, steps: tuple[str, ...], value: int) -> bool:
-    """Write a whole number in the place of the value at `steps`, such as ("list", "capacity"). Return whether it was another.
+def replace_number(path: Path, steps: tuple[str, ...], value: int) -> None:
+    """Write a whole number in the place of the value at `steps`, such as ("list", "capacity").
 
     Raise SpecError if the file has no single value there.
     """
@@ -26,8 +26,5 @@ def replace_number(path: Path, steps: tuple[str, ...], value: int) -> bool:
     if not isinstance(node, yaml.ScalarNode):
         place = ".".join(steps)
         raise SpecError(problem(expected=f"a value of {place} in {path.name}", found="none", todo="write it"))
-    if node.value == str(value):
-        return False
     changed = f"{mark}{text[: node.start_mark.index]}{value}{text[node.end_mark.index :]}".encode()
     replace_file(path, lambda stream: stream.write(changed), mode=stat.S_IMODE(path.stat().st_mode))
-    return True

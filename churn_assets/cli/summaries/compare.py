@@ -145,15 +145,15 @@ def shadow_summary(ports: Ports, dataset: Dataset, batch: str) -> str:
     command = f"churn compare {dataset.name} --batch {batch}"
     current = require_made(ports, dataset, SHADOW, f"a comparison on batch {batch}", command, batch)
     report = read_report(ports, current, ShadowReport)
-    counts, listed = report.counts, report.counts.only_first + report.counts.only_second
+    counts = report.counts
     lines = [
         "",
         *_model_lines(ports, dataset, report.first_version, report.second_version),
         f"Both scored batch {batch} at today's costs: {describe_rows(counts.rows, counts.customers)}.{_left_out(ports, dataset, batch, report)}",
         "",
-        f"Another decision for {listed:,} ({counted(counts.customers_otherwise, 'customer')}): {counts.only_first:,} contacted by A alone, "
+        f"Another decision for {report.otherwise:,} ({counted(counts.customers_otherwise, 'customer')}): {counts.only_first:,} contacted by A alone, "
         f"{counts.only_second:,} by B alone. {counts.both:,} are contacted by both, {counts.neither:,} by neither.",
-        *(_stake_lines(ports, current.prefix, report) if listed else []),
+        *(_stake_lines(ports, current.prefix, report) if report.otherwise else []),
         "Nobody knows yet who of them leaves, and each model thinks its own decisions the better ones: which of the two is right, this does "
         f"not show. That is the gate's word, on test rows: `churn compare {dataset.name}`.",
         f"  Differences: {locate(ports, dataset, Output.SHADOW, current.prefix + DIFFERENCES_CSV, batch)}",
