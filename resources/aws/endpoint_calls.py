@@ -17,6 +17,7 @@ from resources.ports.endpoint import IN_SERVICE, SHARE_DIGITS, require_unchanged
 Description = Mapping[str, Any]
 MOVING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 _PATIENCE = 7200.0  # seconds: SageMaker itself gives up earlier
+_MOST_TRIES = 3  # of a change that another one is in the way of, such as a policy's
 _ABSENT = "Could not find"
 
 
@@ -130,15 +131,17 @@ class EndpointCalls:
         self._send("create_endpoint", request, "already exist")
 
     def update(self, request: Mapping[str, Any]) -> None:
-        """Begin to update the endpoint, unless that has begun already."""
-        self._send("update_endpoint", request, "in-progress")
+        """Begin to update the endpoint, unless that has begun already. Another change is waited for first."""
+        name = request["EndpointConfigName"]
+        self._begin("update_endpoint", request, lambda found: found["EndpointConfigName"] == name)
 
     def set_weights(self, request: Mapping[str, Any]) -> None:
-        """Begin to set weights and counts, unless that has begun already."""
+        """Begin to set weights and counts, unless that has begun already. Another change is waited for first."""
         problems = find_problems(self._client.meta.service_model, "UpdateEndpointWeightsAndCapacities", request)
         if problems:
             raise EndpointError("; ".join(problems))
-        self._send("update_endpoint_weights_and_capacities", request, "in-progress")
+        wanted = request["DesiredWeightsAndCapacities"]
+        self._begin("update_endpoint_weights_and_capacities", request, lambda found: weighs(found, wanted))
 
     def settle_unchanged(self, since: float | None) -> Description | None:
         """Wait as `settle` does. Raise EndpointError if the endpoint was changed at another time; None for any time."""
@@ -162,9 +165,18 @@ class EndpointCalls:
         """Remove a configuration that is there or not."""
         self._send("delete_endpoint_config", {"EndpointConfigName": name}, _ABSENT)
 
-    def _send(self, method: str, request: Mapping[str, Any], *done: str) -> None:
+    def _begin(self, method: str, request: Mapping[str, Any], has_come: Callable[[Description], bool]) -> None:
+        """Send a change. What is in progress is this one, if an answer was lost, or another: only how it ends says which."""
+        for _ in range(_MOST_TRIES):
+            if self._send(method, request, "in-progress"):
+                return
+            found = self.settle()
+            if found is None or has_come(found):
+                return
+
+    def _send(self, method: str, request: Mapping[str, Any], *done: str) -> bool:
         with aws_errors(EndpointError, f"{self.endpoint}: {method.replace('_', ' ')}"):
-            self._sender.send(method, request, done)
+            return self._sender.send(method, request, done)
 
     def explain(self, ended: Description | None, model: str, since: float) -> EndpointError:
         """Return why a model did not come to answer: SageMaker's words, the end of its server's log, and what answers instead."""

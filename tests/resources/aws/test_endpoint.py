@@ -297,6 +297,26 @@ def test_each_variant_is_scaled_and_no_longer_before_it_goes(service: SageMaker,
     assert scaled_variants(endpoint) == []
 
 
+@pytest.mark.parametrize("operation", ["UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"])
+def test_an_endpoint_that_a_policy_scales_at_that_moment_is_changed_once_that_is_over(
+    service: SageMaker, endpoint: SageMakerEndpoint, operation: str
+) -> None:
+    scaled = replace(MACHINES, count=None, scaling=Scaling(least=1, most=4, invocations=600))
+    endpoint.deploy(beside(0.1, scaled))
+    (hosted,) = service.hosting.endpoints.values()
+
+    def scale(called: str, phase: str) -> None:
+        if (called, phase) == (operation, "before") and hosted.variants[0]["CurrentInstanceCount"] == 1:
+            champion, candidate = hosted.variants
+            hosted.wanted = [champion | {"DesiredInstanceCount": 3}, dict(candidate)]
+            hosted.status, hosted.looks = "Updating", 2
+
+    service.interfere = scale
+    endpoint.deploy(beside(0.25, scaled, "d2" if operation == "UpdateEndpoint" else "d1"))
+    assert changes(service).count(operation) == 2
+    assert variants(service) == {"champion": (0.75, 3), "candidate": (0.25, 1)}
+
+
 def test_a_deployment_that_is_refused_leaves_what_is_served_scaled(
     service: SageMaker, endpoint: SageMakerEndpoint
 ) -> None:
