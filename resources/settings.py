@@ -202,7 +202,7 @@ def _read_token(env: Mapping[str, str], problems: list[str]) -> str:
 
 # What one-part names of a general-purpose bucket look like; names with dots have no valid certificate of their own.
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-_STACK = re.compile(r"[a-z][a-z0-9]{0,7}")
+STACK_NAME = re.compile(r"[a-z][a-z0-9]{0,7}")
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}")
 _IMAGE = re.compile(
     r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9._/-]{1,256}(:[\w.-]{1,128}|@sha256:[0-9a-f]{64})"
@@ -217,29 +217,13 @@ def _read_aws_settings(env: Mapping[str, str], problems: list[str]) -> AwsSettin
         problems.append(f"CHURN_TARGET: expected {' or '.join(Target)}, found {target!r}")
     if target != Target.AWS:
         return None
-    lake = env.get("CHURN_LAKE", "")
-    bucket, _, prefix = lake.removeprefix("s3://").partition("/")
-    if not lake.startswith("s3://") or not _BUCKET.fullmatch(bucket) or "//" in prefix or ".." in prefix:
-        problems.append(f"CHURN_LAKE: expected s3://<bucket> or s3://<bucket>/<prefix>, found {lake!r}")
-    elif bucket.endswith("--x-s3"):
-        problems.append(
-            f"CHURN_LAKE: expected a general-purpose bucket, found the directory bucket {bucket}; those do not list keys in order"
-        )
+    bucket, prefix = _read_lake(env, problems)
     stack = env.get("CHURN_STACK") or "churn"
-    if not _STACK.fullmatch(stack):
+    if not STACK_NAME.fullmatch(stack):
         problems.append(
             f"CHURN_STACK: expected at most 8 lower-case letters and digits, a letter first, found {stack!r}"
         )
-    role = env.get("CHURN_ROLE", "")
-    if not _ROLE.fullmatch(role):
-        problems.append(
-            f"CHURN_ROLE: expected the ARN of the role of the jobs, arn:aws:iam::<account>:role/<name>, found {role!r}"
-        )
-    model_role = env.get("CHURN_MODEL_ROLE") or role
-    if model_role != role and not _ROLE.fullmatch(model_role):
-        problems.append(
-            f"CHURN_MODEL_ROLE: expected the ARN of the role of endpoints' models, arn:aws:iam::<account>:role/<name>, found {model_role!r}"
-        )
+    role, model_role = _read_roles(env, problems)
     key = env.get("CHURN_KMS_KEY", "")
     if key and not _KEY.fullmatch(key):
         problems.append(f"CHURN_KMS_KEY: expected the ARN of a KMS key, found {key!r}")
@@ -253,7 +237,7 @@ def _read_aws_settings(env: Mapping[str, str], problems: list[str]) -> AwsSettin
         problems.append(f"CHURN_JOBS: expected a JSON object, found {env['CHURN_JOBS']!r}")
     return AwsSettings(
         bucket=bucket,
-        prefix=prefix.strip("/") + "/" if prefix.strip("/") else "",
+        prefix=prefix,
         region=_read_region(env),
         stack=stack,
         role=role,
@@ -262,6 +246,34 @@ def _read_aws_settings(env: Mapping[str, str], problems: list[str]) -> AwsSettin
         image=image,
         job_options=options,
     )
+
+
+def _read_lake(env: Mapping[str, str], problems: list[str]) -> tuple[str, str]:
+    """Return the bucket of the lake, and the prefix in it."""
+    lake = env.get("CHURN_LAKE", "")
+    bucket, _, prefix = lake.removeprefix("s3://").partition("/")
+    if not lake.startswith("s3://") or not _BUCKET.fullmatch(bucket) or "//" in prefix or ".." in prefix:
+        problems.append(f"CHURN_LAKE: expected s3://<bucket> or s3://<bucket>/<prefix>, found {lake!r}")
+    elif bucket.endswith("--x-s3"):
+        problems.append(
+            f"CHURN_LAKE: expected a general-purpose bucket, found the directory bucket {bucket}; those do not list keys in order"
+        )
+    return bucket, prefix.strip("/") + "/" if prefix.strip("/") else ""
+
+
+def _read_roles(env: Mapping[str, str], problems: list[str]) -> tuple[str, str]:
+    """Return the roles of the jobs and of the models of endpoints."""
+    role = env.get("CHURN_ROLE", "")
+    if not _ROLE.fullmatch(role):
+        problems.append(
+            f"CHURN_ROLE: expected the ARN of the role of the jobs, arn:aws:iam::<account>:role/<name>, found {role!r}"
+        )
+    model_role = env.get("CHURN_MODEL_ROLE") or role
+    if model_role != role and not _ROLE.fullmatch(model_role):
+        problems.append(
+            f"CHURN_MODEL_ROLE: expected the ARN of the role of endpoints' models, arn:aws:iam::<account>:role/<name>, found {model_role!r}"
+        )
+    return role, model_role
 
 
 def _read_region(env: Mapping[str, str]) -> str:

@@ -4,16 +4,15 @@
 job has 32 characters: no step, which is always the training, and seven digits of the version. Tags hold the rest.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from churn_model.errors import problem
 from resources.aws.jobs.kinds import TUNING, JobKind
 from resources.errors import SettingsError
+from resources.settings import STACK_NAME
 
 MOST_ATTEMPTS = 100
-_STACK = re.compile(r"[a-z][a-z0-9]{0,7}")
 _TUNING_DIGITS = 7
 
 # Keys of the tags.
@@ -66,7 +65,7 @@ class Work:
 
 def check_stack_name(stack: str) -> str:
     """Return the name of a stack. Raise SettingsError if it does not fit into the names of jobs."""
-    if not _STACK.fullmatch(stack):
+    if not STACK_NAME.fullmatch(stack):
         raise SettingsError(
             problem(
                 expected="a stack's name of 1 to 8 lower-case letters and digits that begins with a letter",
