@@ -230,7 +230,7 @@ class EndpointPlan:
 
 
 def capture_prefix(dataset: str) -> str:
-    """Return the prefix below which requests and answers are kept: `jobs/` is all that the jobs' role may write below."""
+    """Return the prefix below which requests and answers are kept: all that the models' role may write below."""
     return f"jobs/captured/{dataset}/"
 
 

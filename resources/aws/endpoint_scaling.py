@@ -33,9 +33,10 @@ class EndpointScaling:
         self._client, self._endpoint = session.client("application-autoscaling"), endpoint
 
     def apply(self, plan: EndpointPlan) -> bool:
-        """Register what the spec says, and return whether that was another."""
-        removed, wanted = self.remove(kept=plan.scaled), plan.section.scaling
-        return any([removed, *(self._register(name, wanted) for name in plan.scaled if wanted)])
+        """Register what the spec says, and return whether that was another. What it does not name has been removed before."""
+        wanted = plan.section.scaling
+        changed = [self._register(name, wanted) for name in plan.scaled if wanted]
+        return any(changed)
 
     def _register(self, name: str, wanted: Scaling) -> bool:
         variant = scaled_variant(self._endpoint, name)
@@ -149,6 +150,6 @@ class EndpointAlarms:
 
 
 def _account(role: str, region: str) -> str:
-    """Return the beginning of the ARNs of topics, in the partition and the account of the jobs' role."""
+    """Return the beginning of the ARNs of topics, in the partition and the account of a role."""
     _, partition, _, _, account, *_ = role.split(":")
     return f"arn:{partition}:sns:{region}:{account}"
