@@ -1,7 +1,7 @@
 """What an installation on AWS needs before anything is spent, looked at one by one."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -247,12 +247,9 @@ def _endpoint_quotas(session: AwsSession, endpoints: Sequence[Endpoint]) -> str:
 
 def _require_quotas(session: AwsSession, wanted: Mapping[str, int], otherwise: str) -> str:
     """Return the quotas of these names. Raise CommandError for those that are smaller than what is wanted."""
-    quotas: dict[str, float] = {}
-    with aws_errors(CommandError, "the quotas of SageMaker"):
-        for page in (
-            session.client("service-quotas").get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
-        ):
-            quotas |= {each["QuotaName"]: each["Value"] for each in page["Quotas"] if each["QuotaName"] in wanted}
+    quotas = _list_quotas(session, "list_service_quotas", wanted)
+    if missing := wanted.keys() - quotas.keys():  # a quota without a value of the account's own may be left out
+        quotas |= _list_quotas(session, "list_aws_default_service_quotas", missing)
     short = {name: least for name, least in sorted(wanted.items()) if quotas.get(name, 0) < least}
     if short:
         raise CommandError(
@@ -263,6 +260,14 @@ def _require_quotas(session: AwsSession, wanted: Mapping[str, int], otherwise: s
             )
         )
     return ", ".join(f"{name}: {value:g}" for name, value in sorted(quotas.items()))
+
+
+def _list_quotas(session: AwsSession, method: str, names: Collection[str]) -> dict[str, float]:
+    with aws_errors(CommandError, "the quotas of SageMaker"):
+        pages = session.client("service-quotas").get_paginator(method).paginate(ServiceCode="sagemaker")
+        return {
+            each["QuotaName"]: each["Value"] for page in pages for each in page["Quotas"] if each["QuotaName"] in names
+        }
 
 
 def _missing(what: str) -> CommandError:

@@ -33,14 +33,17 @@ QUOTAS = {
     "ml.m5.large for endpoint usage": 4,
     SERVERLESS: 10,
 }
+DEFAULTS = {"ml.m5.large for endpoint usage": 1, "ml.t2.medium for endpoint usage": 2}
+"""Of all accounts. The list of an account's quotas may leave out one that has no value of its own."""
 
 
 def set_quotas(lake: S3Lake) -> None:
     """Answer in place of the stand-in, which knows no quotas of SageMaker."""
-    listed = [{"QuotaName": name, "Value": value} for name, value in QUOTAS.items()]
 
     def answer(request: Any, **_: Any) -> AWSResponse:
-        body = json.dumps({"Quotas": listed}).encode()
+        asked = request.headers["X-Amz-Target"].decode().rpartition(".")[2]
+        quotas = {"ListServiceQuotas": QUOTAS, "ListAWSDefaultServiceQuotas": DEFAULTS}[asked]
+        body = json.dumps({"Quotas": [{"QuotaName": name, "Value": value} for name, value in quotas.items()]}).encode()
         return AWSResponse(request.url, 200, {"Content-Type": "application/x-amz-json-1.1"}, _Body(body))
 
     lake.session.client("service-quotas").meta.events.register("before-send.service-quotas", answer)
@@ -100,6 +103,15 @@ def test_endpoints_that_are_together_more_than_a_quota_are_told_before_one_is_ma
     serverless = bad(stack, Endpoint(max_concurrency=11), Endpoint(engine="instance", instance="ml.c5.large"))
     assert (
         f"at least 11 {SERVERLESS}, 1 ml.c5.large for endpoint usage; found 10, 0" in serverless["quotas of endpoints"]
+    )
+
+
+def test_a_quota_that_the_account_has_no_value_of_is_the_default(stack: AwsSettings) -> None:
+    small = Endpoint(engine="instance", instance="ml.t2.medium", count=2)
+    assert bad(stack, small, Endpoint(engine="instance", count=4)) == {}
+    assert (
+        "at least 3 ml.t2.medium for endpoint usage; found 2"
+        in bad(stack, replace(small, count=3))["quotas of endpoints"]
     )
 
 
