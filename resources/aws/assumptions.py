@@ -113,6 +113,10 @@ ASSUMPTIONS = (
         "the endpoint is not made, with AWS's words about the key",
     ),
     Assumption(
+        "A model's archive is loaded with `s3:GetObject` alone: the models' role may not list the bucket",
+        "the endpoint is not made, with SageMaker's words about the archive; set CHURN_MODEL_ROLE to the jobs' role, which may",
+    ),
+    Assumption(
         "While an endpoint is updated, `UpdateEndpoint` and `DeleteEndpoint` are refused as in-progress",
         "a call whose answer was lost is an error; run the command again",
     ),
