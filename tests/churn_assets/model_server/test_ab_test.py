@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -253,6 +254,21 @@ def test_after_an_alarm_that_withdraws_nothing_a_person_still_can(tmp_path: Path
         assert worker.is_withdrawn
     assert shop.churn("variant", "shop", "withdraw") == 2
     assert "Nothing to withdraw" in shop.output
+
+
+def test_looking_takes_at_most_a_hundredth_of_a_workers_time(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = AbTest(
+        watch.folder, "shop", Candidate(NAME, "v2", 0.5), on_alarm=watch.alerts.append, now=lambda: watch.now
+    )
+    clock = count(step=2.0)  # each look takes two seconds
+    monkeypatch.setattr(ab_test, "monotonic", lambda: next(clock))
+    watch.ask(worker, 20)
+    assert not worker.look()
+    watch.ask(worker, 400, failing=0.9)
+    watch.now += timedelta(seconds=199)
+    assert not worker.look()
+    watch.now += timedelta(seconds=1)
+    assert worker.look()
 
 
 def test_a_day_whose_notes_and_counts_are_both_there_is_one_day(watch: Watch) -> None:

@@ -27,6 +27,11 @@ def day_of(challenger: int, champion: int) -> Day:
     return Day(customers=Events(1000, 1000), events=events, new_events={})
 
 
+def test_the_figures_divide_one_stake() -> None:
+    """The bound on false alarms is that of an average: with more than 1 it would not hold."""
+    assert sum(figure.weight for figure in FIGURES) == 1
+
+
 @pytest.mark.parametrize("share", [0.5, 0.1])
 def test_equal_variants_ring_in_at_most_one_test_of_twenty(share: float) -> None:
     assert false_alarms(share, 40, seed=1, days=5, customers=5_000) <= 2
