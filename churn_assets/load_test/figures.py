@@ -60,7 +60,6 @@ class Figures:
     errors: dict[str, int]
     busy: tuple[float, ...]
     late_p99: float
-    late_longest: float
 
     @property
     def failed(self) -> int:
@@ -113,7 +112,6 @@ def summarize(step: Step, samples: Sequence[Sample]) -> Figures:
         errors=dict(errors.most_common()),
         busy=tuple(each.busy for each in samples),
         late_p99=late_p99,
-        late_longest=float(late.max(initial=0.0)),
     )
 
 
