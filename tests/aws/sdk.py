@@ -1,4 +1,4 @@
-"""A second opinion on our requests: the SageMaker SDK's own classes, which refuse what they do not know, and what they would send."""
+"""A second opinion on our requests: what the SageMaker SDK's own classes make of them, and would send."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -23,32 +23,22 @@ class _Client:
 
 
 def request_of_sdk(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the SDK sends for a request of a Create operation of SageMaker. Raise pydantic's error for what it does not know."""
+    """Return what the SDK sends for a request of a Create operation of SageMaker, without what it does not know. Raise pydantic's error for what it
+    refuses.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own source code, when it is compiled
         from sagemaker.core import resources
+        from sagemaker.core.utils.code_injection.codec import transform
 
     resource = getattr(resources, operation.removeprefix("Create"))
     with patch.object(resources.Base, "get_sagemaker_client", return_value=_Client()):
         try:
-            resource.create(**_to_arguments(request, service_model().operation_model(operation).input_shape))
+            resource.create(**transform(request, service_model().operation_model(operation).input_shape.name))
         except _Sent as sent:
             found: dict[str, Any] = sent.args[0]
             return found
     raise AssertionError(f"Expected the SDK to send {operation}; found that it sent nothing.")
-
-
-def _to_arguments(request: Mapping[str, Any], shape: Any) -> dict[str, Any]:
-    """Return the members of a structure under the names that the SDK gives them."""
-    from sagemaker.core.utils.code_injection.codec import pascal_to_snake
-
-    return {pascal_to_snake(name): _convert(value, shape.members[name]) for name, value in request.items()}
-
-
-def _convert(value: Any, shape: Any) -> Any:
-    if shape.type_name == "structure":
-        return _to_arguments(value, shape)
-    return [_convert(each, shape.member) for each in value] if shape.type_name == "list" else value
 
 
 def fold_names(value: Any) -> Any:
