@@ -13,8 +13,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -95,8 +93,8 @@ def main() -> int:
 
 def _measure(objects: int, new: int, queue: str) -> Figures:
     with (
-        _serving(["tests.aws.large_bucket", str(objects - new), str(new)]) as bucket,
-        _serving(["tests.aws.landed_queue"]) as services,
+        _serving("tests.aws.large_bucket", str(objects - new), str(new)) as bucket,
+        _serving("tests.aws.landed_queue") as services,
         patch.dict(os.environ, {**_SETTINGS, "AWS_ENDPOINT_URL_S3": bucket, "AWS_ENDPOINT_URL_SQS": services}),
         tempfile.TemporaryDirectory() as folder,
         dg.DagsterInstance.local_temp(folder) as instance,
@@ -142,25 +140,16 @@ def _memory(name: str) -> float:
 
 
 @contextmanager
-def _serving(module: list[str]) -> Iterator[str]:
+def _serving(*module: str) -> Iterator[str]:
     """Run a server in a process of its own, and yield the address that it prints."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *module],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        for line in process.stdout or ():
-            if found := re.search(r"http://[\d.]+:\d+", line):
-                # It writes a line for each request, and would wait for ever for room in a pipe that nobody reads.
-                threading.Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
-                yield found[0]
-                break
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(
+        [sys.executable, "-m", *module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.kill()
 
 
 def _write(figures: list[Figures], objects: int, new: int) -> None:

@@ -12,7 +12,7 @@ import argparse
 import datetime
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -128,13 +128,6 @@ def render(found: Sequence[Figures], trials: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _tasks(tables: Sequence[str], folds: int) -> Iterator[tuple[str, int]]:
-    """Yield a fold of each table, then the next one, so that a run that is ended early has seen all tables."""
-    for fold in range(folds):
-        for table in tables:
-            yield table, fold
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=list(TABLES))
@@ -146,9 +139,12 @@ def main() -> None:
     known = {(each["table"], each["fold"]) for each in found if each["trials"] == options.trials}
     with ProcessPoolExecutor(options.workers) as workers:
         running = [
-            workers.submit(compare, *task, options.trials)
-            for task in _tasks(options.tables, options.folds)
-            if task not in known
+            workers.submit(compare, table, fold, options.trials)
+            for fold in range(
+                options.folds
+            )  # a fold of each table first, so that a run that is ended early has seen all
+            for table in options.tables
+            if (table, fold) not in known
         ]
         for done in as_completed(running):
             found = sorted([*found, done.result()], key=lambda each: (each["table"], each["fold"]))
