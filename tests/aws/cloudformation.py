@@ -18,26 +18,11 @@ _SPARES = "RetainExceptOnCreate"
 _QUOTAS = {"ml.m5.xlarge for processing job usage": 4, "ml.m5.xlarge for training job usage": 2}
 
 
-class _Named(CloudFormationModel):
+class _Named:
     """A resource that has nothing but a name, which other resources do not refer to."""
 
     def __init__(self, name: str) -> None:
         self.physical_resource_id = name
-
-    @staticmethod
-    def cloudformation_name_type() -> str:
-        return ""
-
-    @classmethod
-    def has_cfn_attr(cls, attr: str) -> bool:
-        return False
-
-    @classmethod
-    def update_from_cloudformation_json(cls, original_resource: Any, *_arguments: Any, **_more: Any) -> Any:
-        return original_resource
-
-    def is_created(self) -> bool:
-        return True
 
 
 class _Database(_Named, CloudFormationModel):

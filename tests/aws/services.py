@@ -1,4 +1,4 @@
-"""Stand-ins for AWS's services on this machine: S3, Glue, Athena and CloudFormation by moto, behind HTTP on the loopback interface."""
+"""Stand-ins for AWS's services on this machine: S3, Glue and Athena by moto, behind HTTP on the loopback interface."""
 
 import logging
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from moto.server import ThreadedMotoServer
 
-from tests.aws import athena, cloudformation, crawlers
+from tests.aws import athena, crawlers
 
 REGION = "eu-west-1"
 
@@ -37,7 +37,6 @@ class Services:
 def running_services() -> Iterator[Services]:
     """Start the stand-ins on a free port, and stop them at the end."""
     athena.install()
-    cloudformation.install()
     crawlers.install()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # a line for each request otherwise
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
