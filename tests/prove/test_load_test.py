@@ -18,20 +18,14 @@ from benchmarks.reliability.homes import Homes
 from benchmarks.served import served
 from churn_assets.load_test.figures import Outcome, Step, judge, summarize
 from churn_assets.load_test.processes import Generators
-from churn_model.models.bundle import write_bundle
-from churn_model.models.bundle_file import BUNDLE
-from churn_model.reports.step_report import PublishedFile
 from resources.aws.lake import S3Lake
-from resources.catalog.digests import digest_of
 from resources.catalog.layout import require_layout
-from resources.catalog.names import TUNED_MODEL, champion_key, version_prefix
-from resources.catalog.pointers import Champion, to_bytes
-from resources.ports.lake import Manifest
 from tests.aws.sagemaker.hosts import Answer, Answering, AwsHost, Fields
 from tests.aws.sagemaker.running import IMAGE, ROLE, host_on, running_endpoints
 from tests.churn_assets.model_server.served import SPEC
 from tests.churn_model.serving.shop import made_bundle
 from tests.conftest import Workspace
+from tests.published_model import publish_champion
 
 pytestmark = pytest.mark.prove
 
@@ -185,21 +179,11 @@ class SlowHost(AwsHost):
         return Slow(super().start(endpoint, model))
 
 
-def publish_champion(lake: S3Lake, folder: Path) -> None:
-    require_layout(lake)
-    prefix = version_prefix("shop", TUNED_MODEL, "v1")
-    write_bundle(replace(made_bundle("boosted_trees"), about={"version": "v1"}), folder / BUNDLE)
-    data = (folder / BUNDLE).read_bytes()
-    lake.put(prefix + BUNDLE, data)
-    lake.publish(prefix, Manifest("v1", {BUNDLE: PublishedFile(len(data), digest_of(data))}))
-    champion = Champion("v1", prefix, "evaluation", "2026-01-01T00:00:00+00:00", "promoted", "better")
-    lake.swap(champion_key("shop"), None, to_bytes(champion))
-
-
 def test_the_target_of_an_endpoint_is_written_into_the_spec_and_registered(
     aws_lake: S3Lake, workspace: Workspace, tmp_path: Path
 ) -> None:
-    publish_champion(aws_lake, tmp_path)
+    require_layout(aws_lake)
+    publish_champion(aws_lake, replace(made_bundle("boosted_trees"), about={"version": "v1"}))
     section = "endpoint: {engine: instance, scaling: {most: 2, invocations: 60}} # paid by the hour\n"
     workspace.write_spec("shop", SPEC + section)
     stack = f"t{aws_lake.bucket[-6:]}"

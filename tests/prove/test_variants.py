@@ -17,15 +17,11 @@ from benchmarks.reliability.ui import waited
 from benchmarks.served import Server, served
 from churn_assets.model_server.champion import read_model
 from churn_assets.model_server.customers import example_customer
-from churn_model.models.bundle import write_bundle
-from churn_model.models.bundle_file import BUNDLE
 from churn_model.models.families import Model
-from churn_model.reports.step_report import PublishedFile
 from churn_model.serving.plan import Plan
-from resources.catalog.digests import digest_of
 from resources.catalog.names import TUNED_MODEL, version_prefix
-from resources.ports.lake import Manifest
 from resources.specs.loader import load_spec
+from tests.published_model import publish_model
 
 pytestmark = pytest.mark.prove
 
@@ -62,11 +58,7 @@ def publish(home: Home, version: str, *, idle_trees: int = 0) -> None:
     """Publish the champion under another version, with trees behind its own that add nothing: the same answers, later."""
     bundle = read_model(home.lake, version_prefix("shop", TUNED_MODEL, champion_of(home)), threads=1)
     model = Model.from_json(bundle.model.family, add_idle_trees(bundle.model.to_json(), idle_trees))
-    path = home.root / BUNDLE
-    write_bundle(replace(bundle, model=model, about={**bundle.about, "version": version}), path)
-    prefix, data = version_prefix("shop", TUNED_MODEL, version), path.read_bytes()
-    home.lake.put(prefix + BUNDLE, data)
-    home.lake.publish(prefix, Manifest(version, {BUNDLE: PublishedFile(len(data), digest_of(data))}))
+    publish_model(home.lake, replace(bundle, model=model, about={**bundle.about, "version": version}))
 
 
 def add_idle_trees(booster: bytes, count: int) -> bytes:

@@ -12,41 +12,22 @@ import pytest
 from churn_assets.assets.champion_model import champion_model
 from churn_assets.assets.endpoint import endpoint
 from churn_assets.console.progress import progress_logger
-from churn_model.models.bundle import write_bundle
 from churn_model.models.bundle_file import BUNDLE
-from churn_model.reports.step_report import PublishedFile
 from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.costs import Costs
 from churn_model.spec.sections.endpoint import Endpoint as Section
 from churn_model.spec.sections.endpoint import Idle
-from churn_model.spec.sections.search import Family
-from churn_model.steps.contract import digest_file
 from jobs.deploy import deploy_job, deployment_of, undeploy_job
-from resources.catalog.names import champion_key
-from resources.catalog.pointers import Champion, to_bytes
 from resources.local.endpoint import LocalEndpoint
 from resources.local.lake import LocalLake
 from resources.local.registry import LocalRegistry
 from resources.local.run_locks import LocalRunLocks
 from resources.local.runner import LocalRunner
 from resources.ports.endpoint import Candidate, EndpointAnswer
-from resources.ports.lake import Manifest
 from tests.churn_model.serving.shop import SHOP, made_bundle
+from tests.published_model import publish_champion
 
 DATASET = Dataset.from_json(replace(SHOP, endpoint=Section()).to_json())
-
-
-def crown(lake: LocalLake, family: Family, folder: Path) -> None:
-    """Publish a model, and make it the champion."""
-    bundle = made_bundle(family)
-    write_bundle(bundle, folder / "bundle")
-    prefix = f"shop/tuned_model/{bundle.version}/"
-    lake.put(prefix + BUNDLE, folder / "bundle")
-    file = PublishedFile((folder / "bundle").stat().st_size, digest_file(folder / "bundle"))
-    lake.publish(prefix, Manifest(bundle.version, {BUNDLE: file}))
-    champion = Champion(bundle.version, prefix, "shop/e/", "2026-01-01T00:00:00+00:00", "first", "")
-    key = champion_key("shop")
-    lake.swap(key, lake.read(key) if lake.find(key) else None, to_bytes(champion))
 
 
 @pytest.fixture
@@ -97,7 +78,7 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
 def test_the_champion_is_served_once_and_again_when_it_or_its_costs_change(
     lake: LocalLake, ports: dict[str, Any], instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
-    crown(lake, "boosted_trees", tmp_path)
+    publish_champion(lake, made_bundle("boosted_trees"))
     first = run(ports, instance)
     assert (shown(first)["model_version"], shown(first)["reused"]) == ("v-boosted_trees", False)
     assert "of model v-boosted_trees" in checked(first)["endpoint_answers_as_the_champion_does"]
@@ -107,7 +88,7 @@ def test_the_champion_is_served_once_and_again_when_it_or_its_costs_change(
     assert shown(run(ports, instance, dataset=idle))["reused"]  # what happens if nobody asks makes no other endpoint
     cheaper = run(ports, instance, dataset=replace(DATASET, costs=Costs(false_negative=900)))
     assert (shown(cheaper)["model_version"], shown(cheaper)["reused"]) == ("v-boosted_trees", False)
-    crown(lake, "random_forest", tmp_path)
+    publish_champion(lake, made_bundle("random_forest"))
     assert shown(run(ports, instance))["model_version"] == "v-random_forest"
 
 
@@ -115,8 +96,8 @@ def test_a_candidate_is_deployed_beside_the_champion_asked_and_taken_back_by_the
     lake: LocalLake, ports: dict[str, Any], instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     dataset = replace(DATASET, endpoint=Section(engine="instance"))
-    crown(lake, "random_forest", tmp_path)
-    crown(lake, "boosted_trees", tmp_path)
+    publish_champion(lake, made_bundle("random_forest"))
+    publish_champion(lake, made_bundle("boosted_trees"))
     candidate = Candidate(name="forest", model="v-random_forest", share=0.1)
     result = run(ports, instance, dataset=dataset, ops=deployment_of(dataset, candidate))
     assert shown(result)["candidate"] == "forest (model v-random_forest) answers 10% of requests"
@@ -136,7 +117,7 @@ def test_without_a_champion_or_with_a_damaged_one_nothing_is_deployed(
     lake: LocalLake, ports: dict[str, Any], instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     assert "a champion of shop to answer with; found none" in failure(run(ports, instance))
-    crown(lake, "boosted_trees", tmp_path)
+    publish_champion(lake, made_bundle("boosted_trees"))
     lake.put(f"shop/tuned_model/v-boosted_trees/{BUNDLE}", b"damaged")
     assert BUNDLE in failure(run(ports, instance))
     assert ports["endpoint"].find("shop") is None
@@ -154,7 +135,7 @@ def test_an_endpoint_that_answers_otherwise_than_the_champion_is_a_failed_check(
             content["churn_probability"] += 1e-12
             return replace(answer, body=json.dumps(content).encode())
 
-    crown(lake, "boosted_trees", tmp_path)
+    publish_champion(lake, made_bundle("boosted_trees"))
     wrong = ports | {"endpoint": Wrong(lake=lake, folder=str(tmp_path / "wrong"))}
     for is_reused in (False, True):  # it is asked again also where nothing is changed
         result = run(wrong, instance)
@@ -168,7 +149,7 @@ def test_a_deletion_says_whether_there_was_one(
     lake: LocalLake, ports: dict[str, Any], instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
     assert shown(run(ports, instance, "shop_undeploy"))["outcome"] == "There was no endpoint."
-    crown(lake, "boosted_trees", tmp_path)
+    publish_champion(lake, made_bundle("boosted_trees"))
     run(ports, instance)
     assert shown(run(ports, instance, "shop_undeploy"))["outcome"] == "The endpoint is deleted."
     assert ports["endpoint"].find("shop") is None

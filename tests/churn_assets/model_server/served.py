@@ -16,17 +16,16 @@ from churn_assets.model_server.champion import ServedModel
 from churn_assets.model_server.connections import LimitedHttp
 from churn_assets.model_server.options import ServerOptions
 from churn_assets.model_server.variants import Router
-from churn_model.models.bundle import write_bundle
-from churn_model.models.bundle_file import BUNDLE
 from churn_model.reports.step_report import PublishedFile
 from churn_model.spec.sections.search import Family
 from churn_model.tables import write_table
 from resources.catalog.digests import digest_of
-from resources.catalog.names import RAW_BATCH, ROWS, TUNED_MODEL, champion_key, version_prefix
-from resources.catalog.pointers import BatchRecord, Champion, Current, read_pointer, record_batch, to_bytes
+from resources.catalog.names import RAW_BATCH, ROWS, TUNED_MODEL, version_prefix
+from resources.catalog.pointers import BatchRecord, Current, record_batch
 from resources.local.lake import LocalLake
 from resources.ports.lake import Manifest
 from tests.churn_model.serving.shop import DATASETS, landed, made_bundle, rows_of
+from tests.published_model import publish_champion
 
 SPEC = """\
 id: customer
@@ -53,15 +52,7 @@ class Shop:
 
     def publish(self, version: str, family: Family = "boosted_trees", content: bytes | None = None) -> None:
         """Publish a model and make it the champion; `content` in the place of its bundle."""
-        prefix = version_prefix("shop", TUNED_MODEL, version)
-        bundle = replace(made_bundle(family), about={"version": version})
-        write_bundle(bundle, self.root / BUNDLE)
-        data = content or (self.root / BUNDLE).read_bytes()
-        self.lake.put(prefix + BUNDLE, data)
-        self.lake.publish(prefix, Manifest(version, {BUNDLE: PublishedFile(len(data), digest_of(data))}))
-        champion = Champion(version, prefix, "evaluation", "2026-01-01T00:00:00+00:00", "promoted", "better")
-        key = champion_key("shop")
-        self.lake.swap(key, read_pointer(self.lake, key), to_bytes(champion))
+        publish_champion(self.lake, replace(made_bundle(family), about={"version": version}), content)
 
     def score_batch(self, batch: str, seed: int) -> None:
         """Publish the rows of a batch of 40 customers, and record it, as `raw_batch` does."""
