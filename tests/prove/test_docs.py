@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.reliability.ui import free_port
 from resources.settings import PROJECT
 
 pytestmark = pytest.mark.prove
@@ -23,6 +24,8 @@ pytestmark = pytest.mark.prove
 PAGES = sorted([PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *(PROJECT / "docs").rglob("*.md")])
 SCORED = "<!-- docs: starts with the sample, scored -->"
 FILES = "<!-- docs: files mine.csv today.csv -->"
+PORT = "18080"
+"""The port of each page's server. Here each page is given a free one: several pages run at once."""
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -93,4 +96,4 @@ def test_the_commands_of_a_page_run(page: Path, tmp_path: Path, scored: Path) ->
         landed = scored / "churn_home" / "lake" / "landing" / "sample"
         shutil.copyfile(landed / "train" / "customers-001.csv", tmp_path / "mine.csv")
         shutil.copyfile(landed / "score" / "2025-09" / "customers-001.csv", tmp_path / "today.csv")
-    run(tmp_path, commands(page))
+    run(tmp_path, commands(page).replace(PORT, str(free_port())))
