@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from resources.catalog.pointers import Champion
     from tests.aws.services import Services
 
-ONE_WORKER = ("test_buttons.py", "test_pages.py")
-"""Files of proofs whose tests share a browser and a folder that takes a minute to prepare."""
+ONE_WORKER = ("test_buttons.py", "test_pages.py", "test_life_of_a_champion.py")
+"""Files of proofs whose tests share what takes long to prepare: a browser, a working folder."""
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -175,8 +175,8 @@ def pytest_unconfigure() -> None:
     gc.callbacks[:] = [each for each in gc.callbacks if not each.__module__.startswith("hypothesis.")]
 
 
-class _BrowserTogether(LoadScopeScheduling):  # type: ignore[misc]
-    """Sends each test to whoever is free, but all tests of one browser and its folder to one worker.
+class _FilesTogether(LoadScopeScheduling):  # type: ignore[misc]
+    """Sends each test to whoever is free, but all tests of a file in ONE_WORKER to one.
 
     `xdist_group` would do it, but its groups are lost with pytest 9.2: pytest-xdist 3.8 writes them where pytest no longer looks.
     """
@@ -189,4 +189,4 @@ class _BrowserTogether(LoadScopeScheduling):  # type: ignore[misc]
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
     """Distribute the proofs."""
-    return _BrowserTogether(config, log) if config.getvalue("dist") == "loadgroup" else None
+    return _FilesTogether(config, log) if config.getvalue("dist") == "loadgroup" else None

@@ -1,14 +1,11 @@
 """The main job as its users run it: the command line, Dagster, steps as processes, a lake on disk."""
 
 import errno
-import json
 import os
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from csv import DictReader
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +16,15 @@ import pyarrow.compute as pc
 import pytest
 from pyarrow import csv
 
-from churn_assets.assistant.desk import Desk
-from churn_assets.assistant.tools import call_tool
 from churn_assets.cli.command import ExitCode
 from churn_assets.sample.generator import Generator
 from churn_assets.sample.population import Switches
 from churn_model.models.bundle import read_bundle
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.train import TrainReport
-from resources.catalog.names import EVALUATION_PAGE, EVALUATION_REPORT, LIST, REPORT_HTML
-from resources.catalog.pointers import read_batch, read_current
+from resources.catalog.names import EVALUATION_PAGE, EVALUATION_REPORT, REPORT_HTML
+from resources.catalog.pointers import read_current
 from resources.catalog.publish import require_published
-from resources.catalog.published_tables import open_published_table
-from resources.ports.lake import MANIFEST
 from tests.conftest import Workspace
 
 SPEC = """\
@@ -43,58 +36,6 @@ costs: {contact: {cost: 40, success: 0.6, value: {column: annual_value}}}
 list: {opt_out: do_not_call, capacity: 20}
 search: {trials: 2}
 """
-BLIND = SPEC + "ignore: [contract, tenure_months]\n"  # what it ignores makes a better model later
-
-
-def steps_started(workspace: Workspace) -> int:
-    return len(list((workspace.root / "home" / "runs").glob("*/log.txt")))
-
-
-def assignments(workspace: Workspace, batch: str) -> pa.Table:
-    shown = read_current(workspace.lake, "shop", f"retention_list/{batch}")
-    assert shown is not None
-    return open_published_table(workspace.lake, shown.prefix + "assignments/").read()
-
-
-def out_is_current(workspace: Workspace, batch: str) -> bool:
-    """Return whether the files of lasting names are the report and the batch's list that are shown, byte for byte."""
-    out, lake = workspace.root / "home" / "out" / "shop", workspace.lake
-    shown = {
-        out / "lists" / f"{batch}.csv": (f"list_layout/{batch}", LIST),
-        out / "report.html": ("evaluation_page", REPORT_HTML),
-    }
-    pointers = {path: (read_current(lake, "shop", asset), name) for path, (asset, name) in shown.items()}
-    return all(
-        current is not None and path.read_bytes() == lake.read(current.prefix + name)
-        for path, (current, name) in pointers.items()
-    )
-
-
-def materialize(workspace: Workspace, asset: str, batch: str) -> str:
-    """Materialize one asset alone for a batch, as its button does. Return what it says of the list, or why it failed."""
-    from churn_assets.cli.workspace import open_instance
-    from churn_assets.definitions import build_definitions
-    from resources.catalog.names import asset_key, partitions_name
-    from resources.settings import read_settings
-    from resources.specs.loader import load_specs
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DAGSTER_HOME", "")
-        for name, value in workspace.settings.items():
-            patch.setenv(name, value)
-        settings = read_settings()
-        with open_instance(settings) as instance:
-            instance.add_dynamic_partitions(partitions_name("shop"), [batch])
-            job = build_definitions(load_specs(settings.datasets), settings).resolve_implicit_global_asset_job_def()
-            result = job.execute_in_process(
-                instance=instance,
-                asset_selection=[asset_key("shop", asset)],
-                partition_key=batch,
-                raise_on_error=False,
-            )
-    failures = [str(event.step_failure_data.user_failure_data) for event in result.get_step_failure_events()]
-    made = [event.step_materialization_data.materialization for event in result.get_asset_materialization_events()]
-    return " ".join(failures or [str(each.metadata["list"].value) for each in made])
 
 
 def sample(rows: int, switches: Switches | None = None, seed: int = 1729) -> pa.Table:
@@ -114,165 +55,6 @@ def project(workspace: Workspace) -> Workspace:
 
 def column(table: pa.Table, name: str, values: Sequence[object]) -> pa.Table:
     return table.append_column(name, pa.array(values))
-
-
-@pytest.mark.prove
-def test_from_landed_files_to_a_promoted_model_scored_customers_and_back(project: Workspace) -> None:
-    project.write_spec("shop", BLIND)
-    project.land(sample(4000))
-    assert project.churn("retrain", "shop") == ExitCode.DONE
-    first = project.champion()
-    assert first is not None
-    assert first.outcome == "first"
-    assert "First champion: judged on" in project.output
-    assert "if 60% of contacted leavers stay" in project.output
-
-    # Unchanged data: every version is found again, nothing is started, the champion stays.
-    before = steps_started(project)
-    assert project.churn("retrain", "shop") == ExitCode.DONE
-    assert "Nothing has changed since the last retrain: no step was started." in project.output
-    assert (steps_started(project), project.champion()) == (before, first)
-
-    # A batch: every landed customer has a prediction under the same id; the list keeps to capacity and opt-outs.
-    landed = batch(300)
-    project.land(landed, name="b.csv", batch="monday")
-    assert project.churn("score", "shop", "monday") == ExitCode.DONE
-    assert "contact 20 of 300 customers" in project.output
-    rows = assignments(project, "monday")
-    assert sorted(rows["id"].to_pylist()) == sorted(landed["customer_id"].to_pylist())
-    opted_out = set(landed.filter(pc.equal(landed["do_not_call"], "yes"))["customer_id"].to_pylist())
-    contacted = set(rows.filter(rows["contacted"])["id"].to_pylist())
-    assert len(contacted) == 20
-    assert not contacted & opted_out
-    record = read_batch(project.lake, "shop", "monday")
-    assert record is not None
-    assert record.champion.version == first.version
-
-    # An assistant is told the same, sentence by sentence.
-    desk = Desk(project.lake, project.root / "datasets" / "shop.yaml", threads=1)
-    told = call_tool(desk, "show_list", {"batch": "monday", "count": 50}).body or {}
-    assert len(told["says"]) > 1
-    assert all(sentence[1:] in project.output for sentence in told["says"])
-    assert {each["id"] for each in told["customers"]} == contacted
-    of_first = call_tool(desk, "explain_customer", {"batch": "monday", "id": told["customers"][0]["id"]}).body or {}
-    assert of_first["now"]["churn_probability"] == told["customers"][0]["churn_probability"]
-    assert (call_tool(desk, "describe_trust", {}).body or {})["says"][0] == first.reason
-
-    # The same batch again, landed again under the same name: the same bytes, no step.
-    keys = [
-        entry.key for entry in project.lake.entries("shop/batch_predictions/monday/") if entry.key.endswith(".parquet")
-    ]
-    bytes_before, before = [project.lake.read(key) for key in keys], steps_started(project)
-    project.land(landed, name="b.csv", batch="monday")
-    assert project.churn("score", "shop", "monday") == ExitCode.DONE
-    assert steps_started(project) == before
-    assert [project.lake.read(key) for key in keys] == bytes_before
-
-    # Who was listed on Monday is left alone on Tuesday.
-    project.land(landed, name="c.csv", batch="tuesday")
-    assert project.churn("score", "shop", "tuesday") == ExitCode.DONE
-    tuesday = assignments(project, "tuesday")
-    assert not contacted & set(tuesday.filter(tuesday["contacted"])["id"].to_pylist())
-
-    # The caller needs another column, which the model ignores: the same list with it, by one step. What the batch lacks is said.
-    shown, before = read_current(project.lake, "shop", "retention_list", "tuesday"), steps_started(project)
-    project.write_spec("shop", BLIND.replace("opt_out:", "columns: [Contract, nickname], excel: true, opt_out:"))
-    assert project.churn("score", "shop", "tuesday") == ExitCode.DONE
-    assert (
-        "Blank:       nickname not in 1 of 1 file; land the batch with them, or correct list.columns" in project.output
-    )
-    assert read_current(project.lake, "shop", "retention_list", "tuesday") == shown
-    assert steps_started(project) == before + 1
-    with (project.root / "home" / "out" / "shop" / "lists" / "tuesday.csv").open(encoding="utf-8-sig") as stream:
-        called = {line["id"]: (line["Contract"], line["nickname"]) for line in DictReader(stream)}
-    contracts = dict(zip(landed["customer_id"].to_pylist(), landed["contract"].to_pylist(), strict=True))
-    assert called == {name: (contracts[name], "") for name in called}
-    assert called.keys() == set(tuesday.filter(tuesday["contacted"])["id"].to_pylist())
-
-    # Dearer contacts: the very next score reads them, and with fewer worth it.
-    project.write_spec("shop", BLIND.replace("cost: 40", "cost: 60"))
-    assert project.churn("score", "shop", "tuesday") == ExitCode.DONE
-    dearer = assignments(project, "tuesday")
-    assert out_is_current(project, "monday")
-    assert out_is_current(project, "tuesday")
-    assert set(dearer.filter(dearer["will_churn"])["id"].to_pylist()) < set(
-        tuesday.filter(tuesday["will_churn"])["id"].to_pylist()
-    )
-
-    # By mouse: predictions at new costs say that the list is of earlier ones; a list is never made of predictions at other costs.
-    project.write_spec("shop", BLIND.replace("cost: 40", "cost: 50"))
-    assert "at today's costs; found earlier ones" in materialize(project, "retention_list", "tuesday")
-    assert "made of earlier predictions: materialize retention_list" in materialize(
-        project, "batch_predictions", "tuesday"
-    )
-    materialize(project, "retention_list", "tuesday")
-    assert "made of these predictions" in materialize(project, "batch_predictions", "tuesday")
-    # A new batch needs no other button first.
-    project.land(landed, name="d.csv", batch="wednesday")
-    assert "none yet: materialize retention_list" in materialize(project, "batch_predictions", "wednesday")
-
-    # So dear that none is: no sum of nothing is told, and then the costs of before stand again.
-    project.write_spec("shop", BLIND.replace("cost: 40", "cost: 1000000"))
-    assert project.churn("score", "shop", "tuesday") == ExitCode.DONE
-    assert "contact 0 of 300 customers" in project.output
-    assert (
-        "Nobody is worth contacting: for each customer a contact is expected to cost more than it saves."
-        in project.output
-    )
-    assert "The contacts cost" not in project.output
-    project.write_spec("shop", BLIND.replace("cost: 40", "cost: 60"))
-
-    # Retrained: no model is fitted; the champion is evaluated at today's costs, once.
-    started = steps_started(project)
-    assert project.churn("retrain", "shop") == ExitCode.DONE
-    assert project.champion() == first
-    assert "is evaluated at today's costs: judged on" in project.output
-    assert steps_started(project) == started + 1
-    assert project.churn("retrain", "shop") == ExitCode.DONE
-    assert steps_started(project) == started + 1
-    words = BLIND.replace("cost: 40", "cost: 60") + 'words: {service_calls: "{value} calls for help"}\n'
-    project.write_spec("shop", words)
-    assert project.churn("score", "shop", "tuesday") == ExitCode.DONE
-    assert any("calls for help" in str(reason) for reason in assignments(project, "tuesday")["reason_1"].to_pylist())
-
-    assert out_is_current(project, "tuesday")
-
-    # A better model is promoted, and the way back is one command.
-    project.write_spec("shop", SPEC.replace("cost: 40", "cost: 60"))
-    assert project.churn("retrain", "shop") == ExitCode.DONE
-    second = project.champion()
-    assert second is not None
-    assert second.outcome == "promoted"
-    assert "predicts better than the champion" in second.reason
-    assert project.churn("rollback", "shop") == ExitCode.DONE
-    back = project.champion()
-    assert back is not None
-    assert (back.version, back.barred) == (first.version, (second.version,))
-    assert project.churn("retrain", "shop") == ExitCode.DONE
-    assert "rolled back by hand" in project.output
-    assert project.champion() == back
-    assert project.churn("rollback", "shop", "no-such-version") == ExitCode.FAILED
-    assert f"found no-such-version. The earlier champions of shop: {second.version}" in project.output
-
-    # All of it is as published; what is damaged is said, with what to do.
-    assert project.churn("verify", "shop") == ExitCode.DONE
-    assert "MB, all as published." in project.output
-    Path(project.lake.uri("shop/champion.json")).write_bytes(b"")
-    assert project.churn("verify") == ExitCode.FAILED
-    assert "found an empty file. Run `churn verify shop --repair`" in project.output
-    assert project.churn("verify", "shop", "--repair") == ExitCode.DONE
-    restored = project.champion()
-    assert restored is not None
-    assert replace(restored, since=back.since) == back
-
-    # What lies in the lake is whole: every version has a manifest whose files are there.
-    manifests = [entry.key for entry in project.lake.entries("shop/") if entry.key.endswith(MANIFEST)]
-    assert len(manifests) >= 10
-    for key in manifests:
-        files = json.loads(project.lake.read(key))["files"]
-        for name, file in files.items():
-            (entry,) = project.lake.list(key.removesuffix(MANIFEST) + name, limit=1)
-            assert entry.size == file["size"]
 
 
 def test_a_column_that_gives_the_label_away_stops_the_run_and_is_named(project: Workspace) -> None:

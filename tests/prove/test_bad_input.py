@@ -141,6 +141,48 @@ def scores_clean_after(home: "Home", name: str, batch: Batch, clean: dict[str, f
     assert predictions(home, name) == clean
 
 
+BAD_VALUES = (
+    ("service_calls", "many", "service_calls: expected a number, found 'many'"),
+    (
+        "day_minutes",
+        "inf",
+        "day_minutes: expected a finite number, found an infinite one; write it blank if it is unknown",
+    ),
+    ("day_minutes", "1e308", "day_minutes: expected a number within 3.4e+38, found 1e+308"),
+    ("customer_id", "", "customer_id: expected an id, found a blank"),
+    ("as_of", "31.12.2025", "as_of: expected a date such as 2024-01-31, found '31.12.2025'"),
+    (
+        "annual_value",
+        "",
+        "annual_value: expected a worth from 0 to 1e+12, found a blank; fill it, or set costs.contact.value to one number",
+    ),
+)
+
+
+def spell_in_each_way(next_rows: Callable[[], Batch]) -> dict[str, bytes]:
+    """Return files by their names, each with rows of its own that are good, however they are spelled."""
+    first = next_rows()
+    order = np.random.default_rng(0).permutation(len(first.header)).tolist()
+    shuffled = Batch([first.header[k] for k in order], [[row[k] for k in order] for row in first.rows])
+    upper, extra, padded, marked = next_rows(), next_rows(), next_rows(), next_rows()
+    extra_names = ["<b>x</b>", "😀", "[red]", "=1+1", "two\nlines"]
+    return {
+        "bom.csv": b"\xef\xbb\xbf" + next_rows().text(),
+        "crlf.csv": next_rows().text(lineterminator="\r\n", quoting=csv.QUOTE_ALL),
+        "extra.csv": Batch(
+            [*extra.header, *extra_names], [[*row, "=x", "<script>", "[/]", "😀", "a\n\nb"] for row in extra.rows]
+        ).text(),
+        "gzip.csv.gz": gzip.compress(next_rows().text(), mtime=0),
+        "marked.csv": b"\n\n" + marked.text(delimiter=";") + b"\n \n",
+        "padded.csv": Batch(
+            [f" {name} " for name in padded.header], [[f" {cell} " for cell in row] for row in padded.rows]
+        ).text(),
+        "parquet.parquet": next_rows().parquet(),
+        "shuffled.csv": shuffled.text(),
+        "upper.csv": Batch([name.upper() for name in upper.header], upper.rows).text(),
+    }
+
+
 def test_every_spelling_of_a_good_file_gives_the_same_predictions_and_each_bad_record_is_set_aside(
     retrained_home: "Home", copied: Copied, batch: Batch, clean: dict[str, float]
 ) -> None:
@@ -151,44 +193,9 @@ def test_every_spelling_of_a_good_file_gives_the_same_predictions_and_each_bad_r
         start = next(n)
         return batch.part(start, start + 10)
 
-    order = np.random.default_rng(0).permutation(len(batch.header)).tolist()
-    first = tenth()
-    shuffled = Batch([first.header[k] for k in order], [[row[k] for k in order] for row in first.rows])
-    upper, extra, padded, marked = tenth(), tenth(), tenth(), tenth()
-    extra_names = ["<b>x</b>", "😀", "[red]", "=1+1", "two\nlines"]
-    files = {
-        "bom.csv": b"\xef\xbb\xbf" + tenth().text(),
-        "crlf.csv": tenth().text(lineterminator="\r\n", quoting=csv.QUOTE_ALL),
-        "extra.csv": Batch(
-            [*extra.header, *extra_names], [[*row, "=x", "<script>", "[/]", "😀", "a\n\nb"] for row in extra.rows]
-        ).text(),
-        "gzip.csv.gz": gzip.compress(tenth().text(), mtime=0),
-        "marked.csv": b"\n\n" + marked.text(delimiter=";") + b"\n \n",
-        "padded.csv": Batch(
-            [f" {name} " for name in padded.header], [[f" {cell} " for cell in row] for row in padded.rows]
-        ).text(),
-        "parquet.parquet": tenth().parquet(),
-        "shuffled.csv": shuffled.text(),
-        "upper.csv": Batch([name.upper() for name in upper.header], upper.rows).text(),
-    }
+    files = spell_in_each_way(tenth)
     spoiled = tenth()
-    bad = [
-        ("service_calls", "many", "service_calls: expected a number, found 'many'"),
-        (
-            "day_minutes",
-            "inf",
-            "day_minutes: expected a finite number, found an infinite one; write it blank if it is unknown",
-        ),
-        ("day_minutes", "1e308", "day_minutes: expected a number within 3.4e+38, found 1e+308"),
-        ("customer_id", "", "customer_id: expected an id, found a blank"),
-        ("as_of", "31.12.2025", "as_of: expected a date such as 2024-01-31, found '31.12.2025'"),
-        (
-            "annual_value",
-            "",
-            "annual_value: expected a worth from 0 to 1e+12, found a blank; fill it, or set costs.contact.value to one number",
-        ),
-    ]
-    for row, (column, value, _) in enumerate(bad):
+    for row, (column, value, _) in enumerate(BAD_VALUES):
         spoiled.with_value(row, column, value)
     foreign = ["L000000001", spoiled.rows[8][1], "S\xfcd", *spoiled.rows[8][3:]]
     # Letters in UTF-8 above: without them the whole file would be taken for one in the other encoding, and read.
@@ -203,7 +210,7 @@ def test_every_spelling_of_a_good_file_gives_the_same_predictions_and_each_bad_r
 
     key = "landing/shop/score/mixed/spoiled.csv"
     width = len(batch.header)
-    expected = [(key, row + 2, *reason.split(": ", 1)) for row, (_, _, reason) in enumerate(bad)]
+    expected = [(key, row + 2, *reason.split(": ", 1)) for row, (_, _, reason) in enumerate(BAD_VALUES)]
     expected += [
         (key, 12, None, f"expected {width} values, as in the header, found 2 values"),
         (key, 13, None, f"the same record again; kept: {key}:11, first by file name and line"),

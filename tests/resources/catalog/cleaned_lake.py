@@ -21,30 +21,45 @@ def publish(lake: Lake, prefix: str, **upstream: str) -> str:
     return prefix
 
 
+NAMED = (
+    "tuned_model/champion",
+    "tuned_model/before",
+    "tuned_model/refused",
+    "evaluation_report/now",
+    "evaluation_report/old",
+    "model_comparison/old",
+    "preprocessed_splits/now",
+    "evaluation_page/now",
+    "raw_batch/b/rows",
+    "batch_predictions/b/now",
+    "retention_list/b/now",
+    "retention_list/b/listed",
+    "list_layout/b/now",
+    "batch_page/b/now",
+    "shadow/b/now",
+    "raw_batch/b/viewed",
+    "unloaded/now",
+)
+UNNAMED = (
+    "tuned_model/never_judged",
+    "preprocessed_splits/old",
+    "raw_customers/old",
+    "evaluation_page/old",
+    "exploration_report/old",
+    "raw_batch/b/old",
+    "raw_batch/gone/old",
+    "batch_predictions/b/old",
+    "retention_list/b/old",
+    "list_layout/b/old",
+    "batch_page/b/old",
+    "shadow/b/old",
+    "unloaded/old",
+)
+
+
 def make_lake(lake: Lake) -> set[str]:
     """Publish a lake in which every pointer names something. Return the versions that nothing names."""
-    named = {
-        name: publish(lake, f"shop/{name}/")
-        for name in (
-            "tuned_model/champion",
-            "tuned_model/before",
-            "tuned_model/refused",
-            "evaluation_report/now",
-            "evaluation_report/old",
-            "model_comparison/old",
-            "preprocessed_splits/now",
-            "evaluation_page/now",
-            "raw_batch/b/rows",
-            "batch_predictions/b/now",
-            "retention_list/b/now",
-            "retention_list/b/listed",
-            "list_layout/b/now",
-            "batch_page/b/now",
-            "shadow/b/now",
-            "raw_batch/b/viewed",
-            "unloaded/now",
-        )
-    }
+    named = {name: publish(lake, f"shop/{name}/") for name in NAMED}
     named["raw_customers/now"] = publish(lake, "shop/raw_customers/now/", **{"crm.customers": "now"})
     for asset in ("preprocessed_splits", "raw_customers", "evaluation_page"):
         lake.swap(current_key("shop", asset), None, to_bytes(Current("now", named[f"{asset}/now"])))
@@ -60,21 +75,4 @@ def make_lake(lake: Lake) -> set[str]:
     lake.swap(batch_key("shop", "b"), None, to_bytes(record))
     entry = Entry("b", "listed", named["retention_list/b/listed"], "", "2026-01-01T00:00:00+00:00")
     lake.swap(ledger_key("shop"), None, Ledger((entry,)).to_json())
-    return {
-        publish(lake, f"shop/{name}/")
-        for name in (
-            "tuned_model/never_judged",
-            "preprocessed_splits/old",
-            "raw_customers/old",
-            "evaluation_page/old",
-            "exploration_report/old",
-            "raw_batch/b/old",
-            "raw_batch/gone/old",
-            "batch_predictions/b/old",
-            "retention_list/b/old",
-            "list_layout/b/old",
-            "batch_page/b/old",
-            "shadow/b/old",
-            "unloaded/old",
-        )
-    }
+    return {publish(lake, f"shop/{name}/") for name in UNNAMED}
