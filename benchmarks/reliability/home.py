@@ -88,9 +88,11 @@ class Home:
             "CHURN_STEP_PYTHON": str(self.root / "step-python"),
             "DAGSTER_HOME": str(self.path / "dagster"),
             "PYTHONPATH": str(self.code),
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
-        return {**os.environ, **ours}
+        inherited = dict(os.environ)
+        # Every command imports the code's copy and Dagster: the first compiles them for all, and keeps what it read of the sources.
+        inherited.pop("PYTHONDONTWRITEBYTECODE", None)
+        return inherited | ours
 
     def stop_ignoring(self) -> None:
         """Let the next retrain make a better model: it sees what the first champion did not."""

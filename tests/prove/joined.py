@@ -118,8 +118,6 @@ class JoinedDagster:
             "CHURN_EXECUTOR": "multiprocess",
             "DAGSTER_GRPC_TIMEOUT_SECONDS": "300",
         }
-        # Some twenty processes import the code's copy: the first compiles it for all.
-        del self.environment["PYTHONDONTWRITEBYTECODE"]
         self._home = home
 
     def start_daemon(self) -> None:
