@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from benchmarks.reliability.home import Home
 from churn_assets.sample.generator import Generator
+from resources.file_locks import hold
 from resources.settings import PROJECT
 
 
@@ -24,24 +25,25 @@ def customers_of_month(number: int = 1, rows: int = 300) -> pa.Table:
 
 
 class Homes:
-    """Prepared working folders, each made when it is first asked for, or found as an earlier process made it. Work on copies of them."""
+    """Prepared working folders, each made when it is first asked for, or found as another process made it. Work on copies of them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._folder.mkdir(parents=True, exist_ok=True)
 
     @cached_property
     def code(self) -> Path:
         """The project's code, copied once: an edit meanwhile would change every version."""
-        copy = self._folder / "code"
-        if copy.exists():
-            return copy
-        partial = self._folder / "code.partial"
-        shutil.rmtree(partial, ignore_errors=True)
-        for name in ("churn_assets", "churn_model", "jobs", "resources"):
-            shutil.copytree(PROJECT / name, partial / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("requirements.lock", "workspace.yaml", "pyproject.toml"):
-            shutil.copy(PROJECT / name, partial / name)
-        return partial.rename(copy)
+        copy, partial = self._folder / "code", self._folder / "code.partial"
+        with hold(self._folder / "code.lock"):
+            if copy.exists():
+                return copy
+            shutil.rmtree(partial, ignore_errors=True)
+            for name in ("churn_assets", "churn_model", "jobs", "resources"):
+                shutil.copytree(PROJECT / name, partial / name, ignore=shutil.ignore_patterns("__pycache__"))
+            for name in ("requirements.lock", "workspace.yaml", "pyproject.toml"):
+                shutil.copy(PROJECT / name, partial / name)
+            return partial.rename(copy)
 
     def new(self, root: Path) -> Home:
         """Return a folder in which nothing has landed or run."""
@@ -56,12 +58,13 @@ class Homes:
             self._folder / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
         )  # pages show the day: those of one are compared
         root, done = day / name, day / f"{name}.done"
-        if done.exists():
-            return Home(root, self.code)
-        shutil.rmtree(root, ignore_errors=True)  # an earlier process died
-        home = make(root)
-        done.touch()
-        return home
+        with hold(self._folder / f"{name}.lock"):
+            if done.exists():
+                return Home(root, self.code)
+            shutil.rmtree(root, ignore_errors=True)  # an earlier process died
+            home = make(root)
+            done.touch()
+            return home
 
     @property
     def landed(self) -> Home:

@@ -1,5 +1,6 @@
 """Fixtures of the proofs on real processes: prepared working folders, and copies of them that leave no process behind."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,8 +25,9 @@ def customers() -> Callable[..., pa.Table]:
 
 @pytest.fixture(scope="session")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
-    """The prepared working folders."""
-    return Homes(tmp_path_factory.mktemp("homes"))
+    """The prepared working folders, which the workers of a session share."""
+    own = tmp_path_factory.getbasetemp()
+    return Homes((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "homes")
 
 
 @pytest.fixture(scope="session")
