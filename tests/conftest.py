@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 
 ONE_WORKER = ("test_buttons.py", "test_pages.py", "test_life_of_a_champion.py")
 """Files of proofs whose tests share what takes long to prepare: a browser, a working folder."""
+LONGEST = (
+    "test_memory_and_open_files_are_flat",
+    "test_a_batch_whose_step_is_killed_each_time",
+    "prove/test_aws_datasets.py",
+    "prove/test_daemon.py",
+    "prove/test_join.py",
+    "prove/test_aws",
+    "prove/test_ecs.py",
+)
+"""Proofs that take more than a minute, the longest first: begun last, one of them would be waited for by itself."""
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
@@ -173,6 +183,16 @@ def shared_data() -> Path:
 def pytest_unconfigure() -> None:
     """Take Hypothesis's callback out of the garbage collector: it keeps modules alive to the interpreter's end, which DuckDB reports as leaks."""
     gc.callbacks[:] = [each for each in gc.callbacks if not each.__module__.startswith("hypothesis.")]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest proofs first."""
+
+    def rank(item: pytest.Item) -> int:
+        return next((place for place, name in enumerate(LONGEST) if name in item.nodeid), len(LONGEST))
+
+    if config.getoption("loadgroup", default=False):  # as pytest-xdist's workers know it
+        items.sort(key=rank)
 
 
 class _FilesTogether(LoadScopeScheduling):  # type: ignore[misc]
