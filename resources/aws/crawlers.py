@@ -54,6 +54,34 @@ def run_crawler(
         )
 
 
+def require_resting(session: AwsSession, name: str, table: str, *, warn: Callable[[str], None]) -> None:
+    """Raise TablesError if the crawler that last wrote a user's table runs: it may be rewriting columns and partitions at this moment.
+
+    It is not waited for, since nobody asked for that crawl: two schedules meet, and would meet again. A crawler that is gone rewrites nothing. One
+    that may not be looked at is passed over with a warning: a table that changes while it is copied is found all the same.
+    """
+    from botocore.exceptions import ClientError
+
+    with aws_errors(TablesError, f"to look at the crawler {name}, which wrote the table {table}"):
+        try:
+            state = session.client("glue").get_crawler(Name=name)["Crawler"]["State"]
+        except ClientError as error:
+            if code_of(error) == "EntityNotFoundException":
+                return
+            if code_of(error) != "AccessDeniedException":
+                raise
+            warn(f"Whether the crawler {name} is rewriting {table} cannot be seen: grant glue:GetCrawler on it.")
+            return
+    if state != _READY:
+        raise TablesError(
+            problem(
+                expected=f"that nobody rewrites the table {table} while it is read",
+                found=f"its crawler {name}, which is {state}",
+                todo=f"run the job again once it has ended, or write `crawler: {name}` beside `table` in the spec, so that it is waited for",
+            )
+        )
+
+
 def _start(glue: Any, name: str) -> bool:
     """Start a crawler. Return False if it runs already."""
     from botocore.exceptions import ClientError

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 
 from churn_model.errors import problem
 from churn_model.tables import part_name
-from resources.aws.crawlers import run_crawler
+from resources.aws.crawlers import require_resting, run_crawler
 from resources.aws.lake import S3Lake
 from resources.aws.queries import Athena
 from resources.aws.session import AwsSession, aws_errors, code_of
-from resources.aws.user_tables import UserTable, find_refusal, report_missing
+from resources.aws.user_tables import CRAWLER, ICEBERG_METADATA, UserTable, find_refusal, report_missing
 from resources.catalog.digests import digest_of
 from resources.catalog.names import RETENTION_LIST, TABLE_ASSETS
 from resources.errors import TablesError
@@ -93,7 +93,10 @@ class AthenaTables(Tables):
 
     def unload(self, table: str, prefix: str) -> Sequence[str]:
         database, _, name = table.partition(".")
-        columns = ", ".join(_quoted(column) for column in self._describe(table).columns)
+        found = self._describe(table)
+        if found.crawler:
+            require_resting(self.session, found.crawler, table, warn=dg.get_dagster_logger().warning)
+        columns = ", ".join(_quoted(column) for column in found.columns)
         # UNLOAD removes nothing that is there, and its files' names have no ending.
         scratch = f"jobs/unload-{uuid4().hex}/"
         self.athena.run(
@@ -258,7 +261,8 @@ class AthenaTables(Tables):
         columns = {each["Name"]: each["Type"] for each in (*storage.get("Columns", []), *keys)}
         if refusal := find_refusal(table, found, columns, locations):
             raise refusal
-        return UserTable(columns, locations, found.get("Parameters", {}).get("metadata_location"))
+        parameters = found.get("Parameters", {})
+        return UserTable(columns, locations, parameters.get(ICEBERG_METADATA), parameters.get(CRAWLER))
 
     def _objects(self, location: str) -> list[tuple[str, int, str]]:
         """Return name, size and ETag of each object below a location."""

@@ -8,6 +8,8 @@ from churn_model.errors import problem
 from resources.errors import TablesError
 
 _NESTED = ("array", "map", "struct")
+CRAWLER, ICEBERG_METADATA = "UPDATED_BY_CRAWLER", "metadata_location"
+"""Parameters of tables in the catalog."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class UserTable:
     # s3:// prefixes of the partitions by their values, or of the table by none
     locations: Mapping[tuple[str, ...], str]
     iceberg_metadata: str | None
+    crawler: str | None  # the one that last wrote the table, if any has
 
 
 def report_missing(table: str, found: str) -> TablesError:

@@ -12,6 +12,7 @@ from botocore.client import BaseClient
 from cfnlint.decode import cfn_yaml
 
 from resources.settings import PROJECT
+from tests.aws.crawlers import CRAWLS
 from tests.aws.sagemaker.running import JOBS, MODEL_ROLE
 from tests.aws.services import REGION
 
@@ -48,6 +49,8 @@ def recorded_calls(stack: str) -> Iterator[Recording]:
     recording, send = Recording(), BaseClient._make_api_call
 
     def record(self: BaseClient, operation: str, parameters: Mapping[str, Any]) -> Any:
+        if self.meta.config.user_agent_extra == CRAWLS:
+            return send(self, operation, parameters)
         is_job, service = self.meta.config.user_agent_extra == JOBS, self.meta.service_model.service_name
         role = recording.jobs if is_job else recording.orchestrator
         role += actions_of(service, operation, parameters, stack)
@@ -148,6 +151,8 @@ def _s3(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
 
 def _glue(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
     arn = f"arn:aws:glue:{REGION}:{ACCOUNT}"
+    if operation in ("GetCrawler", "StartCrawler"):
+        return [Call(f"glue:{operation}", f"{arn}:crawler/{parameters['Name']}")]
     name = parameters.get("TableName") or parameters.get("Name") or parameters["TableInput"]["Name"]
     database = parameters["DatabaseName"]
     resources = (f"{arn}:catalog", f"{arn}:database/{database}", f"{arn}:table/{database}/{name}")

@@ -1,6 +1,7 @@
 """A table that a crawler keeps: the crawl is the one that was asked for, and how it ended is known."""
 
 import io
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,11 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.aws.crawlers import run_crawler
+from resources.aws.crawlers import require_resting, run_crawler
 from resources.aws.lake import S3Lake
 from resources.aws.tables import AthenaTables
 from resources.catalog.source_tables import copy_table
 from resources.errors import TablesError
+from resources.settings import PROJECT
+from tests.aws.crawlers import held_crawls
+from tests.aws.iam import allowing_statement, read_policies, recorded_calls
 from tests.aws.tables import make_aws_tables
 from tests.resources.aws.jobs.conftest import FakeClock
 
@@ -55,6 +59,78 @@ def test_a_crawl_that_fails_is_told_in_its_own_words(tables: AthenaTables) -> No
         tables.crawl(crawler)
     with pytest.raises(TablesError, match=r"Expected a crawler nobody; found none of that name in this region\. Corr"):
         tables.crawl("nobody")
+
+
+def test_a_table_that_a_crawler_rewrites_at_the_moment_is_refused_before_a_query_is_paid(
+    tables: AthenaTables,
+) -> None:
+    crawler, table = make_crawler(tables, "nightly"), f"{tables.database}.customers"
+    put(tables.lake, {"id": ["a"], "minutes": [1.5]})
+    tables.crawl(crawler)
+    put(tables.lake, {"id": ["a", "b"], "minutes": [1.5, 2.5]})
+    with held_crawls():
+        tables.session.client("glue").start_crawler(Name=crawler)
+        with recorded_calls("any") as recording, pytest.raises(TablesError) as error:
+            copy_table(tables.lake, tables, "telco", table)
+        assert str(error.value) == (
+            f"Expected that nobody rewrites the table {table} while it is read; found its crawler {crawler}, which is RUNNING. Run the job again once it "
+            f"has ended, or write `crawler: {crawler}` beside `table` in the spec, so that it is waited for."
+        )
+        assert [call.action for call in recording.orchestrator if call.action.startswith("athena:")] == []
+    copy = copy_table(tables.lake, tables, "telco", table, crawler=crawler)  # which waits for it
+    with held_crawls():
+        tables.session.client("glue").start_crawler(Name=crawler)
+        assert copy_table(tables.lake, tables, "telco", table) == copy  # nothing has changed that was to be read
+
+
+def test_a_crawler_that_is_gone_or_may_not_be_looked_at_stops_nothing() -> None:
+    warnings: list[str] = []
+    for code in ("EntityNotFoundException", "AccessDeniedException"):
+        require_resting(Refusing(code), "nightly", "crm.customers", warn=warnings.append)  # type: ignore[arg-type]
+    assert warnings == [
+        "Whether the crawler nightly is rewriting crm.customers cannot be seen: grant glue:GetCrawler on it."
+    ]
+    with pytest.raises(TablesError, match=r"look at the crawler nightly, which wrote .*found ExpiredTokenException"):
+        require_resting(Refusing("ExpiredTokenException"), "nightly", "crm.customers", warn=warnings.append)  # type: ignore[arg-type]
+
+
+def test_the_rights_that_the_docs_name_are_those_that_a_users_table_takes(tables: AthenaTables) -> None:
+    """Beside the stack's own policy: each call is allowed, and each of their statements is used."""
+    crawler, table = make_crawler(tables, "nightly"), f"{tables.database}.customers"
+    put(tables.lake, {"id": ["a"]})
+    with recorded_calls(tables.database) as recording:
+        copy_table(tables.lake, tables, "telco", table, crawler=crawler)
+    page = (PROJECT / "docs/tasks/run_on_aws.md").read_text("utf-8")
+    theirs = "[" + page.partition("```text\n[")[2].partition("```")[0]
+    for name, ours in {
+        "crm-nightly": crawler,
+        "crm-data/customers/": f"{tables.lake.bucket}/{tables.lake.prefix}own/customers/",
+        "crm-data": tables.lake.bucket,
+        "/crm": f"/{tables.database}",
+    }.items():
+        theirs = theirs.replace(name, ours)
+    own = {"Stack": tables.database, "ExistingBucket": tables.lake.bucket, "ExistingKey": "key", "JobRole.Arn": "jobs"}
+    policies = read_policies({**own, "ImageAccount": "141502667606"})
+    # The stack's own database is another one than the user's.
+    stack = [each for each in policies.orchestrator if each["Sid"] != "MoveTables"]
+    used = {call: allowing_statement([*json.loads(theirs), *stack], call) for call in {*recording.orchestrator}}
+    assert [call for call, statement in used.items() if not statement] == []
+    assert {str(each["Sid"]) for each in json.loads(theirs)} <= set(used.values())
+
+
+class Refusing:
+    """A session whose calls are all refused with a code."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+
+    def client(self, _service: str) -> "Refusing":
+        return self
+
+    def get_crawler(self, Name: str) -> None:  # noqa: N803
+        from botocore.exceptions import ClientError
+
+        raise ClientError({"Error": {"Code": self.code, "Message": Name}}, "GetCrawler")
 
 
 class Glue:
