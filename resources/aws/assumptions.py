@@ -44,6 +44,11 @@ ASSUMPTIONS = (
         "churn doctor",
     ),
     Assumption(
+        "A model of SageMaker's without data may be made, for nothing, and asks for the right to pass its role as a job does",
+        "`churn doctor` says so of a role with which jobs run; nothing else depends on it",
+        "churn doctor",
+    ),
+    Assumption(
         "The roles' policies are enough, with KMS and with tags",
         "an access-denied error names the action",
         "churn score sample 2025-09",

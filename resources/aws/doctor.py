@@ -15,6 +15,7 @@ from resources.errors import CommandError, SwapConflict
 from resources.settings import AwsSettings
 
 _STACK_REMEDY = "make the stack: docs/tasks/run_on_aws.md"
+_NO_ENDPOINTS = "none needed: no spec has a section `endpoint`"
 _SERVERLESS_QUOTA = "Maximum total concurrency that can be allocated across all serverless endpoints"
 
 
@@ -39,15 +40,17 @@ def examine_aws(settings: AwsSettings, options: JobOptions, endpoints: Sequence[
         ("Glue database", lambda: _database(session, settings.stack)),
         ("Athena workgroup", lambda: _workgroup(session, settings.stack)),
         ("role of the jobs", lambda: _role(session, settings.role)),
-        (
-            "image",
-            lambda: check_image(settings.image) or find_managed_image(session.client("sagemaker").meta.region_name),
-        ),
+        ("image", lambda: _image(session, settings)),
+        ("right to pass the jobs' role", lambda: _passing(session, settings, settings.role)),
         ("KMS key", lambda: _key(session, settings.kms_key)),
         ("VPC endpoints", lambda: _endpoints(session, options.subnets)),
         ("Lake Formation", lambda: _lake_formation(session, settings.stack)),
         ("instance types", lambda: _instances(session, options)),
         ("role of the models", lambda: _role(session, settings.model_role)),
+        (
+            "right to pass the models' role",
+            lambda: _passing(session, settings, settings.model_role) if endpoints else _NO_ENDPOINTS,
+        ),
         ("quotas of endpoints", lambda: _endpoint_quotas(session, endpoints)),
     )
     for subject, check in checks:
@@ -157,11 +160,39 @@ def _role(session: AwsSession, arn: str) -> str:
     return arn
 
 
+def _image(session: AwsSession, settings: AwsSettings) -> str:
+    return check_image(settings.image) or find_managed_image(session.client("sagemaker").meta.region_name)
+
+
+def _passing(session: AwsSession, settings: AwsSettings, role: str) -> str:
+    """Return that a model with this role was made and removed again: SageMaker takes nothing for one, and asks for the same right as for a job."""
+    sagemaker, name = session.client("sagemaker"), f"{settings.stack}-doctor-{uuid4().hex}"
+    with aws_errors(CommandError, f"SageMaker to be given the role {role}"):
+        sagemaker.create_model(
+            ModelName=name,
+            PrimaryContainer={"Image": _image(session, settings)},
+            ExecutionRoleArn=role,
+            EnableNetworkIsolation=True,
+        )
+        sagemaker.delete_model(ModelName=name)
+    return f"SageMaker is given {role}"
+
+
 def _key(session: AwsSession, arn: str) -> str:
+    """Return the key. Whether who asks may use it is asked without using it; what the jobs' role may, only a job shows."""
+    from botocore.exceptions import ClientError
+
     if not arn:
         return "none named: the bucket's own default encryption"
     with aws_errors(CommandError, f"the KMS key {arn}"):
-        state = session.client("kms").describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
+        kms = session.client("kms")
+        state = kms.describe_key(KeyId=arn)["KeyMetadata"]["KeyState"]
+        if state == "Enabled":
+            try:
+                kms.generate_data_key(KeyId=arn, KeySpec="AES_256", DryRun=True)
+            except ClientError as error:
+                if code_of(error) != "DryRunOperationException":  # by which KMS says that it would have
+                    raise
     if state != "Enabled":
         raise CommandError(
             problem(
@@ -241,7 +272,7 @@ def _endpoint_quotas(session: AwsSession, endpoints: Sequence[Endpoint]) -> str:
             most = each.scaling.most if each.scaling else each.instances
             wanted[f"{each.instance_type} for endpoint usage"] += most
     if not wanted:
-        return "none needed: no spec has a section `endpoint`"
+        return _NO_ENDPOINTS
     return _require_quotas(session, wanted, "ask for less in the sections `endpoint` of the specs")
 
 

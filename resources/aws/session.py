@@ -1,6 +1,7 @@
 """Clients of AWS's services, created when they are first used, and what their errors mean to a user."""
 
 import functools
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -126,6 +127,11 @@ _LOCAL_REMEDIES = {
     "UnauthorizedSSOTokenError": _LOG_IN,
     "TokenRetrievalError": _LOG_IN,
 }
+# Words about a role or a key, which say more than their code: of services' answers, and of the reasons why jobs failed.
+_NOT_ALLOWED = re.compile(
+    r"not authorized to perform: (?P<action>[\w:*]+)(?: on (?:the )?resource: [\"']?(?P<resource>[^\s\"',]+))?"
+)
+_NOT_ASSUMED = re.compile(r"(?:Could not|unable to) assume (?:the )?role [\"']?(?P<role>[^\s\"',]+)")
 _NETWORK = "check the network, the region and, in a private VPC, the endpoints, then run the job again"
 
 
@@ -133,6 +139,28 @@ def _shorten(text: str) -> str:
     """Return a service's words on one line, without their end if they are long: a proxy in between may answer with a page."""
     words = " ".join(text.split())
     return words if len(words) <= _MOST_OF_A_MESSAGE else f"{words[:_MOST_OF_A_MESSAGE]}..."
+
+
+def find_remedy(words: str) -> str:
+    """Return what to do about AWS's words about a role or a key, by its name and the setting that holds it; "" if they are about neither."""
+    if denied := _NOT_ALLOWED.search(words):
+        action, resource = denied["action"], (denied["resource"] or "the one that is named").rstrip(".")
+        if action == "iam:PassRole":
+            return (
+                f"allow who runs this iam:PassRole on {resource} to sagemaker.amazonaws.com, as the stack's own policies do for its roles, or correct "
+                "CHURN_ROLE or CHURN_MODEL_ROLE"
+            )
+        if action.startswith("kms:"):
+            return (
+                f"allow {action} on the key {resource} to the role or user that AWS names, by its own policy and the key's, or name another key in "
+                "CHURN_KMS_KEY"
+            )
+    if refused := _NOT_ASSUMED.search(words):
+        role = refused["role"].rstrip(".")
+        return (
+            f"let sagemaker.amazonaws.com assume {role} by its trust policy, or correct CHURN_ROLE or CHURN_MODEL_ROLE"
+        )
+    return ""
 
 
 @contextmanager
@@ -146,7 +174,7 @@ def aws_errors(translated: type[ChurnError], expected: str) -> Iterator[None]:
         code = code_of(error)
         message = _shorten(str(error.response.get("Error", {}).get("Message", ""))).rstrip(".")
         found = f"{code}: {message}" if message and message != code else f"the answer {code}"
-        todo = _REMEDIES.get(code, "see what AWS says, then run the job again")
+        todo = find_remedy(message) or _REMEDIES.get(code, "see what AWS says, then run the job again")
         raise translated(problem(expected=expected, found=found, todo=todo)) from error
     except BotoCoreError as error:
         todo = _LOCAL_REMEDIES.get(type(error).__name__, _NETWORK)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from churn_model.errors import problem
 from resources.aws.jobs.kinds import FAILED, STOPPED, Description, JobKind
+from resources.aws.session import find_remedy
 from resources.errors import StepFailed
 
 CRASHED = "exit code "
@@ -72,7 +73,8 @@ class Ending:
 
     def error(self, kind: JobKind, name: str, link: str, log: Sequence[str]) -> JobFailed:
         """Return the error: the step's own words alone if it refused, and everything that is known otherwise."""
-        todo = next((text for word, text in _REMEDIES.items() if word in f"{self.reason} {self.status}"), _NEXT)
+        known = (text for word, text in _REMEDIES.items() if word in f"{self.reason} {self.status}")
+        todo = find_remedy(self.reason) or next(known, _NEXT)
         text = self.refusal or "\n".join(
             [
                 problem(

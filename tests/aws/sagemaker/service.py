@@ -115,6 +115,8 @@ class SageMaker:
     """The service's state and operations.
 
     calls       (operation, name) of every request that arrived
+    not_passed  roles that who asks may not pass to SageMaker
+    not_trusted roles that SageMaker may not take
     interfere   called with the operation and `before` or `after` it acts; may raise Refusal or Reset
     """
 
@@ -129,6 +131,8 @@ class SageMaker:
         self.models: dict[str, dict[str, Any]] = {}
         self.hosting = Endpoints(self.models, host or NoHost())
         self.calls: list[tuple[str, str]] = []
+        self.not_passed: set[str] = set()
+        self.not_trusted: set[str] = set()
         self.interfere: Callable[[str, str], None] = lambda _operation, _phase: None
         self._lock = threading.RLock()
 
@@ -146,6 +150,8 @@ class SageMaker:
             raise Refusal("UnknownOperationException", operation)
         if problems := find_problems(service_model(), operation, request):
             raise Refusal("ValidationException", f"{len(problems)} validation error(s) detected: {'; '.join(problems)}")
+        if operation.startswith("Create"):
+            self._require_role(request)
         for kind in KINDS:
             for verb, act in (("Create", self._create), ("Describe", self._describe), ("Stop", self._stop)):
                 if operation == f"{verb}{kind.resource}":
@@ -164,6 +170,22 @@ class SageMaker:
         if operation not in other:
             raise Refusal("UnknownOperationException", f"the stand-in does not know {operation}")
         return other[operation](request)
+
+    def _require_role(self, request: dict[str, Any]) -> None:
+        """Refuse a role as AWS does: IAM one that may not be passed, then SageMaker one that does not trust it."""
+        definitions = (request, request.get("TrainingJobDefinition", {}), *request.get("TrainingJobDefinitions", ()))
+        roles = {each.get("RoleArn") or each.get("ExecutionRoleArn") for each in definitions}
+        for role in roles & self.not_passed:
+            user = f"arn:aws:sts::{ACCOUNT}:assumed-role/dagster/session"
+            words = f"User: {user} is not authorized to perform: iam:PassRole on resource: {role}"
+            raise Refusal(
+                "AccessDeniedException", f"{words} because no identity-based policy allows the iam:PassRole action"
+            )
+        for role in roles & self.not_trusted:
+            words = (
+                "Please ensure that the role exists and allows principal 'sagemaker.amazonaws.com' to assume the role."
+            )
+            raise Refusal("ValidationException", f"Could not assume role {role}. {words}")
 
     def job(self, kind: JobKind, name: str) -> Job:
         """Return a job. Raise Refusal in the words of the service, which are not those of its model."""

@@ -148,13 +148,41 @@ def test_tables_behind_lake_formation(aws_lake: S3Lake) -> None:
     assert look(SETTINGS, "Lake Formation") == Finding("Lake Formation", True, "decides; granted to dagster")
 
 
-@pytest.mark.parametrize("action", ["iam:PassRole", "kms:CreateGrant"])
-def test_a_role_that_may_not_be_passed_or_a_key_it_may_not_use(action: str) -> None:
+ROLE = "arn:aws:iam::123456789012:role/churn-jobs"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+
+
+@pytest.mark.parametrize(
+    ("said", "todo"),
+    [
+        (
+            f"User: u is not authorized to perform: iam:PassRole on resource: {ROLE} because no identity-based policy allows it",
+            f"Allow who runs this iam:PassRole on {ROLE} to sagemaker.amazonaws.com, .*or correct CHURN_ROLE or CHURN_MODEL_ROLE",
+        ),
+        (
+            f"Could not assume role {ROLE}. Please ensure that the role exists and allows principal",
+            f"Let sagemaker.amazonaws.com assume {ROLE} by its trust policy, or correct CHURN_ROLE or",
+        ),
+        (
+            f"SageMaker was unable to assume the role '{ROLE}'",
+            f"Let sagemaker.amazonaws.com assume {ROLE} by its trust policy, or correct CHURN_ROLE or",
+        ),
+        (
+            f"User: u is not authorized to perform: kms:CreateGrant on resource: {KEY} because no resource-based policy allows it",
+            f"Allow kms:CreateGrant on the key {KEY} to the role or user .* or name another key in CHURN_KMS_KEY",
+        ),
+        ("User: u is not authorized to perform: sagemaker:CreateTrainingJob on resource: x", r"Grant it to the role"),
+    ],
+)
+def test_a_role_that_may_not_be_passed_or_taken_or_a_key_that_may_not_be_used(said: str, todo: str) -> None:
     from botocore.exceptions import ClientError
 
-    said = {"Error": {"Code": "AccessDeniedException", "Message": f"not authorized to perform: {action} on x"}}
-    with pytest.raises(CommandError, match=rf"perform: {action} on x. Grant it"), aws_errors(CommandError, "a job"):
-        raise ClientError(said, "CreateTrainingJob")
+    answer = {"Error": {"Code": "AccessDeniedException", "Message": said}}
+    with (
+        pytest.raises(CommandError, match=rf"found AccessDeniedException: {said}\. {todo}"),
+        aws_errors(CommandError, "a job"),
+    ):
+        raise ClientError(answer, "CreateTrainingJob")
 
 
 def test_a_champion_whose_bundle_is_gone(aws_lake: S3Lake, dataset: Dataset) -> None:

@@ -2,7 +2,9 @@
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,6 +16,8 @@ from resources.aws.doctor import examine_aws
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.settings import AwsSettings
+from tests.aws.iam import Call, actions_of, allowing_statement, read_policies
+from tests.aws.sagemaker.running import running_endpoints
 from tests.aws.tables import make_aws_tables
 
 TRUST = {
@@ -136,3 +140,58 @@ def test_a_role_that_sagemaker_may_not_take_is_named(stack: AwsSettings, aws_lak
     trust = json.dumps(TRUST).replace("sagemaker", "lambda")
     other = iam.create_role(RoleName=f"{stack.stack}-other", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     assert "without sagemaker.amazonaws.com" in bad(replace(stack, role=other))["role of the jobs"]
+
+
+def test_a_role_that_sagemaker_cannot_be_given_is_named_and_no_model_is_left(
+    stack: AwsSettings, aws_lake: S3Lake, tmp_path: Path
+) -> None:
+    settings = replace(stack, model_role=f"{stack.role}-models")
+    subjects = ("right to pass the jobs' role", "right to pass the models' role")
+    with running_endpoints(aws_lake, tmp_path) as service:
+        service.not_passed.add(settings.role)
+        service.not_trusted.add(settings.model_role)
+        found = bad(settings, Endpoint())
+        assert f"Allow who runs this iam:PassRole on {settings.role} " in found[subjects[0]]
+        assert f"Let sagemaker.amazonaws.com assume {settings.model_role} " in found[subjects[1]]
+        service.not_passed.clear()
+        assert subjects[1] not in bad(settings)  # without an endpoint, nobody passes it
+        service.not_trusted.clear()
+        asked: list[Call] = []
+
+        def note(params: dict[str, Any], model: Any, **_: Any) -> None:
+            asked.extend(actions_of("sagemaker", model.name, params, settings.stack))
+
+        aws_lake.session.client("sagemaker").meta.events.register("provide-client-params.sagemaker.*", note)
+        assert not {*subjects} & bad(settings, Endpoint()).keys()
+        assert service.models == {}
+    once = ["sagemaker:CreateModel", "sagemaker:AddTags", "iam:PassRole", "sagemaker:DeleteModel"]
+    assert [call.action for call in asked] == once * 2
+    named = {"Stack": settings.stack, "ExistingBucket": settings.bucket, "ExistingKey": "key", "ImageAccount": "1"}
+    roles = {"JobRole.Arn": settings.role, "ModelRole.Arn": settings.model_role}
+    policies = read_policies(named | roles)
+    statements = [*policies.orchestrator, *policies.endpoints]
+    assert [call for call in asked if not allowing_statement(statements, call)] == []
+
+
+def test_a_key_that_may_not_be_used_is_named_before_a_job_needs_it(stack: AwsSettings, aws_lake: S3Lake) -> None:
+    kms = aws_lake.session.client("kms")
+    settings = replace(stack, kms_key=kms.create_key()["KeyMetadata"]["Arn"])
+    asked: list[Any] = []
+
+    def answer_with(code: str, message: str) -> Callable[..., AWSResponse]:
+        def answer(request: Any, **_: Any) -> AWSResponse:
+            asked.append(json.loads(request.body))
+            body = json.dumps({"__type": code, "message": message}).encode()
+            return AWSResponse(request.url, 400, {"Content-Type": "application/x-amz-json-1.1"}, _Body(body))
+
+        return answer
+
+    words = f"User: u is not authorized to perform: kms:GenerateDataKey on resource: {settings.kms_key} because"
+    denied = answer_with("AccessDeniedException", words)
+    kms.meta.events.register("before-send.kms.GenerateDataKey", denied)
+    text = f"Allow kms:GenerateDataKey on the key {settings.kms_key} to the role or user that AWS names"
+    assert text in bad(settings)["KMS key"]
+    kms.meta.events.unregister("before-send.kms.GenerateDataKey", denied)
+    kms.meta.events.register("before-send.kms.GenerateDataKey", answer_with("DryRunOperationException", "would have"))
+    assert "KMS key" not in bad(settings)
+    assert asked == [{"KeyId": settings.kms_key, "KeySpec": "AES_256", "DryRun": True}] * 2

@@ -10,7 +10,7 @@ from resources.aws.jobs.failures import JobFailed
 from resources.aws.jobs.kinds import KINDS, PROCESSING, TRAINING, TUNING, JobKind
 from resources.errors import StepFailed
 from tests.aws.sagemaker.service import Job, Refusal, Reset, service_model
-from tests.resources.aws.jobs.conftest import Bench, request_of, work_of
+from tests.resources.aws.jobs.conftest import ROLE, Bench, request_of, work_of
 
 RUNNING, DONE = {"status": "InProgress"}, {"status": "Completed"}
 kinds = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.resource)
@@ -216,6 +216,29 @@ def test_a_quota_that_does_not_come_is_an_error_after_an_hour(bench: Bench) -> N
     with pytest.raises(StepFailed, match=r"to start; found ResourceLimitExceeded: The account-level service limit"):
         bench.run(work_of())
     assert 3600 < bench.clock.time < 3800
+
+
+@pytest.mark.parametrize("kind", [PROCESSING, TRAINING, TUNING], ids=lambda kind: kind.resource)
+def test_a_role_that_may_not_be_given_to_sagemaker_starts_nothing_and_is_named(bench: Bench, kind: JobKind) -> None:
+    for refused, todo in (
+        (bench.service.not_passed, f"Allow who runs this iam:PassRole on {ROLE} "),
+        (bench.service.not_trusted, f"Let sagemaker.amazonaws.com assume {ROLE} "),
+    ):
+        refused.add(ROLE)
+        with pytest.raises(StepFailed, match=rf"to start; found .*{todo}.*CHURN_ROLE"):
+            bench.run(work_of(kind))
+        refused.clear()
+    assert bench.service.jobs == {}
+    assert bench.clock.time == 0  # nothing that waiting could mend
+
+
+def test_a_key_that_a_job_may_not_use_is_named_with_its_setting(bench: Bench) -> None:
+    key = "arn:aws:kms:eu-west-1:123456789012:key/0f1e2d3c"
+    said = f"ClientError: User: {ROLE} is not authorized to perform: kms:Decrypt on resource: {key}"
+    bench.plans[""] = [{"status": "Failed", "FailureReason": said}]
+    with pytest.raises(JobFailed, match=rf"{said}\. Allow kms:Decrypt on the key {key} .* CHURN_KMS_KEY"):
+        bench.run(work_of())
+    assert len(bench.service.jobs) == 1
 
 
 @pytest.mark.parametrize("reason", ["CapacityError: Unable to provision", "InternalServerError: Please try again"])
