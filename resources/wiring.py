@@ -106,11 +106,13 @@ class Machine:
     """What a step runs on: the use that the price list knows, and the instance type that is tried first.
 
     small_megabytes   the run's own process instead, if the inputs are less; 0 for no such size, and where it is known that they are not
+    warm_minutes      how long the instance is kept, and billed, after the job
     """
 
     use: str
     instance: str
     small_megabytes: int = 0
+    warm_minutes: int = 0
 
 
 def machine_of(settings: Settings, step: str, input_bytes: int | None = None) -> Machine | None:
@@ -122,7 +124,7 @@ def machine_of(settings: Settings, step: str, input_bytes: int | None = None) ->
         return None
     unknown = options.small_megabytes if input_bytes is None else 0
     if KINDS[step].resource == "TrainingJob":
-        return Machine("Training", (options.training_instances or options.instances)[0], unknown)
+        return Machine("Training", options.training_types[0], unknown, options.warm_minutes)
     return Machine("Processing", options.instances[0], unknown)
 
 

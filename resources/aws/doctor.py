@@ -258,7 +258,11 @@ def _lake_formation(session: AwsSession, database: str) -> str:
 def _instances(session: AwsSession, options: JobOptions) -> str:
     """Return the quotas of the instance types of jobs. Raise CommandError for those that are 0."""
     wanted = {f"{name} for processing job usage": 1 for name in options.instances}
-    wanted |= {f"{name} for training job usage": 1 for name in options.training_instances or options.instances}
+    usages = [
+        "spot training job" if options.spot else "training job",
+        *(["training warm pool"] if options.warm_minutes else []),
+    ]
+    wanted |= {f"{name} for {usage} usage": 1 for name in options.training_types for usage in usages}
     return _require_quotas(session, wanted, "name other types in CHURN_JOBS")
 
 

@@ -49,6 +49,16 @@ class JobOptions(dg.Config):
     shortest_pause: float = Field(default=5.0, gt=0)
     longest_pause: float = Field(default=60.0, gt=0)
 
+    @property
+    def training_types(self) -> list[str]:
+        """The instance types of training jobs."""
+        return self.training_instances or self.instances
+
+    @property
+    def warm_minutes(self) -> int:
+        """How long a training job's instances are kept for the next one: a spot instance, which others need, is not."""
+        return 0 if self.spot else self.keep_alive_minutes
+
     def is_small(self, input_bytes: int) -> bool:
         """Return whether a step on so much runs in the run's own process."""
         return input_bytes < self.small_megabytes * _MEGABYTE
@@ -183,8 +193,7 @@ def training_request(plan: JobPlan) -> dict[str, Any]:
         for name, source in plan.inputs.items()
     ]
     key = {"KmsKeyId": options.kms_key} if options.kms_key else {}
-    is_warm = options.keep_alive_minutes and not plan.checkpoints  # an instance that others need is not kept
-    warm = {"KeepAlivePeriodInSeconds": options.keep_alive_minutes * 60} if is_warm else {}
+    warm = {"KeepAlivePeriodInSeconds": options.warm_minutes * 60} if options.warm_minutes else {}
     return {
         "RoleArn": plan.role,
         "AlgorithmSpecification": {
@@ -195,7 +204,7 @@ def training_request(plan: JobPlan) -> dict[str, Any]:
         "Environment": plan.environment,
         "InputDataConfig": channels,
         "OutputDataConfig": {"S3OutputPath": plan.output.rstrip("/"), "CompressionType": "NONE", **key},
-        "ResourceConfig": {**plan.cluster(options.training_instances or options.instances), **warm},
+        "ResourceConfig": {**plan.cluster(options.training_types), **warm},
         "StoppingCondition": plan.stopping,
         **plan.spot,
         "EnableNetworkIsolation": True,

@@ -79,6 +79,7 @@ class Estimator:
         self._settings, self._dataset, self._instance, self._engine = settings, dataset, instance, engine
         self._refusal = ""
         self._days: set[str] = set()
+        self._warm = ""
 
     def estimate(self, planned: "PlannedStep") -> Estimate:
         """Return what is known of a step that would be started."""
@@ -90,6 +91,9 @@ class Estimator:
         seconds = self._history(planned)
         price = self._price(machine.use, machine.instance) if seconds else None
         typical = median(seconds) if seconds else None
+        if machine.warm_minutes:
+            most = f": at most ${machine.warm_minutes / 60 * price.dollars:,.4f} a job" if price else ""
+            self._warm = f"The instance of {planned.step} is kept for {machine.warm_minutes:,} minutes more, which is billed too{most}."
         name = f"{machine.use.lower()} on {machine.instance}"
         if machine.small_megabytes:
             name += f", or {_OWN_PROCESS} if its inputs are less than {machine.small_megabytes:,} MB"
@@ -101,6 +105,8 @@ class Estimator:
             yield "Steps are processes on this machine, and cost nothing."
             return
         yield "Durations are the median of what was billed for earlier jobs of the same step; start-up is not billed."
+        if self._warm:
+            yield self._warm
         if self._engine == "tuner":
             yield "The search is a job for each trial: the time of train is that of all of them together."
         if self._days:

@@ -181,6 +181,12 @@ def _spot_problems(request: Mapping[str, Any]) -> Iterator[str]:
             found="several in order of preference",
             todo="name one in `training_instances`",
         )
+    if request.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds"):
+        yield problem(
+            expected="a job on spot instances that keeps none of them warm",
+            found=f"KeepAlivePeriodInSeconds {request['ResourceConfig']['KeepAlivePeriodInSeconds']:,}",
+            todo="choose `spot` or `keep_alive_minutes`: others take a spot instance when it is free",
+        )
     times = request.get("StoppingCondition", {})
     if times.get("MaxWaitTimeInSeconds", 0) < times.get("MaxRuntimeInSeconds", 0):
         yield problem(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import botocore.session
 
-from resources.aws.jobs.kinds import KINDS, TUNING, JobKind
+from resources.aws.jobs.kinds import KINDS, TRAINING, TUNING, JobKind
 from resources.aws.jobs.limits import find_problems
 
 if TYPE_CHECKING:
@@ -124,8 +124,9 @@ class SageMaker:
         from tests.aws.sagemaker.endpoints import Endpoints  # which need this module's refusals
         from tests.aws.sagemaker.hosts import NoHost
         from tests.aws.sagemaker.registry import ModelPackages
+        from tests.aws.sagemaker.warm_pools import WarmPools
 
-        self.executor, self.registry = executor, ModelPackages()
+        self.executor, self.registry, self.warm_pools = executor, ModelPackages(), WarmPools()
         self.jobs: dict[tuple[str, str], Job] = {}
         executor.jobs = self.jobs
         self.models: dict[str, dict[str, Any]] = {}
@@ -201,6 +202,8 @@ class SageMaker:
             job.fields["_model"] = self._describe_model(request)
         job.to("InProgress", CreationTime=time.time(), **{f"{kind.resource}Arn": job.arn})
         self.jobs[kind.resource, job.name] = job
+        if kind is TRAINING:
+            self.warm_pools.take(job, self.jobs.values())
         self.executor.start(job)
         return {f"{kind.resource}Arn": job.arn}
 
@@ -208,7 +211,9 @@ class SageMaker:
         job = self.job(kind, request[kind.name_field])
         self.executor.look(job)
         known = service_model().operation_model(f"Describe{kind.resource}").output_shape.members
-        return {name: value for name, value in {**job.request, **job.fields}.items() if name in known}
+        pool = self.warm_pools.status(job, self.jobs.values())
+        fields = {**job.request, **job.fields, **({"WarmPoolStatus": pool} if pool else {})}
+        return {name: value for name, value in fields.items() if name in known}
 
     def _stop(self, kind: JobKind, request: dict[str, Any]) -> Mapping[str, Any]:
         job = self.job(kind, request[kind.name_field])

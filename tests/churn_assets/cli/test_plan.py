@@ -73,6 +73,27 @@ def test_time_is_the_median_of_earlier_jobs_and_money_that_time_at_the_price(
     assert any(f"of {TODAY}" in note for note in estimator.notes())
 
 
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        ({"keep_alive_minutes": 30}, "is kept for 30 minutes more, which is billed too: at most $0.1000 a job."),
+        ({"keep_alive_minutes": 30, "spot": True}, ""),
+        ({}, ""),
+    ],
+)
+def test_instances_that_are_kept_warm_are_said_with_what_that_costs_at_most(
+    settings: Settings, instance: dg.DagsterInstance, options: dict[str, object], note: str
+) -> None:
+    assert settings.aws is not None
+    ran(instance, 90)
+    keep_price(settings, 0.2)
+    aws = replace(settings.aws, job_options={**settings.aws.job_options, **options})
+    estimator = Estimator(replace(settings, aws=aws), "telco", instance)
+    assert estimator.estimate(TRAIN).dollars == pytest.approx(0.005)
+    said = [each for each in estimator.notes() if "kept" in each]
+    assert said == ([f"The instance of train {note}"] if note else [])
+
+
 def test_without_a_job_that_ended_nothing_is_said_of_time_or_money(
     settings: Settings, instance: dg.DagsterInstance
 ) -> None:

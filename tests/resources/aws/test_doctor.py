@@ -97,6 +97,16 @@ def test_an_instance_type_without_a_quota_is_named(stack: AwsSettings) -> None:
         assert name in found
 
 
+def test_spot_instances_and_warm_pools_have_quotas_of_their_own(stack: AwsSettings) -> None:
+    def found(**options: object) -> str:
+        return bad(replace(stack, job_options=options)).get("instance types", "")
+
+    warm, spot = "1 ml.m5.xlarge for training warm pool usage", "1 ml.m5.xlarge for spot training job usage"
+    assert f"at least {warm}; found 0" in found(keep_alive_minutes=10)
+    assert f"at least {spot}; found 0" in found(spot=True, keep_alive_minutes=10)  # which keeps nothing
+    assert found() == ""
+
+
 def test_endpoints_that_are_together_more_than_a_quota_are_told_before_one_is_made(stack: AwsSettings) -> None:
     scaled = Endpoint(engine="instance", scaling=Scaling(most=3, invocations=60))
     assert (

@@ -2,7 +2,9 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -96,6 +98,40 @@ def test_a_training_jobs_model_is_its_result_without_an_archive(
     assert job.kind.resource == "TrainingJob"
     assert aws_lake.read(OUTPUT + "names.txt").startswith(b"landing/telco/train/a.csv")
     assert {entry.key for entry in aws_lake.entries(OUTPUT)} == {OUTPUT + "names.txt", OUTPUT + "report.json"}
+
+
+def test_the_next_training_job_takes_the_instances_that_the_one_before_keeps_warm(
+    aws_lake: S3Lake, code: Path, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    sagemaker.warm_pools.quota = 1
+    warm = runner_on(aws_lake, code=code, options=JobOptions(keep_alive_minutes=10, **TIMES))
+    larger = runner_on(aws_lake, code=code, options=JobOptions(keep_alive_minutes=10, volume_gigabytes=50, **TIMES))
+    for number, runner in enumerate((warm, larger, warm, warm)):
+        runner.run(replace(make_request("train"), version=f"v{number}", output=f"telco/made/v{number}/"))
+    names = [job.name for job in sagemaker.jobs.values()]
+    pools = [describe_pool(aws_lake, name) for name in names]
+    # The second job has another disk, and there is no quota for its pool beside the first one's.
+    assert [pool["Status"] for pool in pools] == ["Reused", "Terminated", "Reused", "Available"]
+    assert [pool.get("ReusedByJob") for pool in pools] == [names[2], None, names[3], None]
+    sagemaker.warm_pools.now = lambda: time.time() + 601
+    assert describe_pool(aws_lake, names[3])["Status"] == "Terminated"
+    assert describe_pool(aws_lake, names[3])["ResourceRetainedBillableTimeInSeconds"] == 600
+    cold = replace(make_request("train"), version="v9", output="telco/made/v9/")
+    runner_on(aws_lake, code=code).run(cold)
+    assert describe_pool(aws_lake, [job.name for job in sagemaker.jobs.values()][-1]) == {}
+
+
+def test_an_account_without_a_quota_of_warm_pools_trains_and_keeps_nothing(
+    aws_lake: S3Lake, code: Path, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    runner_on(aws_lake, code=code, options=JobOptions(keep_alive_minutes=10, **TIMES)).run(make_request("train"))
+    (job,) = sagemaker.jobs.values()
+    assert describe_pool(aws_lake, job.name) == {"Status": "Terminated", "ResourceRetainedBillableTimeInSeconds": 0}
+
+
+def describe_pool(lake: S3Lake, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = lake.session.client("sagemaker").describe_training_job(TrainingJobName=name)
+    return dict(found.get("WarmPoolStatus", {}))
 
 
 def test_a_small_step_runs_in_the_runs_own_process(

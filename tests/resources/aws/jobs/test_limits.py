@@ -109,6 +109,15 @@ def test_spot_instances_need_checkpoints_and_time_to_wait() -> None:
     assert "MaxWaitTimeInSeconds of at least 3,600" in found
 
 
+def test_spot_instances_are_not_kept_warm() -> None:
+    kept = {**training()["ResourceConfig"], "KeepAlivePeriodInSeconds": 600}
+    words = "keeps none of them warm; found KeepAlivePeriodInSeconds 600. Choose `spot` or `keep_alive_minutes`"
+    assert words in problems("CreateTrainingJob", training(ResourceConfig=kept, EnableManagedSpotTraining=True))
+    assert words not in problems("CreateTrainingJob", training(ResourceConfig=kept))
+    beyond = training(ResourceConfig={**kept, "KeepAlivePeriodInSeconds": 21_601})
+    assert "ResourceConfig.KeepAlivePeriodInSeconds; found 21,601" in problems("CreateTrainingJob", beyond)
+
+
 def test_a_transforms_payload_times_its_concurrency_is_limited() -> None:
     request = {
         "TransformJobName": "t",
