@@ -114,6 +114,7 @@ _REMEDIES = {
     "ServiceUnavailable": _TRY_LATER,
     "500": _TRY_LATER,
     "503": _TRY_LATER,
+    "ResourceLimitExceeded": "ask for a higher quota in the console under Service Quotas, or name another instance type",
     "KMS.DisabledException": "enable the KMS key, or name another one",
     "KMS.NotFoundException": "correct the KMS key of the bucket",
 }

@@ -1,5 +1,6 @@
 """Start a job or find it, wait for it, stop it, explain it."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -23,6 +24,7 @@ _WATCH_PATIENCE = 1800.0  # seconds to bear that SageMaker cannot be asked
 _TAKEN = frozenset({"ResourceInUse", "ResourceInUseException"})
 _ABSENT = ("Could not find", "RecordNotFound", "does not exist", "not found")
 _QUOTA = "ResourceLimitExceeded"
+_NOTHING_ALLOWED = re.compile(r"is 0 \w")  # a quota of 0 is not free again when another job ends
 
 
 class BuildRequest(Protocol):
@@ -188,7 +190,8 @@ class JobClient:
                 # Processing and transform jobs of a taken name are a ValidationException in some regions.
                 if "already exist" in str(error):
                     return
-                if code not in (_QUOTA, *TRANSIENT) or self._clock.now() - begin > _CREATE_PATIENCE:
+                passes = code in TRANSIENT or (code == _QUOTA and not _NOTHING_ALLOWED.search(str(error)))
+                if not passes or self._clock.now() - begin > _CREATE_PATIENCE:
                     raise
                 self._say(f"{kind.words} {name} waits to be started: {error}")
             except HTTPClientError:  # no response: it may have been created all the same

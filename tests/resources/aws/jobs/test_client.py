@@ -210,12 +210,26 @@ def test_a_missing_quota_is_waited_for_with_words(bench: Bench) -> None:
 def test_a_quota_that_does_not_come_is_an_error_after_an_hour(bench: Bench) -> None:
     def interfere(operation: str, phase: str) -> None:
         if operation == "CreateProcessingJob":
-            raise Refusal("ResourceLimitExceeded", "The account-level service limit 'ml.m5.xlarge' is 0 Instances")
+            raise Refusal("ResourceLimitExceeded", "The account-level service limit 'ml.m5.xlarge' is 1 Instances")
 
     bench.service.interfere = interfere
     with pytest.raises(StepFailed, match=r"to start; found ResourceLimitExceeded: The account-level service limit"):
         bench.run(work_of())
     assert 3600 < bench.clock.time < 3800
+
+
+def test_a_quota_of_none_at_all_is_an_error_at_once(bench: Bench) -> None:
+    words = "The account-level service limit 'ml.m5.xlarge for processing job usage' is 0 Instances, with current utilization of 0 Instances"
+
+    def interfere(operation: str, phase: str) -> None:
+        if operation == "CreateProcessingJob":
+            raise Refusal("ResourceLimitExceeded", words)
+
+    bench.service.interfere = interfere
+    with pytest.raises(StepFailed, match=rf"{words}\. Ask for a higher quota in the console under Service Quotas"):
+        bench.run(work_of())
+    assert bench.count("CreateProcessingJob") == 1
+    assert bench.clock.time == 0
 
 
 @pytest.mark.parametrize("kind", [PROCESSING, TRAINING, TUNING], ids=lambda kind: kind.resource)
