@@ -9,6 +9,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import copyfileobj
@@ -21,6 +22,7 @@ from churn_model.errors import listed, problem
 from churn_model.models.bundle_file import BUNDLE
 from resources.aws.endpoint_calls import Description, EndpointCalls, share_of, weighs
 from resources.aws.endpoint_dashboard import EndpointDashboard
+from resources.aws.endpoint_machines import add_machines, count_machines, find_short, report_unlike
 from resources.aws.endpoint_requests import (
     ATTRIBUTE_OF_MODEL,
     EndpointPlan,
@@ -214,6 +216,7 @@ class SageMakerEndpoint(Endpoint):
                 )
             )
         self._upload(plan)
+        plan = replace(plan, counts=count_machines(plan, found))
         options = self.options
         models = Models(self._sagemaker, self._clock, options.shortest_pause, options.longest_pause)
         try:
@@ -230,7 +233,8 @@ class SageMakerEndpoint(Endpoint):
             # to change the type of machines that a policy counts.
             keeps_type = calls.instance_type(found["EndpointConfigName"]) == plan.section.instance_type
             EndpointScaling(self.session, plan.endpoint).remove(kept=plan.scaled if keeps_type else ())
-            keeps_count = plan.section.scaling is not None and not was_serverless
+            is_scaled = plan.section.scaling is not None and not was_serverless
+            keeps_count = is_scaled and not find_short(plan.counts, found)
             calls.update(plan.update_endpoint(keeps_count=keeps_count))
         ended = calls.settle()
         if ended and ended["EndpointStatus"] == IN_SERVICE and ended["EndpointConfigName"] == plan.name:
@@ -244,19 +248,14 @@ class SageMakerEndpoint(Endpoint):
     def _set_weights(self, plan: EndpointPlan, calls: EndpointCalls, found: Description) -> bool:
         """Set the weights, and how many machines there are, if they are not as asked, and read them back. Return whether they were set."""
         is_new, wanted = False, [each["DesiredWeightsAndCapacities"] for each in plan.set_weights]
+        if not all(weighs(found, each) for each in wanted):
+            found = add_machines(plan, calls, found)
         for request, each in zip(plan.set_weights, wanted, strict=True):
             if not weighs(found, each):
                 calls.set_weights(request)
                 found, is_new = calls.settle() or {}, True
         if not all(weighs(found, each) for each in wanted):
-            status, reason = found.get("EndpointStatus", "no endpoint"), found.get("FailureReason", "no reason given")
-            raise EndpointError(
-                problem(
-                    expected=f"weights and machines of {plan.endpoint} as asked: {wanted}",
-                    found=f"{status}: {reason}; {found.get('ProductionVariants', 'none')}",
-                    todo=f"run the job again, or look at it: {calls.link}",
-                )
-            )
+            raise report_unlike(plan, calls, found, wanted)
         return is_new
 
     def _upload(self, plan: EndpointPlan) -> None:

@@ -6,7 +6,7 @@ A configuration cannot be changed, and one that is in use must not go: another m
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -51,6 +51,7 @@ class EndpointPlan:
     """What an endpoint is made of, beside the lake.
 
     uri_of_lake   ends with `/`
+    counts        of the machines that variants begin with; the section's for those that are not named
     """
 
     deployment: Deployment
@@ -59,6 +60,7 @@ class EndpointPlan:
     image: str
     options: JobOptions
     uri_of_lake: str
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def section(self) -> Section:
@@ -121,7 +123,7 @@ class EndpointPlan:
         for variant in config["ProductionVariants"]:
             variant["InitialVariantWeight"] = self.weights[variant["VariantName"]]
             if not self.section.is_serverless:
-                variant["InitialInstanceCount"] = self.section.instances
+                variant["InitialInstanceCount"] = self.counts.get(variant["VariantName"], self.section.instances)
         return {"EndpointConfigName": self.name, **config, "Tags": self.tags}
 
     @property

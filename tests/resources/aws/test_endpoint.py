@@ -291,10 +291,62 @@ def test_each_variant_is_scaled_and_no_longer_before_it_goes(service: SageMaker,
     service.interfere = look
     endpoint.deploy(deployment(scaled))
     assert at_update == [["champion"]]
-    assert variants(service) == {"champion": (1.0, 3)}
+    assert variants(service) == {"champion": (1.0, 4)}  # as many as have answered until now
     endpoint.deploy(beside(0.1, scaled))
     endpoint.delete("shop")
     assert scaled_variants(endpoint) == []
+
+
+def scale(service: SageMaker, **counts: int) -> None:
+    """Let a policy set the machines of variants."""
+    (hosted,) = service.hosting.endpoints.values()
+    for each in hosted.variants:
+        count = counts.get(each["VariantName"], each["CurrentInstanceCount"])
+        each.update({"DesiredInstanceCount": count, "CurrentInstanceCount": count})
+
+
+@pytest.mark.parametrize(("most", "left"), [(9, 5), (4, 4)])
+def test_the_champion_that_answers_all_again_has_the_machines_for_it_at_once(
+    service: SageMaker, endpoint: SageMakerEndpoint, most: int, left: int
+) -> None:
+    """Whether a candidate was promoted or taken back, whose share most of the requests were: a policy needs minutes to follow."""
+    scaled = replace(MACHINES, count=None, scaling=Scaling(least=1, most=most, invocations=600))
+    endpoint.deploy(deployment(scaled))
+    endpoint.deploy(beside(0.9, scaled))
+    scale(service, champion=1, candidate=4)
+    changes(service)
+    endpoint.deploy(deployment(scaled, "d2"))
+    assert variants(service) == {"champion": (1.0, left)}
+    assert changes(service).count("UpdateEndpoint") == 1  # which brings them itself
+    endpoint.deploy(deployment(scaled, "d2"))
+    assert variants(service) == {"champion": (1.0, left)}
+    assert changes(service) == []
+
+
+def test_a_candidate_has_the_machines_for_its_share_before_it_has_the_share(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    scaled = replace(MACHINES, count=None, scaling=Scaling(least=1, most=9, invocations=600))
+    endpoint.deploy(deployment(scaled))
+    scale(service, champion=6)
+    endpoint.deploy(beside(0.5, scaled))
+    assert variants(service) == {"champion": (0.5, 6), "candidate": (0.5, 3)}
+    scale(service, champion=3)
+    changes(service)
+    endpoint.deploy(beside(0.9, scaled))
+    assert changes(service) == ["UpdateEndpointWeightsAndCapacities"] * 2  # machines, then weights
+    assert variants(service)["candidate"] == (0.9, 6)  # 90% of six
+    assert variants(service)["champion"] == (0.1, 3)  # the policy takes what is too much
+
+    def interfere(operation: str, phase: str) -> None:
+        if (operation, phase) == ("UpdateEndpointWeightsAndCapacities", "after"):
+            (hosted,) = service.hosting.endpoints.values()
+            hosted.wanted[0]["DesiredInstanceCount"] = 3  # none is to be had
+
+    service.interfere = interfere
+    with pytest.raises(EndpointError, match=r"as asked: .*'DesiredInstanceCount': 9.*; found InService: "):
+        endpoint.deploy(beside(0, scaled))
+    assert variants(service)["candidate"] == (0.9, 6)  # it answers on
 
 
 @pytest.mark.parametrize("operation", ["UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"])
