@@ -34,7 +34,7 @@ class Recording:
     """What the orchestrator asked AWS for, and what SageMaker did in the name of the jobs' role.
 
     requests   of the orchestrator to S3, each as its operation and its key or prefix
-    creates    requests to SageMaker that make something, each as its operation and its parameters
+    creates    requests to SageMaker that make something, or change it, each as its operation and its parameters
     """
 
     orchestrator: list[Call] = field(default_factory=list)
@@ -56,7 +56,7 @@ def recorded_calls(stack: str) -> Iterator[Recording]:
         role += actions_of(service, operation, parameters, stack)
         if service == "s3" and not is_job:
             recording.requests.append((operation, str(parameters.get("Key") or parameters.get("Prefix"))))
-        if service == "sagemaker" and operation.startswith("Create"):
+        if service == "sagemaker" and operation.startswith(("Create", "Update")):
             recording.creates.append((operation, parameters))
         return send(self, operation, parameters)
 

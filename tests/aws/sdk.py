@@ -1,5 +1,6 @@
 """A second opinion on our requests: what the SageMaker SDK's own classes make of them, and would send."""
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,18 +24,23 @@ class _Client:
 
 
 def request_of_sdk(operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the SDK sends for a request of a Create operation of SageMaker, without what it does not know. Raise pydantic's error for what it
-    refuses.
+    """Return what the SDK sends for a request of a Create or Update operation of SageMaker, without what it does not know. Raise pydantic's error for
+    what it refuses.
     """
+    verb = "update" if operation.startswith("Update") else "create"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own source code, when it is compiled
         from sagemaker.core import resources
         from sagemaker.core.utils.code_injection.codec import transform
 
-    resource = getattr(resources, operation.removeprefix("Create"))
+    resource = getattr(resources, operation.removeprefix(verb.title()))
+    arguments = transform(request, service_model().operation_model(operation).input_shape.name)
+    if verb == "update":  # what is there already, by its name
+        taken = inspect.signature(resource.update).parameters
+        resource = resource(**{name: arguments.pop(name) for name in [*arguments] if name not in taken})
     with patch.object(resources.Base, "get_sagemaker_client", return_value=_Client()):
         try:
-            resource.create(**transform(request, service_model().operation_model(operation).input_shape.name))
+            getattr(resource, verb)(**arguments)
         except _Sent as sent:
             found: dict[str, Any] = sent.args[0]
             return found

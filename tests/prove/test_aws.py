@@ -36,7 +36,7 @@ def test_the_graph_gives_on_aws_what_it_gives_on_a_laptop(account: Account, tmp_
     assert_same_predictions(account.lake, "shop")
     assert len(_requests_of_the_retrain(recording)) <= MOST_REQUESTS
     _assert_that_the_roles_allow_it(recording, account)
-    _assert_that_the_sdk_would_send_it(recording, JOBS)
+    _assert_that_the_sdk_would_send_it(recording, JOBS | REGISTRY)
     _assert_that_the_champion_is_served_and_may_be(account, theirs)
     ours = retrain_and_score(tmp_path / "ours", {})
     assert_same_results(ours.lake, account.lake)
@@ -85,7 +85,8 @@ def _assert_that_the_roles_allow_it(recording: Recording, account: Account) -> N
 
 
 JOBS = {"CreateProcessingJob", "CreateTrainingJob", "CreateModel", "CreateTransformJob"}
-ENDPOINT = {"CreateModel", "CreateEndpointConfig", "CreateEndpoint"}
+REGISTRY = {"CreateModelPackageGroup", "CreateModelPackage", "UpdateModelPackage"}
+ENDPOINT = {"CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"}
 
 
 def _assert_that_the_sdk_would_send_it(recording: Recording, operations: set[str]) -> None:

@@ -18,7 +18,9 @@ from resources.aws.session import forget_clients
 from resources.catalog.decisions import Decision, record_decision
 from resources.errors import RegistryError
 from resources.ports.registry import Approval
+from tests.aws.iam import recorded_calls
 from tests.aws.sagemaker.service import Refusal, Reset, SageMaker, Scripted, running_sagemaker
+from tests.aws.sdk import request_of_sdk
 
 TIME = "2026-01-01T00:00:00+00:00"
 REASON = "Promoted: costs $1,200.50 per customer (12% less; `log_loss` 0.31 against 0.35).\nAnd more.\n"
@@ -69,6 +71,17 @@ def test_the_registry_shows_what_was_decided_and_why(mirror: Mirror) -> None:
     )
     shown = {"version": "m1", "evaluation": "e-m1", "outcome": "first", "decided_at": TIME, "log_loss": "0.123457"}
     assert package["CustomerMetadataProperties"] == shown
+
+
+def test_the_sdk_would_send_the_same_requests(mirror: Mirror) -> None:
+    with recorded_calls("churn") as recording:
+        for version, outcome in (("m1", "first"), ("m2", "waiting"), ("m2", "promoted"), ("m1", "rolled_back")):
+            mirror.decide(version, outcome)
+            mirror.registry.mirror("telco")
+    sent = {operation for operation, _ in recording.creates}
+    assert sent == {"CreateModelPackageGroup", "CreateModelPackage", "UpdateModelPackage"}
+    for operation, request in recording.creates:
+        assert request_of_sdk(operation, request) == request
 
 
 def test_statuses_follow_the_history(mirror: Mirror) -> None:
