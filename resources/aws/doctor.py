@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from churn_model.errors import ChurnError, problem
 from churn_model.spec.sections.endpoint import Endpoint
+from resources.aws.bucket_region import require_bucket_here
 from resources.aws.image import check_image, find_managed_image
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
@@ -71,19 +72,9 @@ def _region(session: AwsSession) -> str:
 
 
 def _bucket(session: AwsSession, bucket: str) -> str:
+    place = require_bucket_here(session, bucket)
     with aws_errors(CommandError, f"the bucket {bucket}"):
-        s3 = session.client("s3")
-        place = s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] or "us-east-1"
-        versioning = s3.get_bucket_versioning(Bucket=bucket).get("Status", "off")
-    ours = _region(session)
-    if place != ours:
-        raise CommandError(
-            problem(
-                expected=f"the bucket {bucket} in {ours}, where the jobs run",
-                found=f"it in {place}",
-                todo="set AWS_REGION to the bucket's region, or take a bucket of this one",
-            )
-        )
+        versioning = session.client("s3").get_bucket_versioning(Bucket=bucket).get("Status", "off")
     return f"{bucket} in {place}, versioning {versioning.lower()}"
 
 

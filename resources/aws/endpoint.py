@@ -20,6 +20,7 @@ from pydantic import PrivateAttr
 
 from churn_model.errors import listed, problem
 from churn_model.models.bundle_file import BUNDLE
+from resources.aws.bucket_region import refuse_bucket_elsewhere
 from resources.aws.endpoint_calls import Description, EndpointCalls, share_of, weighs
 from resources.aws.endpoint_dashboard import EndpointDashboard
 from resources.aws.endpoint_machines import add_machines, count_machines, find_short, report_unlike
@@ -215,6 +216,7 @@ class SageMakerEndpoint(Endpoint):
                     todo=f"run `churn endpoint {plan.deployment.dataset.name} delete` first: nobody is answered meanwhile",
                 )
             )
+        refuse_bucket_elsewhere(self.session, self.lake.bucket)
         self._upload(plan)
         plan = replace(plan, counts=count_machines(plan, found))
         options = self.options

@@ -16,6 +16,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 
 from churn_model.reports.step_report import StepReport
+from resources.aws.bucket_region import refuse_bucket_elsewhere
 from resources.aws.code_archive import upload_code
 from resources.aws.image import check_image, expected_xgboost, find_managed_image
 from resources.aws.job_requests import (
@@ -219,6 +220,7 @@ class SageMakerRunner(Runner):
 
     def _build(self, step: _Step, name: str) -> Mapping[str, Any]:
         """Upload what a job needs beside its inputs, and return its request."""
+        refuse_bucket_elsewhere(self.session, self.lake.bucket)
         prefix, request, inputs, kind = f"{JOBS}{name}/", step.request, step.inputs, step.kind
         if step.transform:
             model = JobModel(image=self._image(), role=self.role, stack=self.stack, code=Path(self.code))

@@ -137,6 +137,8 @@ def _s3(operation: str, parameters: Mapping[str, Any]) -> list[Call]:
     bucket = f"arn:aws:s3:::{parameters['Bucket']}"
     if operation == "ListObjectsV2":
         return [Call("s3:ListBucket", bucket)]
+    if operation == "GetBucketLocation":
+        return [Call("s3:GetBucketLocation", bucket)]
     if operation == "DeleteObjects":
         return [Call("s3:DeleteObject", f"{bucket}/{each['Key']}") for each in parameters["Delete"]["Objects"]]
     target = Call(f"s3:{_S3_ACTIONS.get(operation, operation)}", f"{bucket}/{parameters['Key']}")

@@ -1,8 +1,8 @@
 """What cannot work on AWS is refused before anything is spent, with what to do. Each name is a line of what users get wrong.
 
 Beside what is here: tests/resources/test_settings.py (a directory bucket, names of stacks), test_doctor.py (a bucket elsewhere, quotas, roles),
-jobs/test_limits.py (instance types, local disks), jobs/test_client.py (jobs of our name), test_tables.py (nested columns), test_stack.py
-(left-over buckets).
+jobs/test_limits.py (instance types, local disks), jobs/test_client.py (jobs of our name, roles and keys, quotas of 0), test_tables.py (nested
+columns), test_crawlers.py (a crawler that runs), test_runner.py (a bucket elsewhere), test_stack.py (left-over buckets).
 """
 
 import io
@@ -18,6 +18,7 @@ from botocore.awsrequest import AWSResponse
 from churn_assets.assets.raw_batch import resolve_scorer
 from churn_model.reports.step_report import PublishedFile
 from churn_model.spec.dataset import Dataset
+from resources.aws.bucket_region import refuse_bucket_elsewhere
 from resources.aws.container.start import check_image as check_image_inside
 from resources.aws.doctor import Finding, examine_aws
 from resources.aws.image import check_image, expected_xgboost
@@ -28,7 +29,7 @@ from resources.aws.stack import Stack
 from resources.catalog.digests import digest_of
 from resources.catalog.names import champion_key
 from resources.catalog.pointers import Champion, to_bytes
-from resources.errors import CommandError, DamagedError, SettingsError
+from resources.errors import CommandError, DamagedError, LakeError, SettingsError
 from resources.ports.lake import Manifest
 from resources.settings import AwsSettings
 
@@ -54,11 +55,14 @@ class _Body(io.BytesIO):
 def refuse(client: Any, operation: str, code: str, message: str, status: int = 403) -> None:
     """Answer an operation of S3 with an error."""
     body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+    client.meta.events.register(f"before-send.s3.{operation}", answer_with(body, status))
 
+
+def answer_with(body: bytes, status: int) -> Callable[..., AWSResponse]:
     def answer(request: Any, **_: Any) -> AWSResponse:
         return AWSResponse(request.url, status, {"Content-Type": "application/xml"}, _Body(body))
 
-    client.meta.events.register(f"before-send.s3.{operation}", answer)
+    return answer
 
 
 def look(settings: AwsSettings, subject: str) -> Finding:
@@ -93,6 +97,27 @@ def test_expired_credentials(aws_lake: S3Lake) -> None:
         400,
     )
     assert "Log in again" in found(replace(SETTINGS, bucket=aws_lake.bucket), "bucket")
+
+
+def test_a_bucket_in_another_region_than_the_jobs(aws_lake: S3Lake) -> None:
+    """The doctor's word about it is in test_doctor.py; that no job is started, in test_runner.py."""
+    for place, found in (("eu-central-1", "eu-central-1"), ("EU", "eu-west-1"), ("", "us-east-1")):
+        s3 = aws_lake.session.client("s3")
+        answer = f"<LocationConstraint>{place}</LocationConstraint>".encode()
+        handler = answer_with(answer, 200)
+        s3.meta.events.register("before-send.s3.GetBucketLocation", handler)
+        try:
+            if found == "eu-west-1":
+                refuse_bucket_elsewhere(aws_lake.session, f"{aws_lake.bucket}-{place.lower()}")
+                continue
+            with pytest.raises(
+                LakeError, match=rf"where the jobs run; found it in {found}\. Set AWS_REGION to the buc"
+            ):
+                refuse_bucket_elsewhere(aws_lake.session, aws_lake.bucket)
+        finally:
+            s3.meta.events.unregister("before-send.s3.GetBucketLocation", handler)
+    refuse(s3, "GetBucketLocation", "AccessDenied", "no")
+    refuse_bucket_elsewhere(aws_lake.session, aws_lake.bucket)  # who may not ask is told by SageMaker
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "NotImplemented"])

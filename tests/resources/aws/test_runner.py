@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import boto3
 import dagster as dg
 import pytest
 
@@ -17,7 +18,7 @@ from resources.aws.jobs.failures import JobFailed
 from resources.aws.lake import S3Lake
 from resources.aws.runner import SageMakerRunner
 from resources.catalog.landing import fingerprints
-from resources.errors import StepFailed
+from resources.errors import LakeError, StepFailed
 from resources.ports.runner import StepRequest
 from tests.aws.sagemaker.containers import Containers
 from tests.aws.sagemaker.running import runner_on, running_jobs
@@ -98,6 +99,19 @@ def test_a_training_jobs_model_is_its_result_without_an_archive(
     assert job.kind.resource == "TrainingJob"
     assert aws_lake.read(OUTPUT + "names.txt").startswith(b"landing/telco/train/a.csv")
     assert {entry.key for entry in aws_lake.entries(OUTPUT)} == {OUTPUT + "names.txt", OUTPUT + "report.json"}
+
+
+def test_a_bucket_in_another_region_is_refused_before_a_job_is_started(
+    aws_lake: S3Lake, code: Path, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    elsewhere = S3Lake(session=aws_lake.session, bucket=f"{aws_lake.bucket}-elsewhere")
+    boto3.client("s3", region_name="eu-central-1").create_bucket(
+        Bucket=elsewhere.bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
+    )
+    elsewhere.put("landing/telco/train/a.csv", b"rows")
+    with pytest.raises(LakeError, match=r"in eu-west-1, where the jobs run; found it in eu-central-1\. Set AWS_REGION"):
+        runner_on(elsewhere, code=code).run(make_request("ingest", "a.csv"))
+    assert sagemaker.jobs == {}
 
 
 def test_the_next_training_job_takes_the_instances_that_the_one_before_keeps_warm(
