@@ -53,7 +53,7 @@ def _requests_of_the_retrain(recording: Recording) -> list[tuple[str, str]]:
     return recording.requests[landed[0] + 1 : landed[1]]
 
 
-# What SageMaker does with the jobs' role beside moving files, which a stand-in need not do.
+# What SageMaker does with the roles of jobs and models beside moving files, which a stand-in need not do.
 _BEYOND_STAND_INS = {
     "UseTheKey",
     "EncryptTheirDisks",
@@ -127,9 +127,9 @@ def _assert_that_the_champion_is_served_and_may_be(account: Account, workspace: 
         for call in {*recording.orchestrator}
     }
     assert [call for call, statement in used.items() if not statement] == []
-    loaded = {call for call in recording.jobs if call.action == "s3:GetObject"}
-    assert loaded
-    assert [call for call in loaded if not allowing_statement(policies.models, call)] == []
+    files = {call: allowing_statement(policies.models, call) for call in recording.jobs if call.action[:3] == "s3:"}
+    assert [call for call, statement in files.items() if not statement] == []
+    assert {str(each["Sid"]) for each in policies.models} - {*files.values()} == _BEYOND_STAND_INS | {"WriteLogs"}
     unused = {str(each["Sid"]) for each in policies.endpoints} - set(used.values())
     assert unused == {"ReadLogsOfEndpoints"}  # of those that do not come to answer
 
