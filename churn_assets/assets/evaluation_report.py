@@ -22,8 +22,7 @@ from churn_assets.assets._metadata import (
     retrain_freshness,
 )
 from churn_assets.assets.champion_model import age_seconds
-from churn_assets.reporting.evaluation_page import PageFacts, Period, page, plots
-from churn_assets.reporting.plots import load_libraries
+from churn_assets.reporting.evaluation_page import PageFacts, Period, page, plots, prepare
 from churn_model.reports.evaluate import EvaluateReport
 from churn_model.reports.ingest import IngestReport
 from churn_model.reports.preprocess import PreprocessReport
@@ -103,7 +102,7 @@ def evaluation_report(dataset: Dataset) -> dg.AssetsDefinition:
             model = require_current(lake, dataset.name, TUNED_MODEL)
             champion = read_champion(lake, dataset.name)
             if champion is None or champion.version != model.version:
-                Thread(target=load_libraries).start()  # while the step runs
+                Thread(target=prepare).start()  # while the step runs
             evaluation = _evaluate(lake, runner, dataset, model, _opponent(lake, dataset, model, champion))
             html = _publish_page(lake, dataset, evaluation, champion)
             point_to(lake, current_key(dataset.name, EVALUATION_PAGE), html.current)

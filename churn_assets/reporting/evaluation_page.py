@@ -34,6 +34,7 @@ _MOST_TRIALS = 10
 _MOST_SEGMENTS = 12
 _MOST_BY_CHANCE = 5
 _MOST_LISTED = 20
+_TEMPLATE = "report.html.j2"
 _ON_PAGE = ("cost_curve", "calibration", "contributions")
 """The other two plots are tables on the page: sharper, and read aloud by a screen reader."""
 
@@ -120,6 +121,12 @@ class _Bar:
     width: float
 
 
+def prepare() -> None:
+    """Load what the page is drawn and written with. It takes a second, which a thread may spend while a step's process works."""
+    drawing.load_libraries()
+    template(_TEMPLATE)
+
+
 def plots(facts: PageFacts) -> dict[str, bytes]:
     """Return the report's plots as PNGs, each below 60 kB: cost_curve, calibration, confusion, and reasons and contributions if reported."""
     evaluation, summary = facts.evaluation.evaluation, facts.evaluation.reasons
@@ -136,7 +143,7 @@ def plots(facts: PageFacts) -> dict[str, bytes]:
 def page(facts: PageFacts, pictures: Mapping[str, bytes] | None = None) -> str:
     """Return the page as HTML: the same text for the same facts. `pictures`: what `plots` returned, if it was called before."""
     drawn = pictures if pictures is not None else plots(facts)
-    return template("report.html.j2").render(
+    return template(_TEMPLATE).render(
         facts=facts,
         dataset=facts.dataset,
         evaluation=facts.evaluation.evaluation,

@@ -286,7 +286,7 @@ def drawable(name: str) -> str:
 
 
 def load_libraries() -> None:
-    """Import what drawing needs. It takes a second, which a thread may spend while a step's process works."""
+    """Import what drawing needs."""
     for name in ("matplotlib.backends.backend_agg", "matplotlib.figure", "matplotlib.font_manager", "PIL.Image"):
         importlib.import_module(name)
 

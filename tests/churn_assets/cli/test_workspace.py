@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
 from churn_assets.cli.workspace import keep_event_log_open
 from tests.conftest import Workspace
@@ -72,3 +73,17 @@ def test_the_journals_of_a_runs_events_stay_open_until_it_ends(tmp_path: Path) -
         assert [journal.exists() for journal in journals] == [False, False]
         (event,) = instance.all_logs(run.run_id)
         assert event.message == "the first event"
+
+
+def test_a_runs_events_are_left_to_the_journal_until_it_ends_and_no_others(tmp_path: Path) -> None:
+    def level(instance: dg.DagsterInstance) -> int:
+        storage = instance.event_log_storage
+        assert isinstance(storage, SqliteEventLogStorage)
+        with storage.index_connection() as connection:
+            return int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+
+    full, normal = 2, 1  # SQLite's numbers
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        with keep_event_log_open(instance, dg.DagsterRun(job_name="any").run_id):
+            during = level(instance)
+        assert (during, level(instance)) == (normal, full)
