@@ -14,6 +14,7 @@ from uuid import uuid4
 import dagster as dg
 import pyarrow as pa
 import pytest
+from hypothesis import settings
 from pyarrow import csv
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
@@ -39,6 +40,8 @@ LONGEST = (
     "prove/test_ecs.py",
 )
 """Proofs that take more than a minute, the longest first: begun last, one of them would be waited for by itself."""
+settings.register_profile("unhurried", deadline=None)  # how long an example takes is the machine's matter
+settings.load_profile("unhurried")
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
 
