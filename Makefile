@@ -76,10 +76,11 @@ fix: setup-dev ## mend what can be mended by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# In the order of the folders: by default the files with the fewest tests come last, and the longest of all are among them.
+# Three at a time on two cores: many tests wait for a server or a process. In the order of the folders: by default the files with the fewest
+# tests come last, and the longest of all are among them.
 test: setup-dev ## the tests, under five minutes
 	$(SAY) 'Tests (a few minutes)'
-	@SECONDS=0; $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder -m 'not prove' --durations=15 && echo "took $$SECONDS s"
+	@SECONDS=0; $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not prove' --durations=15 && echo "took $$SECONDS s"
 
 # Three at a time on two cores: many proofs wait for a daemon's clock. Those of a group share what is slow to start.
 prove: setup-dev image ## kills, daemons, other Pythons: under 45 minutes
