@@ -76,16 +76,16 @@ fix: setup-dev ## mend what can be mended by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Three at a time on two cores: many tests wait for a server or a process. In the order of the folders: by default the files with the fewest
-# tests come last, and the longest of all are among them.
+# Three workers for two cores: many tests wait for a server or a process. In the order of the folders: by default the files with the fewest tests
+# come last, and the longest of all are among them.
 test: setup-dev ## the tests, under five minutes
 	$(SAY) 'Tests (a few minutes)'
-	@SECONDS=0; $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not prove' --durations=15 && echo "took $$SECONDS s"
+	@SECONDS=0; $(BIN)/python -m pytest -n $$(($$(getconf _NPROCESSORS_ONLN) * 3 / 2)) --dist loadfile --no-loadscope-reorder -m 'not prove' --durations=15 && echo "took $$SECONDS s"
 
-# Three at a time on two cores: many proofs wait for a daemon's clock. Those of a group share what is slow to start.
+# Three at a time on two cores: many proofs wait for a daemon's clock. Those of a group share what is slow to start. The longest come first.
 prove: setup-dev image ## kills, daemons, other Pythons: under 45 minutes
 	$(SAY) 'Proofs on real processes'
-	@SECONDS=0; $(BIN)/python -m pytest -n 3 --dist loadgroup -m prove --durations=10 && echo "took $$SECONDS s"
+	@SECONDS=0; $(BIN)/python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -m prove --durations=10 && echo "took $$SECONDS s"
 
 audit: setup-dev ## known vulnerabilities of the locked packages, or that no database could be reached
 	$(SAY) 'Advisories'

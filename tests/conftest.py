@@ -28,18 +28,22 @@ if TYPE_CHECKING:
     from resources.catalog.pointers import Champion
     from tests.aws.services import Services
 
-ONE_WORKER = ("test_buttons.py", "test_pages.py", "test_life_of_a_champion.py")
+ONE_WORKER = ("test_buttons.py", "test_pages.py", "test_life_of_a_champion.py", "test_docs.py", "test_spot.py")
 """Files of proofs whose tests share what takes long to prepare: a browser, a working folder."""
 LONGEST = (
     "test_memory_and_open_files_are_flat",
     "test_a_batch_whose_step_is_killed_each_time",
+    "prove/test_docs.py",
     "prove/test_aws_datasets.py",
+    "prove/test_buttons.py",
     "prove/test_daemon.py",
     "prove/test_join.py",
     "prove/test_aws",
     "prove/test_ecs.py",
+    "prove/test_pages.py",
+    "test_life_of_a_champion.py",
 )
-"""Proofs that take more than a minute, the longest first: begun last, one of them would be waited for by itself."""
+"""Proofs, or files of them, that take more than a minute: begun last, one of them would be waited for by itself."""
 settings.register_profile("unhurried", deadline=None)  # how long an example takes is the machine's matter
 settings.load_profile("unhurried")
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
