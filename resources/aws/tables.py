@@ -1,6 +1,7 @@
 """Published versions as tables of the Glue catalog, which Athena reads where the lake keeps them."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +18,7 @@ from resources.aws.session import AwsSession, aws_errors, code_of
 from resources.aws.user_tables import CRAWLER, ICEBERG_METADATA, UserTable, find_refusal, report_missing
 from resources.catalog.digests import digest_of
 from resources.catalog.names import RETENTION_LIST, TABLE_ASSETS
-from resources.errors import TablesError
+from resources.errors import LakeError, TablesError
 from resources.ports.tables import Tables
 
 _BATCH = "batch"
@@ -99,23 +100,27 @@ class AthenaTables(Tables):
         columns = ", ".join(_quoted(column) for column in found.columns)
         # UNLOAD removes nothing that is there, and its files' names have no ending.
         scratch = f"jobs/unload-{uuid4().hex}/"
-        self.athena.run(
-            f"unload (select {columns} from {_quoted(database)}.{_quoted(name)}) to '{self.lake.uri(scratch)}' "  # noqa: S608
-            "with (format = 'PARQUET', compression = 'ZSTD')",
-            database,
-        )
-        written = list(self.lake.entries(scratch))
-        if not written:
-            raise TablesError(
-                problem(
-                    expected=f"rows in the table {table}", found="none", todo="fill it, or correct `source` in the spec"
-                )
+        try:
+            self.athena.run(
+                f"unload (select {columns} from {_quoted(database)}.{_quoted(name)}) to '{self.lake.uri(scratch)}' "  # noqa: S608
+                "with (format = 'PARQUET', compression = 'ZSTD')",
+                database,
             )
-        keys = [prefix + part_name(number) for number in range(len(written))]
-        for source, target in zip(written, keys, strict=True):
-            self.lake.copy_object(source, target)
-        self.lake.remove([each.key for each in written])
+            written = list(self.lake.entries(scratch))
+            if not written:
+                todo = "fill it, or correct `source` in the spec"
+                raise TablesError(problem(expected=f"rows in the table {table}", found="none", todo=todo))
+            keys = [prefix + part_name(number) for number in range(len(written))]
+            for source, target in zip(written, keys, strict=True):
+                self.lake.copy_object(source, target)
+        finally:
+            self._discard(scratch)
         return keys
+
+    def _discard(self, scratch: str) -> None:
+        """Remove what a copy was made by, whether it was made or not: it is customers' data. What cannot be removed expires with its prefix."""
+        with suppress(LakeError):
+            self.lake.remove([each.key for each in self.lake.entries(scratch)])
 
     # --- tables of our own
 

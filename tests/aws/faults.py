@@ -2,10 +2,11 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import dagster as dg
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
@@ -17,6 +18,7 @@ ANSWERS = {
     "access denied": ("AccessDeniedException", 400),
     "limit exceeded": ("ResourceLimitExceeded", 400),
 }
+BEFORE, AFTER = "before the first asset", "outside of an asset"
 WAYS = ("throttled", "500", "reset before", "reset after", "access denied", "limit exceeded", KILLED)
 
 
@@ -33,24 +35,26 @@ def raise_killed() -> None:
 class Faults:
     """Makes one call of one operation fail in one way.
 
-    operation   as `sagemaker.CreateProcessingJob`; "" for none
+    operation   as `name` gives it; "" for none
     way         one of WAYS; "" once the call has failed
     number      which call of the operation
     kill        ends the worker
-    seen        the operations that were called, in order
+    name        gives an operation's name from its own, `sagemaker.CreateProcessingJob`, and the request's headers
+    seen        the names of the operations that were called, in order
     """
 
     operation: str = ""
     way: str = ""
     number: int = 1
     kill: Callable[[], object] = raise_killed
+    name: Callable[[str, Mapping[str, str]], str] = lambda operation, _headers: operation
     seen: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, request: Any, event_name: str, **_: Any) -> AWSResponse | None:
         service, operation = event_name.split(".")[1:]
-        name = f"{service}.{operation}"
         with self._lock:  # transfers run in threads
+            name = self.name(f"{service}.{operation}", request.headers)
             self.seen.append(name)
             if name != self.operation or not self.way or self.seen.count(name) != self.number:
                 return None
@@ -62,6 +66,38 @@ class Faults:
         if way.startswith("reset"):
             raise ConnectionClosedError(endpoint_url=request.url)
         return answer(request.url, service, *ANSWERS[way])
+
+
+class Phases:
+    """Names operations by what the run was at: `raw_customers: s3.GetObject`, `tuned_model, after job 1: s3.PutObject on a condition`.
+
+    The phases of an asset are the time before it asks for a job, that job, and the time since its result is copied; so for each of its jobs.
+    """
+
+    def __init__(self) -> None:
+        self._asset, self._jobs, self._part = "", 0, ""
+
+    def __call__(self, operation: str, headers: Mapping[str, str]) -> str:
+        asset = self._find_asset()
+        if asset != self._asset:
+            self._asset, self._jobs, self._part = asset, 0, ""
+        verb, _, resource = operation.partition("sagemaker.")[2].partition("Create")
+        if not verb and resource.endswith("Job"):
+            self._jobs += 1
+            self._part = f", job {self._jobs}"
+        elif operation == "s3.CopyObject" and self._jobs:
+            self._part = f", after job {self._jobs}"
+        moves = operation == "s3.PutObject" and any(name in headers for name in ("If-Match", "If-None-Match"))
+        return f"{asset}{self._part}: {operation}{' on a condition' if moves else ''}"
+
+    def _find_asset(self) -> str:
+        """Return the asset that is being materialized. A call of another thread belongs to the one that the run was at last."""
+        if threading.current_thread() is not threading.main_thread():
+            return self._asset or BEFORE
+        try:
+            return str(dg.AssetExecutionContext.get().asset_key.path[-1])
+        except dg.DagsterInvariantViolationError:
+            return BEFORE if self._asset in ("", BEFORE) else AFTER
 
 
 def answer(url: str, service: str, code: str, status: int) -> AWSResponse:

@@ -1,12 +1,18 @@
-"""One of the sampled points at which a call to AWS fails, with the real steps; `python -m benchmarks.aws_faults` tries ten."""
+"""One of the sampled points at which a call to AWS fails, with the real steps, and a tenth of a sweep of one asset.
+
+`python -m benchmarks.aws_faults` tries ten with the real steps, `python -m benchmarks.fault_sweep` every one.
+"""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 from benchmarks.aws_faults import Point, take_path, try_point
+from resources.settings import PROJECT
 from tests.aws.faults import KILLED
 from tests.aws.services import Services
 
@@ -29,3 +35,11 @@ def test_a_worker_that_is_killed_after_it_started_a_job_ends_right_with_that_job
         "ledger": ["monday"],
         "verified": 0,
     }
+
+
+def test_a_tenth_of_the_points_of_a_users_table_end_right() -> None:
+    """In a process of its own: each point is a fork, and forks are made before there are threads."""
+    command = [sys.executable, "-m", "benchmarks.fault_sweep", "--graph", "table", "--every", "10"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "| retrain | raw_customers, job 1 | sagemaker.CreateProcessingJob |" in done.stdout

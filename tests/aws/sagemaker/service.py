@@ -333,14 +333,21 @@ def epoch(seconds: float) -> float:
 def running_sagemaker(executor: Executor, host: "Host | None" = None) -> Iterator[tuple[SageMaker, str]]:
     """Serve on a free port of the loopback interface. Yield the service and its address. `host`: of endpoints' servers."""
     service = SageMaker(executor, host)
+    with serving_sagemaker(service) as address:
+        yield service, address
+
+
+@contextmanager
+def serving_sagemaker(service: SageMaker) -> Iterator[str]:
+    """Serve what is there, on a free port. Yield the address. At the end the service remains, and nothing runs."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(service))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
-        yield service, f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http://127.0.0.1:{server.server_address[1]}"
     finally:
-        executor.close()
+        service.executor.close()
         service.hosting.close()
         server.shutdown()
         server.server_close()

@@ -2,6 +2,8 @@
 
 import io
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ import pytest
 from resources.aws.lake import S3Lake
 from resources.aws.queries import Athena
 from resources.aws.tables import AthenaTables
-from resources.errors import TablesError
+from resources.errors import LakeError, TablesError
+from tests.aws.faults import Faults
 from tests.aws.tables import make_aws_tables
 
 LEAST_LIMIT = 10_000_000
@@ -107,6 +110,34 @@ def test_a_partitioned_table_of_a_user_is_copied_with_its_partition_columns(tabl
     rows = [row for key in keys for row in pq.read_table(io.BytesIO(tables.lake.read(key))).to_pylist()]
     assert sorted((row["id"], row["day"]) for row in rows) == [("in 2026-01", "2026-01"), ("in 2026-02", "2026-02")]
     assert [entry.key for entry in tables.lake.entries("jobs/")] == []
+
+
+def test_a_copy_that_fails_leaves_no_customers_outside_of_it(tables: AthenaTables) -> None:
+    table = make_user_table(tables, "crm", {"id": "string"})
+    put(tables.lake, "own/crm/x.parquet", pa.table({"id": ["a", "b"]}))
+    with denied(tables, "s3.CopyObject"), pytest.raises(LakeError, match=r"to copy .*found AccessDenied"):
+        tables.unload(table, "copies/")
+    assert list(tables.lake.entries("jobs/")) == []
+
+
+def test_a_copy_is_made_although_what_it_was_made_by_cannot_be_removed(tables: AthenaTables) -> None:
+    table = make_user_table(tables, "crm", {"id": "string"})
+    put(tables.lake, "own/crm/x.parquet", pa.table({"id": ["a", "b"]}))
+    with denied(tables, "s3.DeleteObjects"):
+        keys = tables.unload(table, "copies/")
+    assert [entry.key for entry in tables.lake.entries("copies/")] == keys
+
+
+@contextmanager
+def denied(tables: AthenaTables, operation: str) -> Iterator[None]:
+    """Deny the next call of an operation of S3."""
+    faults, events = Faults(operation, "access denied"), tables.session.client("s3").meta.events
+    events.register_first("before-send", faults)
+    try:
+        yield
+    finally:
+        events.unregister("before-send", faults)
+    assert not faults.way, f"{operation} was not called"
 
 
 def test_a_partition_that_gets_another_value_is_another_version(tables: AthenaTables) -> None:
