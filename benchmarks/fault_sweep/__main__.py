@@ -23,6 +23,7 @@ from benchmarks.fault_sweep.graphs import GRAPHS, Command, Graph, make_users_tab
 from benchmarks.fault_sweep.orders import Order, Part, parts_of
 from benchmarks.fault_sweep.points import (
     LATER,
+    MODEL,
     RIGHT,
     WORDS,
     WRONG,
@@ -58,7 +59,7 @@ run, and that the assets one by one leave what the whole command leaves is check
 that it left are laid down again.
 
 *{RIGHT}*: the run itself ends right; of *killed after*, the next one. *words*: {WORDS}. *later*: {LATER}: the run ends right with a warning, for the
-registry is a mirror, and the next run completes it. *calls*: how many of the operation were tried, if more than the first.
+registry is a mirror, and the next run completes it. *model*: {MODEL}, which costs nothing. *calls*: how many were tried, if more than one.
 """
 _MEMORY = "/dev/shm"  # databases are synchronised at every event of a run
 
@@ -210,7 +211,7 @@ def _rows(swept: Swept) -> Iterator[str]:
 
 
 def _cell(outcomes: Sequence[str]) -> str:
-    short: Mapping[str, str] = {RIGHT: "right", WORDS: "words", LATER: "later", WRONG: "WRONG"}
+    short: Mapping[str, str] = {RIGHT: "right", WORDS: "words", LATER: "later", MODEL: "model", WRONG: "WRONG"}
     counts = Counter(short[each] for each in outcomes)
     if len(counts) < 2:
         return next(iter(counts), "-")

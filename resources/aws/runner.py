@@ -134,10 +134,11 @@ class SageMakerRunner(Runner):
             inputs.require_unchanged()  # a file that was half there when it was read comes first
             raise
         self._record(request.step, kind, description, kind.billed(description))
-        report = self._take_over(step, description)
-        if step.transform:
+        if (
+            step.transform
+        ):  # before the report is there, by which a later run of this step finds its result and looks no further
             step.transform.remove_model(kind.name_of(description))
-        return report
+        return self._take_over(step, description)
 
     def _work(self, request: StepRequest, kind: JobKind) -> Work:
         return Work(

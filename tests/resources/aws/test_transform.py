@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 import pytest
+from botocore.httpsession import URLLib3Session
 
 from churn_model.models.bundle import write_bundle
 from churn_model.models.bundle_file import BUNDLE
@@ -32,6 +33,7 @@ from resources.catalog.versions import restrict_dataset
 from resources.errors import StepFailed
 from resources.ports.lake import MANIFEST, Manifest
 from resources.ports.runner import StepRequest
+from tests.aws.faults import Killed
 from tests.aws.sagemaker.running import runner_on, running_jobs
 from tests.aws.sagemaker.service import Executor, Job, Refusal, Reset, SageMaker, running_sagemaker
 from tests.churn_model.serving.shop import SHOP, landed, made_bundle, rows_of
@@ -273,6 +275,26 @@ def test_a_job_of_a_worker_that_died_is_found_and_not_started_again(
         runner.run(request_)
     (job,) = sagemaker.jobs.values()
     assert (job.status, list(sagemaker.models)) == ("InProgress", [job.name])
+    assert_scored(aws_lake, batch, runner_on(aws_lake).run(request_))
+    assert len(sagemaker.jobs) == 1
+    assert sagemaker.models == {}
+
+
+def test_a_worker_that_dies_once_its_result_is_there_leaves_no_model(
+    aws_lake: S3Lake, sagemaker: SageMaker, batch: Batch, request_: StepRequest
+) -> None:
+    def die(request: Any, **_: Any) -> None:
+        if request.url.endswith(f"/{REPORT}"):
+            URLLib3Session().send(request)
+            raise Killed
+
+    events = aws_lake.session.client("s3").meta.events
+    events.register_first("before-send.s3.PutObject", die)
+    try:
+        with pytest.raises(Killed):
+            runner_on(aws_lake).run(request_)
+    finally:
+        events.unregister("before-send.s3.PutObject", die)
     assert_scored(aws_lake, batch, runner_on(aws_lake).run(request_))
     assert len(sagemaker.jobs) == 1
     assert sagemaker.models == {}
