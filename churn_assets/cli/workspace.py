@@ -119,8 +119,8 @@ def keep_event_log_open(instance: dg.DagsterInstance, run_id: str) -> Iterator[N
     """Hold a connection to the event logs of a run that has yet to begin, where they are SQLite's. They are on the disk when the run has ended.
 
     Dagster opens a connection for each event and closes it. Whenever the last one closes, SQLite writes its journal into the database and
-    synchronises both; and the first commit of each synchronises the journal and its folder. Both take longer than the event. Without them a
-    process that is killed loses no event, and a power cut the last ones of a run that it ended.
+    synchronises both; and the first commit of each connection synchronises the journal and its folder. Both take longer than the event, and
+    neither is done here: a process that is killed loses no event, and a power cut may take the last events of the run that it ends.
     """
     with ExitStack() as stack:
         storage = instance.event_log_storage
