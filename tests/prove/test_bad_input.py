@@ -670,7 +670,8 @@ def home_outside(
 
     done = subprocess.run(
         [*prefix, sys.executable, "-m", "churn_assets.cli", *arguments],
-        env=home.environment,
+        # Python keeps compiled code that was cut by a limit on files, and fails to import it ever after.
+        env=home.environment | {"PYTHONDONTWRITEBYTECODE": "1"},
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
