@@ -6,6 +6,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ class _Query(Execution):
 
     def start(self, backend: AthenaBackend) -> None:
         self._transitions = []  # the status is that of the thread
-        self.status, self.reason, self._connection = "RUNNING", "", duckdb.connect()
+        self.status, self.reason = "RUNNING", ""
+        # Open while the query runs: moto keeps the query itself for as long as the process lives.
+        self._connection: duckdb.DuckDBPyConnection | None = duckdb.connect()
         # No daemon: DuckDB aborts the process if the interpreter ends in the middle of a query.
         self._thread = threading.Thread(target=self._run, args=[backend], daemon=False)
         self._thread.start()
@@ -49,17 +52,20 @@ class _Query(Execution):
 
     def _interrupt(self) -> None:
         """Interrupt the query until it has ended: an interruption that comes before it begins is lost."""
-        while self._thread.is_alive():
-            self._connection.interrupt()
+        while (connection := self._connection) is not None:
+            with suppress(duckdb.ConnectionException):  # it has just been closed
+                connection.interrupt()
             self._thread.join(0.05)
 
     def _run(self, backend: AthenaBackend) -> None:
+        connection = self._connection
+        assert connection is not None
         try:
             with tempfile.TemporaryDirectory() as folder:
                 context: Any = self.context or {}
                 database = context.get("Database", "default")
                 limit = _configuration_of(self.workgroup).get("BytesScannedCutoffPerQuery")
-                table = _execute(self._connection, self.query, database, Path(folder), limit)
+                table = _execute(connection, self.query, database, Path(folder), limit)
             backend.query_results[self.id] = _as_results(table)
             _store(self.config["OutputLocation"], table)
             outcome = "SUCCEEDED"
@@ -67,6 +73,8 @@ class _Query(Execution):
             outcome, self.reason = "CANCELLED", "Query cancelled! : Bytes scanned limit was exceeded"
         except Exception as error:
             outcome, self.reason = "FAILED", str(error)
+        self._connection = None
+        connection.close()
         if self.status not in _FINISHED:
             self.status = outcome
 
