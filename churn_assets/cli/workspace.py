@@ -10,7 +10,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME, SqliteEventLogStorage
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
+from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -142,9 +146,17 @@ def _leave_commits_to_the_journal(connection: DBAPIConnection, _: ConnectionPool
 
 
 def _read_instance(home: Path) -> dg.DagsterInstance:
-    """Return Dagster's instance. Raise SettingsError if its settings cannot be used."""
+    """Return Dagster's instance, which leaves this process's output where it is. Raise SettingsError if its settings cannot be used.
+
+    By default Dagster points stdout and stderr of a run at files, and starts four processes to copy them back: no terminal is seen as one, and
+    each of the four has its say when a person presses Ctrl-C. The daemon's runs keep such files, and each step its log.
+    """
     try:
-        return dg.DagsterInstance.from_config(str(home))
+        ref = InstanceRef.from_dir(str(home))
+        if ref.compute_logs_data.class_name == LocalComputeLogManager.__name__:
+            none = ConfigurableClassData(NoOpComputeLogManager.__module__, NoOpComputeLogManager.__name__, "{}")
+            ref = ref._replace(compute_logs_data=none)
+        return dg.DagsterInstance.from_ref(ref)
     except Exception as error:  # Dagster's own, PyYAML's, or what a value of another type leads to
         if explain_os_error(error):
             raise

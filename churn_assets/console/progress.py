@@ -107,5 +107,12 @@ def _name(event: dg.DagsterEvent) -> str:
 def progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
     """Return the logger that our jobs use instead of Dagster's console logger."""
     logger = logging.Logger("churn", logging.DEBUG)
-    logger.addHandler(Progress(Console(soft_wrap=True), alone=context.logger_config["alone"]))
+    logger.addHandler(Progress(_Console(soft_wrap=True), alone=context.logger_config["alone"]))
     return logger
+
+
+class _Console(Console):
+    """A console that a run outlives: `churn retrain telco | head` ends what is printed and not what is made."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
