@@ -1,4 +1,4 @@
-"""Every call of the graph to AWS fails once in turn: `python -m benchmarks.fault_sweep`, by hand, about half an hour. Writes into aws_faults.md.
+"""Every call of the graph to AWS fails once in turn: `python -m benchmarks.fault_sweep`, by hand, about an hour. Writes into aws_faults.md.
 
 A point is a command, a phase of it, an operation, which call of it, and a way in which it fails. Each is tried on an account and a working folder of
 its own, forked from the state before the command. Jobs run with the real steps once for each command; in the points a job of the same version is
@@ -56,7 +56,7 @@ is another point: a kill after a read leaves what a kill after the write before 
 At the end all is compared with a run without a fault: every object of the bucket, tables and partitions, jobs (each once, completed, none running), the
 registry, the files for people, Dagster's runs. A phase is an asset, up to its job, during it and after it; for an asset's phases that asset alone is
 run, and that the assets one by one leave what the whole command leaves is checked. A job's work is done by the real steps once; in the points the files
-that it left are laid down again.
+that it left are laid down again. Not compared: what is below `queries/` and `jobs/unload-`, which nobody reads again and which expires.
 
 *{RIGHT}*: the run itself ends right; of *killed after*, the next one. *words*: {WORDS}. *later*: {LATER}: the run ends right with a warning, for the
 registry is a mirror, and the next run completes it. *model*: {MODEL}, which costs nothing. *calls*: how many were tried, if more than one.
