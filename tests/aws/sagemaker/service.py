@@ -284,6 +284,7 @@ class SageMaker:
 def _handler(service: SageMaker) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one write: the second would wait 40 ms for the client to confirm the first
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -158,6 +158,7 @@ def test_a_role_that_sagemaker_cannot_be_given_is_named_and_no_model_is_left(
     settings = replace(stack, model_role=f"{stack.role}-models")
     subjects = ("right to pass the jobs' role", "right to pass the models' role")
     with running_endpoints(aws_lake, tmp_path) as service:
+        set_quotas(aws_lake)  # its clients are new ones
         service.not_passed.add(settings.role)
         service.not_trusted.add(settings.model_role)
         found = bad(settings, Endpoint())
