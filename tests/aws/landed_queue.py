@@ -90,7 +90,6 @@ def main() -> None:
     class Handler(BaseHTTPRequestHandler):
         disable_nagle_algorithm = True
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body in one write: the second would wait 40 ms for the client to confirm the first
 
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

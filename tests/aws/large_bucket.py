@@ -101,7 +101,6 @@ def _handler(bucket: LargeBucket) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         disable_nagle_algorithm = True  # head and body are two writes
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body in one write: the second would wait 40 ms for the client to confirm the first
 
         def do_GET(self) -> None:
             place = urlsplit(self.path)
