@@ -84,7 +84,7 @@ def main() -> int:
         begin = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="sweep-", dir=_MEMORY if Path(_MEMORY).is_dir() else None) as name:
             folder = Path(name)
-            swept = call_in_fork(partial(sweep, graph, folder, parsed.every, parsed.at_once), folder)
+            swept = call_in_fork(partial(sweep, graph, folder, parsed.every, parsed.at_once))
         lines = render(graph, swept, (time.monotonic() - begin) / 60)
         counts += Counter(outcome for _, _, outcome in swept.outcomes)
         if parsed.every == 1:
@@ -103,7 +103,7 @@ def sweep(graph: Graph, root: Path, every: int, at_once: int) -> Swept:
         account.set_up(graph.spec, graph.land())
         if graph.has_table:
             make_users_table(account.lake.session)
-    call_in_fork(account.open_home, folder)
+    call_in_fork(account.open_home)
     swept, left, names = Swept(graph.name), dict[Work, Left](), list[str]()
     for number, command in enumerate(graph.commands):
         if command.spec:
@@ -116,7 +116,7 @@ def sweep(graph: Graph, root: Path, every: int, at_once: int) -> Swept:
         for part in parts_of(command.arguments, command.assets, command.alone):
             where = place / f"part-{len(list(place.iterdir()))}"
             where.mkdir()
-            clean = call_in_fork(partial(take, account, where / "clean", part.order, replaying(left)), where)
+            clean = call_in_fork(partial(take, account, where / "clean", part.order, replaying(left)))
             points = list(list_points(clean.calls, part.phases, known))[::every]
             print(f"{graph.name}, {names[-1]} {part.order.asset}: {len(points)} points", flush=True)
             outcomes: dict[Point, str] = {}
@@ -142,7 +142,7 @@ def _take_really(account: Account, place: Path, command: Command, left: dict[Wor
         return Containers(s3, logs, machines, python=IMAGE_PYTHON)
 
     order = Order(command.arguments, command.alone)
-    real = call_in_fork(partial(take, account, place / "real", order, with_steps, remembers=True), place)
+    real = call_in_fork(partial(take, account, place / "real", order, with_steps, remembers=True))
     left.update(real.left)
     account.modules = real.modules
     account.import_modules()
@@ -162,7 +162,7 @@ def _try_all(
         str(number): partial(try_point, account, place / f"point-{number}", part.order, point, left, clean)
         for number, point in enumerate(points)
     }
-    for name, result in call_in_forks(calls.items(), place, at_once):
+    for name, result in call_in_forks(calls.items(), at_once):
         yield points[int(name)], result
 
 

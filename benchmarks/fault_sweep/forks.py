@@ -1,17 +1,16 @@
-"""Functions that are called in forks of this process."""
+"""Functions that are called in forks of this process, which have all that it has in memory."""
 
 import gc
-import os
-import pickle
-import sys
+import multiprocessing
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
 from typing import TypeVar
 
 T = TypeVar("T")
+_FORK = multiprocessing.get_context("fork")
 _THREAD_SECONDS = 20
 
 
@@ -25,52 +24,37 @@ def require_no_threads() -> None:
         time.sleep(0.01)
 
 
-class Fork:
-    """A function that is being called in a fork. What it returns comes back by a file."""
-
-    def __init__(self, call: Callable[[], object], file: Path) -> None:
-        require_no_threads()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self._file = file
-        self.pid = os.fork()
-        if self.pid == 0:
-            code = 1
-            try:
-                file.write_bytes(pickle.dumps(call()))
-                code = 0
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-
-    def result(self, status: int) -> object:
-        """Return what the function returned. Raise RuntimeError if it raised."""
-        if status:
-            raise RuntimeError(f"a fork ended with {os.waitstatus_to_exitcode(status)}")
-        found: object = pickle.loads(self._file.read_bytes())
-        self._file.unlink()
-        return found
-
-
-def call_in_fork(call: Callable[[], T], folder: Path) -> T:
+def call_in_fork(call: Callable[[], T]) -> T:
     """Call a function in a fork, and return what it returned."""
-    ((_, result),) = call_in_forks({"only": call}.items(), folder, 1)
+    ((_, result),) = call_in_forks({"only": call}.items(), 1)
     return result
 
 
-def call_in_forks(calls: Iterable[tuple[str, Callable[[], T]]], folder: Path, at_once: int) -> Iterator[tuple[str, T]]:
-    """Call functions in forks, some at once, and yield the name of each with what it returned, as they end."""
-    waiting, running = iter(calls), dict[int, tuple[str, Fork]]()
+def call_in_forks(calls: Iterable[tuple[str, Callable[[], T]]], at_once: int) -> Iterator[tuple[str, T]]:
+    """Call functions in forks, some at once, and yield the name of each with what it returned, as they end. Raise RuntimeError if one raised."""
+    waiting, running = iter(calls), dict[Connection, tuple[str, ForkProcess]]()
     while True:
         while len(running) < at_once and (following := next(waiting, None)):
             name, call = following
-            fork = Fork(call, folder / f"{name}.pickle")
-            running[fork.pid] = (name, fork)
+            require_no_threads()
+            answers, child_end = _FORK.Pipe(duplex=False)
+            process = _FORK.Process(target=_answer, args=(call, child_end))
+            process.start()
+            child_end.close()
+            running[answers] = (name, process)
         if not running:
             return
-        pid, status = os.waitpid(-1, 0)
-        name, fork = running.pop(pid)
-        yield name, fork.result(status)  # type: ignore[misc]
+        for answers in [each for each in wait(list(running)) if isinstance(each, Connection)]:
+            name, process = running.pop(answers)
+            try:
+                result = answers.recv()
+            except EOFError:
+                process.join()
+                raise RuntimeError(f"a fork ended with {process.exitcode} before it answered") from None
+            process.join()
+            answers.close()
+            yield name, result
+
+
+def _answer(call: Callable[[], object], answers: Connection) -> None:
+    answers.send(call())

@@ -134,9 +134,8 @@ class SageMakerRunner(Runner):
             inputs.require_unchanged()  # a file that was half there when it was read comes first
             raise
         self._record(request.step, kind, description, kind.billed(description))
-        if (
-            step.transform
-        ):  # before the report is there, by which a later run of this step finds its result and looks no further
+        # Before the report is there, by which a later run of this step finds its result and looks no further.
+        if step.transform:
             step.transform.remove_model(kind.name_of(description))
         return self._take_over(step, description)
 

@@ -1,7 +1,6 @@
 """Published versions as tables of the Glue catalog, which Athena reads where the lake keeps them."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -119,8 +118,12 @@ class AthenaTables(Tables):
 
     def _discard(self, scratch: str) -> None:
         """Remove what a copy was made by, whether it was made or not: it is customers' data. What cannot be removed expires with its prefix."""
-        with suppress(LakeError):
+        try:
             self.lake.remove([each.key for each in self.lake.entries(scratch)])
+        except LakeError as error:
+            dg.get_dagster_logger().warning(
+                f"Rows of customers are left below {self.lake.uri(scratch)} until they expire: {error}"
+            )
 
     # --- tables of our own
 

@@ -120,12 +120,15 @@ def test_a_copy_that_fails_leaves_no_customers_outside_of_it(tables: AthenaTable
     assert list(tables.lake.entries("jobs/")) == []
 
 
-def test_a_copy_is_made_although_what_it_was_made_by_cannot_be_removed(tables: AthenaTables) -> None:
+def test_a_copy_is_made_and_what_it_was_made_by_is_named_if_it_cannot_be_removed(
+    tables: AthenaTables, caplog: pytest.LogCaptureFixture
+) -> None:
     table = make_user_table(tables, "crm", {"id": "string"})
     put(tables.lake, "own/crm/x.parquet", pa.table({"id": ["a", "b"]}))
     with denied(tables, "s3.DeleteObjects"):
         keys = tables.unload(table, "copies/")
     assert [entry.key for entry in tables.lake.entries("copies/")] == keys
+    assert f"Rows of customers are left below {tables.lake.uri('jobs/unload-')}" in caplog.text
 
 
 @contextmanager
