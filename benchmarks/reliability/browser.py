@@ -83,8 +83,10 @@ class Browser:
         )
 
     def open(self, url: str) -> None:
-        """Go to an address."""
-        self.ask("Page.navigate", url=url)
+        """Go to an address, and wait until what the page loads is there and its scripts have run."""
+        if failed := self.ask("Page.navigate", url=url).get("errorText"):
+            raise RuntimeError(f"{url} does not open: {failed}")
+        self.wait_for(f"{url} to load", lambda: self.evaluate("document.readyState") == "complete" or None)
 
     def text(self) -> str:
         """Return all text in view."""
