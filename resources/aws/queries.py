@@ -25,8 +25,10 @@ class Athena(dg.ConfigurableResource):
     session: AwsSession
     workgroup: str
 
-    def run(self, sql: str, database: str) -> str:
+    def run(self, sql: str, database: str, token: str = "") -> str:
         """Run a statement and return its id once it has succeeded. Raise TablesError with Athena's reason.
+
+        token: of 32 characters or more: a statement that was started with it before is awaited, whatever has become of it.
 
         If this process is interrupted, the statement is stopped: it would go on and be paid for.
         """
@@ -35,8 +37,13 @@ class Athena(dg.ConfigurableResource):
 
         with aws_errors(TablesError, "Athena to run a statement"):
             query = str(
-                wr.athena.start_query_execution(
-                    sql, database=database, workgroup=self.workgroup, boto3_session=self._boto3, wait=False
+                wr.athena.start_query_execution(  # type: ignore[call-overload]  # its stubs do not know the token
+                    sql,
+                    database=database,
+                    workgroup=self.workgroup,
+                    boto3_session=self._boto3,
+                    client_request_token=token or None,
+                    wait=False,
                 )
             )
             try:

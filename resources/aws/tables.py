@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import uuid4
 
 import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from churn_model.errors import problem
-from churn_model.tables import part_name
 from resources.aws.crawlers import require_resting, run_crawler
 from resources.aws.lake import S3Lake
 from resources.aws.queries import Athena
 from resources.aws.session import AwsSession, aws_errors, code_of
+from resources.aws.table_copies import TableCopier
 from resources.aws.user_tables import CRAWLER, ICEBERG_METADATA, UserTable, find_refusal, report_missing
 from resources.catalog.digests import digest_of
 from resources.catalog.names import RETENTION_LIST, TABLE_ASSETS
-from resources.errors import LakeError, TablesError
+from resources.errors import TablesError
 from resources.ports.tables import Tables
 
 _BATCH = "batch"
@@ -97,33 +96,8 @@ class AthenaTables(Tables):
         if found.crawler:
             require_resting(self.session, found.crawler, table, warn=dg.get_dagster_logger().warning)
         columns = ", ".join(_quoted(column) for column in found.columns)
-        # UNLOAD removes nothing that is there, and its files' names have no ending.
-        scratch = f"jobs/unload-{uuid4().hex}/"
-        try:
-            self.athena.run(
-                f"unload (select {columns} from {_quoted(database)}.{_quoted(name)}) to '{self.lake.uri(scratch)}' "  # noqa: S608
-                "with (format = 'PARQUET', compression = 'ZSTD')",
-                database,
-            )
-            written = list(self.lake.entries(scratch))
-            if not written:
-                todo = "fill it, or correct `source` in the spec"
-                raise TablesError(problem(expected=f"rows in the table {table}", found="none", todo=todo))
-            keys = [prefix + part_name(number) for number in range(len(written))]
-            for source, target in zip(written, keys, strict=True):
-                self.lake.copy_object(source, target)
-        finally:
-            self._discard(scratch)
-        return keys
-
-    def _discard(self, scratch: str) -> None:
-        """Remove what a copy was made by, whether it was made or not: it is customers' data. What cannot be removed expires with its prefix."""
-        try:
-            self.lake.remove([each.key for each in self.lake.entries(scratch)])
-        except LakeError as error:
-            dg.get_dagster_logger().warning(
-                f"Rows of customers are left below {self.lake.uri(scratch)} until they expire: {error}"
-            )
+        select = f"select {columns} from {_quoted(database)}.{_quoted(name)}"  # noqa: S608
+        return TableCopier(self.lake, self.athena).copy(table, select, database, prefix)
 
     # --- tables of our own
 

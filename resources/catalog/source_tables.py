@@ -44,7 +44,7 @@ def _find_copy(lake: Lake, prefix: str) -> Mapping[str, PublishedFile] | None:
         return None
 
 
-def _copy(lake: Lake, tables: Tables, table: str, version: str, prefix: str) -> dict[str, PublishedFile]:
+def _copy(lake: Lake, tables: Tables, table: str, version: str, prefix: str) -> Mapping[str, PublishedFile]:
     written = set(tables.unload(table, prefix))
     if tables.version(table) != version:
         raise InputError(
@@ -59,4 +59,4 @@ def _copy(lake: Lake, tables: Tables, table: str, version: str, prefix: str) -> 
     digests = lake.digests(entries)
     files = {entry.key.removeprefix(prefix): PublishedFile(entry.size, digests[entry.key]) for entry in entries}
     lake.publish(prefix, Manifest(version, files, made_at=utc_now()))
-    return files
+    return _find_copy(lake, prefix) or files  # another run may have published its own just before

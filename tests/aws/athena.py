@@ -22,6 +22,7 @@ from sqlglot import exp
 _UNLOAD = re.compile(
     r"\s*unload\s*\((?P<query>.*)\)\s*to\s*'(?P<target>s3://[^']+)'\s*with\s*\((?P<options>[^)]*)\)\s*", re.I | re.S
 )
+_ASKED = ("QueryString", "QueryExecutionContext", "ResultConfiguration", "WorkGroup", "ExecutionParameters")
 _FINISHED = ("SUCCEEDED", "FAILED", "CANCELLED")
 _TYPES = {"int64": "bigint", "int32": "integer", "double": "double", "bool": "boolean", "date32[day]": "date"}
 
@@ -98,6 +99,23 @@ def install() -> None:
         if execution.status not in _FINISHED:
             execution.stop()  # type: ignore[attr-defined]
 
+    begin, starting = AthenaResponse.start_query_execution, threading.Lock()
+
+    def start_once(self: AthenaResponse) -> str | tuple[str, dict[str, int]]:
+        """Start a query, or answer as before for a token that is known: whatever has become of that query."""
+        token = self._get_param("ClientRequestToken")
+        asked = {name: self._get_param(name) for name in _ASKED}
+        with starting:
+            known = vars(self.athena_backend).setdefault("tokens", {})  # moto's own reset forgets them
+            if token in known and known[token][0] != asked:
+                return self.error("Idempotent parameters do not match", 400)
+            if token not in known:
+                answered = begin(self)
+                if not isinstance(answered, str):
+                    return answered
+                known[token] = asked, answered
+            return str(known[token][1])
+
     answer = AthenaResponse.get_query_execution
 
     def describe(self: AthenaResponse) -> str:
@@ -110,6 +128,7 @@ def install() -> None:
     if AthenaBackend.start_query_execution.__module__ != __name__:
         setattr(AthenaBackend, "start_query_execution", start)  # noqa: B010 -- a method is replaced
         setattr(AthenaBackend, "stop_query_execution", stop)  # noqa: B010 -- a method is replaced
+        setattr(AthenaResponse, "start_query_execution", start_once)  # noqa: B010 -- a method is replaced
         setattr(AthenaResponse, "get_query_execution", describe)  # noqa: B010 -- a method is replaced
 
 

@@ -2,8 +2,9 @@
 
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from resources.aws import queries, session
 from resources.aws.lake import S3Lake
 from resources.aws.queries import Athena
+from resources.aws.session import forget_clients
 from resources.aws.tables import AthenaTables
+from resources.catalog.source_tables import TableCopy, copy_table
 from resources.errors import LakeError, TablesError
-from tests.aws.faults import Faults
+from tests.aws.faults import KILLED, Faults, Killed
 from tests.aws.tables import make_aws_tables
 
 LEAST_LIMIT = 10_000_000
@@ -129,6 +133,141 @@ def test_a_copy_is_made_and_what_it_was_made_by_is_named_if_it_cannot_be_removed
         keys = tables.unload(table, "copies/")
     assert [entry.key for entry in tables.lake.entries("copies/")] == keys
     assert f"Rows of customers are left below {tables.lake.uri('jobs/unload-')}" in caplog.text
+
+
+@dataclass
+class Death(Faults):
+    """The worker is killed after a call: none of those that it would make on its way out reaches AWS."""
+
+    is_gone: bool = False
+
+    def __call__(self, request: Any, event_name: str, **more: Any) -> Any:
+        if self.is_gone:
+            raise Killed
+        try:
+            return super().__call__(request, event_name, **more)
+        except Killed:
+            self.is_gone = True
+            raise
+
+
+def unload_and_die(tables: AthenaTables, table: str, operation: str, number: int = 1) -> None:
+    """Copy a table, and be killed after a call."""
+    death, open_session = Death(operation, KILLED, number), session.open_session
+
+    def open_mortal(region: str) -> Any:
+        made = open_session(region)
+        made.events.register_first("before-send", death)
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session, "open_session", open_mortal)
+        patch.setattr(queries, "open_session", open_mortal)
+        forget_clients()
+        with pytest.raises(Killed):
+            tables.unload(table, "copies/")
+    forget_clients()
+
+
+def queries_of(tables: AthenaTables) -> list[str]:
+    found = tables.session.client("athena").list_query_executions(WorkGroup=tables.athena.workgroup)
+    return list(found["QueryExecutionIds"])
+
+
+def read_copy(tables: AthenaTables, keys: Sequence[str]) -> list[str]:
+    parts = [pq.read_table(io.BytesIO(tables.lake.read(key))) for key in keys]
+    return sorted(str(value) for part in parts for value in part["id"].to_pylist())
+
+
+@pytest.fixture
+def crm(tables: AthenaTables) -> str:
+    """A table of two customers."""
+    put(tables.lake, "own/crm/x.parquet", pa.table({"id": ["a", "b"]}))
+    return make_user_table(tables, "crm", {"id": "string"})
+
+
+@pytest.mark.parametrize(
+    ("operation", "number"), [("athena.StartQueryExecution", 1), ("s3.CopyObject", 1), ("s3.CopyObject", 2)]
+)
+def test_a_copy_that_a_killed_worker_began_is_gone_on_with_and_paid_for_once(
+    tables: AthenaTables, crm: str, operation: str, number: int
+) -> None:
+    unload_and_die(tables, crm, operation, number)
+    keys = tables.unload(crm, "copies/")
+    assert len(queries_of(tables)) == 1
+    assert read_copy(tables, keys) == ["a", "b"]
+    assert list(tables.lake.entries("jobs/")) == []
+
+
+def test_a_query_that_failed_is_not_found_again(tables: AthenaTables, crm: str) -> None:
+    tables.lake.put("own/crm/y.parquet", b"no Parquet")
+    unload_and_die(tables, crm, "athena.StartQueryExecution")
+    with pytest.raises(TablesError, match="found FAILED"):
+        tables.unload(crm, "copies/")
+    tables.lake.remove(["own/crm/y.parquet"])
+    assert read_copy(tables, tables.unload(crm, "copies/")) == ["a", "b"]
+
+
+def test_a_copy_that_was_begun_long_ago_is_made_anew(
+    tables: AthenaTables, crm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows may have expired since, all or some, while Athena still knows the query."""
+    unload_and_die(tables, crm, "athena.StartQueryExecution")
+    tables.athena.run("select 1", tables.database)  # the other has ended by the time that its rows are looked for
+    while not (left := [entry.key for entry in tables.lake.entries("jobs/") if not entry.key.endswith(".json")]):
+        pass
+    tables.lake.remove(left[:1])
+    monkeypatch.setattr("resources.aws.table_copies.utc_now", lambda: "2999-01-01T00:00:00+00:00")
+    assert read_copy(tables, tables.unload(crm, "copies/")) == ["a", "b"]
+
+
+def test_rows_that_another_worker_removes_while_they_are_listed_are_no_whole_copy(
+    tables: AthenaTables, crm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two go on with the same query; the one that is done first removes its rows, and the other may see a part of them."""
+    unload_and_die(tables, crm, "athena.StartQueryExecution")
+    run, copied = tables.athena.run, list[Sequence[str]]()
+
+    def run_and_fall_behind(athena: Athena, sql: str, database: str, token: str = "") -> str:
+        query = run(sql, database, token)
+        if not copied:
+            copied.append([])
+            copied[0] = tables.unload(crm, "copies/")
+        return query
+
+    monkeypatch.setattr(Athena, "run", run_and_fall_behind)
+    keys = tables.unload(crm, "copies/")
+    assert read_copy(tables, copied[0]) == read_copy(tables, keys) == ["a", "b"]
+
+
+def test_copies_that_are_made_at_once_do_not_mix(tables: AthenaTables, crm: str) -> None:
+    """Athena gives rows to files as it happens: of two copies, a file from each would hold some customers twice and others not at all."""
+    assert set(tables.unload(crm, "copies/")).isdisjoint(tables.unload(crm, "copies/"))
+
+
+def test_of_two_copies_that_are_made_at_once_both_runs_go_on_with_the_one_that_is_published(
+    tables: AthenaTables, crm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, others = tables.athena.run, list[TableCopy]()
+
+    def run_behind_another(athena: Athena, sql: str, database: str, token: str = "") -> str:
+        query = run(sql, database, token)
+        monkeypatch.setattr(Athena, "run", lambda _, *given, **more: run(*given, **more))
+        if not others:
+            others.append(copy_table(tables.lake, tables, "shop", crm))
+        return query
+
+    monkeypatch.setattr(Athena, "run", run_behind_another)
+    assert copy_table(tables.lake, tables, "shop", crm) == others[0]
+
+
+def test_a_query_is_started_once_for_a_token_and_refused_for_another_with_it(tables: AthenaTables) -> None:
+    token = "t" * 32
+    first = tables.athena.run("select 1", tables.database, token)
+    assert tables.athena.run("select 1", tables.database, token) == first
+    with pytest.raises(TablesError, match="found InvalidRequestException: Idempotent parameters do not match"):
+        tables.athena.run("select 2", tables.database, token)
+    assert tables.athena.run("select 1", tables.database) != tables.athena.run("select 1", tables.database)
 
 
 @contextmanager
