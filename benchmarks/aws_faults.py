@@ -26,7 +26,6 @@ from pyarrow import csv
 
 from benchmarks.machine import machine
 from benchmarks.measure import RESULTS
-from benchmarks.reliability.homes import customers_of_month, training_rows
 from resources.aws.jobs.names import STEP_TAG
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession, forget_clients
@@ -34,9 +33,10 @@ from resources.catalog.ledger import Ledger
 from resources.catalog.names import ledger_key
 from resources.catalog.pointers import read_champion, read_current
 from resources.catalog.published_tables import open_published_table
+from tests.aws.account import Account, open_account
 from tests.aws.faults import KILLED, WAYS
 from tests.aws.services import REGION, running_services
-from tests.prove.account import Account, open_account
+from tests.harness.homes import customers_of_month, training_rows
 
 COMMANDS = (("retrain", "shop"), ("score", "shop", "monday"))
 SPEC = """\

@@ -26,8 +26,6 @@ from pyarrow import csv
 
 from benchmarks.machine import machine
 from benchmarks.measure import RESULTS
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import Homes, customers_of_month
 from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
 from resources.catalog.names import champion_key
@@ -36,6 +34,8 @@ from resources.local.lake import LocalLake
 from resources.local.landing_events import LocalLandingEvents
 from resources.local.tables import LocalTables
 from resources.specs.loader import load_spec
+from tests.harness.home import Home
+from tests.harness.homes import Homes, customers_of_month
 
 _PUBLISHED = 10
 _PARTS = ("tick", "score", "batches")

@@ -21,8 +21,8 @@ from benchmarks.measure import RESULTS
 from churn_assets.sample.files import write_sample
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession
+from tests.aws.account import open_account
 from tests.aws.services import REGION, running_services
-from tests.prove.account import open_account
 
 MOST_MEGABYTES = 400
 _TRAINING_ROWS = 10_000

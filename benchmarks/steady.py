@@ -16,9 +16,9 @@ from pathlib import Path
 from benchmarks.load import Load, closed_loop, constant_rate
 from benchmarks.machine import machine
 from benchmarks.measure import RESULTS, ROOT
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import training_rows
-from benchmarks.served import Server, served
+from tests.harness.home import Home
+from tests.harness.homes import training_rows
+from tests.harness.server import Server, served
 
 _PEAK_SECONDS = 3.0
 _WORKERS = 2

@@ -38,11 +38,11 @@ from benchmarks.fault_sweep.points import (
 from benchmarks.fault_sweep.state import differences
 from benchmarks.machine import machine
 from benchmarks.measure import RESULTS
+from tests.aws.account import IMAGE_PYTHON
 from tests.aws.faults import WAYS
 from tests.aws.sagemaker.containers import Containers
 from tests.aws.sagemaker.replay import Left, Work
 from tests.aws.sagemaker.service import Scripted
-from tests.prove.account import IMAGE_PYTHON
 
 _HEAD = "\n## Every call of the graph\n"
 _NEXT = "\n## "

@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.aws_faults import SPEC
-from benchmarks.reliability.homes import customers_of_month, training_rows
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession
 from tests.aws.services import REGION
+from tests.harness.homes import customers_of_month, training_rows
 
 _ROWS = 2000
 _BLIND = "ignore: [contract, tenure_months]\n"

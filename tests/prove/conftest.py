@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import Homes, customers_of_month, training_rows
+from tests.harness.home import Home
+from tests.harness.homes import Homes, customers_of_month, training_rows
 
 
 @pytest.fixture(scope="session")

@@ -8,10 +8,11 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from benchmarks.reliability.ui import Ui, waited
+from tests.harness.machine import waited
+from tests.harness.ui import Ui
 
 if TYPE_CHECKING:
-    from benchmarks.reliability.home import Home
+    from tests.harness.home import Home
 
 pytestmark = pytest.mark.prove
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from resources.aws.lake import S3Lake
+from tests.aws.account import Account, open_account
 from tests.aws.iam import Policies, Recording, allowing_statement, read_policies, recorded_calls
 from tests.aws.sagemaker.running import ROLE, runner_on
 from tests.aws.sdk import fold_names, request_of_sdk
 from tests.conftest import Workspace
-from tests.prove.account import Account, open_account
 from tests.prove.parity import assert_same_predictions, assert_same_results, retrain_and_score, score_by_transform
 
 pytestmark = pytest.mark.prove

@@ -18,8 +18,8 @@ from resources.local.runner import LocalRunner
 from resources.ports.lake import Lake
 from resources.ports.runner import StepRequest
 from resources.specs.loader import load_specs
+from tests.aws.account import Account, open_account
 from tests.conftest import Workspace
-from tests.prove.account import Account, open_account
 from tests.prove.parity import assert_same_predictions, assert_same_results, score_by_transform
 from tests.prove.shared_tables import TABLES, read_rows
 

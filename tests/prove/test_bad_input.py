@@ -21,17 +21,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.reliability.disks import fill, mounted
-from benchmarks.reliability.trial import NotPossible
 from jobs.score import score_job
 from jobs.sensors import new_batches_sensor
 from resources.catalog.pointers import read_batch, read_current
 from resources.catalog.published_tables import open_published_table
 from resources.local.landing_events import LocalLandingEvents
 from resources.specs.loader import load_specs
+from tests.harness.disks import fill, mounted
+from tests.harness.machine import NotPossible
 
 if TYPE_CHECKING:
-    from benchmarks.reliability.home import Ended, Home
+    from tests.harness.home import Ended, Home
 
 pytestmark = pytest.mark.prove
 
@@ -666,7 +666,7 @@ def home_outside(
     home: "Home", folder: Path, *arguments: str, before: Callable[[], None] | None = None, prefix: Sequence[str] = ()
 ) -> "Ended":
     """`churn` with what it says kept outside of its working folder, which may be full or read-only."""
-    from benchmarks.reliability.home import Ended
+    from tests.harness.home import Ended
 
     done = subprocess.run(
         [*prefix, sys.executable, "-m", "churn_assets.cli", *arguments],

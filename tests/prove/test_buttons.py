@@ -13,11 +13,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from benchmarks.reliability.browser import Browser, find_chromium
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import Homes, copied, customers_of_month
-from benchmarks.reliability.ui import Ui, waited
 from resources.catalog.pointers import Current, read_batch, read_current
+from tests.harness.browser import Browser, find_chromium
+from tests.harness.home import Home
+from tests.harness.homes import Homes, copied, customers_of_month
+from tests.harness.machine import waited
+from tests.harness.ui import Ui
 
 # One worker runs them all: see tests/conftest.py.
 pytestmark = pytest.mark.prove

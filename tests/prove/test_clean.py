@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import Homes
-from benchmarks.reliability.kills import Point, differences
+from tests.harness.home import Home
+from tests.harness.homes import Homes
+from tests.reliability.kills import Point, differences
 
 pytestmark = pytest.mark.prove
 ALL = ("clean", "shop", "--older-than", "0", "--yes")

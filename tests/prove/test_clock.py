@@ -5,8 +5,8 @@ from collections.abc import Callable
 import duckdb
 import pytest
 
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import Homes, customers_of_month
+from tests.harness.home import Home
+from tests.harness.homes import Homes, customers_of_month
 
 pytestmark = pytest.mark.prove
 DAY = 86_400

@@ -13,7 +13,7 @@ from resources.catalog.published_tables import open_published_table
 from resources.ports.lake import MANIFEST
 
 if TYPE_CHECKING:
-    from benchmarks.reliability.home import Home
+    from tests.harness.home import Home
 
 pytestmark = pytest.mark.prove
 

@@ -10,13 +10,14 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from benchmarks.reliability.ui import Ui, waited
 from resources.catalog.pointers import BatchRecord, read_batch, read_current
 from resources.catalog.published_tables import open_published_table
 from resources.ports.lake import MANIFEST
+from tests.harness.machine import waited
+from tests.harness.ui import Ui
 
 if TYPE_CHECKING:
-    from benchmarks.reliability.home import Home
+    from tests.harness.home import Home
 
 pytestmark = pytest.mark.prove
 

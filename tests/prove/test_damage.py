@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.damage import try_damage
-from benchmarks.reliability.homes import Homes
+from tests.harness.homes import Homes
+from tests.reliability.damage import try_damage
 
 pytestmark = pytest.mark.prove
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from benchmarks.reliability.home import Home
+    from tests.harness.home import Home
 
 pytestmark = pytest.mark.prove
 

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.ui import free_port
 from resources.settings import PROJECT
+from tests.harness.machine import free_port
 
 pytestmark = pytest.mark.prove
 

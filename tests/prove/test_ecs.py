@@ -16,16 +16,16 @@ import pytest
 import yaml
 from pyarrow import csv
 
-from benchmarks.reliability.homes import training_rows
-from benchmarks.reliability.ui import waited
 from resources.aws.jobs.names import STEP_TAG
 from resources.aws.lake import S3Lake
 from resources.catalog.pointers import read_champion
 from resources.settings import PROJECT
+from tests.aws.account import Account, open_account
 from tests.aws.ecs import Tasks, executed_tasks
 from tests.aws.sagemaker.containers import Containers
 from tests.aws.sagemaker.service import Job
-from tests.prove.account import Account, open_account
+from tests.harness.homes import training_rows
+from tests.harness.machine import waited
 
 pytestmark = pytest.mark.prove
 

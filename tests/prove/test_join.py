@@ -7,14 +7,14 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from benchmarks.reliability.ui import waited
 from resources.catalog.names import SCORE_ASSETS
 from resources.catalog.pointers import read_batch, read_current
 from resources.catalog.published_tables import open_published_table
-from tests.prove.joined import JoinedDagster, find_postgres, running_postgres
+from tests.harness.joined import JoinedDagster, find_postgres, running_postgres
+from tests.harness.machine import waited
 
 if TYPE_CHECKING:
-    from benchmarks.reliability.home import Home
+    from tests.harness.home import Home
 
 pytestmark = pytest.mark.prove
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import Homes
-from benchmarks.reliability.kills import (
+from resources.catalog.pointers import read_current
+from tests.harness.home import Home
+from tests.harness.homes import Homes
+from tests.reliability.kills import (
     FROM_THE_MODEL,
     FROM_THE_START,
     ROLLBACKS,
@@ -19,7 +20,6 @@ from benchmarks.reliability.kills import (
     kill,
     problems_of_point,
 )
-from resources.catalog.pointers import read_current
 
 pytestmark = pytest.mark.prove
 

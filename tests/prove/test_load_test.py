@@ -13,9 +13,6 @@ from typing import Any
 
 import pytest
 
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import Homes
-from benchmarks.served import served
 from churn_assets.load_test.figures import Outcome, Step, judge, summarize
 from churn_assets.load_test.processes import Generators
 from resources.aws.lake import S3Lake
@@ -25,6 +22,9 @@ from tests.aws.sagemaker.running import IMAGE, ROLE, host_on, running_endpoints
 from tests.churn_assets.model_server.served import SPEC
 from tests.churn_model.serving.shop import made_bundle
 from tests.conftest import Workspace
+from tests.harness.home import Home
+from tests.harness.homes import Homes
+from tests.harness.server import served
 from tests.published_model import publish_champion
 
 pytestmark = pytest.mark.prove

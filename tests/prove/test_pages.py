@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.browser import Browser, find_chromium
-from benchmarks.reliability.homes import Homes, copied, customers_of_month
-from tests.prove.accessible import require_accessible
+from tests.harness.accessible import require_accessible
+from tests.harness.browser import Browser, find_chromium
+from tests.harness.homes import Homes, copied, customers_of_month
 
 # All of them look at one folder's pages, in one worker: see tests/conftest.py.
 pytestmark = pytest.mark.prove

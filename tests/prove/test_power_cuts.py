@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.homes import Homes
-from benchmarks.reliability.power_cuts import CUTS, Cut
-from benchmarks.reliability.trial import NotPossible
+from tests.harness.homes import Homes
+from tests.harness.machine import NotPossible
+from tests.reliability.power_cuts import CUTS, Cut
 
 pytestmark = pytest.mark.prove
 

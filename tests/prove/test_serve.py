@@ -19,10 +19,6 @@ from typing import Any
 
 import pytest
 
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import Homes
-from benchmarks.reliability.ui import waited
-from benchmarks.served import served
 from benchmarks.steady import run_steadily
 from churn_assets.model_server.champion import read_model
 from churn_assets.model_server.customers import example_customer
@@ -31,6 +27,10 @@ from resources.catalog.names import champion_key
 from resources.catalog.pointers import read_pointer
 from resources.settings import PROJECT
 from resources.specs.loader import load_spec
+from tests.harness.home import Home
+from tests.harness.homes import Homes
+from tests.harness.machine import waited
+from tests.harness.server import served
 
 pytestmark = pytest.mark.prove
 

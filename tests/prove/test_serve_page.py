@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.reliability.browser import Browser, find_chromium
 from churn_model.serving.fields import RefusedRow
 from churn_model.serving.plan import Plan
 from tests.churn_assets.model_server.served import Shop, customer, make_shop
 from tests.churn_model.serving.shop import landed
-from tests.prove.accessible import require_accessible
+from tests.harness.accessible import require_accessible
+from tests.harness.browser import Browser, find_chromium
 
 pytestmark = pytest.mark.prove
 

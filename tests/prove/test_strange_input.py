@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability.homes import Homes
-from benchmarks.reliability.hostile import CELLS, THINGS, beside, in_a_cell
-from benchmarks.reliability.mangled import MANGLED
-from benchmarks.reliability.trial import NotPossible
+from tests.harness.homes import Homes
+from tests.harness.machine import NotPossible
+from tests.reliability.hostile import CELLS, THINGS, beside, in_a_cell
+from tests.reliability.mangled import MANGLED
 
 pytestmark = pytest.mark.prove
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from benchmarks.reliability.home import Home
+from tests.harness.home import Home
 
 pytestmark = pytest.mark.prove
 HIDE_CURSOR, SHOW_CURSOR = b"\x1b[?25l", b"\x1b[?25h"

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import Homes
-from benchmarks.reliability.ui import waited
-from benchmarks.served import Server, served
 from churn_assets.model_server.champion import read_model
 from churn_assets.model_server.customers import example_customer
 from churn_model.models.families import Model
 from churn_model.serving.plan import Plan
 from resources.catalog.names import TUNED_MODEL, version_prefix
 from resources.specs.loader import load_spec
+from tests.harness.home import Home
+from tests.harness.homes import Homes
+from tests.harness.machine import waited
+from tests.harness.server import Server, served
 from tests.published_model import publish_model
 
 pytestmark = pytest.mark.prove

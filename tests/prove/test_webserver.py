@@ -10,10 +10,11 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
-from benchmarks.reliability.ui import Ui, waited
+from tests.harness.machine import waited
+from tests.harness.ui import Ui
 
 if TYPE_CHECKING:
-    from benchmarks.reliability.home import Home
+    from tests.harness.home import Home
 
 pytestmark = pytest.mark.prove
 

@@ -20,7 +20,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.reliability.home import UNPRIVILEGED
 from churn_model.reports.step_report import PublishedFile
 from resources.aws.lake import S3Lake
 from resources.errors import LakeError, NotInLake, PublishError, SwapConflict
@@ -28,6 +27,7 @@ from resources.local.folders import to_time
 from resources.local.lake import LocalLake
 from resources.ports.lake import MANIFEST, Entry, Lake, Manifest, Unreadable
 from resources.settings import PROJECT
+from tests.harness.machine import UNPRIVILEGED
 
 # Each adapter as a fixture that gives an empty lake.
 LAKES = ["local_lake", "aws_lake"]

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import Homes, copied
-from benchmarks.reliability.kills import bad_words, command_of, differences
-from benchmarks.reliability.trial import Kind, Trial
+from tests.harness.home import Home
+from tests.harness.homes import Homes, copied
+from tests.reliability.kills import bad_words, command_of, differences
+from tests.reliability.trial import Kind, Trial
 
 HARMS: dict[str, Callable[[bytes], bytes | None]] = {
     "empty": lambda _: b"",

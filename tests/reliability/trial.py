@@ -4,11 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.reliability.homes import Homes
-
-
-class NotPossible(Exception):
-    """This machine or user cannot make the trial, such as one that needs to mount."""
+from tests.harness.homes import Homes
 
 
 @dataclass(frozen=True)

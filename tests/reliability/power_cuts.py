@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pyarrow import csv
 
-from benchmarks.reliability.disks import Disk
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import Homes, customers_of_month
-from benchmarks.reliability.kills import (
+from tests.harness.disks import Disk
+from tests.harness.home import Home
+from tests.harness.homes import Homes, customers_of_month
+from tests.reliability.kills import (
     FROM_THE_MODEL,
     FROM_THE_START,
     ROLLBACKS,
@@ -20,7 +20,7 @@ from benchmarks.reliability.kills import (
     command_of,
     problems_after,
 )
-from benchmarks.reliability.trial import Kind, Trial
+from tests.reliability.trial import Kind, Trial
 
 
 @dataclass(frozen=True)

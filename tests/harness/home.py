@@ -26,8 +26,6 @@ from resources.ports.lake import MANIFEST
 
 DRIVER = Path(__file__).with_name("driver.py")
 PATIENCE_SECONDS = 300  # far above what most things here take: the machine may be busy with other work
-UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-"""What starts a command of the superuser without the right to read what is closed: Linux, util-linux."""
 SPEC = """\
 id: customer_id
 as_of: as_of
@@ -155,7 +153,7 @@ class Home:
     def end_of(self, process: "subprocess.Popen[str]") -> Ended:
         code = process.wait(self.patience)
         said = self._output(self.started.index(process)).read_text()
-        print(said)  # shown where a test fails
+        print(said)  # noqa: T201  # shown if the test fails
         return Ended(code, said)
 
     def churn(self, *arguments: str, plan: dict[str, Any] | None = None) -> Ended:

@@ -5,11 +5,11 @@ from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 
-from benchmarks.reliability.disks import fill, mounted
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.homes import Homes
-from benchmarks.reliability.kills import bad_words, before_and_after, command_of, problems_after
-from benchmarks.reliability.trial import Kind, Trial
+from tests.harness.disks import fill, mounted
+from tests.harness.home import Home
+from tests.harness.homes import Homes
+from tests.reliability.kills import bad_words, before_and_after, command_of, problems_after
+from tests.reliability.trial import Kind, Trial
 
 _SIZE = "160m"
 _LEAST, _GROWTH, _NONE = 4096, 1.17, 3  # bytes left: none three times, then a little more each time

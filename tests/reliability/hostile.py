@@ -11,10 +11,11 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from benchmarks.reliability.home import UNPRIVILEGED, Home
-from benchmarks.reliability.homes import Homes, copied, customers_of_month
-from benchmarks.reliability.kills import bad_words, differences
-from benchmarks.reliability.trial import Kind, NotPossible, Trial
+from tests.harness.home import Home
+from tests.harness.homes import Homes, copied, customers_of_month
+from tests.harness.machine import UNPRIVILEGED, NotPossible
+from tests.reliability.kills import bad_words, differences
+from tests.reliability.trial import Kind, Trial
 
 _SCORE = ("score", "shop", "monday")
 _ROW = b"customer_id\n1\n"

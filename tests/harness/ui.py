@@ -2,32 +2,11 @@
 
 import http.client
 import json
-import socket
-import time
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-from benchmarks.reliability.home import Home
-
-T = TypeVar("T")
-_PATIENCE_SECONDS = 400  # the sensor looks every 30 s, the schedule fires every minute; the rest is a busy machine
-
-
-def waited(for_what: str, found: Callable[[], T | None], patience: float = _PATIENCE_SECONDS) -> T:
-    """Return what `found` gives, as soon as it is something; `patience` in seconds. Raise AssertionError if it never is."""
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        if result := found():
-            return result
-        time.sleep(0.2)
-    raise AssertionError(f"waited for {for_what}")
-
-
-def free_port() -> int:
-    """Return a port of this machine on which nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+from tests.harness.home import Home
+from tests.harness.machine import free_port, waited
 
 
 class Ui:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.reliability.trial import NotPossible
+from tests.harness.machine import NotPossible
 
 _PATIENCE_SECONDS = 60  # until the disk is quiet for as long as its image is copied
 

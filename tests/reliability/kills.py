@@ -12,9 +12,9 @@ from typing import Any
 
 import dagster as dg
 
-from benchmarks.reliability.home import Ended, Home
-from benchmarks.reliability.homes import Homes, copied
-from benchmarks.reliability.trial import Kind, Trial
+from tests.harness.home import Ended, Home
+from tests.harness.homes import Homes, copied
+from tests.reliability.trial import Kind, Trial
 
 _LAKE, _RUNNER, _TABLES = (
     "resources.local.lake:LocalLake",

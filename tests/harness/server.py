@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.ui import waited
+from tests.harness.home import Home
+from tests.harness.machine import waited
 
 _OPENER = build_opener(ProxyHandler({}))
 

@@ -22,16 +22,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from benchmarks.measure import RESULTS
-from benchmarks.reliability.damage import DAMAGE
-from benchmarks.reliability.full_disks import FULL_DISKS
-from benchmarks.reliability.homes import Homes
-from benchmarks.reliability.hostile import HOSTILE
-from benchmarks.reliability.kills import KILLS
-from benchmarks.reliability.mangled import MANGLED
-from benchmarks.reliability.power_cuts import POWER_CUTS
-from benchmarks.reliability.trial import Kind, NotPossible, Trial
 from churn_model.records import from_plain
 from resources.settings import PROJECT
+from tests.harness.homes import Homes
+from tests.harness.machine import NotPossible
+from tests.reliability.damage import DAMAGE
+from tests.reliability.full_disks import FULL_DISKS
+from tests.reliability.hostile import HOSTILE
+from tests.reliability.kills import KILLS
+from tests.reliability.mangled import MANGLED
+from tests.reliability.power_cuts import POWER_CUTS
+from tests.reliability.trial import Kind, Trial
 
 KINDS: Sequence[Kind] = (KILLS, POWER_CUTS, FULL_DISKS, DAMAGE, MANGLED, HOSTILE)
 

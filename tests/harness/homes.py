@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from benchmarks.reliability.home import Home
 from churn_assets.sample.generator import Generator
 from resources.file_locks import hold
 from resources.settings import PROJECT
+from tests.harness.home import Home
 
 
 def training_rows(rows: int, seed: int = 1729) -> pa.Table:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import axe_core_python  # type: ignore[import-untyped]
 
-from benchmarks.reliability.browser import Browser
+from tests.harness.browser import Browser
 
 _AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
 

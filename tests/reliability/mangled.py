@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 from openpyxl import Workbook
 from pyarrow import csv
 
-from benchmarks.reliability.homes import Homes, training_rows
-from benchmarks.reliability.trial import Kind, Trial
 from resources.specs.loader import load_spec
+from tests.harness.homes import Homes, training_rows
+from tests.reliability.trial import Kind, Trial
 
 _SECONDS = 60  # for one file of a hundred rows, on a busy machine too
 _ROWS = 100

@@ -12,8 +12,8 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
-from benchmarks.reliability.home import Home
-from benchmarks.reliability.ui import free_port, waited
+from tests.harness.home import Home
+from tests.harness.machine import free_port, waited
 
 _POSTGRES_USER = "postgres"  # the server refuses to run as root
 

@@ -1,1 +1,0 @@
-"""Harm of every kind, done to working folders, and what survived it."""

@@ -1,0 +1,32 @@
+"""What tests need of the machine: a free port, rights, and patience, since it may be busy with other work."""
+
+import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+"""What starts a command of the superuser without the right to read what is closed: Linux, util-linux."""
+_PATIENCE_SECONDS = 400  # the sensor looks every 30 s, the schedule fires every minute; the rest is a busy machine
+
+
+class NotPossible(Exception):
+    """This machine or user cannot do what a test needs, such as mount something."""
+
+
+def waited(for_what: str, found: Callable[[], T | None], patience: float = _PATIENCE_SECONDS) -> T:
+    """Return what `found` gives, as soon as it is something; `patience` in seconds. Raise AssertionError if it never is."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if result := found():
+            return result
+        time.sleep(0.2)
+    raise AssertionError(f"waited for {for_what}")
+
+
+def free_port() -> int:
+    """Return a port of this machine on which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
