@@ -86,6 +86,10 @@ ASSUMPTIONS = (
         "the search begins anew after an interruption, or an access-denied error names the action",
     ),
     Assumption(
+        "Athena answers a `ClientRequestToken` that it knows with the same query for an hour",
+        "a copy of your own table is paid for twice if the run is killed meanwhile",
+    ),
+    Assumption(
         "The managed image's server imports the application that `SAGEMAKER_SERVING_MODULE` names, from the model's folder by `PYTHONPATH`",
         "a transform job fails at its start; write `scoring: {engine: job}`",
     ),

@@ -14,7 +14,7 @@ from tests.conftest import Workspace
 from tests.prove.parity import assert_same_predictions, assert_same_results, retrain_and_score, score_by_transform
 
 pytestmark = pytest.mark.prove
-MOST_REQUESTS = 150
+MOST_REQUESTS = 147
 """To S3, of a retrain of four jobs with its page and its summary."""
 
 

@@ -114,6 +114,17 @@ def test_a_bucket_in_another_region_is_refused_before_a_job_is_started(
     assert sagemaker.jobs == {}
 
 
+def test_where_the_bucket_is_is_asked_once_and_not_for_each_job(
+    aws_lake: S3Lake, code: Path, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    asked, events = list[object](), aws_lake.session.client("s3").meta.events
+    events.register("before-send.s3.GetBucketLocation", lambda **_: asked.append(1))
+    for number in range(3):
+        request = replace(make_request("train"), version=f"v{number}", output=f"telco/made/v{number}/")
+        runner_on(aws_lake, code=code).run(request)
+    assert (len(sagemaker.jobs), len(asked)) == (3, 1)
+
+
 def test_the_next_training_job_takes_the_instances_that_the_one_before_keeps_warm(
     aws_lake: S3Lake, code: Path, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
 ) -> None:
