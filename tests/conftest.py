@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from resources.catalog.pointers import Champion
     from tests.aws.services import Services
 
+pytest.register_assert_rewrite("tests.harness", "tests.prove")  # their helpers' assertions say what they compared
 ONE_WORKER = ("test_buttons.py", "test_pages.py", "test_life_of_a_champion.py", "test_docs.py", "test_spot.py")
 """Files of proofs whose tests share what takes long to prepare: a browser, a working folder."""
 LONGEST = (

@@ -1,6 +1,6 @@
 """Bad input through the steps themselves, without Dagster: an error in words or the quarantine, never a wrong number or a lost row.
 
-What users see of it through `churn`, and what needs a real disk, is in tests/prove/test_bad_input.py.
+What users see of it through `churn` is in tests/prove/: test_bad_batches.py, test_bad_training.py; what needs a real disk: test_full_and_closed_disks.py.
 """
 
 import csv

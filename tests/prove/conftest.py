@@ -9,6 +9,7 @@ import pytest
 
 from tests.harness.home import Home
 from tests.harness.homes import Homes, customers_of_month, training_rows
+from tests.prove.text_batches import SCORED, Batch, as_text, land, predictions
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +69,21 @@ def copied(tmp_path: Path) -> Iterator[Callable[[Home], Home]]:
     yield copy
     for home in made:
         home.end_all()
+
+
+@pytest.fixture(scope="session")
+def batch() -> Batch:
+    """Customers of a month as text."""
+    return as_text(customers_of_month(1, SCORED))
+
+
+@pytest.fixture(scope="session")
+def clean(retrained_home: Home, batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, float]]:
+    """What the champion says of the batch as it should be."""
+    home = retrained_home.copy(tmp_path_factory.mktemp("clean"))
+    land(home, "clean", {"a.csv": batch.text()})
+    assert home.churn("score", "shop", "clean").code == 0
+    found = predictions(home, "clean")
+    assert sorted(found) == sorted(batch.ids)
+    yield found
+    home.end_all()
