@@ -87,8 +87,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
             )
         )
     specs = load_specs(settings.datasets)
-    endpoints = [dataset.endpoint for dataset in specs.datasets.values() if dataset.endpoint]
-    return examine_aws(settings.aws, _read_job_options(settings.aws), endpoints)
+    return examine_aws(settings.aws, _read_job_options(settings.aws), specs.datasets.values())
 
 
 def open_stack(settings: Settings, name: str, say: Callable[[str], None]) -> Stack:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from churn_model.errors import ChurnError, problem
+from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.endpoint import Endpoint
 from resources.aws.bucket_region import require_bucket_here
 from resources.aws.image import check_image, find_managed_image
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.aws.session import AwsSession, aws_errors, code_of
+from resources.aws.tuning import most_trials_at_once
 from resources.errors import CommandError, SwapConflict
 from resources.settings import AwsSettings
 
@@ -29,8 +31,9 @@ class Finding:
     text: str
 
 
-def examine_aws(settings: AwsSettings, options: JobOptions, endpoints: Sequence[Endpoint] = ()) -> Iterator[Finding]:
+def examine_aws(settings: AwsSettings, options: JobOptions, datasets: Collection[Dataset] = ()) -> Iterator[Finding]:
     """Yield a finding for each thing that jobs, tables, the lake and endpoints need. Nothing is left behind, and nothing is started."""
+    endpoints = [dataset.endpoint for dataset in datasets if dataset.endpoint]
     session = AwsSession(region=settings.region)
     lake = S3Lake(session=session, bucket=settings.bucket, prefix=settings.prefix, kms_key=settings.kms_key)
     checks: tuple[tuple[str, Callable[[], str]], ...] = (
@@ -46,7 +49,7 @@ def examine_aws(settings: AwsSettings, options: JobOptions, endpoints: Sequence[
         ("KMS key", lambda: _key(session, settings.kms_key)),
         ("VPC endpoints", lambda: _endpoints(session, options.subnets)),
         ("Lake Formation", lambda: _lake_formation(session, settings.stack)),
-        ("instance types", lambda: _instances(session, options)),
+        ("instance types", lambda: _instances(session, options, datasets)),
         ("role of the models", lambda: _role(session, settings.model_role)),
         (
             "right to pass the models' role",
@@ -246,14 +249,17 @@ def _lake_formation(session: AwsSession, database: str) -> str:
     return f"decides; granted to {', '.join(who)}"
 
 
-def _instances(session: AwsSession, options: JobOptions) -> str:
-    """Return the quotas of the instance types of jobs. Raise CommandError for those that are 0."""
+def _instances(session: AwsSession, options: JobOptions, datasets: Collection[Dataset]) -> str:
+    """Return the quotas of the instance types of jobs. Raise CommandError for those that are too small."""
     wanted = {f"{name} for processing job usage": 1 for name in options.instances}
-    usages = [
-        "spot training job" if options.spot else "training job",
-        *(["training warm pool"] if options.warm_minutes else []),
-    ]
-    wanted |= {f"{name} for {usage} usage": 1 for name in options.training_types for usage in usages}
+    usages = {"spot training job" if options.spot else "training job": 1}
+    if options.warm_minutes:
+        usages["training warm pool"] = 1
+    if tuned := [each.search for each in datasets if each.search.engine == "tuner"]:
+        usages["training job"] = max(map(most_trials_at_once, tuned))  # of which none is on a spot instance
+    wanted |= {f"{name} for {usage} usage": least for name in options.training_types for usage, least in usages.items()}
+    if any(each.scoring.engine == "transform" for each in datasets):
+        wanted[f"{options.instances[0]} for transform job usage"] = 1
     return _require_quotas(session, wanted, "name other types in CHURN_JOBS")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from churn_model.errors import problem
 from churn_model.spec.dataset import Dataset
-from churn_model.spec.sections.search import Family
+from churn_model.spec.sections.search import Family, Search
 from resources.aws.job_requests import CODE, ROOT, JobPlan, training_request
 from resources.aws.jobs.failures import Ending, JobFailed
 from resources.aws.jobs.kinds import COMPLETED, FAILED, TRAINING, TUNING, Description
@@ -34,16 +34,24 @@ def is_tuned(request: StepRequest) -> bool:
     return request.step == "train" and request.dataset.search.engine == "tuner"
 
 
+def most_trials_at_once(search: Search) -> int:
+    """Return how many trials of a tuning job run at the same time, each on an instance of its own."""
+    return min(search.parallel, _count_trials(search))
+
+
+def _count_trials(search: Search) -> int:
+    return max(search.trials, len(search.families))
+
+
 def tuning_request(plan: JobPlan, dataset: Dataset) -> dict[str, Any]:
     """Return the request of a tuning job, but for its name: a definition for each family, all within one number of trials."""
     search = dataset.search
-    count = max(search.trials, len(search.families))
     return {
         "HyperParameterTuningJobConfig": {
             "Strategy": "Bayesian",
             "ResourceLimits": {
-                "MaxNumberOfTrainingJobs": count,
-                "MaxParallelTrainingJobs": min(search.parallel, count),
+                "MaxNumberOfTrainingJobs": _count_trials(search),
+                "MaxParallelTrainingJobs": most_trials_at_once(search),
             },
             "TrainingJobEarlyStoppingType": "Off",
             "RandomSeed": dataset.split.seed,

@@ -11,7 +11,10 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 
+from churn_model.spec.dataset import Dataset
 from churn_model.spec.sections.endpoint import Endpoint, Scaling
+from churn_model.spec.sections.scoring import Scoring
+from churn_model.spec.sections.search import Search
 from resources.aws.doctor import examine_aws
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
@@ -19,6 +22,7 @@ from resources.settings import AwsSettings
 from tests.aws.iam import Call, actions_of, allowing_statement, read_policies
 from tests.aws.sagemaker.running import running_endpoints
 from tests.aws.tables import make_aws_tables
+from tests.churn_model.serving.shop import SHOP
 
 TRUST = {
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "sagemaker.amazonaws.com"}, "Action": "sts:AssumeRole"}]
@@ -77,9 +81,13 @@ def stack(aws_lake: S3Lake) -> AwsSettings:
 
 
 def bad(settings: AwsSettings, *endpoints: Endpoint) -> dict[str, str]:
+    return bad_of(settings, *(replace(SHOP, endpoint=each) for each in endpoints))
+
+
+def bad_of(settings: AwsSettings, *datasets: Dataset) -> dict[str, str]:
     return {
         finding.subject: finding.text
-        for finding in examine_aws(settings, JobOptions(**settings.job_options), endpoints)
+        for finding in examine_aws(settings, JobOptions(**settings.job_options), datasets)
         if not finding.is_good
     }
 
@@ -105,6 +113,31 @@ def test_spot_instances_and_warm_pools_have_quotas_of_their_own(stack: AwsSettin
     assert f"at least {warm}; found 0" in found(keep_alive_minutes=10)
     assert f"at least {spot}; found 0" in found(spot=True, keep_alive_minutes=10)  # which keeps nothing
     assert found() == ""
+
+
+def test_a_tuner_s_trials_take_instances_on_demand_though_training_is_on_spot_instances(stack: AwsSettings) -> None:
+    def found(parallel: int, **options: object) -> str:
+        tuned = replace(SHOP, search=Search(engine="tuner", trials=9, parallel=parallel))
+        return bad_of(replace(stack, job_options=options), SHOP, tuned).get("instance types", "")
+
+    spot = "1 ml.m5.xlarge for spot training job usage"
+    assert f"quotas of at least {spot}; found 0." in found(2, spot=True)  # two on demand are there
+    demand = "3 ml.m5.xlarge for training job usage"
+    assert f"quotas of at least {spot}, {demand}; found 0, 2." in found(3, spot=True)
+    assert f"quotas of at least {demand}; found 2." in found(3)
+    assert "at least 9 ml.m5.xlarge for training job usage" in found(10)  # as many as there are trials
+    types = {"instances": ["ml.m5.xlarge"], "training_instances": ["ml.c5.xlarge"]}
+    few = "2 ml.c5.xlarge for training job usage"
+    assert f"at least 1 ml.c5.xlarge for spot training job usage, {few}; found 0, 0" in found(2, spot=True, **types)
+
+
+def test_a_transform_job_s_instances_have_a_quota_of_their_own(stack: AwsSettings) -> None:
+    transformed = replace(SHOP, scoring=Scoring(engine="transform"))
+    several = replace(stack, job_options={"instances": ["ml.m4.xlarge", "ml.m5.xlarge"]})
+    found = bad_of(several, transformed)["instance types"]
+    assert "1 ml.m4.xlarge for transform job usage" in found
+    assert "ml.m5.xlarge for transform job usage" not in found  # it takes the first alone
+    assert "transform" not in bad_of(several, SHOP)["instance types"]
 
 
 def test_endpoints_that_are_together_more_than_a_quota_are_told_before_one_is_made(stack: AwsSettings) -> None:
