@@ -26,7 +26,14 @@ def waited(for_what: str, found: Callable[[], T | None], patience: float = _PATI
 
 
 def free_port() -> int:
-    """Return a port of this machine on which nothing listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """Return a port of this machine on which nothing listens, and which nobody else is given until this process ends.
+
+    It stays bound: a server takes seconds until it listens, and the system could give the port to another one meanwhile. Servers set
+    SO_REUSEADDR, by which two may be bound to one port as long as one of them listens.
+    """
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = int(held.getsockname()[1])
+    held.detach()
+    return port
