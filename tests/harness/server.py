@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
@@ -51,7 +51,7 @@ class Server:
     def workers(self) -> list[int]:
         """Return the processes that answer."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [int(pid) for pid in children if b"spawn_main" in _command_of(pid)]
 
     def clients_of(self, worker: int) -> set[int]:
         """Return the ports of the clients whose connections a worker holds."""
@@ -63,7 +63,8 @@ class Server:
     def end(self) -> None:
         """End it and its workers, whatever they do."""
         for pid in (*self.workers(), self.process.pid) if self.process.poll() is None else ():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # ended meanwhile
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
 
@@ -75,6 +76,13 @@ def served(home: Home, *arguments: str) -> Iterator[Server]:
         yield server
     finally:
         server.end()
+
+
+def _command_of(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # ended meanwhile
+        return b""
 
 
 def _inode(descriptor: Path) -> str:

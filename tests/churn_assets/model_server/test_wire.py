@@ -27,7 +27,7 @@ def answers_of(client: httpx.Client, sent: bytes, *, half_close: bool = False) -
         opened.sendall(sent)
         if half_close:
             opened.shutdown(socket.SHUT_WR)
-        opened.settimeout(2)
+        opened.settimeout(30)
         found = b""
         try:
             while part := opened.recv(65_536):
