@@ -16,7 +16,6 @@ from resources.settings import Settings, read_settings
 from tests.conftest import Workspace
 
 TRAIN = PlannedStep("train", "tuned_model", is_published=False)
-TODAY = datetime.now(UTC).date().isoformat()
 SPEC = """\
 id: customer
 label: {column: left, positive: ["yes"], means: left}
@@ -48,9 +47,11 @@ def ran(instance: dg.DagsterInstance, *seconds: float) -> None:
         instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata={"train_billed_seconds": each}))
 
 
-def keep_price(settings: Settings, dollars: float) -> None:
-    name = "eu-west-1 Training ml.m5.large"
-    (settings.home / "prices.json").write_text(json.dumps({name: {"dollars": dollars, "day": TODAY}}))
+def keep_price(settings: Settings, dollars: float) -> str:
+    """Keep a price as of today, and return the day."""
+    name, today = "eu-west-1 Training ml.m5.large", datetime.now(UTC).date().isoformat()
+    (settings.home / "prices.json").write_text(json.dumps({name: {"dollars": dollars, "day": today}}))
+    return today
 
 
 def test_a_search_of_many_jobs_costs_its_trials_too(settings: Settings, instance: dg.DagsterInstance) -> None:
@@ -65,12 +66,12 @@ def test_time_is_the_median_of_earlier_jobs_and_money_that_time_at_the_price(
     settings: Settings, instance: dg.DagsterInstance
 ) -> None:
     ran(instance, 60, 900, 90)
-    keep_price(settings, 0.2)
+    today = keep_price(settings, 0.2)
     estimator = Estimator(settings, "telco", instance)
     estimate = estimator.estimate(TRAIN)
-    assert estimate == Estimate("train", MACHINE, 90, 3, Price(0.2, TODAY))
+    assert estimate == Estimate("train", MACHINE, 90, 3, Price(0.2, today))
     assert estimate.dollars == pytest.approx(0.005)
-    assert any(f"of {TODAY}" in note for note in estimator.notes())
+    assert any(f"of {today}" in note for note in estimator.notes())
 
 
 @pytest.mark.parametrize(
