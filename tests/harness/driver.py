@@ -3,7 +3,8 @@
 Started by path, never imported: `driver.py '<plan as JSON>' retrain shop`, and as a step's interpreter `driver.py '<plan>' -m churn_model.steps <name>`.
 The code under test knows nothing of it. A plan: `call` (`module:Class.method` or `module:function`), `match` (a pattern that the call's
 arguments hold), `moment` (before or after), `mark` (a file that says it was reached; a plan whose mark is there does nothing any more),
-`then` (kill, wait, or kill each time, without a mark), `step` (only in that step), `set` (values to put in place of a module's own, such as a patience).
+`then` (kill, wait, or kill each time, without a mark), `step` (only in that step), `set` (values to put in place of a module's own, such as a patience),
+`clock` (seconds by which its clock is ahead), `until` (a moment at which it stands still).
 """
 
 import datetime
@@ -71,15 +72,18 @@ class _MovedTime(datetime.datetime):
     """`datetime` of code whose clock differs from the machine's."""
 
     ahead = datetime.timedelta()
+    until = datetime.datetime.max.replace(tzinfo=datetime.UTC)
 
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> Any:
-        return datetime.datetime.now(tz) + cls.ahead
+        return min(datetime.datetime.now(datetime.UTC) + cls.ahead, cls.until).astimezone(tz)
 
 
-def _move_clock(seconds: float) -> None:
-    """Let the code that dates results see another time. Dagster and the file system keep theirs."""
+def _move_clock(seconds: float, until: str = "") -> None:
+    """Let the code that dates results see another time, which stands still at `until`. Dagster and the file system keep theirs."""
     _MovedTime.ahead = datetime.timedelta(seconds=seconds)
+    if until:
+        _MovedTime.until = datetime.datetime.fromisoformat(until)
     for name in _DATING:
         vars(importlib.import_module(name))["datetime"] = _MovedTime
 
@@ -88,8 +92,8 @@ def main(plan: dict[str, Any], arguments: list[str]) -> None:
     signal.signal(
         signal.SIGINT, signal.default_int_handler
     )  # a shell that starts tests in the background lets them ignore it
-    if "clock" in plan:
-        _move_clock(plan["clock"])
+    if "clock" in plan or "until" in plan:
+        _move_clock(plan.get("clock", 0), plan.get("until", ""))
     for name, value in plan.get("set", {}).items():
         module, _, attribute = name.partition(":")
         setattr(importlib.import_module(module), attribute, value)

@@ -1,5 +1,6 @@
 """A working folder of its own, driven by `churn` in processes that can be killed."""
 
+import datetime
 import hashlib
 import json
 import os
@@ -60,6 +61,7 @@ class Home:
     output: Path | None = None  # where the commands' output goes: outside of the folder, if that may be full
     starts_with: tuple[str, ...] = ()  # a program that starts each command, with its arguments
     patience: float = PATIENCE_SECONDS  # how long a command may take, in seconds
+    day: str = ""  # the one that its pages show, which does not end for its commands: those of two cannot be compared
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -118,7 +120,7 @@ class Home:
             if target.is_relative_to(self.root):
                 link.unlink()
                 link.symlink_to(root / target.relative_to(self.root))
-        made = Home(root, self.code)
+        made = Home(root, self.code, day=self.day)
         made.steps_with()
         return made
 
@@ -132,10 +134,10 @@ class Home:
 
     def start(self, *arguments: str, plan: dict[str, Any] | None = None) -> "subprocess.Popen[str]":
         """`churn` in a process of its own; the `home` fixtures end it where the test does not."""
-        out = self._output(len(self.started)).open("w")
+        out, whole_plan = self._output(len(self.started)).open("w"), json.dumps(self._stay_in_the_day() | (plan or {}))
         with out:
             process = subprocess.Popen(
-                [*self.starts_with, sys.executable, str(DRIVER), json.dumps(plan or {}), *arguments],
+                [*self.starts_with, sys.executable, str(DRIVER), whole_plan, *arguments],
                 env=self.environment,
                 cwd=self.code,
                 stdin=subprocess.DEVNULL,
@@ -147,12 +149,33 @@ class Home:
         self.started.append(process)
         return process
 
+    def _stay_in_the_day(self) -> dict[str, str]:
+        """Return a plan by which a command's time stands still at the end of the folder's day, if that is near or over."""
+        if not self.day:
+            return {}
+        end = datetime.datetime.fromisoformat(f"{self.day}T23:59:59+00:00")
+        is_near = datetime.datetime.now(datetime.UTC) + 2 * datetime.timedelta(seconds=self.patience) > end
+        return {"until": end.isoformat()} if is_near else {}
+
     def _output(self, number: int) -> Path:
         return (self.output or self.root) / f"said-{number}.txt"
 
+    def said_by(self, process: "subprocess.Popen[str]") -> str:
+        """Return what a command has said so far."""
+        return self._output(self.started.index(process)).read_text()
+
+    def wait_until_said(self, process: "subprocess.Popen[str]", words: str) -> None:
+        """Wait until a command that runs has said some words. Raise RuntimeError if it ends without them."""
+        end = time.monotonic() + self.patience
+        while words not in self.said_by(process):
+            has_ended = process.poll() is not None
+            if words not in (said := self.said_by(process)) and (has_ended or time.monotonic() > end):
+                raise RuntimeError(f"waited for {words!r}; found:\n{said}")
+            time.sleep(0.05)
+
     def end_of(self, process: "subprocess.Popen[str]") -> Ended:
         code = process.wait(self.patience)
-        said = self._output(self.started.index(process)).read_text()
+        said = self.said_by(process)
         print(said)  # noqa: T201  # shown if the test fails
         return Ended(code, said)
 

@@ -25,7 +25,10 @@ def customers_of_month(number: int = 1, rows: int = 300) -> pa.Table:
 
 
 class Homes:
-    """Prepared working folders, each made when it is first asked for, or found as another process made it. Work on copies of them."""
+    """Prepared working folders, each made when it is first asked for, or found as another process made it. Work on copies of them.
+
+    All are of the day on which the first was asked for, however long the proofs go on.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -45,22 +48,24 @@ class Homes:
                 shutil.copy(PROJECT / name, partial / name)
             return partial.rename(copy)
 
+    @cached_property
+    def day(self) -> str:
+        """The day that their pages show."""
+        return f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+
     def new(self, root: Path) -> Home:
         """Return a folder in which nothing has landed or run."""
         root.mkdir(parents=True)
-        home = Home(root, self.code)
+        home = Home(root, self.code, day=self.day)
         home.describe()
         home.steps_with()
         return home
 
     def _prepare(self, name: str, make: Callable[[Path], Home]) -> Home:
-        day = (
-            self._folder / f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
-        )  # pages show the day: those of one are compared
-        root, done = day / name, day / f"{name}.done"
+        root, done = self._folder / self.day / name, self._folder / self.day / f"{name}.done"
         with hold(self._folder / f"{name}.lock"):
             if done.exists():
-                return Home(root, self.code)
+                return Home(root, self.code, day=self.day)
             shutil.rmtree(root, ignore_errors=True)  # an earlier process died
             home = make(root)
             done.touch()

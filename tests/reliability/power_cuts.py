@@ -54,7 +54,7 @@ class Cut:
             copy = disk.copy()
             home.end_all()
             disk.cut(copy)
-            home = Home(home.root, home.code)
+            home = Home(home.root, home.code, day=home.day)
             home.steps_with()
             return problems_after(home, command, after)
         finally:
