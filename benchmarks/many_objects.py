@@ -127,9 +127,8 @@ def _tick(home: Home, number: int) -> Figure:
             if not isinstance(found, dg.SensorResult):
                 raise RuntimeError(f"nothing was asked for: {found}")
             asked, cursor = [str(each.partition_key) for each in found.run_requests or ()], found.cursor
-            time.sleep(
-                1.0 if not asked and not json.loads(str(cursor))["after"] else 0
-            )  # until the last file has settled
+            if not asked and not json.loads(str(cursor))["after"]:
+                time.sleep(1)  # until the last file has settled
     return Figure(
         "files in one folder, until the sensor asks for them",
         number,

@@ -140,9 +140,7 @@ def main() -> None:
     with ProcessPoolExecutor(options.workers) as workers:
         running = [
             workers.submit(compare, table, fold, options.trials)
-            for fold in range(
-                options.folds
-            )  # a fold of each table first, so that a run that is ended early has seen all
+            for fold in range(options.folds)  # of each table: a run that is ended early has seen all
             for table in options.tables
             if (table, fold) not in known
         ]

@@ -89,9 +89,8 @@ def _move_clock(seconds: float, until: str = "") -> None:
 
 
 def main(plan: dict[str, Any], arguments: list[str]) -> None:
-    signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a shell that starts tests in the background lets them ignore it
+    # A shell that starts tests in the background lets them ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if "clock" in plan or "until" in plan:
         _move_clock(plan.get("clock", 0), plan.get("until", ""))
     for name, value in plan.get("set", {}).items():

@@ -100,11 +100,12 @@ class Home:
         spec.write_text(spec.read_text().replace(BLIND, ""))
 
     def describe(self, spec: str = SPEC, dataset: str = "shop") -> None:
+        """Write a dataset's spec."""
         (self.root / "datasets").mkdir(parents=True, exist_ok=True)
         (self.root / "datasets" / f"{dataset}.yaml").write_text(spec)
 
     def steps_with(self, plan: dict[str, Any] | None = None) -> None:
-        """The interpreter that the steps get: one that notes each start and follows the plan."""
+        """Write the interpreter that the steps get: it notes each start and follows the plan."""
         script = self.root / "step-python"
         script.write_text(
             f"#!/bin/sh\necho $3 >> {self.root}/steps-started\nexec {sys.executable} {DRIVER} '{json.dumps(plan or {})}' \"$@\"\n"
@@ -125,7 +126,7 @@ class Home:
         return made
 
     def land(self, table: pa.Table, name: str, batch: str | None = None, dataset: str = "shop") -> Path:
-        """Put a table into the landing, as `churn land` does; where it lies."""
+        """Put a table into the landing, as `churn land` does, and return where it lies."""
         path = self.root / name
         csv.write_csv(table, path)
         key = f"landing/{dataset}/score/{batch}/{name}" if batch else f"landing/{dataset}/train/{name}"
@@ -133,7 +134,7 @@ class Home:
         return Path(self.lake.uri(key))
 
     def start(self, *arguments: str, plan: dict[str, Any] | None = None) -> "subprocess.Popen[str]":
-        """`churn` in a process of its own; the `home` fixtures end it where the test does not."""
+        """Start `churn` in a process of its own, under a plan of `driver.py`. `end_all` ends it where the test does not."""
         out, whole_plan = self._output(len(self.started)).open("w"), json.dumps(self._stay_in_the_day() | (plan or {}))
         with out:
             process = subprocess.Popen(
@@ -174,12 +175,14 @@ class Home:
             time.sleep(0.05)
 
     def end_of(self, process: "subprocess.Popen[str]") -> Ended:
+        """Wait until a command has ended, and return how."""
         code = process.wait(self.patience)
         said = self.said_by(process)
         print(said)  # noqa: T201  # shown if the test fails
         return Ended(code, said)
 
     def churn(self, *arguments: str, plan: dict[str, Any] | None = None) -> Ended:
+        """Run `churn` to its end."""
         return self.end_of(self.start(*arguments, plan=plan))
 
     def require(self, code: int, *arguments: str, plan: dict[str, Any] | None = None) -> None:
@@ -189,21 +192,22 @@ class Home:
             raise RuntimeError(f"churn {' '.join(arguments)} ended with {ended.code}:\n{ended.said}")
 
     def steps_started(self) -> list[str]:
+        """Return the names of the steps that began here, in order."""
         path = self.root / "steps-started"
         return path.read_text().split() if path.exists() else []
 
     def runs(self) -> Sequence[dg.DagsterRun]:
-        """Dagster's history, oldest first."""
+        """Return Dagster's runs, oldest first."""
         with dg.DagsterInstance.from_config(str(self.path / "dagster")) as instance:
             return list(reversed(instance.get_runs()))
 
     def contents(self) -> dict[str, Any]:
-        """All that a reader of the lake and the tables sees, without clocks."""
+        """Return all that a reader of the lake and the tables sees, without clocks."""
         lake = {entry.key: _seen(self.lake, entry.key) for entry in self.lake.entries("")}
         return {"lake": lake, "tables": self._tables()}
 
     def _tables(self) -> dict[str, Any]:
-        """Which version each view shows, and how many rows a reader in SQL counts."""
+        """Return which version each view shows, and how many rows a reader in SQL counts."""
         with duckdb.connect(str(self.path / "tables.duckdb"), read_only=True) as connection:
             rows = connection.execute("select kind, batch, version from shop._shown order by all").fetchall()
             return {
@@ -236,7 +240,7 @@ class Home:
         return Path(self.lake.uri(prefix + MANIFEST)).exists()
 
     def processes(self) -> list[int]:
-        """Everything alive that works in this folder."""
+        """Return every process alive that works in this folder."""
         return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if _works_in(path, self.root)]
 
     def end_all(self) -> None:

@@ -16,6 +16,7 @@ from tests.harness.home import Home
 
 
 def training_rows(rows: int, seed: int = 1729) -> pa.Table:
+    """Return rows to learn from."""
     return pa.concat_tables(piece.landed for piece in Generator(seed=seed).training(rows))
 
 
@@ -73,7 +74,7 @@ class Homes:
 
     @property
     def landed(self) -> Home:
-        """Training data landed, and nothing was made of it."""
+        """A folder in which training data landed and nothing was made of it."""
 
         def make(root: Path) -> Home:
             home = self.new(root)
@@ -85,12 +86,12 @@ class Homes:
 
     @property
     def retrained(self) -> Home:
-        """With its first champion."""
+        """The same with its first champion."""
         return self._prepare("retrained", lambda root: _after(self.landed.copy(root), "retrain", "shop"))
 
     @property
     def batch(self) -> Home:
-        """With a champion and a landed batch, monday."""
+        """The same with a landed batch, monday."""
 
         def make(root: Path) -> Home:
             home = self.retrained.copy(root)

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -37,3 +38,11 @@ def free_port() -> int:
     port = int(held.getsockname()[1])
     held.detach()
     return port
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs: one that ended and was not waited for yet does not. Linux."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

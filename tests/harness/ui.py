@@ -25,7 +25,7 @@ class Ui:
             return None
 
     def asked(self, query: str) -> dict[str, Any]:
-        """What the UI's own interface answers."""
+        """Return what the UI's own interface answers to a query in GraphQL."""
         body = json.dumps({"query": query})
         status, text = self.request("POST", "/graphql", body, {"Content-Type": "application/json"})
         if status != 200:

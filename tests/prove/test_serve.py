@@ -10,11 +10,10 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +28,7 @@ from resources.settings import PROJECT
 from resources.specs.loader import load_spec
 from tests.harness.home import Home
 from tests.harness.homes import Homes
-from tests.harness.machine import waited
+from tests.harness.machine import is_alive, waited
 from tests.harness.server import served
 
 pytestmark = pytest.mark.prove
@@ -40,13 +39,6 @@ REQUESTS = 50_000
 STEADY_SECONDS = 600.0
 Expected = dict[str, list[float]]
 """What each model says of each of the customers."""
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @dataclass
@@ -115,40 +107,42 @@ async def ask_all(port: int, customers: list[dict[str, Any]], expected: Expected
     await asyncio.gather(*(keep_asking(port, customers, expected, asked, numbers) for _ in range(CONNECTIONS)))
 
 
-def test_swaps_and_a_killed_worker_give_no_wrong_answer(homes: Homes, copied: Callable[[Home], Home]) -> None:
-    """50,000 requests on 200 connections. The champion is swapped twice, and twice again with a worker killed in between."""
-    home = copied(homes.twice_retrained)
-    lake, key = home.lake, champion_key("shop")
-    second = read_pointer(lake, key)
-    home.require(0, "rollback", "shop")
-    first = read_pointer(lake, key)
+def customers_and_answers(
+    home: Home, first: bytes | None, second: bytes | None
+) -> tuple[list[dict[str, Any]], Expected]:
+    """Return 50 customers, and what the models that two pointers name say of each of them."""
     spec = load_spec(home.root / "datasets" / "shop.yaml")
-    plans = [Plan(read_model(lake, require_prefix(pointer), threads=1), spec) for pointer in (first, second)]
+    plans = [Plan(read_model(home.lake, require_prefix(each), threads=1), spec) for each in (first, second)]
     # The second model reads more columns; the first leaves them out.
     customers = [dict(example_customer(plans[1])) | {"day_charge": f"{20 + n}.5"} for n in range(50)]
     expected = {plan.version: [plan.answer(each).churn_probability for each in customers] for plan in plans}
     assert len(expected) == 2
     assert expected[plans[0].version] != expected[plans[1].version]
+    return customers, expected
+
+
+def test_swaps_and_a_killed_worker_give_no_wrong_answer(homes: Homes, copied: Callable[[Home], Home]) -> None:
+    """50,000 requests on 200 connections. The champion is swapped twice, and twice again with a worker killed in between."""
+    home = copied(homes.twice_retrained)
+    key = champion_key("shop")
+    second = read_pointer(home.lake, key)
+    home.require(0, "rollback", "shop")
+    first = read_pointer(home.lake, key)
+    customers, expected = customers_and_answers(home, first, second)
     with served(home, "--workers", "2") as server, ThreadPoolExecutor(1) as pool:
 
-        def run(asked: Asked) -> "Future[None]":
-            return pool.submit(lambda: asyncio.run(ask_all(server.port, customers, expected, asked, REQUESTS // 2)))
-
-        def swap_twice(asked: Asked, between: Callable[[], None]) -> None:
+        def ask_through_two_swaps(between: Callable[[], None]) -> Asked:
+            asked = Asked()
+            done = pool.submit(asyncio.run, ask_all(server.port, customers, expected, asked, REQUESTS // 2))
             for old, new, share in ((first, second, 0.25), (second, first, 0.6)):
-                due = int(share * REQUESTS / 2)
-                waited("answers", partial(asked.has, due))
-                lake.swap(key, old, new or b"")
+                waited("answers", partial(asked.has, int(share * REQUESTS / 2)))
+                home.lake.swap(key, old, new or b"")
                 between()
+            done.result()
+            assert asked.wrong == []
+            assert set(asked.versions) == set(expected)
+            return asked
 
-        calm = Asked()
-        done = run(calm)
-        swap_twice(calm, lambda: None)
-        done.result()
-        assert (calm.wrong, calm.reset) == ([], [])
-        assert set(calm.versions) == set(expected)
-
-        harmed = Asked()
         held: list[set[int]] = []
 
         def kill() -> None:
@@ -157,22 +151,19 @@ def test_swaps_and_a_killed_worker_give_no_wrong_answer(homes: Homes, copied: Ca
                 held.append(server.clients_of(victim))
                 os.kill(victim, signal.SIGKILL)
 
-        done = run(harmed)
-        swap_twice(harmed, kill)
-        done.result()
-        assert harmed.wrong == []
-        assert set(harmed.versions) == set(expected)
+        calm = ask_through_two_swaps(lambda: None)
+        assert calm.reset == []
+        harmed = ask_through_two_swaps(kill)
+        lost = len(harmed.reset)
         assert set(harmed.reset) <= held[0]  # one request each, of the killed worker's connections
-        assert len(harmed.reset) == len(set(harmed.reset))
-        assert harmed.count + len(harmed.reset) == REQUESTS // 2
-        LOG.info(
-            "%d of the %d connections of the killed worker had a request in flight", len(harmed.reset), len(held[0])
-        )
+        assert lost == len(set(harmed.reset))
+        assert harmed.count + lost == REQUESTS // 2
+        LOG.info("%d of the %d connections of the killed worker had a request in flight", lost, len(held[0]))
 
         waited("another worker", lambda: len(server.workers()) == 2)
         counted = (server.read("/metrics") or b"").decode()
         answered = int(float(re.findall(r'churn_requests_total\{status="200"\} (\S+)', counted)[0]))
-        assert calm.count + harmed.count <= answered <= calm.count + harmed.count + len(harmed.reset)
+        assert calm.count + harmed.count <= answered <= calm.count + harmed.count + lost
         server.process.terminate()
         assert server.process.wait(60) == 0
     assert "Traceback" not in server.output.read_text()

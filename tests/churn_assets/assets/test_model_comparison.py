@@ -18,7 +18,7 @@ from churn_assets.assets.model_comparison import model_comparison
 from churn_assets.cli.command import ExitCode
 from churn_assets.cli.summaries.compare import compare_summary
 from churn_assets.sample.generator import Generator
-from churn_model.decisions.policy import Policy
+from churn_model.decisions.policy import Decisions, Policy
 from churn_model.errors import InputError
 from churn_model.evaluation.comparison import agreement, auc_difference, compare
 from churn_model.evaluation.metrics import Scores
@@ -209,6 +209,19 @@ def test_models_that_are_not_there_are_named(
     assert len(home.runs()) == before, "a run that fails paints the healthy asset red"
 
 
+def decisions_of_each(home: Workspace, batch: str) -> tuple[pa.Table, list[Decisions]]:
+    """Return the rows of a batch, and what the champion and the candidate, each by itself, decide of them."""
+    spec = load_specs(home.root / "datasets").datasets["shop"]
+    record = read_batch(home.lake, "shop", batch)
+    assert record is not None
+    rows, policy = pq.read_table(home.lake.uri(record.rows.prefix + "rows")), Policy(spec.costs)
+    decided = []
+    for version in (champion_of(home), candidate_of(home)):
+        bundle = read_bundle(Path(home.lake.uri(f"shop/tuned_model/{version}")) / "model.tar.gz")
+        decided.append(policy.decide(bundle.probabilities(rows), policy.worth(rows)))
+    return rows, decided
+
+
 def test_on_a_batch_those_whom_the_models_decide_otherwise_are_counted_and_named(home: Workspace, churn: Churn) -> None:
     (piece,) = Generator(seed=5).training(400)
     home.land(piece.landed.drop_columns(["churned"]), batch="monday")
@@ -225,23 +238,15 @@ def test_on_a_batch_those_whom_the_models_decide_otherwise_are_counted_and_named
     published = read_published(home.lake, current.prefix)
     assert published is not None
     found = published.read(ShadowReport)
-    # As each model by itself decides of the same rows; the candidate does not read `contract`.
-    spec = load_specs(home.root / "datasets").datasets["shop"]
-    record = read_batch(home.lake, "shop", "monday")
-    assert record is not None
-    rows, policy = pq.read_table(home.lake.uri(record.rows.prefix + "rows")), Policy(spec.costs)
-    judged = []
-    for version in (champion_of(home), candidate_of(home)):
-        bundle = read_bundle(Path(home.lake.uri(f"shop/tuned_model/{version}")) / "model.tar.gz")
-        judged.append(policy.decide(bundle.probabilities(rows), policy.worth(rows)))
-    one, other = judged[0].contact, judged[1].contact
+    rows, (first, second) = decisions_of_each(home, "monday")  # the candidate does not read `contract`
+    one, other = first.contact, second.contact
     counts = found.counts
     assert (counts.rows, counts.only_first, counts.only_second) == (400, (one & ~other).sum(), (~one & other).sum())
     assert (counts.both, counts.neither) == ((one & other).sum(), (~one & ~other).sum())
     differ = one != other
     assert differ.any()
-    assert found.at_stake.by_first == pytest.approx(np.abs(judged[0].expected_saving[differ]).sum())
-    assert found.at_stake.by_second == pytest.approx(np.abs(judged[1].expected_saving[differ]).sum())
+    assert found.at_stake.by_first == pytest.approx(np.abs(first.expected_saving[differ]).sum())
+    assert found.at_stake.by_second == pytest.approx(np.abs(second.expected_saving[differ]).sum())
     assert f"Another decision for {differ.sum()} (" in said
     assert "That is the gate's word" in said
     file = home.root / "home" / "out" / "shop" / "shadows" / "monday.csv"
@@ -250,14 +255,19 @@ def test_on_a_batch_those_whom_the_models_decide_otherwise_are_counted_and_named
         named = {(row["id"], row["as_of"]) for row in csv.DictReader(stream)}
     assert len(named) == found.listed == differ.sum()
     assert {key for key, _ in named} == set(np.array(rows["_id"].to_pylist())[differ])
-    (more,) = Generator(seed=6).training(10)
-    home.land(more.landed.drop_columns(["churned"]), name="more.csv", batch="monday")
-    code, said = churn("compare", "shop", "--batch", "monday")
+
+
+def test_a_batch_that_changed_after_it_was_scored_is_compared_as_it_is_now(home: Workspace, churn: Churn) -> None:
+    (piece,), (more,) = Generator(seed=5).training(400), Generator(seed=6).training(10)
+    home.land(piece.landed.drop_columns(["churned"]), batch="tuesday")
+    assert churn("score", "shop", "tuesday")[0] == ExitCode.DONE
+    home.land(more.landed.drop_columns(["churned"]), name="more.csv", batch="tuesday")
+    code, said = churn("compare", "shop", "--batch", "tuesday")
     assert code == ExitCode.DONE
     assert "has changed since it was last scored (1 file new): the models are compared on what is there now." in said
-    landed = home.root / "home" / "lake" / "landing" / "shop" / "score" / "monday" / "customers.csv"
+    landed = home.root / "home" / "lake" / "landing" / "shop" / "score" / "tuesday" / "customers.csv"
     landed.write_text(landed.read_text("utf-8").replace(",2025-", ",soon-"))
-    code, said = churn("compare", "shop", "--batch", "monday")
+    code, said = churn("compare", "shop", "--batch", "tuesday")
     assert code == ExitCode.FAILED
     assert "10 rows, 400 in quarantine" in said
     assert "Look at the quarantine (" in said

@@ -199,9 +199,8 @@ def test_a_text_alone_is_parsed_as_it_is_in_a_column(kind: str, texts: list[str 
     one = column_type(kind)
     column, parse = one.parse(pa.array(texts, pa.string())), one.value_parser()
     alone = [parse(text) for text in texts]
-    assert repr([value.value for value in alone]) == repr(
-        column.values.cast(one.arrow_type).to_pylist()
-    )  # tells -0.0 from 0.0
+    together = column.values.cast(one.arrow_type).to_pylist()
+    assert repr([value.value for value in alone]) == repr(together)  # tells -0.0 from 0.0
     assert {row: value.wrong for row, value in enumerate(alone) if value.wrong} == column.wrong
 
 

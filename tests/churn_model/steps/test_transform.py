@@ -120,9 +120,8 @@ def test_a_server_that_cannot_score_answers_with_why(
     (tmp_path / BUNDLE).write_bytes((batch.model / BUNDLE).read_bytes())
     spoil(tmp_path)
     server = serve(tmp_path, xgboost="" if b"tar" in words else "1.0.0")
-    assert (
-        ask(server, path="/ping", method="GET")[0] == "200 OK"
-    )  # or the job would be waited for, and fail without words
+    # Or the job would be waited for, and fail without words.
+    assert ask(server, path="/ping", method="GET")[0] == "200 OK"
     status, found = ask(server, batch.parts[0].read_bytes())
     assert status == "400 Bad Request"
     assert words in found

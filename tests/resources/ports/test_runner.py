@@ -19,6 +19,7 @@ from resources.local.lake import LocalLake
 from resources.local.runner import LocalRunner
 from resources.ports.lake import Lake
 from resources.ports.runner import Runner, StepRequest
+from tests.harness.machine import is_alive
 from tests.steps import write_stand_in
 
 # Stands in for `churn_model.steps evaluate`: reads its input, counts its starts beside the lake, and does what the input says.
@@ -193,11 +194,6 @@ def test_what_a_failed_step_left_is_cleared_before_the_next_try(each: tuple[Runn
         "telco/evaluation_report/v1/out.txt",
         "telco/evaluation_report/v1/report.json",
     ]
-
-
-def is_alive(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
 
 
 DRIVER = """
