@@ -123,8 +123,18 @@ class EndpointCalls:
     # Changes
 
     def create_config(self, request: Mapping[str, Any]) -> None:
-        """Make a configuration, or leave the one of that name, which says the same."""
-        self._send("create_endpoint_config", request, "already exist")
+        """Make a configuration that nothing uses yet, or leave the one of that name, which says the same.
+
+        Its name does not tell what variants begin with: one that a deployment has left that broke off, with other machines, is made anew.
+        """
+        if self._send("create_endpoint_config", request, "already exist"):
+            return
+        name = request["EndpointConfigName"]
+        with aws_errors(EndpointError, f"to look up the configuration {name}"):
+            found = self._client.describe_endpoint_config(EndpointConfigName=name)
+        if _beginnings(found) != _beginnings(request):
+            self.delete_config(name)
+            self._send("create_endpoint_config", request, "already exist")
 
     def create(self, request: Mapping[str, Any]) -> None:
         """Make the endpoint, or leave the one that is there already."""
@@ -190,6 +200,15 @@ class EndpointCalls:
         )
         tail = read_tail(self._session.client("logs"), self.endpoint, since)
         return EndpointError("\n".join([text, *tail, self.link]))
+
+
+def _beginnings(config: Mapping[str, Any]) -> Mapping[str, Sequence[float]]:
+    """Return the weights and the machines that the variants of a configuration begin with."""
+    variants = [*config["ProductionVariants"], *config.get("ShadowProductionVariants", ())]
+    parts = ("InitialVariantWeight", "InitialInstanceCount")
+    return {
+        each["VariantName"]: [part in each and round(each[part], SHARE_DIGITS) for part in parts] for each in variants
+    }
 
 
 def weighs(found: Description, wanted: Sequence[Mapping[str, Any]]) -> bool:

@@ -2,10 +2,13 @@
 
 A policy follows the requests, and takes minutes to. So a variant whose share grows, such as the champion's when a candidate goes, begins with its share
 of all the machines that answered until then.
+
+Its machines come before its share does. Until then, the weights of all variants, of which only the ratio counts, add up to the number of the machines
+that answered, and a half: set by the same call that adds machines, they tell a deployment after one that broke off there which machines to count.
 """
 
 from collections.abc import Mapping, Sequence
-from math import ceil
+from math import ceil, isclose
 from typing import Any
 
 from churn_model.errors import problem
@@ -13,6 +16,9 @@ from resources.aws.endpoint_calls import Description, EndpointCalls, share_of
 from resources.aws.endpoint_requests import EndpointPlan
 from resources.errors import EndpointError
 from resources.ports.endpoint import SHARE_DIGITS
+
+_MARK = 0.5  # in the sum of the weights, which is 1 otherwise
+_EXACT = 0.01  # SageMaker keeps weights in 32 bits
 
 
 def count_machines(plan: EndpointPlan, found: Description | None) -> dict[str, int]:
@@ -23,10 +29,11 @@ def count_machines(plan: EndpointPlan, found: Description | None) -> dict[str, i
     scaling, current = plan.section.scaling, _current(found)
     if scaling is None or found is None or not sum(current.values()):
         return {}
+    total = _count_answering(found)
     counts = {name: current.get(name, scaling.least) for name in plan.weights}
     for name, weight in plan.weights.items():
         if weight > share_of(found, name):
-            needed = ceil(round(sum(current.values()) * weight, SHARE_DIGITS))
+            needed = ceil(round(total * weight, SHARE_DIGITS))
             counts[name] = max(counts[name], min(needed, scaling.most))
     return counts
 
@@ -40,7 +47,12 @@ def find_short(counts: Mapping[str, int], found: Description | None) -> dict[str
 def add_machines(plan: EndpointPlan, calls: EndpointCalls, found: Description) -> Description:
     """Give each variant whose share grows its machines, one variant at a time, and return the endpoint. Raise EndpointError if they do not come."""
     for name, count in find_short(count_machines(plan, found), found).items():
-        asked = [{"VariantName": name, "DesiredInstanceCount": count}]
+        total = _count_answering(found) + _MARK
+        weights = {each: total * share_of(found, each) for each in _current(found)}
+        asked = [
+            {"VariantName": each, "DesiredWeight": weight, **({"DesiredInstanceCount": count} if each == name else {})}
+            for each, weight in weights.items()
+        ]
         calls.set_weights({"EndpointName": plan.endpoint, "DesiredWeightsAndCapacities": asked})
         found = calls.settle() or {}
         if name not in _current(found) or find_short({name: count}, found):
@@ -60,6 +72,14 @@ def report_unlike(
             todo=f"run the job again, or look at it: {calls.link}",
         )
     )
+
+
+def _count_answering(found: Description) -> int:
+    """Return how many machines answer, without those that have come for a share that is not there yet."""
+    total = sum(_current(found).values())
+    weights = sum(float(each.get("CurrentWeight", 0.0)) for each in found["ProductionVariants"])
+    is_marked = weights > 1 and isclose(weights % 1, _MARK, abs_tol=_EXACT)
+    return min(total, int(weights)) if is_marked else total
 
 
 def _current(found: Description | None) -> dict[str, int]:

@@ -3,13 +3,17 @@
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import dagster as dg
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError
 from botocore.httpsession import URLLib3Session
+
+from resources.aws import queries, session
 
 KILLED = "killed after"
 ANSWERS = {
@@ -66,6 +70,40 @@ class Faults:
         if way.startswith("reset"):
             raise ConnectionClosedError(endpoint_url=request.url)
         return answer(request.url, service, *ANSWERS[way])
+
+
+@dataclass
+class Death(Faults):
+    """The worker is killed after a call: none of those that it would make on its way out reaches AWS."""
+
+    is_gone: bool = False
+
+    def __call__(self, request: Any, event_name: str, **more: Any) -> AWSResponse | None:
+        if self.is_gone:
+            raise Killed
+        try:
+            return super().__call__(request, event_name, **more)
+        except Killed:
+            self.is_gone = True
+            raise
+
+
+@contextmanager
+def dying(death: Death) -> Iterator[None]:
+    """Let a worker in this process die."""
+    open_session = session.open_session
+
+    def open_mortal(region: str) -> Any:
+        made = open_session(region)
+        made.events.register_first("before-send", death)
+        return made
+
+    with patch.object(session, "open_session", open_mortal), patch.object(queries, "open_session", open_mortal):
+        session.forget_clients()
+        try:
+            yield
+        finally:
+            session.forget_clients()
 
 
 class Phases:

@@ -1,7 +1,8 @@
 """What SageMaker is asked for an endpoint, in which order, what is left behind, and what happens when any of it fails."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from resources.aws.jobs.clock import SystemClock
 from resources.aws.lake import S3Lake
 from resources.errors import EndpointError
 from resources.ports.endpoint import IN_SERVICE, Candidate, Deployment
+from tests.aws.faults import KILLED, Death, Killed, dying
 from tests.aws.sagemaker.hosts import Answer, Answering, AwsHost, Fields, Host
 from tests.aws.sagemaker.running import ROLE, endpoint_on, host_on, running_endpoints, running_jobs
 from tests.aws.sagemaker.service import Refusal, Reset, SageMaker
@@ -346,7 +348,10 @@ def test_a_candidate_has_the_machines_for_its_share_before_it_has_the_share(
     service.interfere = interfere
     with pytest.raises(EndpointError, match=r"as asked: .*'DesiredInstanceCount': 9.*; found InService: "):
         endpoint.deploy(beside(0, scaled))
-    assert variants(service)["candidate"] == (0.9, 6)  # it answers on
+    served = endpoint.find("shop")
+    assert served is not None
+    assert served.candidate is not None
+    assert (served.candidate.share, variants(service)["candidate"][1]) == (0.9, 6)  # it answers on
 
 
 @pytest.mark.parametrize("operation", ["UpdateEndpoint", "UpdateEndpointWeightsAndCapacities"])
@@ -589,6 +594,124 @@ def test_broken_off_at_any_call_and_run_again_it_ends_as_if_nothing_had_been(
         endpoint.deploy(deployment(MACHINES, f"d{version}"))
         assert_serves_one(service, endpoint, f"d{version}")
     assert at > 10
+
+
+SCALED = replace(MACHINES, count=None, scaling=Scaling(least=1, most=9, invocations=600))
+
+
+def live(service: SageMaker, endpoint: SageMakerEndpoint, before: Sequence[Deployment], counts: dict[str, int]) -> None:
+    """Make the endpoint as it is before a step of its life."""
+    endpoint.delete("shop")
+    for each in before:
+        endpoint.deploy(each)
+    if before:
+        scale(service, **counts)
+
+
+def state(service: SageMaker, endpoint: SageMakerEndpoint) -> dict[str, object]:
+    """Return all that there is of an endpoint, but for times."""
+    session, (name,) = endpoint.session, [f"{endpoint.stack}-shop"]
+    hosted = service.hosting.endpoints.get(name)
+    autoscaling, cloudwatch = session.client("application-autoscaling"), session.client("cloudwatch")
+    targets = autoscaling.describe_scalable_targets(ServiceNamespace="sagemaker")["ScalableTargets"]
+    policies = autoscaling.describe_scaling_policies(ServiceNamespace="sagemaker")["ScalingPolicies"]
+    return {
+        "serves": hosted and (hosted.status, hosted.config, hosted.variants, hosted.shadows),
+        "configs": sorted(service.hosting.configs),
+        "models": sorted(service.models),
+        "scaled": sorted(
+            (each["ResourceId"], each["MinCapacity"], each["MaxCapacity"])
+            for each in targets
+            if name in each["ResourceId"]
+        ),
+        "policies": sorted(each["ResourceId"] for each in policies if name in each["ResourceId"]),
+        "alarms": sorted(
+            each["AlarmName"] for each in cloudwatch.describe_alarms(AlarmNamePrefix=name)["MetricAlarms"]
+        ),
+        "dashboards": [
+            cloudwatch.get_dashboard(DashboardName=each["DashboardName"])["DashboardBody"]
+            for each in cloudwatch.list_dashboards(DashboardNamePrefix=name)["DashboardEntries"]
+        ],
+        "archives": [entry.key for entry in endpoint.lake.entries("shop/endpoint/")],
+    }
+
+
+def name_changes(operation: str, _headers: Mapping[str, str]) -> str:
+    """Name all calls alike that change anything: a kill after another leaves what one after the change before it leaves."""
+    verb = operation.partition(".")[2]
+    return verb if verb.startswith(("Describe", "List", "Get", "Head")) else "a change"
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(
+    ("before", "counts", "step"),
+    [
+        pytest.param([], {}, deployment(SCALED), id="its creation"),
+        pytest.param([deployment(SCALED)], {"champion": 4}, beside(0.5, SCALED), id="a candidate"),
+        pytest.param(
+            [deployment(SCALED), beside(0.1, SCALED)],
+            {"champion": 4, "candidate": 1},
+            beside(0.5, SCALED),
+            id="a larger share",
+        ),
+        pytest.param(
+            [deployment(SCALED), beside(0.5, SCALED)],
+            {"champion": 2, "candidate": 4},
+            deployment(SCALED, "d2"),
+            id="a promotion",
+        ),
+        pytest.param(
+            [deployment(SCALED), beside(0.5, SCALED)],
+            {"champion": 3, "candidate": 4},
+            beside(0.25, MACHINES),
+            id="machines as counted in the spec",
+        ),
+        pytest.param(
+            [deployment(SCALED), beside(0.5, SCALED)], {"champion": 3, "candidate": 4}, None, id="its deletion"
+        ),
+    ],
+)
+def test_a_worker_that_is_killed_after_any_change_leaves_what_the_next_one_ends_as_if_nothing_had_been(
+    service: SageMaker,
+    endpoint: SageMakerEndpoint,
+    before: list[Deployment],
+    counts: dict[str, int],
+    step: Deployment | None,
+) -> None:
+    endpoint.session.client("sns").create_topic(Name=f"{endpoint.stack}-churn-alarms")
+
+    def act() -> None:
+        if step:
+            endpoint.deploy(step)
+        else:
+            endpoint.delete("shop")
+
+    live(service, endpoint, before, counts)
+    act()
+    expected, number = state(service, endpoint), 0
+    while True:
+        number += 1
+        live(service, endpoint, before, counts)
+        death = Death("a change", KILLED, number, name=name_changes)
+        with dying(death), suppress(Killed):
+            act()
+        if not death.is_gone:
+            break
+        act()
+        assert state(service, endpoint) == expected, f"killed after change {number}, {death.seen[-3:]}"
+    assert number > 2
+
+
+def test_a_configuration_that_an_earlier_deployment_left_counts_the_machines_of_today(
+    service: SageMaker, endpoint: SageMakerEndpoint
+) -> None:
+    live(service, endpoint, [deployment(SCALED), beside(0.5, SCALED)], {"champion": 1, "candidate": 1})
+    death = Death("sagemaker.CreateEndpointConfig", KILLED)
+    with dying(death), pytest.raises(Killed):
+        endpoint.deploy(deployment(SCALED, "d2"))
+    scale(service, champion=4, candidate=4)  # there are more requests by the time that somebody comes back to it
+    endpoint.deploy(deployment(SCALED, "d2"))
+    assert variants(service) == {"champion": (1.0, 8)}
 
 
 def test_an_update_that_nobody_waits_for_any_more_is_found_and_not_begun_again(

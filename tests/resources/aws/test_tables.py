@@ -4,7 +4,6 @@ import io
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from resources.aws import queries, session
 from resources.aws.lake import S3Lake
 from resources.aws.queries import Athena
-from resources.aws.session import forget_clients
 from resources.aws.tables import AthenaTables
 from resources.catalog.source_tables import TableCopy, copy_table
 from resources.errors import LakeError, TablesError
-from tests.aws.faults import KILLED, Faults, Killed
+from tests.aws.faults import KILLED, Death, Faults, Killed, dying
 from tests.aws.tables import make_aws_tables
 
 LEAST_LIMIT = 10_000_000
@@ -135,38 +132,10 @@ def test_a_copy_is_made_and_what_it_was_made_by_is_named_if_it_cannot_be_removed
     assert f"Rows of customers are left below {tables.lake.uri('jobs/unload-')}" in caplog.text
 
 
-@dataclass
-class Death(Faults):
-    """The worker is killed after a call: none of those that it would make on its way out reaches AWS."""
-
-    is_gone: bool = False
-
-    def __call__(self, request: Any, event_name: str, **more: Any) -> Any:
-        if self.is_gone:
-            raise Killed
-        try:
-            return super().__call__(request, event_name, **more)
-        except Killed:
-            self.is_gone = True
-            raise
-
-
 def unload_and_die(tables: AthenaTables, table: str, operation: str, number: int = 1) -> None:
     """Copy a table, and be killed after a call."""
-    death, open_session = Death(operation, KILLED, number), session.open_session
-
-    def open_mortal(region: str) -> Any:
-        made = open_session(region)
-        made.events.register_first("before-send", death)
-        return made
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "open_session", open_mortal)
-        patch.setattr(queries, "open_session", open_mortal)
-        forget_clients()
-        with pytest.raises(Killed):
-            tables.unload(table, "copies/")
-    forget_clients()
+    with dying(Death(operation, KILLED, number)), pytest.raises(Killed):
+        tables.unload(table, "copies/")
 
 
 def queries_of(tables: AthenaTables) -> list[str]:
