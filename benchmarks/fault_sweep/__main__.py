@@ -98,7 +98,7 @@ def main() -> int:
 def sweep(graph: Graph, root: Path, every: int, at_once: int) -> Swept:
     """Try the points of a graph's commands, one command after the other."""
     folder = root / graph.name
-    account = Account(folder / "account")
+    account = Account(folder / "account", job_options=graph.job_options)
     with account.answering(lambda _s3, _logs: Scripted({})):
         account.set_up(graph.spec, graph.land())
         if graph.has_table:

@@ -40,7 +40,7 @@ from tests.aws.tables import make_aws_tables
 
 PATIENCE_SECONDS = 300
 _BUCKET, _STACK = "sweep-bucket", "sweep"
-_PAUSES = '{"shortest_pause": 0.02, "longest_pause": 0.05}'
+_PAUSES = {"shortest_pause": 0.02, "longest_pause": 0.05}
 
 MakeExecutor = Callable[[Any, Any], Executor]
 """Takes clients of S3 and of the logs."""
@@ -50,13 +50,15 @@ MakeExecutor = Callable[[Any, Any], Executor]
 class Account:
     """A bucket, Glue, Athena and SageMaker with a stack, and the working folder of its user.
 
-    folder   holds `home` and `datasets`
-    modules  that a command has imported
+    folder       holds `home` and `datasets`
+    modules      that a command has imported
+    job_options  of CHURN_JOBS, beside the pauses
     """
 
     folder: Path
     sagemaker: SageMaker = field(default_factory=lambda: SageMaker(Scripted({})))
     modules: list[str] = field(default_factory=list)
+    job_options: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def lake(self) -> S3Lake:
@@ -72,7 +74,7 @@ class Account:
             "CHURN_ROLE": ROLE,
             "CHURN_MODEL_ROLE": MODEL_ROLE,
             "CHURN_IMAGE": IMAGE,
-            "CHURN_JOBS": _PAUSES,
+            "CHURN_JOBS": json.dumps({**_PAUSES, **self.job_options}),
             "CHURN_HOME": str(self.folder / "home"),
             "CHURN_DATASETS": str(self.folder / "datasets"),
             "DAGSTER_HOME": "",
@@ -117,7 +119,7 @@ class Account:
     def moved_to(self, folder: Path) -> "Account":
         """Return this account with a copy of the working folder."""
         shutil.copytree(self.folder, folder)
-        return Account(folder, self.sagemaker, self.modules)
+        return Account(folder, self.sagemaker, self.modules, self.job_options)
 
     def import_modules(self) -> None:
         """Import and pack what commands do, so that the processes that are forked from here on have it."""

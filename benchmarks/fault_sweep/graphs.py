@@ -1,7 +1,7 @@
 """The graphs that are swept: what lands, the spec, and the commands, each with the assets of which it is swept."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +17,7 @@ _BLIND = "ignore: [contract, tenure_months]\n"
 """What makes a first champion that a retrain without it beats."""
 _MANUAL = f"{SPEC}gate: {{promotion: manual}}\n"
 _RETRAIN, _SCORE = ("retrain", "shop"), ("score", "shop", "monday")
-_DATABASE, _TABLE = "theirs", "customers"
+_DATABASE, _TABLE, _CRAWLER = "theirs", "customers", "nightly"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Command:
 class Graph:
     """A table with a spec, and what is done with it, one command after the other.
 
-    has_table   whether the training rows are a user's own table
+    has_table     whether the training rows are a user's own table
+    job_options   of CHURN_JOBS
     """
 
     name: str
@@ -47,6 +48,7 @@ class Graph:
     spec: str
     commands: tuple[Command, ...]
     has_table: bool = False
+    job_options: Mapping[str, object] = field(default_factory=dict)
 
     def land(self) -> Mapping[str, pa.Table]:
         """Return what has landed, by key."""
@@ -83,11 +85,25 @@ GRAPHS = (
         (Command(_RETRAIN, alone="raw_customers"),),
         has_table=True,
     ),
+    Graph(
+        "crawler",
+        "`source: {table: ..., crawler: ...}`, and a table that its crawler makes",
+        f"{SPEC}source: {{table: {_DATABASE}.{_TABLE}, crawler: {_CRAWLER}}}\n",
+        (Command(_RETRAIN, alone="raw_customers"),),
+        has_table=True,
+    ),
+    Graph(
+        "small",
+        "`small_megabytes: 200`, steps in the process of the run",
+        SPEC,
+        (Command(_RETRAIN, alone="raw_customers"),),
+        job_options={"small_megabytes": 200},
+    ),
 )
 
 
 def make_users_table(session: AwsSession) -> None:
-    """Make a table of customers in the Glue catalog, as a user has it, in a bucket of its own."""
+    """Make a table of customers in the Glue catalog, as a user has it, in a bucket of its own, and its crawler."""
     lake = S3Lake(session=session, bucket=_DATABASE)
     session.client("s3").create_bucket(Bucket=_DATABASE, CreateBucketConfiguration={"LocationConstraint": REGION})
     sink = pa.BufferOutputStream()
@@ -104,6 +120,8 @@ def make_users_table(session: AwsSession) -> None:
     columns = [{"Name": field.name, "Type": kinds.get(field.type, "string")} for field in rows.schema]
     glue = session.client("glue")
     glue.create_database(DatabaseInput={"Name": _DATABASE})
+    targets = {"S3Targets": [{"Path": lake.uri("customers/")}]}
+    glue.create_crawler(Name=_CRAWLER, Role="crawls", DatabaseName=_DATABASE, Targets=targets)
     storage = {"Columns": columns, "Location": lake.uri("customers/")}
     glue.create_table(
         DatabaseName=_DATABASE, TableInput={"Name": _TABLE, "TableType": "EXTERNAL_TABLE", "StorageDescriptor": storage}

@@ -18,7 +18,7 @@ CRAWLER = "UPDATED_BY_CRAWLER"
 """The parameter of a table that names the crawler that last wrote it."""
 CRAWLS = "crawls"
 """What the agents of a crawler's own clients say of themselves: a crawler has a role of the user's."""
-_TYPES = {"string": "string", "int64": "bigint", "double": "double"}
+_TYPES = {"string": "string", "int64": "bigint", "double": "double", "bool": "boolean", "date32[day]": "date"}
 
 
 class Crawl(threading.Thread):
