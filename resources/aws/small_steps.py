@@ -16,15 +16,17 @@ from churn_model.errors import problem
 from churn_model.reports.step_report import REPORT, StepReport
 from resources.aws.code_archive import START, pack_code
 from resources.aws.container.start import REFUSED
+from resources.aws.job_results import clear
 from resources.aws.jobs.logs import TAIL_LINES
+from resources.aws.lake import S3Lake
 from resources.errors import StepFailed, StepKilled
-from resources.ports.lake import Lake
+from resources.ports.lake import MANIFEST
 
 _GRACE_SECONDS = 10
 
 
 def run_here(
-    lake: Lake,
+    lake: S3Lake,
     step: str,
     output: str,
     *,
@@ -33,7 +35,7 @@ def run_here(
     code: Path,
     check: Callable[[], object],
 ) -> StepReport:
-    """Download the inputs, run a step, put its result below `output`, the report last, and return the report.
+    """Download the inputs, run a step, put its result below `output`, the report last, remove what else is there, and return the report.
 
     config   files by name
     inputs   pairs of a key and its place below the folder of inputs
@@ -91,8 +93,9 @@ def _failure(step: str, root: Path, code: int, log: Path) -> StepFailed:
     return (StepKilled if code > 128 else StepFailed)(f"{text}\n{tail}")
 
 
-def _upload(lake: Lake, result: Path, output: str) -> StepReport:
+def _upload(lake: S3Lake, result: Path, output: str) -> StepReport:
     report = StepReport.from_json((result / REPORT).read_bytes())
+    clear(lake, output, (*report.files, REPORT, MANIFEST))
     for name in (*report.files, REPORT):
         lake.put(output + name, result / name)
     return report

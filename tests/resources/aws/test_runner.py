@@ -12,6 +12,7 @@ import boto3
 import dagster as dg
 import pytest
 
+from churn_model.reports.step_report import REPORT
 from churn_model.spec.dataset import Dataset
 from resources.aws.job_requests import JobOptions
 from resources.aws.jobs.failures import JobFailed
@@ -168,6 +169,16 @@ def test_a_small_step_runs_in_the_runs_own_process(
     assert aws_lake.read(OUTPUT + "names.txt") == b"landing/telco/train/a.csv\nlanding/telco/train/b/c.csv"
     assert sagemaker.calls == []
     assert small.libraries(frozenset({"numpy"})) != runner_on(aws_lake, code=code).libraries(frozenset({"numpy"}))
+
+
+def test_what_an_attempt_that_died_has_left_is_no_part_of_a_small_step_s_result(
+    aws_lake: S3Lake, code: Path, sagemaker: SageMaker, make_request: Callable[..., StepRequest]
+) -> None:
+    """A table shows all that is below its prefix."""
+    aws_lake.put(f"{OUTPUT}rows/part-00007.parquet", b"of an attempt that died")
+    small = runner_on(aws_lake, code=code, options=JobOptions(small_megabytes=200, **TIMES))
+    report = small.run(make_request())
+    assert {entry.key for entry in aws_lake.entries(OUTPUT)} == {OUTPUT + name for name in (*report.files, REPORT)}
 
 
 def test_a_step_that_is_not_small_is_a_job(
