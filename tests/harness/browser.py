@@ -59,7 +59,13 @@ class Browser:
             self._port = self.wait_for("the browser to listen", lambda: _read_port(profile))
             target = self._targets()[0]
             self._socket: ClientConnection = self._ends.enter_context(
-                connect(target["webSocketDebuggerUrl"], max_size=None, proxy=None, ping_interval=None)
+                connect(
+                    target["webSocketDebuggerUrl"],
+                    max_size=None,
+                    proxy=None,
+                    ping_interval=None,
+                    open_timeout=_PATIENCE_SECONDS,
+                )
             )
             self.ask("Page.enable")
             unless_open.pop_all()
@@ -194,5 +200,5 @@ def _read_port(profile: Path) -> str | None:
 
 
 def _get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=_PATIENCE_SECONDS) as answer:
         return str(answer.read().decode())

@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 """What starts a command of the superuser without the right to read what is closed: Linux, util-linux."""
-_PATIENCE_SECONDS = 400  # the sensor looks every 30 s, the schedule fires every minute; the rest is a busy machine
+_PATIENCE_SECONDS = 900  # the sensor looks every 30 s, the schedule fires every minute; the rest is a busy machine
 
 
 class NotPossible(Exception):

@@ -43,7 +43,7 @@ class Server:
     def read(self, path: str) -> bytes | None:
         """Return what is there, None if nothing answers or it is refused."""
         try:
-            with _OPENER.open(self.url + path, timeout=10) as answer:
+            with _OPENER.open(self.url + path, timeout=60) as answer:
                 return bytes(answer.read())
         except (URLError, OSError):
             return None

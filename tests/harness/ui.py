@@ -8,6 +8,8 @@ from typing import Any
 from tests.harness.home import Home
 from tests.harness.machine import free_port, waited
 
+_ANSWER_SECONDS = 120  # a busy machine loads the code meanwhile
+
 
 class Ui:
     """`churn ui` of a working folder, on a port of its own."""
@@ -37,7 +39,7 @@ class Ui:
         self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, str]:
         """Send a request, and return the status and text of the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_ANSWER_SECONDS)
         try:
             connection.request(method, path, body, dict(headers or {}))
             answer = connection.getresponse()
