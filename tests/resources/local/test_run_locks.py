@@ -2,10 +2,10 @@ import fcntl
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -88,7 +88,10 @@ def test_a_run_holds_its_locks_and_no_other_until_it_ends(
 
 
 def test_a_run_that_waits_says_for_what_and_begins_when_the_other_has_ended(
-    run_locks: LocalRunLocks, instance: dg.DagsterInstance, capfd: pytest.CaptureFixture[str]
+    run_locks: LocalRunLocks,
+    instance: dg.DagsterInstance,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     held = Path(run_locks.folder) / "shop%2Fretrain.lock"
     held.parent.mkdir(parents=True)
@@ -98,11 +101,11 @@ def test_a_run_that_waits_says_for_what_and_begins_when_the_other_has_ended(
     lock.write("4711")
     lock.flush()
 
-    def end() -> None:
+    def end(_seconds: float) -> None:
         order.append("the other ended")
         lock.close()
 
-    threading.Timer(1.0, end).start()
+    monkeypatch.setattr("resources.local.run_locks.time", SimpleNamespace(sleep=end))  # once it waits
     execute(run_locks, lambda: order.append("this one worked"), instance, {LOCK_TAG: "shop/retrain"})
     assert order == ["the other ended", "this one worked"]
     assert "Waiting for another run to end: process 4711 holds the lock shop/retrain." in capfd.readouterr().err
