@@ -143,6 +143,8 @@ def _take_really(account: Account, place: Path, command: Command, left: dict[Wor
 
     order = Order(command.arguments, command.alone)
     real = call_in_fork(partial(take, account, place / "real", order, with_steps, remembers=True))
+    if real.codes != [0]:
+        raise RuntimeError(f"{command.arguments} fails without a fault: {real.said[-3000:]}")
     left.update(real.left)
     account.modules = real.modules
     account.import_modules()

@@ -18,7 +18,7 @@ CRAWLER = "UPDATED_BY_CRAWLER"
 """The parameter of a table that names the crawler that last wrote it."""
 CRAWLS = "crawls"
 """What the agents of a crawler's own clients say of themselves: a crawler has a role of the user's."""
-_TYPES = {"string": "string", "int64": "bigint", "double": "double", "bool": "boolean", "date32[day]": "date"}
+_TYPES = {"int64": "bigint", "double": "double", "bool": "boolean", "date32[day]": "date"}
 
 
 class Crawl(threading.Thread):
@@ -67,7 +67,9 @@ def _crawl(crawler: FakeCrawler, path: str) -> None:
     if not found:
         raise ValueError(f"nothing in {path}")
     body = s3.get_object(Bucket=bucket, Key=found[0]["Key"])["Body"].read()
-    columns = [{"Name": each.name, "Type": _TYPES[str(each.type)]} for each in pq.read_schema(io.BytesIO(body))]
+    columns = [
+        {"Name": each.name, "Type": _TYPES.get(str(each.type), "string")} for each in pq.read_schema(io.BytesIO(body))
+    ]
     table = {"Name": prefix.rstrip("/").rpartition("/")[2], "TableType": "EXTERNAL_TABLE"}
     table["Parameters"] = {CRAWLER: crawler.name}  # type: ignore[assignment]
     table["StorageDescriptor"] = {"Columns": columns, "Location": path}  # type: ignore[assignment]

@@ -2,6 +2,8 @@
 
 import io
 import json
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,10 +14,12 @@ import pytest
 from resources.aws.crawlers import require_resting, run_crawler
 from resources.aws.lake import S3Lake
 from resources.aws.tables import AthenaTables
+from resources.catalog.integrity import find_whole
 from resources.catalog.source_tables import copy_table
 from resources.errors import TablesError
 from resources.settings import PROJECT
 from tests.aws.crawlers import held_crawls
+from tests.aws.faults import KILLED, Death, Killed, dying
 from tests.aws.iam import allowing_statement, read_policies, recorded_calls
 from tests.aws.tables import make_aws_tables
 from tests.resources.aws.jobs.conftest import FakeClock
@@ -51,6 +55,38 @@ def test_a_table_is_read_as_its_crawler_leaves_it(tables: AthenaTables) -> None:
     rows = pa.concat_tables(pq.read_table(tables.lake.open(key)) for key in second.keys).sort_by("id")
     assert rows.to_pydict() == {"id": ["a", "b"], "minutes": [1.5, 2.5], "plan": ["x", "y"]}
     assert copy_table(tables.lake, tables, "telco", table, crawler=crawler) == second  # nothing has changed
+
+
+def name_changes(operation: str, _headers: Mapping[str, str]) -> str:
+    """Name all calls alike that change anything: a kill after another leaves what one after the change before it leaves."""
+    verb = operation.partition(".")[2]
+    return verb if verb.startswith(("Get", "List", "Head")) else "a change"
+
+
+@pytest.mark.prove
+def test_a_worker_that_is_killed_after_any_change_leaves_what_the_next_one_makes_a_whole_copy_of(
+    tables: AthenaTables,
+) -> None:
+    crawler, table = make_crawler(tables, "nightly"), f"{tables.database}.customers"
+    athena, where = tables.session.client("athena"), {"WorkGroup": tables.athena.workgroup}
+    number, queries, paid = 0, 0, list[int]()
+    while True:
+        number += 1
+        put(tables.lake, {"id": ["a", "b"], "minutes": [1.5, float(number)]})
+        death = Death("a change", KILLED, number, name=name_changes)
+        with dying(death), suppress(Killed):
+            copy_table(tables.lake, tables, "telco", table, crawler=crawler)
+        copy = copy_table(tables.lake, tables, "telco", table, crawler=crawler)
+        rows = pa.concat_tables(pq.read_table(tables.lake.open(key)) for key in copy.keys).sort_by("id")
+        assert rows.to_pydict() == {"id": ["a", "b"], "minutes": [1.5, float(number)]}
+        assert find_whole(tables.lake, f"telco/unloaded/{copy.version}/") is not None
+        if not death.is_gone:
+            break
+        asked = len(athena.list_query_executions(**where)["QueryExecutionIds"])
+        paid.append(asked - queries)
+        queries = asked
+    # The crawl, the note, the query, two files; the note goes, the rows go; the manifest.
+    assert paid == [1, 1, 1, 1, 1, 2, 2, 1]
 
 
 def test_a_crawl_that_fails_is_told_in_its_own_words(tables: AthenaTables) -> None:
