@@ -11,6 +11,7 @@ from resources.errors import EndpointError
 from resources.ports.endpoint import CHAMPION
 
 _REQUESTS, _LOAD = "AWS/SageMaker", "/aws/sagemaker/Endpoints"
+_ABSENT = ("ResourceNotFound", "DashboardNotFoundError")
 _WIDTH, _HEIGHT, _COLUMNS, _PERIOD = 12, 6, 2, 60
 _Metric = tuple[str, str, str]
 """A namespace, a metric in it, and a statistic."""
@@ -58,10 +59,16 @@ class EndpointDashboard:
 
     def remove(self) -> bool:
         """Remove the dashboard, and return whether there was one."""
+        from botocore.exceptions import ClientError
+
         with aws_errors(EndpointError, f"no dashboard of the endpoint {self._endpoint}"):
             if self._find() is None:
                 return False
-            self._client.delete_dashboards(DashboardNames=[self._name])
+            try:
+                self._client.delete_dashboards(DashboardNames=[self._name])
+            except ClientError as error:
+                if code_of(error) not in _ABSENT:  # the answer to the first attempt may have been lost
+                    raise
         return True
 
     def _find(self) -> Any:
@@ -70,7 +77,7 @@ class EndpointDashboard:
         try:
             return json.loads(self._client.get_dashboard(DashboardName=self._name)["DashboardBody"])
         except ClientError as error:
-            if code_of(error) == "ResourceNotFound":
+            if code_of(error) in _ABSENT:
                 return None
             raise
 

@@ -66,9 +66,18 @@ class EndpointScaling:
         with aws_errors(EndpointError, f"not to scale the endpoint {self._endpoint}"):
             over = [each["ResourceId"] for each in self._targets() if each["ResourceId"] not in keeps]
             for resource in over:
-                variant = scaled_variant(self._endpoint, resource.rpartition("/")[2])
-                self._client.deregister_scalable_target(**variant)
+                self._deregister(scaled_variant(self._endpoint, resource.rpartition("/")[2]))
         return bool(over)
+
+    def _deregister(self, variant: Mapping[str, str]) -> None:
+        """Deregister machines that are registered or, if the answer to that was lost, no longer."""
+        from botocore.exceptions import ClientError
+
+        try:
+            self._client.deregister_scalable_target(**variant)
+        except ClientError as error:
+            if code_of(error) != "ObjectNotFoundException" and "No scalable target found" not in str(error):
+                raise
 
     def _targets(self) -> Iterator[Mapping[str, Any]]:
         """Yield the variants that are registered, also those that this plan does not know."""

@@ -89,16 +89,16 @@ class Death(Faults):
 
 
 @contextmanager
-def dying(death: Death) -> Iterator[None]:
-    """Let a worker in this process die."""
+def failing(faults: Faults) -> Iterator[None]:
+    """Let calls of all clients that are opened meanwhile fail in this process, or the worker die."""
     open_session = session.open_session
 
-    def open_mortal(region: str) -> Any:
+    def open_faulty(region: str) -> Any:
         made = open_session(region)
-        made.events.register_first("before-send", death)
+        made.events.register_first("before-send", faults)
         return made
 
-    with patch.object(session, "open_session", open_mortal), patch.object(queries, "open_session", open_mortal):
+    with patch.object(session, "open_session", open_faulty), patch.object(queries, "open_session", open_faulty):
         session.forget_clients()
         try:
             yield

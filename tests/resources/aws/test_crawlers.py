@@ -19,7 +19,7 @@ from resources.catalog.source_tables import copy_table
 from resources.errors import TablesError
 from resources.settings import PROJECT
 from tests.aws.crawlers import held_crawls
-from tests.aws.faults import KILLED, Death, Killed, dying
+from tests.aws.faults import KILLED, Death, Killed, failing
 from tests.aws.iam import allowing_statement, read_policies, recorded_calls
 from tests.aws.tables import make_aws_tables
 from tests.resources.aws.jobs.conftest import FakeClock
@@ -74,7 +74,7 @@ def test_a_worker_that_is_killed_after_any_change_leaves_what_the_next_one_makes
         number += 1
         put(tables.lake, {"id": ["a", "b"], "minutes": [1.5, float(number)]})
         death = Death("a change", KILLED, number, name=name_changes)
-        with dying(death), suppress(Killed):
+        with failing(death), suppress(Killed):
             copy_table(tables.lake, tables, "telco", table, crawler=crawler)
         copy = copy_table(tables.lake, tables, "telco", table, crawler=crawler)
         rows = pa.concat_tables(pq.read_table(tables.lake.open(key)) for key in copy.keys).sort_by("id")

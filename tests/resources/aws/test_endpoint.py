@@ -23,7 +23,7 @@ from resources.aws.jobs.clock import SystemClock
 from resources.aws.lake import S3Lake
 from resources.errors import EndpointError
 from resources.ports.endpoint import IN_SERVICE, Candidate, Deployment
-from tests.aws.faults import KILLED, Death, Killed, dying
+from tests.aws.faults import KILLED, Death, Faults, Killed, failing
 from tests.aws.sagemaker.hosts import Answer, Answering, AwsHost, Fields, Host
 from tests.aws.sagemaker.running import ROLE, endpoint_on, host_on, running_endpoints, running_jobs
 from tests.aws.sagemaker.service import Refusal, Reset, SageMaker
@@ -693,7 +693,7 @@ def test_a_worker_that_is_killed_after_any_change_leaves_what_the_next_one_ends_
         number += 1
         live(service, endpoint, before, counts)
         death = Death("a change", KILLED, number, name=name_changes)
-        with dying(death), suppress(Killed):
+        with failing(death), suppress(Killed):
             act()
         if not death.is_gone:
             break
@@ -707,7 +707,7 @@ def test_a_configuration_that_an_earlier_deployment_left_counts_the_machines_of_
 ) -> None:
     live(service, endpoint, [deployment(SCALED), beside(0.5, SCALED)], {"champion": 1, "candidate": 1})
     death = Death("sagemaker.CreateEndpointConfig", KILLED)
-    with dying(death), pytest.raises(Killed):
+    with failing(death), pytest.raises(Killed):
         endpoint.deploy(deployment(SCALED, "d2"))
     scale(service, champion=4, candidate=4)  # there are more requests by the time that somebody comes back to it
     endpoint.deploy(deployment(SCALED, "d2"))
@@ -745,6 +745,22 @@ def test_a_call_whose_answer_is_lost_is_done_once(service: SageMaker, endpoint: 
         *("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"),
         *("DeleteEndpointConfig", "DeleteModel", "DeleteEndpoint"),
     }
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_an_endpoint_is_deleted_though_the_answer_to_one_of_the_calls_is_lost(
+    service: SageMaker, endpoint: SageMakerEndpoint, number: int
+) -> None:
+    """Of the scaling of each of two variants, alarms, the dashboard, and itself."""
+    endpoint.session.client("sns").create_topic(Name=f"{endpoint.stack}-churn-alarms")
+    live(service, endpoint, [beside(0.5, SCALED)], {})
+    faults = Faults("a change", "reset after", number, name=name_changes)
+    with failing(faults):
+        assert endpoint.delete("shop")
+    assert not faults.way
+    left = state(service, endpoint)
+    del left["policies"]  # moto keeps those of what is deregistered
+    assert not any(left.values())
 
 
 # Executed, by the managed image's own releases and server

@@ -17,7 +17,7 @@ from resources.aws.queries import Athena
 from resources.aws.tables import AthenaTables
 from resources.catalog.source_tables import TableCopy, copy_table
 from resources.errors import LakeError, TablesError
-from tests.aws.faults import KILLED, Death, Faults, Killed, dying
+from tests.aws.faults import KILLED, Death, Faults, Killed, failing
 from tests.aws.tables import make_aws_tables
 
 LEAST_LIMIT = 10_000_000
@@ -134,7 +134,7 @@ def test_a_copy_is_made_and_what_it_was_made_by_is_named_if_it_cannot_be_removed
 
 def unload_and_die(tables: AthenaTables, table: str, operation: str, number: int = 1) -> None:
     """Copy a table, and be killed after a call."""
-    with dying(Death(operation, KILLED, number)), pytest.raises(Killed):
+    with failing(Death(operation, KILLED, number)), pytest.raises(Killed):
         tables.unload(table, "copies/")
 
 
