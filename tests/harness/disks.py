@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.harness.machine import NotPossible
 
-_PATIENCE_SECONDS = 60  # until the disk is quiet for as long as its image is copied
+_PATIENCE_SECONDS = 300  # until the disk is quiet for as long as its image is copied
 
 
 @contextmanager

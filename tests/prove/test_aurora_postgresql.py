@@ -72,7 +72,7 @@ class Server:
             text=True,
             check=False,
             cwd=self.folder,
-            timeout=60,
+            timeout=300,
             **user,  # type: ignore[call-overload]
         )
         assert bool(done.returncode) == fails, done.stdout

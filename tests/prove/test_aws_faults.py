@@ -40,6 +40,6 @@ def test_a_worker_that_is_killed_after_it_started_a_job_ends_right_with_that_job
 def test_a_tenth_of_the_points_of_a_users_table_end_right() -> None:
     """In a process of its own: each point is a fork, and forks are made before there are threads."""
     command = [sys.executable, "-m", "benchmarks.fault_sweep", "--graph", "table", "--every", "10"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "| retrain | raw_customers, job 1 | sagemaker.CreateProcessingJob |" in done.stdout

@@ -20,7 +20,7 @@ def test_dg_checks_lists_and_launches(retrained_home: "Home", copied: Callable[[
     def dg(*arguments: str) -> str:
         command = [str(Path(sys.executable).with_name("dg")), *arguments]
         ended = subprocess.run(
-            command, env=home.environment, cwd=home.code, capture_output=True, text=True, check=False, timeout=300
+            command, env=home.environment, cwd=home.code, capture_output=True, text=True, check=False, timeout=900
         )
         assert ended.returncode == 0, ended.stdout + ended.stderr
         return ended.stdout + ended.stderr

@@ -68,7 +68,7 @@ def run(folder: Path, script: str) -> None:
     settings |= {"CHURN_HOME": str(folder / "churn_home"), "CHURN_DATASETS": str(folder / "datasets")}
     settings["PATH"] = f"{folder / '.venv' / 'bin'}{os.pathsep}{settings['PATH']}"
     ended = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=settings, capture_output=True, text=True, timeout=900, check=False
+        ["bash", "-c", script], cwd=folder, env=settings, capture_output=True, text=True, timeout=1800, check=False
     )
     assert ended.returncode == 0, f"exit code {ended.returncode}\n{ended.stdout[-4000:]}\n{ended.stderr[-4000:]}"
 

@@ -165,7 +165,7 @@ def test_swaps_and_a_killed_worker_give_no_wrong_answer(homes: Homes, copied: Ca
         answered = int(float(re.findall(r'churn_requests_total\{status="200"\} (\S+)', counted)[0]))
         assert calm.count + harmed.count <= answered <= calm.count + harmed.count + lost
         server.process.terminate()
-        assert server.process.wait(60) == 0
+        assert server.process.wait(300) == 0
     assert "Traceback" not in server.output.read_text()
 
 
@@ -193,7 +193,7 @@ def test_one_command_after_the_demo_is_an_answered_request(
     # The libraries stay as they are: these tests run in the same environment.
     command = ["make", "--silent", "--assume-old=.venv/.base", "ask", "DATASET=shop"]
     ended = subprocess.run(
-        command, cwd=PROJECT, env=home.environment, check=False, capture_output=True, text=True, timeout=300
+        command, cwd=PROJECT, env=home.environment, check=False, capture_output=True, text=True, timeout=900
     )
     LOG.info("make ask took %.1f s", time.monotonic() - began)
     assert ended.returncode == 0, ended.stderr

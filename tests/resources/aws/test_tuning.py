@@ -137,7 +137,7 @@ class Ended(BaseException):
 
 def wait_for_trial(sagemaker: SageMaker) -> None:
     """Wait until a trial runs."""
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while not any(job.status == "InProgress" for job in jobs_of(sagemaker, "TrainingJob")):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -199,7 +199,7 @@ def test_a_person_who_cancels_stops_the_tuning_job_and_its_trials(
         with pytest.raises(Ended):
             runner.run(make_request("forever"))
     (tuning,) = jobs_of(sagemaker, "HyperParameterTuningJob")
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while tuning.status != "Stopped" and time.monotonic() < deadline:
         time.sleep(0.05)
     assert tuning.status == "Stopped"
