@@ -57,6 +57,7 @@ At the end all is compared with a run without a fault: every object of the bucke
 registry, the files for people, Dagster's runs. A phase is an asset, up to its job, during it and after it; for an asset's phases that asset alone is
 run, and that the assets one by one leave what the whole command leaves is checked. A job's work is done by the real steps once; in the points the files
 that it left are laid down again. Not compared: what is below `queries/` and `jobs/unload-`, which nobody reads again and which expires.
+Nor are crawls and queries counted: a worker that is killed after it has started a crawl starts another, since that one may have passed by what is new.
 
 *{RIGHT}*: the run itself ends right; of *killed after*, the next one. *words*: {WORDS}. *later*: {LATER}: the run ends right with a warning, for the
 registry is a mirror, and the next run completes it. *model*: {MODEL}, which costs nothing. *calls*: how many were tried, if more than one.
