@@ -6,10 +6,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from churn_model.column_types.interface import Feature
 from churn_model.column_types.number import NUMBER
 from churn_model.column_types.registry import column_type
 from churn_model.features.schema import column_named
-from churn_model.serving.fields import Role, landed_text
+from churn_model.serving.fields import Field, Role, landed_text
 from churn_model.serving.openapi import features_of
 from churn_model.serving.plan import Plan
 from resources.catalog.names import ROWS, batch_of_key, batches_prefix
@@ -33,20 +34,28 @@ def example_customer(plan: Plan) -> dict[str, str | None]:
         if features and features[0].levels:
             value = features[0].levels[0]
         elif features and column_type(field.kind).name == NUMBER.name:
-            median = features[0].median
-            value = round(median) if abs(median) >= 100 else round(median, 2)
-        record[field.name] = landed_text(_readable(plan, field.kind, value))
+            value = usual_number(features[0])
+        record[field.name] = _landed(field, value)
     for field in plan.fields:
         if field.is_worth and record[field.name] is None:
             record[field.name] = "100"
     return record
 
 
-def _readable(plan: Plan, kind: str, value: Any) -> Any:
-    """Return a canonical value such that the field's own parser reads it again; numbers in a format of their own are left blank."""
-    if value is not None and column_type(kind).value_parser()(landed_text(value)).wrong is not None:
+def usual_number(feature: Feature) -> float:
+    """Return the median of a number in training, rounded."""
+    return round(feature.median) if abs(feature.median) >= 100 else round(feature.median, 2)
+
+
+def _landed(field: Field, value: Any) -> str | None:
+    """Return a canonical value as it lands in the field's own format; None if its parser would take that for another value."""
+    plain = landed_text(value)
+    if plain is None:
         return None
-    return value
+    text = column_type(NUMBER.name if field.is_worth else field.kind).write(plain)
+    parsed = field.parse_value(text)
+    is_same = parsed.wrong is None and (isinstance(value, str) or parsed.value == value)
+    return text if is_same else None
 
 
 def list_batches(lake: Lake, dataset: str) -> list[str]:
@@ -100,5 +109,5 @@ def canonical_values(plan: Plan, row: pa.Table) -> list[Any]:
 def _to_record(plan: Plan, row: pa.Table, key: str) -> dict[str, str | None]:
     record: dict[str, str | None] = {}
     for field, value in zip(plan.fields, canonical_values(plan, row), strict=True):
-        record[field.name] = key if field.role is Role.ID else landed_text(_readable(plan, field.kind, value))
+        record[field.name] = key if field.role is Role.ID else _landed(field, value)
     return record

@@ -11,10 +11,12 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from duckdb.func import ARROW, SPECIAL
 
 from churn_model.column_types.date import DATE
 from churn_model.column_types.number import NUMBER
+from churn_model.column_types.registry import column_type
 from churn_model.errors import InputError
 from churn_model.features.encoding import encode
 from churn_model.serving.blocks import read_block
@@ -23,6 +25,8 @@ from churn_model.serving.plan import BLANK_ROW, Plan
 
 FUNCTIONS = ("churn_probability", "will_churn")
 _ASK = "_ask_churn_model"
+_MARK = "\x01"
+_NO_TEXT = "^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*|DATE|TIMESTAMP.*)$"
 _RESULT = "STRUCT(churn_probability DOUBLE, will_churn BOOLEAN)"
 _ARROW = pa.struct([("churn_probability", pa.float64()), ("will_churn", pa.bool_())])
 
@@ -32,7 +36,8 @@ def register_functions(connection: duckdb.DuckDBPyConnection, plan: Plan) -> Non
 
     def ask(*columns: pa.ChunkedArray) -> pa.Array:
         arrays = [column.combine_chunks() for column in columns]
-        return answer_columns(plan, {field.name: array for field, array in zip(plan.inputs, arrays, strict=True)})
+        landed = {field.name: _as_landed(field, array) for field, array in zip(plan.inputs, arrays, strict=True)}
+        return answer_columns(plan, landed)
 
     kinds: list[Any] = [sql_type(field) for field in plan.inputs]
     names = [f"a{number}" for number in range(len(kinds))]
@@ -40,8 +45,8 @@ def register_functions(connection: duckdb.DuckDBPyConnection, plan: Plan) -> Non
     shown = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in names]
     ask.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
     connection.create_function(_ASK, ask, kinds, _RESULT, type=ARROW, null_handling=SPECIAL)
-    by_column = ", ".join(f"{name}::{kind}" for name, kind in zip(names, kinds, strict=True))
-    by_row = ", ".join(f"r.{quote_name(field.name)}::{kind}" for field, kind in zip(plan.inputs, kinds, strict=True))
+    by_column = ", ".join(_argument(name, field) for name, field in zip(names, plan.inputs, strict=True))
+    by_row = ", ".join(_argument(f"r.{quote_name(field.name)}", field) for field in plan.inputs)
     for function in FUNCTIONS:
         one = f"(r) AS {_ASK}({by_row}).{function}" if len(names) > 1 else ""
         many = f"({', '.join(names)}) AS {_ASK}({by_column}).{function}"
@@ -77,6 +82,29 @@ def answer_columns(plan: Plan, columns: Mapping[str, pa.Array]) -> pa.Array:
     places[block.places] = np.arange(len(p))
     answers = pa.StructArray.from_arrays([pa.array(p), pa.array(contact)], fields=list(_ARROW))
     return answers if len(p) == count else answers.take(pa.array(places, mask=places < 0))
+
+
+def _argument(value: str, field: Field) -> str:
+    """Return a column as the function takes it. Where text is read in a format of its own, a number or a date is marked as none."""
+    text = f"{value}::{sql_type(field)}"
+    if not _has_format(field):
+        return text
+    return f"CASE WHEN regexp_matches(typeof({value}), '{_NO_TEXT}') THEN chr({ord(_MARK)}) || {text} ELSE {text} END"
+
+
+def _has_format(field: Field) -> bool:
+    return sql_type(field) == "VARCHAR" and column_type(field.kind).name in (NUMBER.name, DATE.name)
+
+
+def _as_landed(field: Field, texts: pa.Array) -> pa.Array:
+    """Return a column with the numbers and dates that were marked written in the field's format: published tables hold them plain."""
+    if not _has_format(field) or not pc.any(pc.starts_with(texts, _MARK)).as_py():
+        return texts
+    write = column_type(field.kind).write
+    return pa.array(
+        [write(text[1:]) if text is not None and text.startswith(_MARK) else text for text in texts.to_pylist()],
+        pa.string(),
+    )
 
 
 def _is_blank(columns: Mapping[str, pa.Array], row: int) -> bool:

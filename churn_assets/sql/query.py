@@ -44,6 +44,9 @@ def run_query(settings: Settings, plan: Plan, query: str, out: TextIO) -> None:
             file = str(settings.tables).replace("'", "''")
             connection.execute(f"ATTACH '{file}' AS published (READ_ONLY); USE published")
             register_functions(connection, plan)
+            if not connection.extract_statements(query):
+                todo = "write a SELECT, or leave it out to see the functions"
+                raise CommandError(problem(expected="a query", found="no statement", todo=todo))
             found = connection.execute(query)
             writer = csv.writer(out, lineterminator="\n")
             writer.writerow([to_cell(name) for name, *_ in found.description or ()])

@@ -215,6 +215,10 @@ class Date(ColumnType):
         parsed = parse_days(text.values, self.form or ISO, blank=None, hint=hint)
         return ParsedColumn(parsed.values, parsed.wrong | text.wrong, parsed.words)
 
+    def write(self, plain: str) -> str:
+        """Return an ISO date in the format of the column."""
+        return plain if self.form in (None, ISO) else datetime.datetime.fromisoformat(plain).strftime(self.form or ISO)
+
     def holds(self, kind: pa.DataType) -> bool:
         """Return whether the type is date32, which canonical rows have."""
         return bool(pa.types.is_date32(kind))

@@ -163,6 +163,10 @@ class ColumnType(ABC):
     def parse(self, array: pa.Array) -> ParsedColumn:
         """Return the landed values as `arrow_type`, and a reason for each that is wrong."""
 
+    def write(self, plain: str) -> str:
+        """Return a canonical value, as plain text such as 1234.5 or 2024-01-31, as it lands in this type's own format."""
+        return plain
+
     @abstractmethod
     def holds(self, kind: pa.DataType) -> bool:
         """Return whether a column of canonical rows with this Arrow type is of this type."""

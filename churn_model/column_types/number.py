@@ -118,6 +118,10 @@ class Number(ColumnType):
         values = pc.coalesce(plain.cast(pa.float64()), dressed.values)
         return _refuse_out_of_range(ParsedColumn(values, dressed.wrong | text.wrong, words))
 
+    def write(self, plain: str) -> str:
+        """Return a plain number in the format of the column."""
+        return plain if self.form == AS_IS else self.form.write(plain)
+
     def _read(self, value: str) -> float | Reason:
         number = self.form.read(value)
         return self._explain_refusal(value) if number is None else number

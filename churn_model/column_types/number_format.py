@@ -70,6 +70,12 @@ class NumberFormat:
         negative = bool(opened) or "-" in sign + inner_sign
         return (-number if negative else number) / (100 if self.mark == PERCENT else 1)
 
+    def write(self, plain: str) -> str:
+        """Return a plain number in this format, without a currency and without separators of thousands, which may be left out."""
+        digits = f"{100 * float(plain):.12g}" if self.mark == PERCENT else plain
+        _, decimal = SEPARATORS[self.example]
+        return digits.replace(".", decimal) + (f" {PERCENT}" if self.mark == PERCENT else "")
+
     def __str__(self) -> str:
         return f"{self.example} {self.mark}" if self.mark else self.example
 

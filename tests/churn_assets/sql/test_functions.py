@@ -8,7 +8,7 @@ import pytest
 
 from churn_assets.sql.functions import call, quote_name, register_functions
 from churn_model.serving.plan import Plan
-from tests.churn_model.serving.shop import DATASETS, landed, made_bundle, records
+from tests.churn_model.serving.shop import DATASETS, landed, made_bundle, records, rows_of
 
 COUNT = 5_000
 
@@ -54,6 +54,24 @@ def test_types_of_a_table_are_taken_as_they_are(connection: duckdb.DuckDBPyConne
         "minutes": repr(float(pa.scalar(float(record["minutes"]), pa.float32()).as_py())),
     }
     assert connection.execute(query).fetchone() == (plan.answer(changed).churn_probability,)
+
+
+def test_a_published_table_is_answered_as_its_file_is_whatever_format_the_file_had(
+    connection: duckdb.DuckDBPyConnection, plan: Plan
+) -> None:
+    """The text 1.234 of such a column is 1234, and the number 1.234 is not."""
+    columns = landed(200, seed=6)
+    columns["bill"] = [f"{at},{at:03}" for at in range(200)]
+    schema = plan.bundle.schema.required
+    assert schema["bill"] == "number 1.234,5 €"
+    customers = rows_of(columns, DATASETS["shop"], schema)  # noqa: F841  # DuckDB finds it by name
+    connection.execute("create table t as select *, _as_of as day from customers")
+    assert connection.execute("select distinct typeof(bill) from t").fetchall() == [("DOUBLE",)]
+    found = dict(connection.execute("select _id, churn_probability(t) from t").fetchall())
+    expected = {each["customer"]: plan.answer(each).churn_probability for each in records(columns)}
+    assert found == expected
+    written = dict(connection.execute(f"select _id, {call(plan)} from t").fetchall())
+    assert written == expected
 
 
 def test_null_is_missing_a_blank_row_is_null_and_what_cannot_be_read_fails(

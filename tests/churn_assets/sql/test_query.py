@@ -49,6 +49,9 @@ def test_a_query_reads_and_changes_nothing(settings: Settings, plan: Plan) -> No
 def test_what_duckdb_refuses_and_what_is_not_there_is_said(settings: Settings, plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"(?s)Expected a query that DuckDB can run; found its error .*nothing"):
         run_query(settings, plan, "SELECT nothing", io.StringIO())
+    for empty in ("", " ", ";", "-- nothing"):
+        with pytest.raises(CommandError, match="Expected a query; found no statement"):
+            run_query(settings, plan, empty, io.StringIO())
     with pytest.raises(ChurnError, match="Expected a champion of shop to answer with; found none"):
         load_plan(settings, DATASETS["shop"])
     settings.tables.unlink()

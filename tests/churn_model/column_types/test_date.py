@@ -214,3 +214,10 @@ def test_no_row_depends_on_the_day_of_the_run(monkeypatch: pytest.MonkeyPatch) -
         made.append((to_plain(schema), encode(rows, schema, "boosted_trees").tobytes()))
         monkeypatch.undo()
     assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("form", ["", " %d.%m.%Y", " %m/%d/%Y", " %d/%m/%Y %H:%M"])
+@pytest.mark.parametrize("plain", ["2024-02-29", "2024-02-29 10:30:00"])
+def test_a_plain_date_written_in_a_format_is_read_as_itself(form: str, plain: str) -> None:
+    kind = column_type(f"date{form}")
+    assert kind.parse(pa.array([kind.write(plain)])).values.to_pylist() == [datetime.date(2024, 2, 29)]

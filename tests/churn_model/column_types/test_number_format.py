@@ -127,3 +127,12 @@ def test_a_text_however_long_is_read_or_refused_at_once(begin: str, piece: str, 
     text = begin + piece * size + "x"
     assert find_mark(text) == ""
     assert NumberFormat("1,234.5").read(text) is None
+
+
+@pytest.mark.parametrize("example", SEPARATORS)
+@pytest.mark.parametrize("mark", ["", "€", "%"])
+def test_a_plain_number_written_in_a_format_is_read_as_itself(example: str, mark: str) -> None:
+    form = NumberFormat(example, mark)
+    for text in ("0", "1", "12.3", "-5.25", "1.234", "1234.5", "1234567"):
+        number = float(text) / 100 if mark == "%" else float(text)
+        assert form.read(form.write(repr(number))) == number
