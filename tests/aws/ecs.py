@@ -64,7 +64,8 @@ class Tasks:
     def end_all(self) -> None:
         """End what is left."""
         for process in self._processes.values():
-            _kill(process)
+            if process.poll() is None:
+                _kill(process)
             process.wait()
 
     def _follow(self, task: Task, process: "subprocess.Popen[bytes]") -> None:
@@ -74,9 +75,10 @@ class Tasks:
         task.last_status = "STOPPED"
 
     def _kill_late(self, process: "subprocess.Popen[bytes]") -> None:
-        with suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(_STOP_SECONDS)
-        _kill(process)
+        except subprocess.TimeoutExpired:
+            _kill(process)
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
