@@ -12,13 +12,14 @@ from starlette.responses import Response as HttpResponse
 from starlette.routing import BaseRoute, Route
 
 from churn_assets.model_server.champion import ServedModel
-from churn_assets.model_server.customers import example_customer, find_customer, list_batches
+from churn_assets.model_server.customers import example_customer, find_customer, list_batches, usual_number
 from churn_assets.model_server.options import ServerOptions
 from churn_assets.model_server.reading import not_ready, read_body, to_http
 from churn_assets.model_server.sentences import LOOKED_AT, NO_BATCH, NO_CUSTOMER
 from churn_model.column_types.category import CATEGORY
 from churn_model.column_types.date import DATE
-from churn_model.column_types.number import NUMBER
+from churn_model.column_types.number import NUMBER, Number
+from churn_model.column_types.number_format import AS_IS, PERCENT, SEPARATORS
 from churn_model.column_types.registry import column_type
 from churn_model.serving.answers import describe_problems, dump_json, to_json_object
 from churn_model.serving.explanation import explain
@@ -168,9 +169,25 @@ def describe_input(plan: Plan, field: Field) -> dict[str, Any]:
             "low": low,
             "high": high,
             "step": step,
+            "usual": usual_number(feature),
+            **_marks(field),
             "note": f"mostly {number_text(feature.low)} to {number_text(feature.high)}",
         }
     return {**described, "note": "what the customer is worth; it decides" if field.is_worth else ""}
+
+
+def _marks(field: Field) -> dict[str, Any]:
+    """Return how a number stands in the form: as in landed files, so that it is read there as here."""
+    kind = NUMBER if field.is_worth else column_type(field.kind)
+    form = kind.form if isinstance(kind, Number) else AS_IS
+    thousands, decimal = SEPARATORS[form.example]
+    is_share = form.mark == PERCENT
+    return {
+        "thousands": thousands,
+        "decimal": decimal,
+        "scale": 100 if is_share else 1,
+        "mark": f" {PERCENT}" if is_share else "",
+    }
 
 
 @cache

@@ -17,6 +17,18 @@ function values() {
   return found;
 }
 
+// A number as the field's column writes it in files, and back: 1.234,5 or 12,5 %.
+function toText(field, number) {
+  const { decimal, scale, mark } = field.dataset;
+  return String(Number((number * scale).toPrecision(6))).replace(".", decimal) + mark;
+}
+
+function toNumber(field, text) {
+  const { thousands, decimal, scale, mark } = field.dataset;
+  const plain = text.replace(mark, "").replaceAll(thousands || /^$/g, "").replace(decimal, ".");
+  return plain.trim() === "" ? NaN : Number(plain) / scale;
+}
+
 function fill(customer) {
   for (const field of form.querySelectorAll(".field")) {
     const input = field.querySelector("[name]");
@@ -26,7 +38,7 @@ function fill(customer) {
     }
     input.value = value;
     const slider = field.querySelector(".slider");
-    if (slider && value !== "") slider.value = value;
+    if (slider && value !== "") slider.value = toNumber(field, value);
   }
   ask();
 }
@@ -34,7 +46,7 @@ function fill(customer) {
 function markOutside() {
   for (const field of form.querySelectorAll(".field[data-low]")) {
     const text = field.querySelector("[name]").value.trim();
-    const number = Number(text);
+    const number = toNumber(field, text);
     const outside = text !== "" && (number < Number(field.dataset.low) || number > Number(field.dataset.high));
     field.classList.toggle("outside", outside);
     const note = field.querySelector(".note");
@@ -160,8 +172,8 @@ form.addEventListener("input", (event) => {
   const field = event.target.closest(".field");
   const input = field.querySelector("[name]");
   const slider = field.querySelector(".slider");
-  if (event.target === slider) input.value = String(Number(Number(slider.value).toPrecision(6)));
-  else if (slider && input.value !== "") slider.value = input.value;
+  if (event.target === slider) input.value = toText(field, Number(slider.value));
+  else if (slider && input.value !== "") slider.value = toNumber(field, input.value);
   askSoon();
 });
 
