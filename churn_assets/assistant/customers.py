@@ -22,7 +22,7 @@ from churn_assets.model_server.sentences import (
 )
 from churn_model.errors import ChurnError, problem
 from churn_model.serving.explanation import Explanation, Part, explain_row
-from churn_model.serving.fields import Field, RefusedRow, Role, describe_nested, landed_text
+from churn_model.serving.fields import Field, RefusedRow, Role, describe_nested
 from churn_model.serving.plan import Plan
 from resources.catalog.names import ASSIGNMENTS, RETENTION_LIST
 from resources.catalog.pointers import read_current
@@ -156,7 +156,7 @@ def _parse_changes(plan: Plan, changes: Mapping[str, Any]) -> dict[str, Any]:
     problems = []
     for name, value in resolved.items():
         try:
-            parsed = fields[name].parse_value(landed_text(value))
+            parsed = fields[name].parse_value(fields[name].as_landed(value))
         except TypeError:
             problems.append(describe_nested(name, value))
             continue

@@ -26,7 +26,11 @@ from churn_model.serving.plan import BLANK_ROW, Plan
 FUNCTIONS = ("churn_probability", "will_churn")
 _ASK = "_ask_churn_model"
 _MARK = "\x01"
-_NO_TEXT = "^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*|DATE|TIMESTAMP.*)$"
+_NO_TEXT = {
+    NUMBER.name: "^(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL.*)$",
+    DATE.name: "^(DATE|TIMESTAMP.*)$",
+}
+"""The types of columns, by the type of the model's, whose values are no text that landed."""
 _RESULT = "STRUCT(churn_probability DOUBLE, will_churn BOOLEAN)"
 _ARROW = pa.struct([("churn_probability", pa.float64()), ("will_churn", pa.bool_())])
 
@@ -89,11 +93,12 @@ def _argument(value: str, field: Field) -> str:
     text = f"{value}::{sql_type(field)}"
     if not _has_format(field):
         return text
-    return f"CASE WHEN regexp_matches(typeof({value}), '{_NO_TEXT}') THEN chr({ord(_MARK)}) || {text} ELSE {text} END"
+    no_text = _NO_TEXT[column_type(field.kind).name]
+    return f"CASE WHEN regexp_matches(typeof({value}), '{no_text}') THEN chr({ord(_MARK)}) || {text} ELSE {text} END"
 
 
 def _has_format(field: Field) -> bool:
-    return sql_type(field) == "VARCHAR" and column_type(field.kind).name in (NUMBER.name, DATE.name)
+    return sql_type(field) == "VARCHAR" and column_type(field.kind).name in _NO_TEXT
 
 
 def _as_landed(field: Field, texts: pa.Array) -> pa.Array:

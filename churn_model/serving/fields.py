@@ -76,6 +76,22 @@ class Field:
         """The type of parsed values."""
         return pa.string() if self.role is Role.ID else column_type(self.kind).arrow_type
 
+    def as_landed(self, value: Any) -> str | None:
+        """Return a plain value as text of this field: a number in the column's own format, for its text 1.234 may be 1234.
+
+        Raise TypeError for a value that is not plain.
+        """
+        text = landed_text(value)
+        if (
+            text is None
+            or self.is_worth
+            or isinstance(value, str | bool)
+            or not isinstance(value, int | float | Decimal)
+        ):
+            return text
+        one = column_type(self.kind)
+        return one.write(text) if one.name == NUMBER.name else text
+
     def describe(self, reason: Reason) -> FieldProblem:
         """Return why a value of this field is wrong."""
         todo = reason.todo or "correct the value, or send null if it is unknown"

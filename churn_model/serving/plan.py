@@ -40,7 +40,6 @@ from churn_model.serving.fields import (
     RefusedRow,
     Role,
     describe_nested,
-    landed_text,
     request_fields,
 )
 from churn_model.spec.column_names import name_key
@@ -205,7 +204,7 @@ class Plan:
             landed = record.get(field.name)
             if landed is not None and type(landed) is not str:
                 try:
-                    landed = landed_text(landed)
+                    landed = field.as_landed(landed)
                 except TypeError:
                     problems.append(describe_nested(field.name, landed))
                     landed, is_blank = None, False

@@ -9,7 +9,7 @@ import pyarrow as pa
 from churn_model.scoring import ReasonsFor
 from churn_model.serving.answers import Outcome, describe_problems, dump_json, render, to_json_rows
 from churn_model.serving.blocks import read_alike, score_block, to_columns
-from churn_model.serving.fields import FieldProblem, RefusedRow, describe_nested, landed_text
+from churn_model.serving.fields import FieldProblem, RefusedRow, describe_nested
 from churn_model.serving.media import CSV, JSON, JSON_LINES, NAMES, MediaType, choose_media, parse_media
 from churn_model.serving.plan import Answer, Plan
 from churn_model.serving.requests import (
@@ -239,7 +239,7 @@ def _plain(plan: Plan, record: Mapping[str, Any]) -> Mapping[str, str | None]:
     for field_ in plan.fields:
         if field_.name in resolved:
             try:
-                texts[field_.name] = landed_text(resolved[field_.name])
+                texts[field_.name] = field_.as_landed(resolved[field_.name])
             except TypeError:
                 problems.append(describe_nested(field_.name, resolved[field_.name]))
     if problems:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from churn_model.serving.blocks import score_block
 from churn_model.serving.fields import FieldProblem, RefusedRow
 from churn_model.serving.plan import Answer, Plan
+from churn_model.serving.protocol import ONE_BY_ONE, Wanted, answer_rows
+from churn_model.serving.requests import Records
 from tests.churn_model.serving.shop import batch_answers, landed, records, rows_of
 
 WHOLE = {name: values[0] for name, values in landed(1, seed=5).items()}
@@ -124,6 +126,19 @@ def test_plain_values_are_read_as_the_text_that_would_have_landed(plan: Plan) ->
     assert plan.answer(typed) == plan.answer(
         WHOLE | {"minutes": "12", "calls": "3", "roams": "true", "flag": "false", "worth": "400.5", "plan": ""}
     )
+
+
+def test_a_number_is_itself_whatever_format_the_text_of_its_column_has(plan: Plan) -> None:
+    """The text 20.345 of such a column is 20345; the number 20.345, from JSON, is not."""
+    assert plan.bundle.schema.required["bill"] == "number 1.234,5 €"
+    whole: dict[str, Any] = dict(WHOLE)
+    wanted = Wanted(reasons="all", as_json=False, is_late=lambda: False)
+    for number, text in ((20.345, "20,345"), (115.7, "115,7"), (1234, "1234"), (-3, "-3")):
+        for count in (1, ONE_BY_ONE + 1):
+            as_number, as_text = [[whole | {"bill": bill}] * count for bill in (number, text)]
+            expected = answer_rows(plan, Records(records=as_text), wanted)
+            assert isinstance(expected[0], Answer)
+            assert answer_rows(plan, Records(records=as_number), wanted) == expected
 
 
 @pytest.mark.parametrize(
