@@ -6,13 +6,17 @@ A body that cannot be read raises `BadRequest`; a row that cannot be read is a r
 import io
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
+from churn_model.column_types.number import Number
+from churn_model.column_types.number_format import AS_IS
+from churn_model.column_types.registry import column_type
 from churn_model.errors import InputError, problem
 from churn_model.ingest.formats.base import BOM
 from churn_model.ingest.formats.csv_grammar import LINE_END, Grammar
@@ -24,7 +28,14 @@ from churn_model.serving.plan import Plan
 from churn_model.spec.column_names import name_key
 
 _OBJECT = "an object with the fields of a customer"
-_KINDS = {list: "an array", dict: "an object", str: "text or a number", bool: "true or false", type(None): "null"}
+_KINDS = {
+    list: "an array",
+    dict: "an object",
+    str: "text or a number",
+    Decimal: "text or a number",
+    bool: "true or false",
+    type(None): "null",
+}
 
 Record = Mapping[str, Any] | tuple[FieldProblem, ...]
 """The fields of a customer by name, or why there are none."""
@@ -127,22 +138,40 @@ def _to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
+def _to_number(text: str) -> Decimal | str:
+    try:
+        return Decimal(text)
+    except InvalidOperation:  # an exponent of 20 digits
+        return text
+
+
 # As JSON Lines files are read: numbers keep their digits, NaN is missing, infinities are words that no number is read from.
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_to_dict,
-    parse_int=str,
-    parse_float=str,
-    parse_constant=lambda name: None if name == "NaN" else name,
-)
+def _make_decoder(number: Callable[[str], Any]) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_to_dict,
+        parse_int=number,
+        parse_float=number,
+        parse_constant=lambda name: None if name == "NaN" else name,
+    )
 
 
-def _decode(text: bytes) -> Any:
+_DECODER = _make_decoder(str)
+# Where text is read in a format of its own, a number has to be told from text. Slower: rows are no longer texts alone.
+_TYPED_DECODER = _make_decoder(_to_number)
+
+
+def _decoder_of(plan: Plan) -> json.JSONDecoder:
+    has_format = any(isinstance(one := column_type(field.kind), Number) and one.form != AS_IS for field in plan.fields)
+    return _TYPED_DECODER if has_format else _DECODER
+
+
+def _decode(text: bytes, decoder: json.JSONDecoder = _DECODER) -> Any:
     """Return what a JSON text holds. Raise BadRequest."""
     found, expected = "", "JSON"
     try:
-        value = _DECODER.decode(text.decode("utf-8-sig"))
+        value = decoder.decode(text.decode("utf-8-sig"))
         if b"\\ud" in text or b"\\uD" in text:
-            json.dumps(value, ensure_ascii=False).encode()  # only whole pairs of surrogates are text
+            json.dumps(value, ensure_ascii=False, default=str).encode()  # only whole pairs of surrogates are text
     except UnicodeDecodeError:
         expected, found = "text in UTF-8", "another encoding"
     except UnicodeEncodeError:
@@ -167,7 +196,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
 
 
 def _read_json(plan: Plan, body: bytes, limits: Limits) -> Records:
-    value = _decode(body)
+    value = _decode(body, _decoder_of(plan))
     if isinstance(value, dict) and isinstance(value.get("instances"), list):
         value = value["instances"]
     if isinstance(value, dict):
@@ -182,11 +211,12 @@ def _read_json(plan: Plan, body: bytes, limits: Limits) -> Records:
 
 def _read_json_lines(plan: Plan, body: bytes, limits: Limits) -> Records:
     rows: list[Record] = []
+    decoder = _decoder_of(plan)
     for line in body.removeprefix(BOM).split(b"\n"):
         if line and not line.isspace():
             _require_rows(len(rows) + 1, limits)
             try:
-                row = _decode(line)
+                row = _decode(line, decoder)
             except BadRequest as bad:
                 rows.append((FieldProblem(None, bad.expected, bad.found, f"send {_OBJECT} on each line"),))
             else:

@@ -32,6 +32,16 @@ def loaded(response: Response) -> Any:
     return json.loads(response.body)
 
 
+@pytest.mark.parametrize("count", [1, ONE_BY_ONE + 1])
+def test_a_number_of_json_is_itself_whatever_format_its_column_has(count: int) -> None:
+    """The text 20.345 of `bill` is 20345; the number is not."""
+    as_number, as_text = [[{**ONE, "bill": bill}] * count for bill in (20.345, "20,345")]
+    assert loaded(ask(as_number)) == loaded(ask(as_text))
+    assert loaded(ask([{**ONE, "bill": 115.7}] * count)) == loaded(ask([{**ONE, "bill": "115,7"}] * count))
+    huge = json.dumps({**ONE, "bill": 7}).replace('"bill": 7', '"bill": 1e99999999999999999999').encode()
+    assert loaded(ask(huge))["errors"][0]["field"] == "bill"
+
+
 def to_csv(rows: list[dict[str, str]], *, header: bool = True, names: list[str] | None = None) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text)
