@@ -1,4 +1,5 @@
 """The body of a request as rows: JSON, JSON Lines, CSV with and without a header, Parquet, each read as a landed file of that format is.
+But for numbers of JSON in a column whose text has a format of its own: a landed file's are read in that format, a request's are themselves.
 
 A body that cannot be read raises `BadRequest`; a row that cannot be read is a row with its problems, and the others are answered.
 """
