@@ -65,6 +65,16 @@ def test_on_unchanged_data_every_version_is_found_again_and_the_champion_stays(s
     assert (count_started_steps(scored), scored.champion()) == (before, champion)
 
 
+def test_a_retrain_that_was_killed_before_its_decision_starts_no_step_again_and_decides(scored: Workspace) -> None:
+    before = count_started_steps(scored)
+    for key in ("shop/champion.json", *(entry.key for entry in scored.lake.list("shop/decisions/", limit=10))):
+        Path(scored.lake.uri(key)).unlink()
+    assert scored.churn("retrain", "shop") == ExitCode.DONE
+    assert "No step was started: every result was there already." in scored.output
+    assert "Nothing has changed" not in scored.output
+    assert (count_started_steps(scored), champion_of(scored).outcome) == (before, "first")
+
+
 def test_each_landed_customer_has_a_prediction_and_the_list_keeps_to_capacity_and_opt_outs(scored: Workspace) -> None:
     assert "contact 20 of 300 customers" in scored.output
     assert sorted(read_assignments(scored, "monday")["id"].to_pylist()) == sorted(CUSTOMERS["customer_id"].to_pylist())

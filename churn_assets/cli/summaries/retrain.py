@@ -37,7 +37,7 @@ def retrain_summary(ports: Ports, dataset: Dataset, result: Any) -> Summary:
         for name in (RAW_CUSTOMERS, PREPROCESSED_SPLITS, TUNED_MODEL, EVALUATION_REPORT)
         for event in result.asset_materializations_for_node(op_name(dataset.name, name))
     )
-    lines = ["", "Nothing has changed since the last retrain: no step was started.", ""] if reused else [""]
+    lines = ["", _describe_reuse(str(metadata["outcome"].value)), ""] if reused else [""]
     table = read_current(ports.lake, dataset.name, RAW_CUSTOMERS)
     has_champion = read_champion(ports.lake, dataset.name) is not None
     is_refused = metadata["outcome"].value == "refused"
@@ -51,6 +51,13 @@ def retrain_summary(ports: Ports, dataset: Dataset, result: Any) -> Summary:
         *(quarantine_lines(ports, table, "trained on") if table else []),
     ]
     return Summary("\n".join(lines), has_champion)
+
+
+def _describe_reuse(outcome: str) -> str:
+    """Return why no step was started. A decision that is new follows a run that was killed before it."""
+    if outcome in ("first", "promoted"):
+        return "No step was started: every result was there already."
+    return "Nothing has changed since the last retrain: no step was started."
 
 
 def _provisional_lines(dataset: Dataset) -> list[str]:
