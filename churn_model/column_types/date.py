@@ -186,6 +186,11 @@ class Date(ColumnType):
         """Whether the format is to be recognised."""
         return self.form is None
 
+    @property
+    def has_format(self) -> bool:
+        """Whether its days are written in another way than 2024-01-31."""
+        return self.form not in (None, ISO)
+
     def configure(self, text: str) -> "Date":
         """Return the type with a format. Raise ValueError unless the format has a year and a month, or a day of the year."""
         names = set(re.findall(r"%([A-Za-z])", text))
@@ -217,7 +222,7 @@ class Date(ColumnType):
 
     def write(self, plain: str) -> str:
         """Return an ISO date in the format of the column."""
-        return plain if self.form in (None, ISO) else datetime.datetime.fromisoformat(plain).strftime(self.form or ISO)
+        return datetime.datetime.fromisoformat(plain).strftime(self.form) if self.form and self.has_format else plain
 
     def holds(self, kind: pa.DataType) -> bool:
         """Return whether the type is date32, which canonical rows have."""

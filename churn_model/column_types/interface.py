@@ -145,6 +145,11 @@ class ColumnType(ABC):
         """Whether values must be counted before text can be parsed, although the type is known."""
         return False
 
+    @property
+    def has_format(self) -> bool:
+        """Whether text is read in a format of its own, in which a plain value may be another one or none."""
+        return False
+
     def configure(self, text: str) -> "ColumnType":
         """Return the type with what a spec writes after its name. Raise ValueError with what was expected instead."""
         raise ValueError(f"{self.name} and nothing after it")

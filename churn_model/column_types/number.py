@@ -80,6 +80,11 @@ class Number(ColumnType):
         """`number`, `number 0/1`, or a format such as `number 1.234,5`."""
         return f"{self.name} {_FLAGS}" if self.flags else self.form.kind
 
+    @property
+    def has_format(self) -> bool:
+        """Whether its numbers are written in another way than 1234.5."""
+        return self.form != AS_IS
+
     def configure(self, text: str) -> "Number":
         """Return the type of flags, or of numbers in the format of an example. Raise ValueError for any other text."""
         return Number(flags=True) if text == _FLAGS else Number(parse_format(text))
@@ -120,7 +125,7 @@ class Number(ColumnType):
 
     def write(self, plain: str) -> str:
         """Return a plain number in the format of the column."""
-        return plain if self.form == AS_IS else self.form.write(plain)
+        return self.form.write(plain) if self.has_format else plain
 
     def _read(self, value: str) -> float | Reason:
         number = self.form.read(value)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from functools import cached_property
 
 import pyarrow as pa
@@ -71,10 +72,18 @@ class NumberFormat:
         return (-number if negative else number) / (100 if self.mark == PERCENT else 1)
 
     def write(self, plain: str) -> str:
-        """Return a plain number in this format, without a currency and without separators of thousands, which may be left out."""
-        digits = f"{100 * float(plain):.12g}" if self.mark == PERCENT else plain
+        """Return a plain number in this format, without a currency and without separators of thousands, which may be left out.
+
+        What no number is read from, such as 1e999, stays as it is.
+        """
+        try:
+            number = Decimal(plain).scaleb(2 if self.mark == PERCENT else 0)
+        except InvalidOperation:  # no number, or one with an exponent that nobody means
+            return plain
+        if not number.is_finite() or abs(number.adjusted()) > _LONGEST:
+            return plain
         _, decimal = SEPARATORS[self.example]
-        return digits.replace(".", decimal) + (f" {PERCENT}" if self.mark == PERCENT else "")
+        return f"{number:f}".replace(".", decimal) + (f" {PERCENT}" if self.mark == PERCENT else "")
 
     def __str__(self) -> str:
         return f"{self.example} {self.mark}" if self.mark else self.example

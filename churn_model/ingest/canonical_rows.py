@@ -19,12 +19,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn_model.arrays import IntArray
+from churn_model.column_types.date import DATE
+from churn_model.column_types.interface import ColumnType
 from churn_model.column_types.landed import ParsedColumn, Reason, as_mask, read_words
+from churn_model.column_types.number import NUMBER
 from churn_model.column_types.registry import column_type, describe_field
 from churn_model.errors import InputError, listed, problem
 from churn_model.ingest.columns import Columns, resolve_columns
 from churn_model.ingest.files import describe_endings, file_options, open_part
-from churn_model.ingest.formats.base import LandedFile, Options, Part
+from churn_model.ingest.formats.base import DateText, LandedFile, NumberText, Options, Part, Write
 from churn_model.ingest.quarantine import Quarantine
 from churn_model.ingest.row_order import (
     LIMIT_BYTES,
@@ -40,6 +43,8 @@ from churn_model.spec.column_names import NOT_READ, name_key, same_name
 from churn_model.spec.dataset import Dataset, Kind
 from churn_model.tables import TableWriter
 
+_NATIVE = {NUMBER.name: NumberText, DATE.name: DateText}
+"""What a file's own value of a type is, as its text says."""
 TOP_REASONS = 20
 TOTALS = ("total", "totals", "grand total", "sum", "subtotal", "summe", "gesamt", "gesamtsumme", "totale", "suma")
 """What a footer says in the place of an id."""
@@ -106,7 +111,7 @@ def _write_tables(parts: Sequence[Part], reader: "_Reader", out: Path, limit_byt
     order = HashOrder(out / ".hash_order", reader.schema, several=columns.as_of is None, limit_bytes=limit_bytes)
     table = TableWriter(out / "rows", reader.stored_schema, key="_hash", dictionaries=list(reader.kinds))
     with order, Quarantine(out / "quarantine") as quarantine, table as rows:
-        blocks = read_blocks(parts, reader.positions)
+        blocks = read_blocks([part.rewritten(reader.writers(part)) for part in parts], reader.positions)
         keys = [part.file.key for part in parts]
         records = sum(_take(block, keys, reader, order, quarantine) for block in blocks)
         for ordered in order:
@@ -211,6 +216,16 @@ class _Reader:
         """Return the positions in a file of the columns that `typed` takes."""
         return self.columns.positions(part, self.wanted)
 
+    def writers(self, part: Part) -> dict[int, Write]:
+        """Return what writes the numbers and dates of a file in the format of their column's text, by the places of the columns that have one."""
+        formatted = {
+            name: one
+            for name, kind in self.kinds.items()
+            if (one := column_type(kind)).has_format and not same_name(name, self._dataset.costs.value_column or "")
+        }
+        places = self.columns.positions(part, formatted)
+        return {at: _write_native(one) for at, one in zip(places, formatted.values(), strict=True)}
+
     def typed(self, block: Block) -> _Typed:
         """Return the block's records, each as a row or with the first reason why it is none."""
         cells = {name: self._cells(name, array) for name, array in zip(self.wanted, block.columns, strict=True)}
@@ -293,6 +308,12 @@ class _Reader:
         }
         columns |= {name: kept[name] for name in self.kinds}
         return pa.RecordBatch.from_arrays([columns[name] for name in self.schema.names], schema=self.schema)
+
+
+def _write_native(column: ColumnType) -> Write:
+    """Return what leaves text as it is, and writes a value that a file holds as a number or a date as text of a column."""
+    native = _NATIVE[column.name]
+    return lambda text: column.write(text) if isinstance(text, native) else text
 
 
 def _plain(value: object) -> str:

@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,22 @@ class Fault:
     column: str | None = None
 
 
+class NumberText(str):
+    """The text of a value that a file holds as a number: 1234.5, whatever the format of its column's text."""
+
+    __slots__ = ()
+
+
+class DateText(str):
+    """The text of a value that a file holds as a date: 2024-01-31, or with its time."""
+
+    __slots__ = ()
+
+
+Write = Callable[[str], str]
+"""Returns a value as a file's text, given it as its file holds it."""
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Consecutive records of a file.
@@ -104,6 +120,10 @@ class Part(Protocol):
     @property
     def stored(self) -> tuple[pa.DataType | None, ...]:
         """Return the type that the file itself declares for each column; None if it holds text."""
+        ...
+
+    def rewritten(self, writers: Mapping[int, Write]) -> "Part":
+        """Return the file with the values of columns, by their places, as text that `writers` write; itself if it holds none but text, or types."""
         ...
 
     def chunks(self, wanted: Sequence[int]) -> Iterator[Chunk]:

@@ -1,6 +1,6 @@
 """CSV files, gzipped or not: a header line, and values that are all text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from churn_model.ingest.formats.base import (
     Format,
     LandedFile,
     Options,
+    Write,
     block_bytes,
     file_errors,
 )
@@ -59,6 +60,10 @@ class CsvPart:
     def stored(self) -> tuple[pa.DataType | None, ...]:
         """Return no types: all values are text."""
         return (None,) * len(self.names)
+
+    def rewritten(self, writers: Mapping[int, Write]) -> "CsvPart":
+        """Return the file as it is: all values are text."""
+        return self
 
     def chunks(self, wanted: Sequence[int]) -> Iterator[Chunk]:
         """Yield all records, a block of the file at a time."""

@@ -6,8 +6,8 @@ rounds away, and a percentage is shown as a fraction. A date shows as 2024-05-01
 shows the value that was stored with it.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -24,6 +24,7 @@ from churn_model.ingest.formats.base import (
     Format,
     LandedFile,
     Options,
+    Write,
     file_errors,
 )
 from churn_model.ingest.formats.excel_cells import column_letters
@@ -60,6 +61,7 @@ class ExcelPart:
     titles: tuple[tuple[int, str], ...] = ()
     others: tuple[str, ...] = ()
     second: tuple[tuple[int, str], ...] = ()
+    writers: Mapping[int, Write] = field(default_factory=dict)
 
     @property
     def passed_over(self) -> frozenset[int]:
@@ -83,6 +85,10 @@ class ExcelPart:
         """Return no types: each cell has its own, so values are text, as in CSV."""
         return (None,) * len(self.names)
 
+    def rewritten(self, writers: Mapping[int, Write]) -> "ExcelPart":
+        """Return the sheet with the values of columns, by their places, as text that `writers` write."""
+        return replace(self, writers=writers)
+
     def chunks(self, wanted: Sequence[int]) -> Iterator[Chunk]:
         """Yield all records, some thousand rows at a time."""
         size = max(256, BATCH_VALUES // 8 // max(1, len(self.names)))
@@ -104,7 +110,7 @@ class _Batch:
     def __init__(self, part: ExcelPart, wanted: Sequence[int]) -> None:
         self._begin, self._end = part.left, part.left + len(part.names)
         self._blank = frozenset(part.left + n for n in part.unnamed.blank)
-        self._wanted = [part.left + n for n in wanted]
+        self._wanted = [(part.left + n, part.writers.get(n)) for n in wanted]
         self._columns: list[list[str | None]] = [[] for _ in wanted]
         self._lines: list[int] = []
         self._faults: list[Fault] = []
@@ -126,8 +132,9 @@ class _Batch:
             self._faults.append(Fault(number, "values below the names of the header alone", found))
             return
         self._lines.append(number)
-        for column, at in zip(self._columns, self._wanted, strict=True):
-            column.append(values[at] if at < len(values) else None)
+        for column, (at, write) in zip(self._columns, self._wanted, strict=True):
+            value = values[at] if at < len(values) else None
+            column.append(value if write is None or value is None else write(value))
 
     def to_chunk(self) -> Chunk:
         """Return the rows as a chunk."""

@@ -5,8 +5,8 @@ text that looks like a time into one, and accepts bytes that are not UTF-8.
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -23,7 +23,9 @@ from churn_model.ingest.formats.base import (
     Fault,
     Format,
     LandedFile,
+    NumberText,
     Options,
+    Write,
     block_bytes,
     file_errors,
 )
@@ -40,6 +42,7 @@ class JsonLinesPart:
     file: LandedFile
     keys: tuple[str, ...]
     encoding: Encoding = AS_UTF8
+    writers: Mapping[int, Write] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,12 +69,17 @@ class JsonLinesPart:
         """Return no types: the next line may hold another one, so values are text, as in CSV."""
         return (None,) * len(self.keys)
 
+    def rewritten(self, writers: Mapping[int, Write]) -> "JsonLinesPart":
+        """Return the file with the values of columns, by their places, as text that `writers` write."""
+        return replace(self, writers=writers)
+
     def chunks(self, wanted: Sequence[int]) -> Iterator[Chunk]:
         """Yield all records, a block of the file at a time."""
         keys = [self.keys[n] for n in wanted]
+        writers = [self.writers.get(n) for n in wanted]
         with file_errors(self.file, JSON_LINES.name), open_text(self.file, self.encoding) as stream:
             for first, lines in _blocks(stream, block_bytes(len(keys))):
-                yield _chunk(first, lines, keys)
+                yield _chunk(first, lines, keys, writers)
 
 
 def _blocks(stream: BinaryIO, size: int) -> Iterator[tuple[int, list[bytes]]]:
@@ -92,11 +100,11 @@ def _blocks(stream: BinaryIO, size: int) -> Iterator[tuple[int, list[bytes]]]:
         yield first, [rest]
 
 
-def _chunk(first: int, lines: Sequence[bytes], keys: Sequence[str]) -> Chunk:
+def _chunk(first: int, lines: Sequence[bytes], keys: Sequence[str], writers: Sequence[Write | None]) -> Chunk:
     faults: list[Fault] = []
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
-    for number, row in _decode_lines(first, lines):
+    for number, row in _decode_lines(first, lines, _TELLING_DECODER if any(writers) else _DECODER):
         if isinstance(row, Fault):
             faults.append(row)
         else:
@@ -109,7 +117,8 @@ def _chunk(first: int, lines: Sequence[bytes], keys: Sequence[str]) -> Chunk:
         columns = [[column[at] for at in good] for column in columns]
         faults = sorted([*faults, *wrong.values()], key=lambda fault: fault.line)
         numbers = [numbers[at] for at in good]
-    return Chunk(len(numbers) + len(faults), tuple(map(_to_array, columns)), np.array(numbers, np.int64), tuple(faults))
+    arrays = tuple(map(_to_array, columns, writers))
+    return Chunk(len(numbers) + len(faults), arrays, np.array(numbers, np.int64), tuple(faults))
 
 
 def _faulty_values(columns: Sequence[Sequence[Any]], keys: Sequence[str], numbers: Sequence[int]) -> dict[int, Fault]:
@@ -124,18 +133,22 @@ def _faulty_values(columns: Sequence[Sequence[Any]], keys: Sequence[str], number
     return wrong
 
 
-def _to_array(values: list[Any]) -> pa.Array:
+def _to_array(values: list[Any], write: Write | None) -> pa.Array:
     """Return plain values as JSON writes them, text without its quotes; numbers are decoded as text already."""
     if bool in set(map(type, values)):
         values = [str(value).lower() if isinstance(value, bool) else value for value in values]
+    if write:
+        values = [None if value is None else write(value) for value in values]
     return pa.array(values, pa.string())
 
 
-def _decode_lines(first: int, lines: Sequence[bytes]) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
+def _decode_lines(
+    first: int, lines: Sequence[bytes], decoder: json.JSONDecoder
+) -> Iterator[tuple[int, dict[str, Any] | Fault]]:
     """Yield the object of each line that is not blank, or why there is none, with the line's number."""
     for number, line in enumerate(lines, first):
         if line and not line.isspace():
-            yield number, _decode(line, number)
+            yield number, _decode(line, number, decoder)
 
 
 class _RepeatedKeyError(ValueError):
@@ -153,12 +166,19 @@ def _read_constant(name: str) -> str | None:
     return None if name == "NaN" else name
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_to_dict, parse_int=str, parse_float=str, parse_constant=_read_constant)
+def _make_decoder(number: type[str]) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_to_dict, parse_int=number, parse_float=number, parse_constant=_read_constant
+    )
 
 
-def _decode(line: bytes, number: int) -> dict[str, Any] | Fault:
+_DECODER = _make_decoder(str)
+_TELLING_DECODER = _make_decoder(NumberText)  # numbers from text; it takes half as long again
+
+
+def _decode(line: bytes, number: int, decoder: json.JSONDecoder) -> dict[str, Any] | Fault:
     try:
-        row = _DECODER.decode(line.decode())
+        row = decoder.decode(line.decode())
         if b"\\ud" in line or b"\\uD" in line:
             json.dumps(row, ensure_ascii=False).encode()  # only whole pairs of surrogates are text
     except UnicodeDecodeError:
@@ -181,7 +201,7 @@ def open_json_lines(file: LandedFile, options: Options = NO_OPTIONS) -> JsonLine
     first_fault: Fault | None = None
     with open_text(file, encoding) as stream:
         for first, lines in _blocks(stream, block_bytes(0)):
-            for _, row in _decode_lines(first, lines):
+            for _, row in _decode_lines(first, lines, _DECODER):
                 if isinstance(row, Fault):
                     first_fault = first_fault or row
                 elif not row.keys() <= keys.keys():
@@ -202,7 +222,7 @@ def _no_object(fault: Fault | None) -> str:
 def _starts_with_object(head: bytes) -> bool:
     """Return whether the first line that is not blank is a JSON object, as far as `head` goes."""
     line, ended, _ = head.removeprefix(BOM).lstrip().partition(b"\n")
-    return isinstance(_decode(line, 1), dict) if ended else line.startswith(b'{"')
+    return isinstance(_decode(line, 1, _DECODER), dict) if ended else line.startswith(b'{"')
 
 
 JSON_LINES = Format(

@@ -1,6 +1,6 @@
 """Parquet files: their own column types, read in batches of rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from churn_model.ingest.formats.base import (
     Format,
     LandedFile,
     Options,
+    Write,
     batch_rows,
     file_errors,
 )
@@ -53,6 +54,10 @@ class ParquetPart:
     def stored(self) -> tuple[pa.DataType | None, ...]:
         """Return the file's own types."""
         return tuple(self.schema.types)
+
+    def rewritten(self, writers: Mapping[int, Write]) -> "ParquetPart":
+        """Return the file as it is: its columns have types."""
+        return self
 
     def chunks(self, wanted: Sequence[int]) -> Iterator[Chunk]:
         """Yield all records; memory is bounded by the pages of a row group, and by `parquet_bounds` for what they unfold to."""

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -83,3 +84,55 @@ def test_every_format_makes_the_rows_that_csv_makes(tmp_path: Path, ending: str)
 def test_the_spec_names_the_sheet(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^t\.xlsx: .*records in sheet 'Sheet'.*'Sheet', 'Customers'"):
         ingested(tmp_path, ".xlsx", Dataset(name="shop", id="id", label=SHOP.label))
+
+
+GERMAN = Dataset(
+    name="shop",
+    id="id",
+    label=Label(column="left", positive=("yes",)),
+    types={"fee": "number 1.234,5", "share": "number 1,234.5 %", "since": "date %d.%m.%Y"},
+)
+FEES = ("20,345", "1.234,5", "-7", "0,00001", None)
+SHARES = ("12.5 %", "100 %", "0.1 %", "-3 %", None)
+DAYS = ("31.01.2024", "01.02.2023", "29.02.2024", "24.12.2022", None)
+
+
+def write_values(path: Path, as_values: bool) -> Path:
+    """Write fees, shares and days, as text in the formats of their columns or as the numbers and dates that they are."""
+    rows: list[list[object]] = []
+    for n in range(len(FEES) * 4):
+        fee, share, day = FEES[n % 5], SHARES[n % 5], DAYS[n % 5]
+        values: list[object] = [fee, share, day]
+        if as_values and fee and share and day:
+            number = float(fee.replace(".", "").replace(",", "."))
+            values = [
+                number,
+                float(share.removesuffix(" %")) / 100,
+                date.fromisoformat("-".join(reversed(day.split(".")))),
+            ]
+            if path.suffix == ".jsonl":
+                values[2] = day  # JSON knows no dates
+        rows.append([f"{n:05d}", *values, "yes" if n % 3 else "no"])
+    names = ("id", "fee", "share", "since", "left")
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows), "utf-8")
+    else:
+        book = Workbook()
+        for row in [names, *rows]:
+            book.active.append(row)
+        book.save(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".xlsx"])
+def test_a_number_or_a_date_of_a_file_is_itself_where_text_has_a_format(tmp_path: Path, ending: str) -> None:
+    tables = []
+    for as_values in (False, True):
+        out, file = tmp_path / f"out-{as_values}", write_values(tmp_path / f"{as_values}{ending}", as_values)
+        counts = ingest([LandedFile(file.name, file)], GERMAN, out, expected=None)
+        assert (counts.records, counts.quarantined) == (20, 0)
+        tables.append(parquet.read_table(out / "rows"))
+    texts, values = tables
+    assert texts["fee"].to_pylist()[:1] != [None]
+    assert sorted(filter(None, set(values["fee"].to_pylist()))) == [-7, 0.00001, 20.345, 1234.5]
+    assert values.equals(texts)

@@ -93,6 +93,7 @@ def test_a_value_keeps_the_text_that_it_is_written_with(tmp_path: Path, written:
         (b'{"x": "\\ud83d"}', Fault(2, "text", "half of a surrogate pair")),
         (b"[1]", Fault(2, OBJECT, "an array")),
         (b'"x"', Fault(2, OBJECT, "text or a number")),
+        (b"12", Fault(2, OBJECT, "text or a number")),
         (b"null", Fault(2, OBJECT, "null")),
         (b'{"x": 1', Fault(2, OBJECT, "text that is not JSON (Expecting ',' delimiter at character 8)")),
         (b'{"x": 1} {"x": 2}', Fault(2, OBJECT, "text that is not JSON (Extra data at character 10)")),
