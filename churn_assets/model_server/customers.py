@@ -52,7 +52,7 @@ def _landed(field: Field, value: Any) -> str | None:
     plain = landed_text(value)
     if plain is None:
         return None
-    text = column_type(NUMBER.name if field.is_worth else field.kind).write(plain)
+    text = field.column.write(plain)
     parsed = field.parse_value(text)
     is_same = parsed.wrong is None and (isinstance(value, str) or parsed.value == value)
     return text if is_same else None

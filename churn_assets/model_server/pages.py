@@ -178,8 +178,7 @@ def describe_input(plan: Plan, field: Field) -> dict[str, Any]:
 
 def _marks(field: Field) -> dict[str, Any]:
     """Return how a number stands in the form: as in landed files, so that it is read there as here."""
-    kind = NUMBER if field.is_worth else column_type(field.kind)
-    form = kind.form if isinstance(kind, Number) else AS_IS
+    form = field.column.form if isinstance(field.column, Number) else AS_IS
     thousands, decimal = SEPARATORS[form.example]
     is_share = form.mark == PERCENT
     return {

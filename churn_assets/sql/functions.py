@@ -16,7 +16,6 @@ from duckdb.func import ARROW, SPECIAL
 
 from churn_model.column_types.date import DATE
 from churn_model.column_types.number import NUMBER
-from churn_model.column_types.registry import column_type
 from churn_model.errors import InputError
 from churn_model.features.encoding import encode
 from churn_model.serving.blocks import read_block
@@ -91,21 +90,17 @@ def answer_columns(plan: Plan, columns: Mapping[str, pa.Array]) -> pa.Array:
 def _argument(value: str, field: Field) -> str:
     """Return a column as the function takes it. Where text is read in a format of its own, a number or a date is marked as none."""
     text = f"{value}::{sql_type(field)}"
-    if not _has_format(field):
+    if not field.column.has_format:
         return text
-    no_text = _NO_TEXT[column_type(field.kind).name]
+    no_text = _NO_TEXT[field.column.name]
     return f"CASE WHEN regexp_matches(typeof({value}), '{no_text}') THEN chr({ord(_MARK)}) || {text} ELSE {text} END"
-
-
-def _has_format(field: Field) -> bool:
-    return sql_type(field) == "VARCHAR" and column_type(field.kind).name in _NO_TEXT
 
 
 def _as_landed(field: Field, texts: pa.Array) -> pa.Array:
     """Return a column with the numbers and dates that were marked written in the field's format: published tables hold them plain."""
-    if not _has_format(field) or not pc.any(pc.starts_with(texts, _MARK)).as_py():
+    if not field.column.has_format or not pc.any(pc.starts_with(texts, _MARK)).as_py():
         return texts
-    write = column_type(field.kind).write
+    write = field.column.write
     return pa.array(
         [write(text[1:]) if text is not None and text.startswith(_MARK) else text for text in texts.to_pylist()],
         pa.string(),

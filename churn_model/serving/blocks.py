@@ -83,6 +83,9 @@ def read_alike(plan: Plan, records: Sequence[Record]) -> dict[str, pa.Array] | N
         return None
     try:
         values = dict(zip(first, zip(*map(itemgetter(*first), records), strict=True), strict=True))
+        for field in plan.fields:
+            if field.column.has_format and field.name in names:
+                values[field.name] = tuple(map(field.as_landed, values[field.name]))
         return {name: pa.array(values[name], pa.string()) for name in names}
     except (KeyError, TypeError, pa.ArrowInvalid):  # another name, no object, or a value that is no text
         return None

@@ -5,18 +5,20 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from churn_model.column_types.date import DATE
-from churn_model.column_types.interface import ParseValue
+from churn_model.column_types.interface import ColumnType, ParseValue
 from churn_model.column_types.landed import ParsedColumn, ParsedValue, Reason, format_floats, quote_value
 from churn_model.column_types.memory import remember
 from churn_model.column_types.number import NUMBER
 from churn_model.column_types.registry import column_type
 from churn_model.errors import problem
 from churn_model.features.schema import FeatureSchema
+from churn_model.ingest.formats.base import NumberText
 from churn_model.ingest.values import WORTH_LIMIT, parse_as_of, parse_ids, parse_worths
 from churn_model.spec.column_names import name_key, same_name
 from churn_model.spec.dataset import Dataset, Kind
@@ -74,7 +76,12 @@ class Field:
     @property
     def arrow_type(self) -> pa.DataType:
         """The type of parsed values."""
-        return pa.string() if self.role is Role.ID else column_type(self.kind).arrow_type
+        return pa.string() if self.role is Role.ID else self.column.arrow_type
+
+    @cached_property
+    def column(self) -> ColumnType:
+        """The type whose text the field's values are. A worth is a plain number."""
+        return NUMBER if self.is_worth else column_type(self.kind)
 
     def as_landed(self, value: Any) -> str | None:
         """Return a plain value as text of this field: a number in the column's own format, for its text 1.234 may be 1234.
@@ -82,15 +89,8 @@ class Field:
         Raise TypeError for a value that is not plain.
         """
         text = landed_text(value)
-        if (
-            text is None
-            or self.is_worth
-            or isinstance(value, str | bool)
-            or not isinstance(value, int | float | Decimal)
-        ):
-            return text
-        one = column_type(self.kind)
-        return one.write(text) if one.name == NUMBER.name else text
+        is_number = isinstance(value, NumberText | int | float | Decimal) and not isinstance(value, bool)
+        return self.column.write(text) if text is not None and is_number and self.column.name == NUMBER.name else text
 
     def describe(self, reason: Reason) -> FieldProblem:
         """Return why a value of this field is wrong."""

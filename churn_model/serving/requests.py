@@ -1,5 +1,4 @@
 """The body of a request as rows: JSON, JSON Lines, CSV with and without a header, Parquet, each read as a landed file of that format is.
-But for numbers of JSON in a column whose text has a format of its own: a landed file's are read in that format, a request's are themselves.
 
 A body that cannot be read raises `BadRequest`; a row that cannot be read is a row with its problems, and the others are answered.
 """
@@ -7,19 +6,15 @@ A body that cannot be read raises `BadRequest`; a row that cannot be read is a r
 import io
 import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
-from churn_model.column_types.number import Number
-from churn_model.column_types.number_format import AS_IS
-from churn_model.column_types.registry import column_type
 from churn_model.errors import InputError, problem
-from churn_model.ingest.formats.base import BOM
+from churn_model.ingest.formats.base import BOM, NumberText
 from churn_model.ingest.formats.csv_grammar import LINE_END, Grammar
 from churn_model.ingest.formats.csv_header import Header, read_header
 from churn_model.ingest.formats.csv_records import parse, scan
@@ -33,7 +28,7 @@ _KINDS = {
     list: "an array",
     dict: "an object",
     str: "text or a number",
-    Decimal: "text or a number",
+    NumberText: "text or a number",
     bool: "true or false",
     type(None): "null",
 }
@@ -139,15 +134,8 @@ def _to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def _to_number(text: str) -> Decimal | str:
-    try:
-        return Decimal(text)
-    except InvalidOperation:  # an exponent of 20 digits
-        return text
-
-
 # As JSON Lines files are read: numbers keep their digits, NaN is missing, infinities are words that no number is read from.
-def _make_decoder(number: Callable[[str], Any]) -> json.JSONDecoder:
+def _make_decoder(number: type[str]) -> json.JSONDecoder:
     return json.JSONDecoder(
         object_pairs_hook=_to_dict,
         parse_int=number,
@@ -157,13 +145,11 @@ def _make_decoder(number: Callable[[str], Any]) -> json.JSONDecoder:
 
 
 _DECODER = _make_decoder(str)
-# Where text is read in a format of its own, a number has to be told from text. Slower: rows are no longer texts alone.
-_TYPED_DECODER = _make_decoder(_to_number)
+_TELLING_DECODER = _make_decoder(NumberText)  # numbers from text, which may have a format of its own
 
 
 def _decoder_of(plan: Plan) -> json.JSONDecoder:
-    has_format = any(isinstance(one := column_type(field.kind), Number) and one.form != AS_IS for field in plan.fields)
-    return _TYPED_DECODER if has_format else _DECODER
+    return _TELLING_DECODER if any(field.column.has_format for field in plan.fields) else _DECODER
 
 
 def _decode(text: bytes, decoder: json.JSONDecoder = _DECODER) -> Any:
@@ -172,7 +158,7 @@ def _decode(text: bytes, decoder: json.JSONDecoder = _DECODER) -> Any:
     try:
         value = decoder.decode(text.decode("utf-8-sig"))
         if b"\\ud" in text or b"\\uD" in text:
-            json.dumps(value, ensure_ascii=False, default=str).encode()  # only whole pairs of surrogates are text
+            json.dumps(value, ensure_ascii=False).encode()  # only whole pairs of surrogates are text
     except UnicodeDecodeError:
         expected, found = "text in UTF-8", "another encoding"
     except UnicodeEncodeError:

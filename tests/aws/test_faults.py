@@ -17,7 +17,7 @@ import pytest
 
 from churn_model.errors import ChurnError
 from churn_model.spec.dataset import Dataset
-from resources.aws.bucket_region import forget_buckets
+from resources.aws.bucket_region import find_region
 from resources.aws.job_requests import JobOptions
 from resources.aws.lake import S3Lake
 from resources.aws.session import forget_clients
@@ -75,7 +75,7 @@ class Bench:
         self.service.jobs.clear()
         self.faults.operation, self.faults.way = operation, way
         self.faults.seen.clear()
-        forget_buckets()
+        find_region.cache_clear()  # as in a process that has just begun
         outcome = RIGHT
         try:
             self._attempt()

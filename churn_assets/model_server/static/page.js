@@ -25,7 +25,7 @@ function toText(field, number) {
 
 function toNumber(field, text) {
   const { thousands, decimal, scale, mark } = field.dataset;
-  const plain = text.replace(mark, "").replaceAll(thousands || /^$/g, "").replace(decimal, ".");
+  const plain = text.replace(mark.trim(), "").replaceAll(thousands, "").replace(decimal, ".");
   return plain.trim() === "" ? NaN : Number(plain) / scale;
 }
 

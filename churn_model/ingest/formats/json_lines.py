@@ -32,7 +32,14 @@ from churn_model.ingest.formats.base import (
 from churn_model.ingest.formats.encodings import AS_UTF8, Encoding, find_encoding, open_text
 
 _ONE_OBJECT = "one JSON object per line"
-_KINDS = {list: "an array", dict: "an object", str: "text or a number", bool: "true or false", type(None): "null"}
+_KINDS = {
+    list: "an array",
+    dict: "an object",
+    str: "text or a number",
+    NumberText: "text or a number",
+    bool: "true or false",
+    type(None): "null",
+}
 
 
 @dataclass(frozen=True)

@@ -107,13 +107,14 @@ def test_a_bucket_in_another_region_than_the_jobs(aws_lake: S3Lake) -> None:
         handler = answer_with(answer, 200)
         s3.meta.events.register("before-send.s3.GetBucketLocation", handler)
         try:
+            bucket = f"{aws_lake.bucket}-of-{found}"
             if found == "eu-west-1":
-                refuse_bucket_elsewhere(aws_lake.session, f"{aws_lake.bucket}-{place.lower()}")
+                refuse_bucket_elsewhere(aws_lake.session, bucket)
                 continue
             with pytest.raises(
                 LakeError, match=rf"where the jobs run; found it in {found}\. Set AWS_REGION to the buc"
             ):
-                refuse_bucket_elsewhere(aws_lake.session, aws_lake.bucket)
+                refuse_bucket_elsewhere(aws_lake.session, bucket)
         finally:
             s3.meta.events.unregister("before-send.s3.GetBucketLocation", handler)
     refuse(s3, "GetBucketLocation", "AccessDenied", "no")
